@@ -1,0 +1,79 @@
+"""An experiment's outs to its model card: nothing in it depends on store, time or commit."""
+
+import json
+from pathlib import Path
+
+import yaml
+
+from lectern.config import Dataset
+from lectern.outs import Outs
+from lectern.processed import read_facts
+
+CARD = """# {experiment}
+
+A `{class_name}` for {task}, trained on `{dataset}`.
+
+## Intended use
+
+To show, and to build on, what the lectures teach. It was measured on the test data of `{dataset}` only; ask for
+nothing that differs from that data without measuring again.
+
+## Data
+
+`{origin}`, {items}. Licence: {licence}
+
+## Scores on the test data
+
+| metric | value |
+| --- | ---: |
+{scores}
+
+The score is {meaning}; the floor is what a trivial baseline reaches on the same data
+(test digest `{test_digest}`).
+
+## Network and training
+
+```json
+{hyperparameters}
+```
+
+## How to load it
+
+```python
+import mlflow
+
+model = mlflow.pyfunc.load_model("models:/{dataset}@champion")
+```
+
+## Limits
+
+It knows what its training data held and nothing else. The report beside it shows where it errs.
+"""
+
+
+def write(outs: Outs, dataset: Dataset) -> None:
+    """Write `cards/<experiment>.md`."""
+    described = json.loads((outs.model / "module.json").read_text())
+    facts = read_facts(outs.processed)
+    hyperparameters = {key: value for key, value in described["hyperparameters"].items() if key != "facts"}
+    numbers = {name: value for name, value in outs.metrics.items() if isinstance(value, int | float)}
+    direction = "higher" if outs.metrics["higher_is_better"] else "lower"
+    text = CARD.format(
+        experiment=outs.experiment,
+        class_name=described["class"],
+        task=outs.task.replace("_", " "),
+        dataset=dataset.name,
+        origin=dataset.origin,
+        licence=licence(dataset.origin),
+        items=", ".join(f"{count:,} {split}" for split, count in facts["items"].items()),
+        scores="\n".join(f"| {name} | {value:.6g} |" for name, value in numbers.items() if type(value) is not bool),
+        meaning=f"{dataset.score['name'].replace('_', ' ')} ({dataset.score['unit']}, {direction} is better)",
+        test_digest=outs.metrics["test_digest"],
+        hyperparameters=json.dumps(hyperparameters, indent=1),
+    )
+    outs.card.parent.mkdir(exist_ok=True)
+    outs.card.write_text(text)
+
+
+def licence(origin: str) -> str:
+    return yaml.safe_load(Path("conf/origin", f"{origin}.yaml").read_text())["licence"]

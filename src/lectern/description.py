@@ -1,0 +1,22 @@
+"""A model folder's `module.json` to what the model is, without loading it."""
+
+import json
+from pathlib import Path
+
+from lectern.errors import UserError
+
+FORMAT = 1
+
+
+def read_description(folder: Path) -> dict:
+    """`module.json`, once it is sure that this version of Lectern can read it."""
+    path = folder / "module.json"
+    if not path.is_file():
+        raise UserError(f"{path} is not there, so {folder} is no model folder. Train it: dvc repro train@{folder.name}")
+    described = json.loads(path.read_text())
+    if described.get("format") != FORMAT:
+        raise UserError(
+            f"{path} is of format {described.get('format')!r}; this Lectern reads format {FORMAT}. "
+            "Use the version of Lectern that wrote it, or train again."
+        )
+    return described

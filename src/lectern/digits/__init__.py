@@ -1,0 +1,1 @@
+"""Digits: images of 28x28 to the digit that is drawn."""

@@ -1,0 +1,67 @@
+"""Networks that look at an image and give ten logits."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class DigitCNN(nn.Sequential):
+    """The lecture's network, 693,962 parameters (CS50's Introduction to AI with Python, lecture 5)."""
+
+    def __init__(self, dropout: float = 0.5):
+        super().__init__(
+            nn.Conv2d(1, 32, 3),  # (B, 32, 26, 26)
+            nn.MaxPool2d(2),  # (B, 32, 13, 13); the lecture rectifies first: the same numbers, from four times as many
+            nn.ReLU(),
+            nn.Flatten(),  # (B, 5408)
+            nn.Linear(32 * 13 * 13, 128),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(128, 10),
+        )
+
+    def forward(self, images: Float[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch 10"]:
+        return super().forward(images)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a shortcut (He et al. 2016, arXiv:1603.05027: normalise and rectify before each)."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.BatchNorm2d(channels_in),
+            nn.ReLU(),
+            nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(),
+            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
+        )
+        same = stride == 1 and channels_in == channels_out
+        self.shortcut = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
+
+    def forward(self, images: Float[Tensor, "batch _ _ _"]) -> Float[Tensor, "batch _ _ _"]:
+        return self.shortcut(images) + self.body(images)
+
+
+class DigitResNet(nn.Sequential):
+    """Three stages of residual blocks, the image halved between them (CS221, lecture 18)."""
+
+    def __init__(self, width: int = 32, blocks: int = 2):
+        channels = [width, width, 2 * width, 4 * width]
+        stages = [
+            ResidualBlock(channels[stage] if block == 0 else channels[stage + 1], channels[stage + 1], stride)
+            for stage in range(3)
+            for block, stride in enumerate([1 if stage == 0 else 2] + [1] * (blocks - 1))
+        ]
+        super().__init__(
+            nn.Conv2d(1, width, 3, padding=1, bias=False),  # (B, width, 28, 28)
+            *stages,  # (B, 4 width, 7, 7)
+            nn.BatchNorm2d(channels[-1]),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),  # (B, 4 width)
+            nn.Linear(channels[-1], 10),
+        )
+
+    def forward(self, images: Float[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch 10"]:
+        return super().forward(images)

@@ -1,0 +1,82 @@
+"""A composed config to a checked plan of training, and the key under which it is known everywhere."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lectern import training
+from lectern.config import Dataset, Model, call, check_keys, nearest
+from lectern.errors import UserError
+from lectern.models import find_class
+from lectern.processed import file_digest
+from lectern.rooms import leg
+
+PACKAGE = Path(__file__).parent
+HALL = ("batches", "history", "models", "processed", "resume", "training")  # hall files that can change the weights
+ROOM = ("batches", "module", "networks", "preprocess")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train on what, for how long, from which seed: everything that the weights depend on."""
+
+    dataset: Dataset
+    model: Model
+    budget: str
+    seed: int
+
+    @property
+    def processed(self) -> Path:
+        return Path("data/processed") / self.dataset.name
+
+    @property
+    def fit(self) -> dict[str, Any]:
+        return self.model.fit[self.budget]
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of config, data and code: where checkpoints live, and how a resumed run finds its own again."""
+        model = {name: getattr(self.model, name) for name in ("task", "batches", "module", "best")}
+        data = file_digest(self.processed / "facts.json")
+        parts = [model, self.fit, self.seed, self.dataset.name, data, code_digest(self.model.task)]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_plan(config: dict[str, Any]) -> Plan:
+    """Check every section against what takes it. Raises UserError that names the file, the key and the nearest one."""
+    dataset = call(Dataset, config["dataset"], "conf/dataset")
+    model = call(Model, config["model"], "conf/model")
+    if dataset.task != model.task:
+        raise UserError(f"{model.name} learns {model.task}, but {dataset.name} is a data set for {dataset.task}.")
+    where = f"conf/model/{model.name}.yaml"
+    if config["budget"] not in model.fit:
+        budgets = list(model.fit)
+        raise UserError(
+            f"{where}: no budget {config['budget']!r}{nearest(str(config['budget']), budgets)} There is: {budgets}."
+        )
+    plan = Plan(dataset, model, config["budget"], config["seed"])
+    check_model(model, where)
+    return plan
+
+
+def check_model(model: Model, where: str) -> None:
+    """Each section of a model's file has the keys of its callable, in every budget."""
+    given = {"processed": None, "split": None, "seed": None}
+    check_keys(leg(model.task, "batches").load, model.batches, f"{where}, batches", more=given)
+    arguments = {key: value for key, value in model.module.items() if key != "class"}
+    check_keys(
+        find_class(model.task, model.module.get("class", "")), arguments, f"{where}, module", more={"facts": None}
+    )
+    check_keys(training.KeepBest, model.best, f"{where}, best")
+    own = dict.fromkeys(("folder", "trainer", "best", "listen", "name"))
+    for budget, section in model.fit.items():
+        check_keys(training.fit, section, f"{where}, fit.{budget}", positional=3, more=own)
+
+
+def code_digest(task: str) -> str:
+    """A hash of the source files that can change what training gives."""
+    files = [PACKAGE / f"{name}.py" for name in HALL] + [PACKAGE / task / f"{name}.py" for name in ROOM]
+    return hashlib.sha256("".join(file_digest(path) for path in files).encode()).hexdigest()

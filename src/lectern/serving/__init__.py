@@ -1,0 +1,1 @@
+"""What answers: the function that a registered version carries."""

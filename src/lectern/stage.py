@@ -1,0 +1,38 @@
+"""A function of a plain config to a command: Hydra composes, a user's mistake is one message and exit code 1."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lectern.errors import UserError
+
+CONF = Path("conf")
+
+
+def stage(config_name: str) -> Callable[[Callable[[dict], None]], Callable[[], None]]:
+    """Decorates `main(config: dict)`: the primary config is `conf/<config_name>.yaml`, and all values are plain."""
+
+    def decorate(main: Callable[[dict], None]) -> Callable[[], None]:
+        @wraps(main)
+        def run(config: DictConfig) -> None:
+            try:
+                main(to_plain(config))
+            except UserError as error:
+                sys.exit(f"lectern: {error}")
+
+        return hydra.main(version_base="1.3", config_path=str(CONF.resolve()), config_name=config_name)(run)
+
+    return decorate
+
+
+def to_plain(config: DictConfig) -> dict:
+    """The config without interpolations or OmegaConf's types, which do not load back safely."""
+    try:
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"The config is incomplete: {error}") from error
