@@ -2,6 +2,7 @@
 
 import json
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,8 @@ def promote(
     new, rules = promotion.promote(connect(), name, version)
     for rule in rules:
         print(f"  yes  {rule.name}: {rule.reason}")
-    print(f"{name}: version {new.version} ({new.tags['lectern.experiment']}) is the champion.")
+    still = "is the champion." if rules else "is the champion already, and no other version challenges it."
+    print(f"{name}: version {new.version} ({new.tags['lectern.experiment']}) {still}")
 
 
 @app.command()
@@ -62,21 +64,41 @@ def reconcile() -> None:
     print("\n".join(done) if done else "Nothing was missing.")
 
 
+@app.command()
+def experiments(
+    pattern: Annotated[str, typer.Argument(help="which, as a shell pattern: 'demo-*'")] = "*", as_json: Json = False
+) -> None:
+    """What the experiments of dvc.yaml reached, beside their floors, and the versions they became."""
+    from lectern import reconcile
+
+    client = connect()
+    rows = [reconcile.summary(client, outs) for outs in reconcile.experiments() if fnmatch(outs.experiment, pattern)]
+    show_table(rows, as_json, f"No experiment in dvc.yaml is called {pattern}.")
+
+
+@app.command()
+def store() -> None:
+    """The address of the tracking store, as `make ui` hands it to MLflow."""
+    from lectern import tracking
+
+    print(tracking.store_address())
+
+
 @registry_app.command("list")
-def list_models(as_json: Json = False) -> None:
+def list_models(
+    as_json: Json = False,
+    names: Annotated[str | None, typer.Option(help="print only the names that match a shell pattern")] = None,
+) -> None:
     """Every model with its champion and challenger."""
     from lectern import registry
 
     client = connect()
     warn_of_missing(client)
-    models = [summary(client, registry, name) for name in registry.names(client)]
-    if as_json:
-        print(json.dumps(models))
+    if names:
+        print("\n".join(name for name in registry.names(client) if fnmatch(name, names)))
         return
-    table = Table("model", "versions", "champion", "score", "floor", "challenger")
-    for model in models:
-        table.add_row(*(str(model[column] if model[column] is not None else "-") for column in model))
-    Console().print(table if models else "Nothing is registered yet: dvc repro, or make demo.")
+    models = [summary(client, registry, name) for name in registry.names(client)]
+    show_table(models, as_json, "Nothing is registered yet: dvc repro, or make demo.")
 
 
 def summary(client, registry, name: str) -> dict:
@@ -112,13 +134,7 @@ def show(name: Name, as_json: Json = False) -> None:
         }
         for version in registry.versions(client, name)
     ]
-    if as_json:
-        print(json.dumps(rows))
-        return
-    table = Table(*rows[0], title=name)
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    Console().print(table)
+    show_table(rows, as_json, f"{name} has no version.")
 
 
 @registry_app.command()
@@ -127,17 +143,35 @@ def history(name: Name, as_json: Json = False) -> None:
     from lectern import trail
 
     decisions = trail.read(name)
+    rows = [
+        {
+            "when": line["when"],
+            "who": line["who"]["user"],
+            "action": line["action"],
+            "from": told(line["from"]),
+            "to": told(line["to"]),
+        }
+        for line in decisions
+    ]
+    show_table(decisions if as_json else rows, as_json, f"Nothing has been decided on {name} yet.")
+
+
+def told(version: dict | None) -> str | None:
+    """A version of the trail in a few words."""
+    return f"{version['version']} ({version['experiment']}, {float(version['score']):.4f})" if version else None
+
+
+def show_table(rows: list[dict], as_json: bool, nothing: str) -> None:
+    """Rows of the same keys as a table, or as JSON for a script."""
     if as_json:
-        print(json.dumps(decisions))
-        return
-    table = Table("when", "who", "action", "from", "to", title=name)
-    for line in decisions:
-        ends = [
-            f"{end['version']} ({end['experiment']}, {float(end['score']):.4f})" if end else "-"
-            for end in (line["from"], line["to"])
-        ]
-        table.add_row(line["when"], line["who"]["user"], line["action"], *ends)
-    Console().print(table if decisions else f"Nothing has been decided on {name} yet.")
+        print(json.dumps(rows))
+    elif rows:
+        table = Table(*(column.replace("_", " ") for column in rows[0]))
+        for row in rows:
+            table.add_row(*("-" if value is None else str(value) for value in row.values()))
+        Console().print(table)
+    else:
+        print(nothing)
 
 
 def connect():

@@ -43,14 +43,15 @@ def judge(candidate: ModelVersion, champion: ModelVersion | None) -> list[Rule]:
 def promote(client: MlflowClient, name: str, which: str | None) -> tuple[ModelVersion, list[Rule]]:
     """Move `champion` to a version that passes the gate; without a number the challenger is asked for.
 
-    Raises UserError where the gate says no, with its figures, and where there is nobody to promote.
+    Where the champion stays, as no other version is named or able, no rule was asked. Raises UserError where the
+    gate says no, with its figures, and where there is nobody to promote.
     """
     with alone(name):
         known = registry.aliases(client, name)
         old = registry.get_version(client, name, CHAMPION) if CHAMPION in known else None
-        candidate = registry.get_version(client, name, which or challenger(name, known, old))
+        candidate = registry.get_version(client, name, which or candidate_of(name, known))
         if old is not None and candidate.version == old.version:
-            raise UserError(f"{name} version {old.version} is the champion already.")
+            return old, []
         rules = judge(candidate, old)
         if not all(rule.passed for rule in rules):
             told = "\n".join(f"  {'yes' if rule.passed else 'NO '}  {rule.name}: {rule.reason}" for rule in rules)
@@ -59,14 +60,12 @@ def promote(client: MlflowClient, name: str, which: str | None) -> tuple[ModelVe
         return candidate, rules
 
 
-def challenger(name: str, known: dict[str, str], champion: ModelVersion | None) -> str:
-    if CHALLENGER in known:
-        return known[CHALLENGER]
-    beside = f" beside the champion, version {champion.version}" if champion else ""
-    raise UserError(
-        f"{name} has no version above its floor{beside}, so there is nobody to promote. "
-        "Train another, or name one: --version N"
-    )
+def candidate_of(name: str, known: dict[str, str]) -> str:
+    """The challenger, or the champion itself where nobody challenges it."""
+    for alias in (CHALLENGER, CHAMPION):
+        if alias in known:
+            return known[alias]
+    raise UserError(f"{name} has no version above its floor, so there is nobody to promote. Train another.")
 
 
 def rollback(client: MlflowClient, name: str) -> ModelVersion:

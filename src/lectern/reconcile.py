@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
 
 from lectern import registry, rows, trail
 from lectern.outs import Outs
@@ -76,6 +78,23 @@ def restore_run(client: MlflowClient, outs: Outs) -> Run:
 def missing(client: MlflowClient) -> list[str]:
     """Experiments whose outs stand here and of which this store has no version: worth a word to the user."""
     return [outs.experiment for outs in experiments() if is_complete(outs) and not has_version(client, outs)]
+
+
+def summary(client: MlflowClient, outs: Outs) -> dict[str, Any]:
+    """An experiment in a row of a table: what it reached, and the version that it became in this store."""
+    row = dict.fromkeys(("experiment", "data_set", "score", "floor", "better", "version", "alias"))
+    row |= {"experiment": outs.experiment, "data_set": outs.dataset}
+    if is_complete(outs):
+        numbers = {name: round(outs.metrics[name], 4) for name in ("score", "floor")}
+        row |= {**numbers, "better": "higher" if outs.metrics["higher_is_better"] else "lower"}
+        version = registry.find_version(client, outs.dataset, outs.told())
+        row |= {"version": version and int(version.version), "alias": version and alias_of(client, version)}
+    return row
+
+
+def alias_of(client: MlflowClient, version: ModelVersion) -> str | None:
+    known = registry.aliases(client, version.name)
+    return ", ".join(alias for alias, number in known.items() if number == str(version.version)) or None
 
 
 def has_version(client: MlflowClient, outs: Outs) -> bool:

@@ -17,8 +17,9 @@ def draw_confusion(items: pd.DataFrame, path: Path) -> None:
     with picture(path, 5.6, 5.2) as (_, axis):
         axis.imshow(mistakes, cmap="Oranges")
         for (label, prediction), count in np.ndenumerate(counts):
-            if count:
-                axis.text(prediction, label, count, ha="center", va="center", fontsize=8)
+            if count > 0:
+                dark = mistakes[label, prediction] > 0.6 * mistakes.max()
+                axis.text(prediction, label, count, ha="center", va="center", fontsize=8, color="w" if dark else "k")
         axis.set(xlabel="taken for", ylabel="is", xticks=range(CLASSES), yticks=range(CLASSES))
         axis.set_title(f"{mistakes.sum()} mistakes in {counts.sum():,} images")
 

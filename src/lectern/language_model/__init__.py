@@ -1,0 +1,1 @@
+"""Language model: a text, character by character, to the next character, and so to texts that nobody wrote."""
