@@ -9,6 +9,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lectern import usage
 from lectern.errors import UserError
 
 CONF = Path("conf")
@@ -25,7 +26,13 @@ def stage(config_name: str) -> Callable[[Callable[[dict], None]], Callable[[], N
             except UserError as error:
                 sys.exit(f"lectern: {error}")
 
-        return hydra.main(version_base="1.3", config_path=str(CONF.resolve()), config_name=config_name)(run)
+        def command() -> None:
+            if {"-h", "--help"} & set(sys.argv[1:]):
+                print(usage.describe(config_name, sys.modules[main.__module__].__doc__, CONF))
+            else:
+                hydra.main(version_base="1.3", config_path=str(CONF.resolve()), config_name=config_name)(run)()
+
+        return command
 
     return decorate
 

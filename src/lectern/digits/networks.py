@@ -55,7 +55,8 @@ class DigitResNet(nn.Sequential):
         ]
         super().__init__(
             nn.Conv2d(1, width, 3, padding=1, bias=False),  # (B, width, 28, 28)
-            *stages,  # (B, 4 width, 7, 7)
+            nn.MaxPool2d(2),  # (B, width, 14, 14); a stage at 28x28 would cost four times as much
+            *stages,  # (B, 4 width, 4, 4)
             nn.BatchNorm2d(channels[-1]),
             nn.ReLU(),
             nn.AdaptiveAvgPool2d(1),
