@@ -18,12 +18,13 @@ from lectern.errors import UserError
 class ExactResume(pl.callbacks.Checkpoint):  # a Checkpoint: Lightning runs it after all other callbacks
     """Saves where Lightning can go on from exactly, and puts back what Lightning itself does not.
 
-    That is the random states, and the `carried` tensors of the module and of callbacks, of every rank. Refused:
-    a step limit beside epochs, after which Lightning counts a finished epoch as unfinished.
+    That is the random states, and the `carried` tensors of the module and of callbacks, of every rank, and the place
+    in the batches: Lightning forgets it where the schedule has asked for `estimated_stepping_batches`. Refused: a step
+    limit beside epochs, after which Lightning counts a finished epoch as unfinished.
     """
 
     def __init__(self, path: Path, every: int = 200):
-        self.path, self.every, self.random = path, every, None
+        self.path, self.every, self.restored = path, every, None
 
     def setup(self, trainer, pl_module, stage) -> None:
         self.trainer = trainer
@@ -38,7 +39,7 @@ class ExactResume(pl.callbacks.Checkpoint):  # a Checkpoint: Lightning runs it a
 
     def state_dict(self) -> dict:  # called on every rank
         carried = [{name: value.detach().cpu() for name, value in owner.carried.items()} for owner in self.owners()]
-        mine = {"random": random_state(), "carried": carried}
+        mine = {"random": random_state(), "carried": carried, "batches": self.trainer.train_dataloader.state_dict()}
         ranks = [mine] * place()[1]
         if len(ranks) > 1:
             dist.all_gather_object(ranks, mine)
@@ -55,12 +56,13 @@ class ExactResume(pl.callbacks.Checkpoint):  # a Checkpoint: Lightning runs it a
         device = self.trainer.lightning_module.device
         for owner, carried in zip(self.owners(), mine["carried"], strict=True):
             owner.carried = {name: value.to(device) for name, value in carried.items()}
-        self.random = mine["random"]
+        self.restored = mine
 
     def on_train_start(self, trainer, pl_module) -> None:  # the last hook before the first batch
-        if self.random:
-            restore_random_state(self.random)
-            self.random = None
+        if self.restored:
+            trainer.train_dataloader.load_state_dict(self.restored["batches"])
+            restore_random_state(self.restored["random"])
+            self.restored = None
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         due = trainer.global_step % self.every == 0 or trainer.received_sigterm

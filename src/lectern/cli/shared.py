@@ -1,0 +1,50 @@
+"""What the commands share: the store of this checkout, and rows as a table or as JSON."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lectern.errors import UserError
+
+Name = Annotated[str, typer.Argument(help="a registered model, named after its data set: mnist")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
+
+
+def connect():
+    """The store's client; only in a checkout, where the outs and the trail are."""
+    from lectern import tracking
+
+    if not Path("dvc.yaml").is_file():
+        raise UserError(f"{Path.cwd()} is not the root of a Lectern checkout (no dvc.yaml here). Change to it first.")
+    return tracking.connect()
+
+
+def warn_of_missing(client) -> None:
+    from lectern import reconcile
+
+    lost = reconcile.missing(client)
+    if lost:
+        print(
+            f"lectern: this store has no version of {', '.join(lost)}; bring them back: lectern reconcile",
+            file=sys.stderr,
+        )
+
+
+def show_table(rows: list[dict], as_json: bool, nothing: str) -> None:
+    """Rows of the same keys as a table, or as JSON for a script."""
+    if as_json:
+        print(json.dumps(rows))
+    elif rows:
+        table = Table()
+        for column in rows[0]:
+            table.add_column(column.replace("_", " "), overflow="fold")  # a cut digest or name is of no use
+        for row in rows:
+            table.add_row(*("-" if value is None else str(value) for value in row.values()))
+        Console().print(table)
+    else:
+        print(nothing)

@@ -1,0 +1,154 @@
+"""A registered version to the chain that made it, from source addresses to its alias, each link checked now."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from lectern import registry
+from lectern.errors import UserError
+from lectern.outs import Outs
+from lectern.processed import file_digest
+from lectern.provenance import git
+from lectern.tracking import RESTORED, TRAINING, WEIGHTS
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link: what it is, its value, and a word on why it does not hold, empty where it does."""
+
+    name: str
+    value: str
+    broken: str = ""
+
+
+def trace(client: MlflowClient, version: ModelVersion) -> list[Link]:
+    """The links from the served version back to the bytes it learned from, the oldest first."""
+    told = {key.removeprefix("lectern."): value for key, value in version.tags.items()}
+    outs = Outs(told["experiment"], told["dataset"])
+    run = find_run(client, version)
+    changed = changed_stages(outs)
+    return [
+        *source_links(outs, changed),
+        processed_link(outs, run, changed),
+        config_link(run),
+        commit_link(run),
+        *stage_links(outs, changed),
+        weights_link(outs, told["weights"]),
+        run_link(version, run, told["weights"]),
+        files_link(client, version, told["weights"]),
+        alias_link(client, version),
+    ]
+
+
+def source_links(outs: Outs, changed: dict[str, str]) -> Iterator[Link]:
+    """Where the raw files came from, and whether what lies here is still what was pinned."""
+    path = Path("conf/dataset", f"{outs.dataset}.yaml")
+    origin = yaml.safe_load(path.read_text())["origin"] if path.is_file() else outs.dataset
+    conf = Path("conf/origin", f"{origin}.yaml")
+    if not conf.is_file():
+        yield Link("source", origin, f"{conf} is not there")
+        return
+    described = yaml.safe_load(conf.read_text())
+    for url in described.get("urls", [f"made on the machine: {described.get('made')}"]):
+        yield Link("source", url)
+    pinned = described.get("files", {})
+    for name, file in pinned.items():
+        yield Link("source file", f"{name} sha256 {file['sha256']}")
+    yield Link("raw files", f"data/raw/{origin}", changed.get(f"download@{origin}", ""))
+
+
+def processed_link(outs: Outs, run: Run | None, changed: dict[str, str]) -> Link:
+    facts = outs.processed / "facts.json"
+    if not facts.is_file():
+        return Link("processed data", str(outs.processed), "not here: dvc repro, or dvc pull")
+    digest = file_digest(facts)
+    inputs = [entry.dataset.digest for entry in run.inputs.dataset_inputs] if run and run.inputs else []
+    other = "the run learned from other data" if inputs and digest[:32] not in inputs else ""
+    broken = other or changed.get(f"preprocess@{outs.dataset}", "")
+    return Link("processed data", f"{outs.processed} facts {digest}", broken)
+
+
+def config_link(run: Run | None) -> Link:
+    if run is None:
+        return Link("config", "unknown", "its run is gone")
+    if run.data.tags.get(RESTORED):
+        return Link("config", "restored from the outs", "only the module's own values are known")
+    return Link("config", f"{len(run.data.params)} values, key {run.data.tags[TRAINING]}")
+
+
+def commit_link(run: Run | None) -> Link:
+    commit = run.data.tags.get("lectern.commit", "") if run else ""
+    if not commit or commit == "unknown":
+        return Link("git commit", "unknown", "the run does not tell it")
+    if commit.endswith("-dirty"):
+        return Link("git commit", commit, "files had been changed and not committed")
+    return Link("git commit", commit, "" if git("cat-file", "-t", commit) else "not in this repository")
+
+
+def stage_links(outs: Outs, changed: dict[str, str]) -> Iterator[Link]:
+    """The stages of the experiment in dvc.lock."""
+    lock = yaml.safe_load(Path("dvc.lock").read_text())["stages"] if Path("dvc.lock").is_file() else {}
+    for stage in (f"{leg}@{outs.experiment}" for leg in ("train", "evaluate", "register")):
+        entry = lock.get(stage)
+        digest = entry["outs"][0].get("md5", "") if entry else "-"
+        yield Link(f"dvc {stage}", digest, changed.get(stage, "") if entry else "not in dvc.lock")
+
+
+def changed_stages(outs: Outs) -> dict[str, str]:
+    """Stage to what DVC says has changed, over the experiment's whole pipeline."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        status = Repo().status([f"register@{outs.experiment}"], with_deps=True)
+    except DvcException as error:
+        return {f"register@{outs.experiment}": str(error)}
+    return {stage: "DVC says: " + ", ".join(describe(changes)) for stage, changes in status.items()}
+
+
+def describe(changes: list) -> Iterator[str]:
+    for change in changes:
+        yield " ".join(change) if isinstance(change, dict) else str(change)
+
+
+def weights_link(outs: Outs, weights: str) -> Link:
+    path = outs.model / "weights.safetensors"
+    if not path.is_file():
+        return Link("model folder", str(outs.model), "not here: dvc repro, or dvc pull")
+    broken = "" if outs.weights == weights else "trained again since"
+    return Link("model folder", f"{outs.model} weights {weights}", broken)
+
+
+def run_link(version: ModelVersion, run: Run | None, weights: str) -> Link:
+    if run is None:
+        return Link("run", version.run_id or "none", "gone from the store: lectern reconcile")
+    same = run.data.tags.get(WEIGHTS) == weights
+    return Link("run", run.info.run_id, "" if same else "its weights are others")
+
+
+def files_link(client: MlflowClient, version: ModelVersion, weights: str) -> Link:
+    name = f"{version.name} version {version.version}"
+    try:
+        found = file_digest(registry.model_folder(client, version) / "weights.safetensors")
+    except (UserError, OSError) as error:
+        return Link("version", name, str(error))
+    return Link("version", name, "" if found == weights else "its files are not what was registered")
+
+
+def alias_link(client: MlflowClient, version: ModelVersion) -> Link:
+    known = registry.aliases(client, version.name)
+    names = [alias for alias, number in known.items() if number == str(version.version)]
+    return Link("alias", ", ".join(names) or "none")
+
+
+def find_run(client: MlflowClient, version: ModelVersion) -> Run | None:
+    try:
+        return client.get_run(version.run_id)
+    except MlflowException:
+        return None
