@@ -73,5 +73,9 @@ def test_a_score_that_its_files_do_not_give_is_refused():
 
 
 def test_a_cost_may_grow_to_its_factor_and_not_beyond():
-    assert not_much_worse("latency", 2.0, 1.0, 2.0, "felt").passed
-    assert not not_much_worse("latency", 2.1, 1.0, 2.0, "felt").passed
+    assert not_much_worse("latency", 2.0, 1.0, 2.0, 0.1, "felt").passed
+    assert not not_much_worse("latency", 2.1, 1.0, 2.0, 0.1, "felt").passed
+
+
+def test_a_growth_that_nobody_feels_never_counts():
+    assert not_much_worse("latency", 0.009, 0.001, 2.0, 0.1, "felt").passed

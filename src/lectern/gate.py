@@ -32,19 +32,25 @@ def reproduces(recorded: float, measured: float, tolerance: float) -> Rule:
 
 
 def better_than_noise(
-    candidate: pd.DataFrame, champion: pd.DataFrame, score: Score, sign: int, confidence: float, resamples: int, seed: int
+    candidate: pd.DataFrame,
+    champion: pd.DataFrame,
+    score: Score,
+    sign: int,
+    confidence: float,
+    resamples: int,
+    seed: int,
 ) -> Rule:
     """The interval of the difference over resampled blocks lies on the better side of zero."""
     gains = sign * differences(candidate, champion, score, resamples, seed)
     low, high = np.quantile(gains, [(1 - confidence) / 2, (1 + confidence) / 2])
     now, before = score(candidate), score(champion)
-    told = f"score {now:.4f}, champion {before:.4f}; better by {low:+.4f} to {high:+.4f} in {confidence:.0%} of resamples"
+    told = (
+        f"score {now:.4f}, champion {before:.4f}; better by {low:+.4f} to {high:+.4f} in {confidence:.0%} of resamples"
+    )
     return Rule("better than the champion by more than noise", bool(low > 0), told)
 
 
-def differences(
-    candidate: pd.DataFrame, champion: pd.DataFrame, score: Score, resamples: int, seed: int
-) -> np.ndarray:
+def differences(candidate: pd.DataFrame, champion: pd.DataFrame, score: Score, resamples: int, seed: int) -> np.ndarray:
     """Candidate's score less the champion's in each resample: a paired bootstrap (Koehn 2004, W04-3250).
 
     Blocks are drawn and not items: neighbouring frames, lines and digits of one writer are not independent.
@@ -60,6 +66,7 @@ def differences(
     return np.array(found)
 
 
-def not_much_worse(name: str, now: float, before: float, factor: float, reason: str) -> Rule:
-    """A guarded cost (lower is better) has not grown beyond a factor."""
-    return Rule(f"{name} within {factor:g} times", now <= before * factor, f"{now:.4g}, champion {before:.4g}: {reason}")
+def not_much_worse(name: str, now: float, before: float, factor: float, unfelt: float, reason: str) -> Rule:
+    """A guarded cost (lower is better) has not grown beyond a factor, or by so little that nobody feels it."""
+    passed = now <= before * factor or now - before <= unfelt
+    return Rule(f"{name} within {factor:g} times", passed, f"{now:.4g}, champion {before:.4g}; {reason}")

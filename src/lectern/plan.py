@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
+
 from lectern import training
 from lectern.config import Dataset, Model, call, check_keys, nearest
 from lectern.errors import UserError
@@ -59,6 +61,7 @@ def read_plan(config: dict[str, Any]) -> Plan:
         )
     plan = Plan(dataset, model, config["budget"], config["seed"])
     check_model(model, where)
+    check_trainer(config["trainer"], "conf/trainer")
     return plan
 
 
@@ -74,6 +77,13 @@ def check_model(model: Model, where: str) -> None:
     own = dict.fromkeys(("folder", "trainer", "best", "listen", "name"))
     for budget, section in model.fit.items():
         check_keys(training.fit, section, f"{where}, fit.{budget}", positional=3, more=own)
+
+
+def check_trainer(trainer: dict[str, Any], where: str) -> None:
+    """A trainer's keys are those of Lightning's Trainer, and `threads`. Raises UserError with the nearest right one."""
+    threads = {key: value for key, value in trainer.items() if key == "threads"}
+    check_keys(training.start, threads, where, more={"seed": None})
+    check_keys(pl.Trainer, {key: value for key, value in trainer.items() if key != "threads"}, where)
 
 
 def code_digest(task: str) -> str:

@@ -109,6 +109,12 @@ def get_version(client: MlflowClient, name: str, which: str) -> ModelVersion:
     raise UserError(f"{name} has no version or alias {which!r}. {there}")
 
 
+def find_named(client: MlflowClient, model: str) -> ModelVersion:
+    """`mnist@champion`, `mnist@3`, or `mnist` for its champion."""
+    name, _, which = model.partition("@")
+    return get_version(client, name, which or CHAMPION)
+
+
 def model_folder(client: MlflowClient, version: ModelVersion) -> Path:
     """The model folder that a version carries, fetched where the store is elsewhere."""
     from mlflow.artifacts import download_artifacts

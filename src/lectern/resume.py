@@ -1,6 +1,7 @@
 """A training that is killed at any moment to one that goes on as if it had not been."""
 
 import os
+import pickle
 import random
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def last_good(path: Path) -> Path | None:
             try:
                 torch.load(candidate, map_location="cpu", weights_only=True, mmap=True)
                 return candidate
-            except (OSError, RuntimeError, EOFError, ValueError):
+            except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
                 continue
     return None
 

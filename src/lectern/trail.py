@@ -38,6 +38,17 @@ def read(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
+def champions(name: str) -> list[dict[str, Any]]:
+    """The champions that a rollback can walk back along, the present one last."""
+    stack: list[dict[str, Any]] = []
+    for decision in read(name):
+        if decision["action"] == "rollback":
+            stack.pop()
+        else:
+            stack.append(decision["to"])
+    return stack
+
+
 def describe(version: ModelVersion | None) -> dict[str, Any] | None:
     if version is None:
         return None

@@ -17,6 +17,8 @@ from lectern.errors import UserError
 from lectern.history import History
 from lectern.resume import AtomicCheckpointIO, ExactResume, last_good
 
+SIGNS = {"min": -1, "max": 1}  # of a metric's better direction
+
 
 def start(seed: int, threads: int) -> None:
     """Fix what the numbers depend on; to be called before the module is made."""
@@ -65,7 +67,7 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(
             f"This machine cannot run this trainer: {error} Choose another: TRAINER=laptop, or trainer=..."
         ) from error
@@ -82,7 +84,9 @@ class KeepBest(pl.Callback):
     """Keeps the weights of the best validation in memory and in the checkpoint, never out of step with it."""
 
     def __init__(self, metric: str, mode: str):
-        self.metric, self.sign = metric, {"min": -1, "max": 1}[mode]
+        if mode not in SIGNS:
+            raise UserError(f"best.mode is {mode!r}{nearest(mode, list(SIGNS))} It is one of: {', '.join(SIGNS)}.")
+        self.metric, self.sign = metric, SIGNS[mode]
         self.value: float | None = None
         self.weights: dict[str, torch.Tensor] = {}
 

@@ -1,0 +1,74 @@
+"""A model folder and the test data at hand to what the gate asks about: score, items, time to answer, size."""
+
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from lectern import registry
+from lectern.description import read_description
+from lectern.errors import UserError
+from lectern.processed import read_facts
+from lectern.rooms import leg
+
+TOLERANCE = 0.0005  # another processor rounds differently; a score further off is not this model's
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a model shows now, on this machine: latency in seconds for a small request, size in bytes of weights."""
+
+    score: float
+    items: pd.DataFrame
+    latency: float
+    size: float
+
+
+def examine(folder: Path, processed: Path, items: pd.DataFrame | None = None) -> Examined:
+    """Score a model folder on the test data of `processed`, unless its `items` are known, and time its answers."""
+    from lectern import models
+
+    room = read_description(folder)["task"]
+    module, report = models.load(folder), leg(room, "report")
+    if items is None:
+        items = score_again(module, report, processed)
+    size = float((folder / "weights.safetensors").stat().st_size)
+    return Examined(report.score(items), items, time_answers(module, leg(room, "answer"), processed), size)
+
+
+def score_again(module, report, processed: Path) -> pd.DataFrame:
+    """The items of a fresh evaluation, whose report is thrown away."""
+    with tempfile.TemporaryDirectory() as folder:
+        report.evaluate(module, processed, Path(folder))
+        return pd.read_parquet(Path(folder) / "items.parquet")
+
+
+def time_answers(module, answer, processed: Path, times: int = 7) -> float:
+    """The median time to answer the room's example, after a first answer that only warms up."""
+    example = answer.example(processed)
+    taken = []
+    for _ in range(times + 1):
+        began = time.perf_counter()
+        answer.answer(module, example)
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken[1:])
+
+
+def score_version(client: MlflowClient, version: ModelVersion) -> float:
+    """The score that a version's own files reach on the test data that it was scored on.
+
+    Raises UserError where that data is not here.
+    """
+    processed = Path("data/processed") / version.name
+    here, recorded = read_facts(processed)["test_digest"], version.tags["lectern.test_digest"]
+    if here != recorded:
+        raise UserError(
+            f"{version.name} version {version.version} was scored on test data {recorded[:12]}, and {processed} holds "
+            f"{here[:12]}. Check out the commit of its run, dvc repro preprocess@{version.name}, and verify again."
+        )
+    return examine(registry.model_folder(client, version), processed).score
