@@ -1,8 +1,8 @@
-"""An evaluated model to its card and a registered version, found again by content in whatever store is at hand."""
+"""An evaluated model to its card and a registered version, and what the gate would say of it."""
 
-import sys
+import pandas as pd
 
-from lectern import cards, registry
+from lectern import cards, promotion, registry
 from lectern.config import Dataset, call
 from lectern.outs import Outs
 from lectern.reconcile import find_or_restore_run
@@ -17,9 +17,9 @@ def main(config: dict) -> None:
     client = connect()
     cards.write(outs, dataset)
     version = registry.register(client, outs, find_or_restore_run(client, outs).info.run_id)
+    print(f"{dataset.name} version {version.version} is {outs.experiment}. `lectern promote` would find:")
     print(
-        f"{outs.experiment}: {dataset.name} version {version.version}, score {outs.metrics['score']:.4f}",
-        file=sys.stderr,
+        "\n".join(promotion.tell(promotion.foretell(client, version, pd.read_parquet(outs.report / "items.parquet"))))
     )
 
 

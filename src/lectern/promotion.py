@@ -51,6 +51,14 @@ def judge(
     return answers
 
 
+def foretell(client: MlflowClient, candidate: ModelVersion, items: pd.DataFrame) -> list[Rule]:
+    """What the gate would say now of a version that has just been evaluated; decides nothing."""
+    champion = registry.aliases(client, candidate.name).get(CHAMPION)
+    if champion in (None, str(candidate.version)):
+        return judge(client, candidate, None, items)
+    return judge(client, candidate, registry.get_version(client, candidate.name, champion), items)
+
+
 def recorded_items(client: MlflowClient, version: ModelVersion, processed: Path) -> pd.DataFrame | None:
     """The items that its evaluation left in its run, where they are of the test data at hand."""
     if version.tags["lectern.test_digest"] != read_facts(processed)["test_digest"]:
