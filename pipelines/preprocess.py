@@ -5,6 +5,7 @@ from pathlib import Path
 from lectern.config import Dataset, call
 from lectern.rooms import leg
 from lectern.stage import stage
+from lectern.unfinished import unfinished_folder
 
 
 @stage("preprocess")
@@ -12,7 +13,8 @@ def main(config: dict) -> None:
     dataset = call(Dataset, config["dataset"], "dataset")
     raw, out = Path("data/raw") / dataset.origin, Path("data/processed") / dataset.name
     preprocess = leg(dataset.task, "preprocess").preprocess
-    call(preprocess, dataset.preprocess, f"conf/dataset/{dataset.name}.yaml, preprocess", raw, out)
+    with unfinished_folder(out) as part:
+        call(preprocess, dataset.preprocess, f"conf/dataset/{dataset.name}.yaml, preprocess", raw, part)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
-
 from lectern import models, rows, run_folder, tracking, training
 from lectern.models import find_class
 from lectern.plan import Plan, read_plan
@@ -18,7 +16,7 @@ def main(config: dict) -> None:
     facts = read_facts(plan.processed)
     folder = Path("runs") / plan.key
     out = Path(config["out"] or folder / f"{plan.dataset.name}-{plan.model.name}")
-    if rank_zero_only.rank != 0:
+    if not training.is_first_process():
         learn(plan, facts, config["trainer"], folder, out.name)
         return
     with run_folder.alone_in(folder), tracking.open_training(plan, facts, config, out.name) as run:

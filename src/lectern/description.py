@@ -13,10 +13,16 @@ def read_description(folder: Path) -> dict:
     path = folder / "module.json"
     if not path.is_file():
         raise UserError(f"{path} is not there, so {folder} is no model folder. Train it: dvc repro train@{folder.name}")
-    described = json.loads(path.read_text())
+    try:
+        described = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}). Make it again: dvc repro train@{folder.name}") from error
     if described.get("format") != FORMAT:
         raise UserError(
             f"{path} is of format {described.get('format')!r}; this Lectern reads format {FORMAT}. "
             "Use the version of Lectern that wrote it, or train again."
         )
+    missing = {"task", "class", "hyperparameters"} - described.keys()
+    if missing:
+        raise UserError(f"{path} is damaged: it lacks {', '.join(sorted(missing))}. Train again.")
     return described

@@ -11,15 +11,16 @@ from lectern.processed import read_facts, write_json
 from lectern.reconcile import find_or_restore_run
 from lectern.rooms import leg
 from lectern.tracking import Tracker
+from lectern.unfinished import unfinished_folder
 
 
 def evaluate(outs: Outs, dataset: Dataset) -> dict[str, Any]:
     """Score the model on the test data and write what was found; returns the flat metrics."""
     report = leg(outs.task, "report")
-    outs.report.mkdir(parents=True, exist_ok=True)
-    found = report.evaluate(models.load(outs.model), outs.processed, outs.report)
-    history, _ = rows.read(outs.model)
-    getattr(report, "draw_curves", pictures.draw_curves)(history, outs.report / "curves.png")
+    with unfinished_folder(outs.report) as part:
+        found = report.evaluate(models.load(outs.model), outs.processed, part)
+        history, _ = rows.read(outs.model)
+        getattr(report, "draw_curves", pictures.draw_curves)(history, part / "curves.png")
     facts = read_facts(outs.processed)
     metrics = {
         **found,

@@ -35,8 +35,9 @@ class History(pl.Callback):
         self.shown = [Shown(*shown) for shown in state["shown"]]
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        for name, value in {**module.watched, "steps": torch.ones(())}.items():
-            value = value.detach().float()
+        share = batch[-1] if place()[1] > 1 else 1  # as of the loss: the average over ranks is the mean over items
+        values = {name: value.detach().float() * share for name, value in module.watched.items()}
+        for name, value in {**values, "steps": torch.ones(())}.items():
             self.carried[name] = self.carried[name] + value if name in self.carried else value
         if trainer.global_step % self.every == 0 or batch_idx + 1 == trainer.num_training_batches:
             self.close_interval(trainer)

@@ -1,6 +1,5 @@
 """A module to a model folder and back: weights.safetensors and module.json, whose bytes depend on values only."""
 
-import os
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -11,15 +10,18 @@ from lectern.description import FORMAT, read_description
 from lectern.errors import UserError
 from lectern.processed import write_json
 from lectern.rooms import leg
+from lectern.unfinished import unfinished_file
 
 
 def save(module: pl.LightningModule, folder: Path) -> None:
     """Write the module's weights and what rebuilds it. No pickle, path, time or run id: same inputs, same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in sorted(module.state_dict().items())}
-    part = folder / "weights.safetensors.part"
-    save_file(weights, part)
-    os.replace(part, folder / "weights.safetensors")
+    try:
+        with unfinished_file(folder / "weights.safetensors") as part:
+            save_file(weights, part)
+    except SafetensorError as error:  # which an OSError is to it
+        raise UserError(f"The weights could not be written to {folder}: {error}. Free some space and go on.") from error
     write_json(folder / "module.json", describe(module))
 
 

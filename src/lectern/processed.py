@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lectern.errors import UserError
+from lectern.unfinished import unfinished_file
 
 Facts = dict[str, Any]
 
@@ -54,6 +54,6 @@ def file_digest(path: Path) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """JSON whose bytes depend on the value only, under its final name only when whole."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
-    os.replace(part, path)
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    with unfinished_file(path) as part:
+        part.write_text(text)

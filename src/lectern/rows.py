@@ -1,11 +1,12 @@
 """A training's rows and shown texts to the files of a model folder, and back."""
 
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+
+from lectern.unfinished import unfinished_file
 
 
 class Row(NamedTuple):
@@ -29,12 +30,12 @@ class Shown(NamedTuple):
 def write(rows: list[Row], shown: list[Shown], folder: Path) -> None:
     """`history.csv`, and `shown.jsonl` where there are texts."""
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / "history.csv.part"
-    pd.DataFrame(rows, columns=list(Row._fields)).to_csv(part, index=False, lineterminator="\n")
-    os.replace(part, folder / "history.csv")
+    with unfinished_file(folder / "history.csv") as part:
+        pd.DataFrame(rows, columns=list(Row._fields)).to_csv(part, index=False, lineterminator="\n")
     if shown:
         lines = (json.dumps(text._asdict(), ensure_ascii=False) + "\n" for text in shown)
-        (folder / "shown.jsonl").write_text("".join(lines))
+        with unfinished_file(folder / "shown.jsonl") as part:
+            part.write_text("".join(lines))
 
 
 def read(folder: Path) -> tuple[pd.DataFrame, list[Shown]]:

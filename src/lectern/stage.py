@@ -1,5 +1,6 @@
 """A function of a plain config to a command: Hydra composes, a user's mistake is one message and exit code 1."""
 
+import errno
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -13,6 +14,7 @@ from lectern import usage
 from lectern.errors import UserError
 
 CONF = Path("conf")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def stage(config_name: str) -> Callable[[Callable[[dict], None]], Callable[[], None]]:
@@ -25,6 +27,10 @@ def stage(config_name: str) -> Callable[[Callable[[dict], None]], Callable[[], N
                 main(to_plain(config))
             except UserError as error:
                 sys.exit(f"lectern: {error}")
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                sys.exit(f"lectern: {error}. Nothing half-written was left: free some space and run it again.")
 
         def command() -> None:
             if {"-h", "--help"} & set(sys.argv[1:]):

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.exceptions import SIGTERMException
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch.nn.utils import clip_grad_norm_
 from tqdm.auto import tqdm
 
@@ -18,6 +19,11 @@ from lectern.history import History
 from lectern.resume import AtomicCheckpointIO, ExactResume, last_good
 
 SIGNS = {"min": -1, "max": 1}  # of a metric's better direction
+
+
+def is_first_process() -> bool:
+    """Whether this process is rank 0, which alone writes; known before the processes are joined."""
+    return rank_zero_only.rank == 0
 
 
 def start(seed: int, threads: int) -> None:

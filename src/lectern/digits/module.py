@@ -8,8 +8,12 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from lectern.config import call, nearest
 from lectern.digits import networks
 from lectern.digits.augment import jitter
+from lectern.errors import UserError
+
+NETWORKS = ("DigitCNN", "DigitResNet")
 
 
 class DigitClassifier(pl.LightningModule):
@@ -34,8 +38,7 @@ class DigitClassifier(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.facts = facts
-        arguments = {key: value for key, value in network.items() if key != "class"}
-        self.network = getattr(networks, network["class"])(**arguments).to(memory_format=torch.channels_last)
+        self.network = build(network).to(memory_format=torch.channels_last)
         initialise(self.network)
         self.validation = nn.ModuleDict({"loss": MeanMetric(), "accuracy": MulticlassAccuracy(10, average="micro")})
         self.carried: dict[str, Tensor] = {}
@@ -52,8 +55,9 @@ class DigitClassifier(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor, float], index: int) -> Tensor:
         images, labels, share = batch
         logits = self.network(jitter(self.scale(images), **self.jitters))
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams.label_smoothing)
-        self.watched = {"loss": loss.detach(), "accuracy": (logits.argmax(1) == labels).float().mean()}
+        count = max(len(labels), 1)  # a process may have no row of a last batch
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams.label_smoothing, reduction="sum") / count
+        self.watched = {"loss": loss.detach(), "accuracy": (logits.argmax(1) == labels).sum() / count}
         return loss * share
 
     @property
@@ -88,6 +92,16 @@ class DigitClassifier(pl.LightningModule):
         """Prepared images uint8 (n, 28, 28) to probabilities float32 (n, 10)."""
         parts = torch.as_tensor(images).to(self.device).split(batch_size)
         return torch.cat([self(part).float().softmax(1).cpu() for part in parts] or [torch.empty(0, 10)]).numpy()
+
+
+def build(network: dict) -> nn.Module:
+    """The network that a config names. Raises UserError for a class or an argument that does not exist."""
+    arguments = {key: value for key, value in network.items() if key != "class"}
+    name = network.get("class")
+    if name not in NETWORKS:
+        hint = nearest(str(name), list(NETWORKS))
+        raise UserError(f"module.network.class is {name!r}{hint} It is one of: {', '.join(NETWORKS)}.")
+    return call(getattr(networks, name), arguments, "module.network")
 
 
 def initialise(network: nn.Module) -> None:

@@ -27,7 +27,7 @@ def draw_confusion(items: pd.DataFrame, path: Path) -> None:
 def draw_mistakes(images: np.ndarray, probabilities: np.ndarray, items: pd.DataFrame, path: Path) -> None:
     """The 32 mistakes that the network was surest of: `4 for 9, 97 %` is a nine that was taken for a four."""
     worst = items[~items["correct"]].nlargest(32, "confidence")
-    with picture(path, 9, 5.2, nrows=4, ncols=8) as (figure, axes):
+    with picture(path, 9.0, 5.2, nrows=4, ncols=8) as (figure, axes):
         figure.suptitle("The mistakes it was surest of" if len(worst) else "No mistakes")
         for axis in axes.flat:
             axis.axis("off")
@@ -40,7 +40,7 @@ def draw_calibration(items: pd.DataFrame, path: Path, bins: int = 15) -> None:
     """How often the network is right against how sure it says it is."""
     bucket = np.minimum((items["confidence"] * bins).astype(int), bins - 1)
     groups = items.groupby(bucket)
-    with picture(path, 5, 5) as (_, axis):
+    with picture(path, 5.0, 5.0) as (_, axis):
         axis.plot([0, 1], [0, 1], color="gray", linewidth=1)
         axis.scatter(groups["confidence"].mean(), groups["correct"].mean(), s=5 + 20 * np.log10(groups.size()))
         axis.set(xlabel="confidence", ylabel="share that was right", xlim=(0, 1.02), ylim=(0, 1.02))

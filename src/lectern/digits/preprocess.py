@@ -92,13 +92,13 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         raise UserError(f"{path} is missing. Download it: dvc repro download@{path.parent.name}") from error
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} is no whole gzip file ({error}). Delete it and download it again.") from error
-    header = np.frombuffer(data[: 4 + 4 * dimensions], ">u4")
-    magic = 0x800 + dimensions
-    if len(header) != 1 + dimensions or header[0] != magic:
+    magic, start = (0x800 + dimensions).to_bytes(4), 4 + 4 * dimensions
+    if len(data) < start or data[:4] != magic:
         raise UserError(
-            f"{path} is no IDX file of {dimensions} dimensions: its first number must be {magic}, found {header[:1]}."
+            f"{path} is no IDX file of {dimensions} dimensions: it must start with {magic!r} and {dimensions} sizes of "
+            f"4 bytes each; found {data[:start]!r}."
         )
-    shape, body = tuple(map(int, header[1:])), data[4 + 4 * dimensions :]
+    shape, body = tuple(map(int, np.frombuffer(data[4:start], ">u4"))), data[start:]
     if len(body) != math.prod(shape):
         raise UserError(f"{path}: its header says {shape}, which is {math.prod(shape)} bytes, but {len(body)} follow.")
     return np.frombuffer(body, np.uint8).reshape(shape)

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lectern.errors import UserError
+from lectern.language_model.preprocess import UNKNOWN
 
 CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+STEPS = {nn.RNN: torch.rnn_tanh_cell, nn.LSTM: torch.lstm_cell, nn.GRU: torch.gru_cell}
 
 
 class RecurrentNetwork(nn.Module):
@@ -30,10 +32,7 @@ class RecurrentNetwork(nn.Module):
         self.layers = nn.ModuleList(CELLS[cell](hidden if layer else vocabulary, hidden) for layer in range(layers))
         self.dropout = ByteDropout(dropout)
         self.readout = nn.Linear(hidden, vocabulary)
-        for layer in self.layers:
-            initialise(layer)
-        nn.init.zeros_(self.readout.weight)  # no character is preferred at first
-        nn.init.zeros_(self.readout.bias)
+        initialise(self)
 
     def start(self, batch: int) -> Float[Tensor, "batch layers parts hidden"]:
         """The state of having read nothing."""
@@ -55,23 +54,37 @@ def advance(
     layer: nn.RNNBase, values: Float[Tensor, "time batch _"], before: Float[Tensor, "batch parts hidden"]
 ) -> tuple[Float[Tensor, "time batch hidden"], Float[Tensor, "batch parts hidden"]]:
     """Run one layer on from its state; PyTorch wants that state as (1, batch, hidden), a pair of them for an LSTM."""
+    whole, step = isinstance(layer, nn.LSTM), STEPS[type(layer)]
+    if len(values) == 1 and not values.is_cuda:  # writing: oneDNN would pack all weights anew for each character
+        parts = before.unbind(1)
+        after = step(values[0], parts if whole else parts[0], *layer.parameters())
+        after = after if whole else (after,)
+        return after[0].unsqueeze(0), torch.stack(after, 1)
     parts = tuple(part.unsqueeze(0).contiguous() for part in before.unbind(1))
-    values, after = layer(values, parts if len(parts) == 2 else parts[0])
-    return values, torch.stack([part.squeeze(0) for part in (after if len(parts) == 2 else (after,))], 1)
+    values, after = layer(values, parts if whole else parts[0])
+    return values, torch.cat(after if whole else (after,)).transpose(0, 1)
 
 
-def initialise(layer: nn.RNNBase) -> None:
-    """Each gate's recurrence orthogonal, so that what it carries neither fades nor grows at first (Saxe et al. 2014,
-    arXiv:1312.6120); the gate that keeps the old state half open (Jozefowicz, Zaremba and Sutskever 2015)."""
-    size = layer.hidden_size
-    for weight in layer.weight_hh_l0.data.split(size):
-        nn.init.orthogonal_(weight)
-    for weight in layer.weight_ih_l0.data.split(size):
-        nn.init.xavier_uniform_(weight)
-    nn.init.zeros_(layer.bias_ih_l0)
-    nn.init.zeros_(layer.bias_hh_l0)
-    if not isinstance(layer, nn.RNN):  # PyTorch's gates: input, forget, cell, output; reset, update, new
-        layer.bias_ih_l0.data[size : 2 * size] = 1.0
+def initialise(network: RecurrentNetwork) -> None:
+    """A character moves the state of the first layer by about one, and every layer takes much of what is new: with
+    PyTorch's own values three layers see nothing but the frequency of characters for hundreds of steps."""
+    for layer in network.layers:
+        size = layer.hidden_size
+        for recurrence in layer.weight_hh_l0.data.split(size):  # what is carried neither fades nor grows at first
+            nn.init.orthogonal_(recurrence)  # Saxe et al. 2014, arXiv:1312.6120
+        for weight in layer.weight_ih_l0.data.split(size):
+            nn.init.xavier_uniform_(weight)
+        nn.init.zeros_(layer.bias_ih_l0)
+        nn.init.zeros_(layer.bias_hh_l0)
+        keep = layer.bias_ih_l0.data[size : 2 * size]  # PyTorch: input, forget, cell, output; reset, update, new
+        if isinstance(layer, nn.LSTM):
+            keep.fill_(1.0)  # Jozefowicz, Zaremba and Sutskever 2015
+        if isinstance(layer, nn.GRU):
+            keep.fill_(-1.0)
+    nn.init.normal_(network.layers[0].weight_ih_l0)
+    nn.init.zeros_(network.layers[0].weight_ih_l0[:, UNKNOWN])  # what is unknown says nothing until it was met
+    nn.init.normal_(network.readout.weight, std=network.hidden**-0.5)
+    nn.init.zeros_(network.readout.bias)
 
 
 class ByteDropout(nn.Module):
@@ -115,7 +128,6 @@ class TransformerNetwork(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.readout = nn.Linear(width, vocabulary)
         nn.init.normal_(self.embedding.weight, std=0.02)
-        nn.init.zeros_(self.readout.weight)
         nn.init.zeros_(self.readout.bias)
         for block in self.blocks:  # the sum over layers keeps its size (Radford et al. 2019)
             for weight in (block.mix.weight, block.feed[-1].weight):
@@ -176,7 +188,7 @@ class Block(nn.Module):
         return mixed.transpose(1, 2).flatten(-2)
 
 
-def rotate(values: Float[Tensor, "batch heads time size"], places: Int[Tensor, "time"]) -> Tensor:
+def rotate(values: Float[Tensor, "batch heads time size"], places: Int[Tensor, " time"]) -> Tensor:
     """Turn each pair of numbers by an angle that grows with its place, so that a product of query and key depends on
     their distance only (RoPE, Su et al. 2021, arXiv:2104.09864)."""
     half = values.shape[-1] // 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lectern.errors import UserError
-from lectern.processed import Facts, content_digest, write_facts, write_json
+from lectern.processed import Facts, content_digest, write_facts
 
 UNKNOWN = 0  # the id of every character that the alphabet lacks
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what an unknown character is written as
@@ -85,12 +85,22 @@ def split_works(works: Works, by: str, validation: list[str] | float, test: list
     ways = {"name": split_by_name, "place": split_by_place, "hash": split_by_hash}
     if by not in ways:
         raise UserError(f"preprocess.split_by is {by!r}; it is one of {', '.join(ways)}.")
+    check_split(by, validation, test)
     parts = ways[by](works, validation, test)
     texts = {split: "".join(parts[split].values()) for split in SPLITS}
     for split, text in texts.items():
         if not text:
             raise UserError(f"The {split} text would be empty: {len(works)} works, split by {by}. Change the split.")
     return texts
+
+
+def check_split(by: str, validation: list[str] | float, test: list[str] | float) -> None:
+    """Names where the split is by name, else shares that leave something to train on."""
+    named = [isinstance(value, list) for value in (validation, test)]
+    if by == "name" and not all(named):
+        raise UserError("preprocess: to split by name, validation and test are lists of the names of works.")
+    if by != "name" and (any(named) or not 0 < validation + test < 1):
+        raise UserError(f"preprocess: to split by {by}, validation and test are shares that are together below 1.")
 
 
 def split_by_name(works: Works, validation: list[str], test: list[str]) -> dict[str, Works]:

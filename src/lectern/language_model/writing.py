@@ -6,7 +6,6 @@ from itertools import islice
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lectern.errors import UserError
 from lectern.language_model.preprocess import UNKNOWN, decode

@@ -1,0 +1,182 @@
+"""Claims on the floor, the scores and what the report shows."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from language_model_texts import WORKS, make_processed
+from lectern.language_model import report, scoring
+from lectern.language_model.memorisation import compare_copying, longest_shared_run
+from lectern.language_model.memory import after_reset, find_closings
+from lectern.language_model.module import CharacterModel
+from lectern.language_model.ngram import score_ngram
+from lectern.language_model.preprocess import prepare
+from lectern.rows import Shown
+
+GRU = {"class": "RecurrentNetwork", "cell": "gru", "layers": 1, "hidden": 12}
+
+
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch):
+    monkeypatch.setattr(report, "SAMPLED", (2, 50))
+
+
+def make(facts: dict) -> CharacterModel:
+    torch.manual_seed(1)
+    return CharacterModel(facts, GRU, learning_rate=0.01).eval()
+
+
+def count_by_hand(train: list[int], text: list[int], vocabulary: int, context: int) -> list[float]:
+    """Witten-Bell from its definition, a character at a time."""
+
+    def likelihood(before: tuple, character: int) -> float:
+        below = likelihood(before[1:], character) if before else 1 / vocabulary
+        after = [
+            train[place + len(before)]
+            for place in range(len(train) - len(before))
+            if tuple(train[place : place + len(before)]) == before
+        ]
+        if not after:
+            return below
+        different = len(set(after))
+        return (Counter(after)[character] + different * below) / (len(after) + different)
+
+    return [
+        -np.log(likelihood(tuple(text[max(0, place - context) : place]), character))
+        for place, character in enumerate(text)
+    ]
+
+
+def test_counting_follows_its_definition():
+    draws = np.random.default_rng(1)
+    train, text = draws.integers(1, 5, 300), draws.integers(1, 5, 40)
+    found = score_ngram(train.astype(np.uint16), text.astype(np.uint16), 6, context=3)
+    assert found == pytest.approx(count_by_hand(train.tolist(), text.tolist(), 6, 3))
+
+
+def test_likelihoods_of_all_next_characters_add_up_to_one():
+    train = np.random.default_rng(1).integers(1, 5, 300).astype(np.uint16)
+    start = [1, 2, 3]
+    last = [score_ngram(train, np.array([*start, character], np.uint16), 6, 3)[-1] for character in range(6)]
+    assert np.exp(-np.array(last)).sum() == pytest.approx(1)
+
+
+def test_the_floor_learns_from_the_training_text_alone(tmp_path):
+    processed, _ = make_processed(tmp_path)
+    before = report.floor(processed)
+    np.save(processed / "validation.npy", np.ones(5, np.uint16))
+    assert report.floor(processed) == before
+    np.save(processed / "train.npy", np.load(processed / "train.npy")[:100])
+    assert report.floor(processed) > before
+
+
+def test_a_text_is_scored_as_if_read_once_from_its_start(tmp_path, monkeypatch):
+    _, facts = make_processed(tmp_path)
+    module, ids = make(facts), prepare(WORKS["two.txt"] * 3, facts)
+    monkeypatch.setattr(scoring, "LONG", 200)  # several streams, each warmed up
+    monkeypatch.setattr(scoring, "WARM_UP", 150)
+    nats, hits = scoring.score_text(module, ids)
+    given = torch.from_numpy(np.append(0, ids[:-1]).astype(int))
+    logits, _ = module(given[None])
+    whole = torch.nn.functional.cross_entropy(logits[0], torch.from_numpy(ids.astype(int)), reduction="none")
+    assert nats == pytest.approx(whole.detach().numpy(), abs=1e-4)
+    assert (hits == (logits[0].argmax(1).numpy() == ids)).all()
+
+
+def test_the_score_is_that_of_all_characters(tmp_path):
+    items = report.tabulate("ab\nc\n", np.array([1.0, 2, 3, 4, 5]), np.array([True, False, True, True, True]))
+    assert items["characters"].tolist() == [3, 2]
+    assert items["hits"].tolist() == [2, 2]
+    assert report.score(items) == 3.0
+    assert len(report.tabulate("ab\nc", np.ones(4), np.ones(4, bool))) == 2
+
+
+def test_the_longest_shared_run_is_found():
+    draws = np.random.default_rng(1)
+    source, text = draws.integers(0, 9, 3000), draws.integers(9, 18, 500)
+    text[200:263] = source[1000:1063]
+    assert longest_shared_run(text, source) == (63, 200)
+    assert longest_shared_run(np.array([1, 2]), np.array([3, 4])) == (0, 0)
+    assert longest_shared_run(source[:40], source) == (40, 0)
+
+
+def test_no_copied_run_crosses_the_edge_of_two_texts():
+    facts = {"alphabet": "abcdef"}
+    train = prepare("abcdef", {**facts, "prepare": {"normal_form": "NFC"}})
+    found = compare_copying([train[:3], train[3:]], train, train, facts)
+    assert found["sampled"] == {"characters": 6, "length": 3, "run": "abc"}
+    assert found["held_out"]["length"] == 3
+
+
+def test_brackets_and_quotes_close_what_opened_last():
+    places, distances = find_closings("f(a[0], \"x)y\", 'b', don't)")
+    assert places.tolist() == [5, 12, 17, 25]
+    assert distances.tolist() == [2, 4, 2, 24]
+    assert find_closings("no ] end")[0].tolist() == []
+
+
+def test_what_a_character_is():
+    assert report.classify("The cat's 2\n\t[") == [
+        "capital", "later letter", "later letter", "space", "first letter", "later letter", "later letter", "other",
+        "later letter", "space", "digit", "new line", "tab", "other",
+    ]  # fmt: skip
+
+
+def test_a_reset_costs_nothing_where_nothing_is_remembered(tmp_path):
+    _, facts = make_processed(tmp_path)
+    module, ids = make(facts), prepare(WORKS["one.txt"], facts)
+    torch.nn.init.zeros_(module.network.layers[0].weight_hh_l0)
+    module.network.layers[0].bias_ih_l0.data[12:24] = -100  # the update gate lets nothing of the old state through
+    found = after_reset(module, ids, scoring.score_text(module, ids)[0])
+    assert found["excess"] == pytest.approx([0] * len(found["excess"]), abs=1e-4)
+
+
+def test_an_evaluation_leaves_all_that_the_gate_and_the_reader_need(tmp_path):
+    processed, facts = make_processed(tmp_path)
+    metrics = report.evaluate(make(facts), processed, tmp_path)
+    items = pd.read_parquet(tmp_path / "items.parquet")
+    assert report.score(items) == metrics["score"]
+    assert metrics["bits_per_character"] == pytest.approx(metrics["score"] / np.log(2))
+    assert len(metrics) == 6
+    assert len(items) == facts["items"]["test"]
+    assert items["characters"].sum() == len(WORKS["four.txt"])
+    assert {"item", "block"} <= set(items)
+    assert json.loads((tmp_path / "details.json").read_text())["validation"]["counting"] > 0
+    assert {path.name for path in tmp_path.glob("*.png")} == {"classes.png", "memory.png"}
+    assert "learned by heart" in (tmp_path / "samples.md").read_text()
+
+
+def test_two_evaluations_give_the_same_bytes(tmp_path):
+    processed, facts = make_processed(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        report.evaluate(make(facts), processed, tmp_path / name)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_samples_over_training_stand_in_order(tmp_path):
+    report.write_shown([Shown(10, 0, "sample", "qxz"), Shown(20, 0, "sample", "to be")], tmp_path)
+    text = (tmp_path / "samples_over_training.md").read_text()
+    assert text.index("qxz") < text.index("Step 20") < text.index("to be")
+
+
+def test_the_memories_of_two_experiments_are_drawn_and_a_missing_one_is_named(tmp_path, monkeypatch):
+    import typer
+
+    from lectern.language_model import commands
+
+    monkeypatch.chdir(tmp_path)
+    processed, facts = make_processed(tmp_path)
+    (tmp_path / "reports/first").mkdir(parents=True)
+    report.evaluate(make(facts), processed, tmp_path / "reports/first")
+    app = typer.Typer()
+    commands.add_to(app)
+    assert CliRunner().invoke(app, ["memory", "first"]).exit_code == 0
+    assert (tmp_path / "reports/memory.png").is_file()
+    assert "dvc repro evaluate@second" in str(CliRunner().invoke(app, ["memory", "first", "second"]).exception)
