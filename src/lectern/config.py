@@ -50,12 +50,17 @@ def check_keys(
         raise UserError(f"{where}: a mapping of keys belongs here, found {section!r}.")
     parameters = dict(list(inspect.signature(function).parameters.items())[positional:])
     open_keys = [name for name in parameters if name not in more]
-    for key in section:
-        if key not in open_keys:
-            raise UserError(f"{where}: no key {key!r} here{nearest(key, open_keys)} It takes: {', '.join(open_keys)}.")
+    check_names(section, open_keys, where)
     for name in open_keys:
         if parameters[name].default is inspect.Parameter.empty and name not in section:
             raise UserError(f"{where}: the key {name!r} is missing. It takes: {', '.join(open_keys)}.")
+
+
+def check_names(section: Mapping[str, Any], choices: list[str], where: str) -> None:
+    """Raises UserError for a key that is none of the choices."""
+    for key in section:
+        if key not in choices:
+            raise UserError(f"{where}: no key {key!r} here{nearest(key, choices)} It takes: {', '.join(choices)}.")
 
 
 def nearest(word: str, choices: list[str]) -> str:

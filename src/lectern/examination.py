@@ -1,7 +1,6 @@
 """A model folder and the test data at hand to what the gate asks about: score, items, time to answer, size."""
 
 import statistics
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,16 +35,9 @@ def examine(folder: Path, processed: Path, items: pd.DataFrame | None = None) ->
     room = read_description(folder)["task"]
     module, report = models.load(folder), leg(room, "report")
     if items is None:
-        items = score_again(module, report, processed)
+        items = report.measure(module, processed)
     size = float((folder / "weights.safetensors").stat().st_size)
     return Examined(report.score(items), items, time_answers(module, leg(room, "answer"), processed), size)
-
-
-def score_again(module, report, processed: Path) -> pd.DataFrame:
-    """The items of a fresh evaluation, whose report is thrown away."""
-    with tempfile.TemporaryDirectory() as folder:
-        report.evaluate(module, processed, Path(folder))
-        return pd.read_parquet(Path(folder) / "items.parquet")
 
 
 def time_answers(module, answer, processed: Path, times: int = 7) -> float:

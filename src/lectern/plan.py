@@ -1,6 +1,7 @@
 """A composed config to a checked plan of training, and the key under which it is known everywhere."""
 
 import hashlib
+import inspect
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from lectern import training
-from lectern.config import Dataset, Model, call, check_keys, nearest
+from lectern.config import Dataset, Model, call, check_keys, check_names, nearest
 from lectern.errors import UserError
 from lectern.models import find_class
 from lectern.processed import file_digest
@@ -81,9 +82,9 @@ def check_model(model: Model, where: str) -> None:
 
 def check_trainer(trainer: dict[str, Any], where: str) -> None:
     """A trainer's keys are those of Lightning's Trainer, and `threads`. Raises UserError with the nearest right one."""
-    threads = {key: value for key, value in trainer.items() if key == "threads"}
-    check_keys(training.start, threads, where, more={"seed": None})
-    check_keys(pl.Trainer, {key: value for key, value in trainer.items() if key != "threads"}, where)
+    check_names(trainer, ["threads", *inspect.signature(pl.Trainer).parameters], where)
+    if "threads" not in trainer:
+        raise UserError(f"{where}: the key 'threads' is missing: with how many threads a process computes.")
 
 
 def code_digest(task: str) -> str:

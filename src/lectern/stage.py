@@ -28,7 +28,7 @@ def stage(config_name: str) -> Callable[[Callable[[dict], None]], Callable[[], N
             except UserError as error:
                 sys.exit(f"lectern: {error}")
             except OSError as error:
-                if error.errno not in NO_ROOM:
+                if not (error.errno in NO_ROOM or "requested and" in str(error)):  # NumPy's own words for it
                     raise
                 sys.exit(f"lectern: {error}. Nothing half-written was left: free some space and run it again.")
 

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,18 @@ def connect() -> MlflowClient:
         client = MlflowClient(address, address)
         client.search_experiments(max_results=1)
     except Exception as error:  # whatever the store's driver raises: it is not to be had
-        reason = str(error).splitlines()[0]
         raise UserError(
-            f"The tracking store {address} does not answer: {reason}. Start it, correct MLFLOW_TRACKING_URI, "
-            "or unset it to use the SQLite file of this checkout."
+            f"The tracking store {address} does not answer: {first_line(error)}. Start it, correct "
+            "MLFLOW_TRACKING_URI, or unset it to use the SQLite file of this checkout."
         ) from error
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
     return client
+
+
+def first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def experiment_id(client: MlflowClient, task: str) -> str:
@@ -134,10 +137,16 @@ def open_run(
     tracker = Tracker(client, run)
     try:
         yield tracker
+        client.set_terminated(tracker.id, "FINISHED")
     except BaseException as error:
-        client.set_terminated(tracker.id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        with suppress(MlflowException):  # a store that is gone, or on a full disk, must not hide what went wrong
+            client.set_terminated(tracker.id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        if isinstance(error, MlflowException):
+            raise UserError(
+                f"The tracking store {store_address()} stopped answering: {first_line(error)}. "
+                "Run it again once it does: the training goes on from its last checkpoint."
+            ) from error
         raise
-    client.set_terminated(tracker.id, "FINISHED")
 
 
 def unfinished_run(client: MlflowClient, experiment: str, training: str) -> Run | None:

@@ -21,8 +21,7 @@ BLOCK = 100  # neighbours share a writer: the gate resamples runs of images, not
 
 def evaluate(module, processed: Path, out: Path) -> dict[str, float]:
     """Accuracy, macro F1, calibration error (Guo et al. 2017, arXiv:1706.04599, 15 bins) and the worst recall."""
-    images, labels = np.load(processed / "test_images.npy"), np.load(processed / "test_labels.npy")
-    probabilities = module.predict(prepare(images, module.facts))
+    images, labels, probabilities = predict(module, processed)
     items = tabulate(probabilities, labels)
     items.to_parquet(out / "items.parquet", index=False)
     details = by_class(probabilities, labels)
@@ -36,6 +35,18 @@ def evaluate(module, processed: Path, out: Path) -> dict[str, float]:
         "calibration_error": details["calibration_error"],
         "worst_class_recall": min(details["recall"]),
     }
+
+
+def measure(module, processed: Path) -> pd.DataFrame:
+    """The items alone: all that the gate asks for."""
+    _, labels, probabilities = predict(module, processed)
+    return tabulate(probabilities, labels)
+
+
+def predict(module, processed: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The raw test images, their labels, and the module's probabilities."""
+    images, labels = np.load(processed / "test_images.npy"), np.load(processed / "test_labels.npy")
+    return images, labels, module.predict(prepare(images, module.facts))
 
 
 def tabulate(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:

@@ -28,8 +28,11 @@ def longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, int]:
 
 def find_shared(text: np.ndarray, source: np.ndarray, length: int) -> int | None:
     """Where in `text` a run of that length starts that also stands in `source`."""
-    shared = np.isin(hash_runs(text, length), hash_runs(source, length))
-    return int(shared.argmax()) if shared.any() else None
+    wanted = hash_runs(text, length)
+    known = np.sort(wanted)  # of the shorter text: small enough to stay near the processor
+    there = hash_runs(source, length)
+    shared = there[known[np.searchsorted(known, there).clip(max=len(known) - 1)] == there]
+    return int(np.isin(wanted, shared).argmax()) if len(shared) else None
 
 
 def hash_runs(ids: np.ndarray, length: int) -> np.ndarray:

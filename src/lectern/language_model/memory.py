@@ -43,7 +43,7 @@ def at_closing(text: str, nats: np.ndarray) -> dict[str, list]:
 def find_closings(text: str) -> tuple[np.ndarray, np.ndarray]:
     """Where brackets and quotes close, and how far back each opened.
 
-    A quote closes the one before it unless it stands within a word, as in don't.
+    A quote closes the one before it on its line unless it stands within a word, as in don't.
 
     >>> find_closings("f(a[0])")
     (array([5, 6]), array([2, 5]))
@@ -51,7 +51,9 @@ def find_closings(text: str) -> tuple[np.ndarray, np.ndarray]:
     opened: list[tuple[str, int]] = []
     found = []
     for place, character in enumerate(text):
-        if character in PAIRS.values() or opens_quote(text, place, opened):
+        if character == "\n":
+            opened = [opening for opening in opened if opening[0] not in QUOTES]
+        elif character in PAIRS.values() or opens_quote(text, place, opened):
             opened.append((character, place))
         elif character in PAIRS or closes_quote(text, place, opened):
             wanted = PAIRS.get(character, character)

@@ -7,7 +7,7 @@ import numpy as np
 
 from lectern.pictures import picture
 
-FEWEST = 10  # closings in a bin: fewer say nothing
+FEWEST = 20  # closings in a bin: fewer say nothing
 
 
 def draw_classes(by_class: Mapping[str, Mapping], path: Path) -> None:

@@ -52,6 +52,12 @@ def evaluate(module, processed: Path, out: Path) -> dict[str, float]:
     }
 
 
+def measure(module, processed: Path) -> pd.DataFrame:
+    """The items alone: all that the gate asks for."""
+    ids = prepare(read_test(processed), module.facts)
+    return tabulate(decode(ids, module.facts), *score_text(module, ids))
+
+
 def read_test(processed: Path) -> str:
     """The raw test text."""
     with open(processed / "test.txt", encoding="utf-8", newline="") as file:
