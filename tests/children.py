@@ -6,9 +6,12 @@ import runpy
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 KILLED = -signal.SIGKILL
@@ -21,21 +24,32 @@ class Ended(NamedTuple):
     said: str
 
 
-def in_child(work: Callable[..., Any], *arguments: Any, **more: Any) -> Ended:
-    """Run the work in a forked child: imports are paid for once, and whatever it changes is gone with it."""
-    with tempfile.TemporaryFile("w+") as said:
-        child = os.fork()
-        if child == 0:
+class Child:
+    """A forked process that does the work: imports are paid for once, and whatever it changes is gone with it."""
+
+    def __init__(self, work: Callable[..., Any], *arguments: Any, **more: Any):
+        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (read and closed at its end)
+        self.process = os.fork()
+        if self.process == 0:
             try:
-                os.dup2(said.fileno(), 1)
-                os.dup2(said.fileno(), 2)
+                os.dup2(self.said.fileno(), 1)
+                os.dup2(self.said.fileno(), 2)
                 sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
                 os._exit(exit_code(work, *arguments, **more))
             finally:
                 os._exit(1)  # whatever happens: a child that came back would run the other tests too
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        said.seek(0)
-        return Ended(code, said.read())
+
+    def ended(self) -> Ended:
+        """Wait for its end."""
+        code = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+        with self.said:
+            self.said.seek(0)
+            return Ended(code, self.said.read())
+
+
+def in_child(work: Callable[..., Any], *arguments: Any, **more: Any) -> Ended:
+    """Do the work in a child and wait for its end."""
+    return Child(work, *arguments, **more).ended()
 
 
 def exit_code(work: Callable[..., Any], *arguments: Any, **more: Any) -> int:
@@ -61,6 +75,12 @@ def run_stage(name: str, *overrides: str) -> None:
     runpy.run_path(f"pipelines/{name}.py", run_name="__main__")
 
 
+def warm() -> None:
+    """Import what the stages do, so that no child has to: it takes seconds."""
+    for name in ("stage", "plan", "evaluation", "promotion"):
+        import_module(f"lectern.{name}")
+
+
 def at_call(owner: Any, method: str, call: int, act: Callable[[], None], after: bool = False) -> None:
     """In this process, act at the given call of a function or method: before it runs, or after."""
     original, calls = getattr(owner, method), itertools.count(1)
@@ -81,6 +101,20 @@ def at_call(owner: Any, method: str, call: int, act: Callable[[], None], after: 
 def die() -> None:
     """As when the power goes: nothing is tidied up."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def pause() -> None:
+    """Say so in a file, and wait for another that says to go on."""
+    Path("paused").touch()
+    await_file("go on")
+
+
+def await_file(name: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not Path(name).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{name} did not come")
+        time.sleep(0.01)
 
 
 def ask_to_end() -> None:

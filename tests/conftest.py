@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+ROOT = Path(__file__).parents[1]
+
 torch.set_num_threads(1)
 
 
@@ -49,3 +51,16 @@ def store(empty_store, tmp_path, monkeypatch) -> str:
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     return address
+
+
+@pytest.fixture
+def house(digits, store, tmp_path, monkeypatch) -> Path:
+    """A checkout of one's own without DVC, the sample made ready in it; the test stands in it, before its own store."""
+    house = tmp_path / "house"
+    for name in ("conf", "pipelines"):
+        shutil.copytree(ROOT / name, house / name)
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, house)
+    shutil.copytree(digits, house / "data" / "processed" / "sample_digits")
+    monkeypatch.chdir(house)
+    return house

@@ -117,6 +117,7 @@ def test_brackets_and_quotes_close_what_opened_last():
     places, distances = find_closings("f(a[0], \"x)y\", 'b', don't)")
     assert places.tolist() == [5, 12, 17, 25]
     assert distances.tolist() == [2, 4, 2, 24]
+    assert find_closings("'Tis so\nth' end")[0].tolist() == []
     assert find_closings("no ] end")[0].tolist() == []
 
 

@@ -19,7 +19,6 @@ from lectern.rooms import leg
 
 PACKAGE = Path(__file__).parent
 HALL = ("batches", "history", "models", "processed", "resume", "training")  # hall files that can change the weights
-ROOM = ("batches", "module", "networks", "preprocess")
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,6 @@ def check_trainer(trainer: dict[str, Any], where: str) -> None:
 
 
 def code_digest(task: str) -> str:
-    """A hash of the source files that can change what training gives."""
-    files = [PACKAGE / f"{name}.py" for name in HALL] + [PACKAGE / task / f"{name}.py" for name in ROOM]
+    """A hash of the source files that can change what training gives: the same as DVC's `train` depends on."""
+    files = [PACKAGE / f"{name}.py" for name in HALL] + sorted((PACKAGE / task).rglob("*.py"))
     return hashlib.sha256("".join(file_digest(path) for path in files).encode()).hexdigest()

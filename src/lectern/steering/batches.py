@@ -1,0 +1,68 @@
+"""Packed frames to batches of (inputs, targets, share): stretches of a drive, each with the frames before it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lectern.batches import Rows
+from lectern.errors import UserError
+from lectern.processed import read_facts
+
+
+class Stretches(Rows):
+    """Stretches of `stretch` frames in a row, and before each the `window - 1` frames that its first one needs.
+
+    A batch holds inputs (B, window - 1 + stretch, ...) and targets of the same length, so that all overlapping
+    windows of a stretch come out of one pass over its frames. Before the first frame of a run stands that frame
+    itself: a window never crosses a break. The last stretch of a run ends with it, so a few frames come twice.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor, runs: np.ndarray, window: int, stretch: int, **order):
+        starts, firsts = cut(runs, stretch)
+        super().__init__(torch.from_numpy(starts), torch.from_numpy(firsts), **order)
+        self.inputs, self.targets, self.window, self.stretch = inputs, targets, window, stretch
+
+    def __iter__(self) -> Iterator[tuple[Tensor | float, ...]]:
+        for starts, firsts, share in super().__iter__():
+            steps = torch.arange(1 - self.window, self.stretch)
+            frames = (starts[:, None] + steps).maximum(firsts[:, None])
+            yield self.inputs[frames], self.targets[frames], share
+
+
+def cut(runs: np.ndarray, stretch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where stretches start, and where the run of each starts, as rows.
+
+    >>> cut(np.array([0, 0, 0, 0, 0, 1, 1, 2]), 2)
+    (array([0, 2, 3, 5]), array([0, 0, 0, 5]))
+    """
+    _, firsts, sizes = np.unique(runs, return_index=True, return_counts=True)
+    starts, owners = [], []
+    for first, size in zip(firsts, sizes, strict=True):
+        if size >= stretch:
+            own = np.minimum(np.arange(0, size, stretch), size - stretch) + first
+            starts.append(own)
+            owners.append(np.full_like(own, first))
+    if not starts:
+        raise UserError(
+            f"batches.stretch is {stretch}, and no run of the drive has as many frames: the longest has "
+            f"{sizes.max(initial=0)}. Choose a shorter stretch."
+        )
+    return np.concatenate(starts), np.concatenate(owners)
+
+
+def load(processed: Path, split: str, seed: int, batch_size: int, window: int = 1, stretch: int = 1) -> Stretches:
+    """A split's stretches: uint8 frames (B, length, 66, 200, 3) and float32 targets (B, length, targets).
+
+    The targets are those of `facts["targets"]`, in their own units. The frames stay on the disk, memory-mapped: the
+    system keeps what fits. The training split comes in a new order each epoch.
+    """
+    # copy on write: torch wants memory it may write to, and nobody does
+    frames = torch.from_numpy(np.load(processed / f"{split}_frames.npy", mmap_mode="c"))
+    table = pd.read_parquet(processed / f"{split}.parquet")
+    targets = torch.tensor(table[read_facts(processed)["targets"]].to_numpy(np.float32))
+    order = {"batch_size": batch_size, "shuffle": split == "train", "seed": seed}
+    return Stretches(frames, targets, table["run"].to_numpy(), window, stretch, **order)

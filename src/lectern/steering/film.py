@@ -1,0 +1,29 @@
+"""Frames to a video file, by PyAV."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from lectern.errors import UserError
+
+
+def write_video(frames: Iterable[np.ndarray], path: Path, rate: float) -> None:
+    """Frames of one size, uint8 (height, width, 3), to H.264; odd sides lose their last line, as the format asks."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with av.open(str(path), "w") as container:
+            stream = None
+            for frame in frames:
+                height, width = (side // 2 * 2 for side in frame.shape[:2])
+                if stream is None:
+                    stream = container.add_stream("libx264", rate=round(rate))
+                    stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+                    stream.options = {"crf": "20", "threads": "2"}
+                image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
+                container.mux(stream.encode(image))
+            container.mux(stream.encode() if stream else [])
+    except (av.FFmpegError, ValueError) as error:
+        raise UserError(f"{path} cannot be written as a video: {error}. Name it something.mp4.") from error

@@ -1,0 +1,1 @@
+"""Translation: a sentence of one language to the same in another."""

@@ -1,0 +1,106 @@
+"""Raw parallel files to packed splits of ids, plus the facts learned from the training split: its vocabulary."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lectern.errors import UserError
+from lectern.processed import Facts, content_digest, write_facts
+from lectern.translation import vocabulary
+from lectern.translation.cleaning import normalise
+from lectern.translation.corpus import SIDES, Corpus, read_corpus
+from lectern.translation.splits import make_ready
+from lectern.translation.statistics import describe
+from lectern.translation.vocabulary import BOS, EOS
+
+SCORES = ("bleu", "exact_match")
+
+
+def preprocess(
+    raw: Path,
+    out: Path,
+    source: str,
+    target: str,
+    train: str,
+    validation: str | int,
+    test: str,
+    vocabulary_size: int,
+    max_length: int,
+    other_tests: Sequence[str] = (),
+    score: str = "bleu",
+    near_duplicates_from: int | None = 8,
+    columns: Sequence[int] = (0, 1),
+) -> None:
+    """Write `train.parquet` and `validation.parquet` (texts and ids), `test.parquet` (raw texts), then the facts.
+
+    `train`, `validation`, `test` and `other_tests` name files as `corpus.read_pairs` takes them; a number as
+    `validation` holds as many pairs out of `train`. Models are scored and compared on `test` by `score`. Sentences
+    of more than `max_length` pieces are cut in training and refused in serving.
+    """
+    if score not in SCORES:
+        raise UserError(f"preprocess.score is {score!r}; it must be one of: {', '.join(SCORES)}.")
+    corpus = read_corpus(raw, (source, target), columns, train, validation, [test, *other_tests])
+    ready, counts = make_ready(corpus, near_duplicates_from)
+    text = vocabulary.learn(pd.concat([ready.train[side] for side in SIDES]), vocabulary_size)
+    packed = {split: pack(pairs, text, max_length) for split, pairs in ready.learned.items()}
+    write_splits(out, packed, corpus)
+    describe({**packed, **ready.tests}, text).to_csv(out / "statistics.csv", lineterminator="\n")
+    own = {"languages": {"source": source, "target": target}, "score": score, "prepare": {"max_length": max_length}}
+    write_facts(out, {**own, **learn_facts(packed, corpus, text), "counts": counts})
+
+
+def pack(pairs: pd.DataFrame, tokenizer: str, max_length: int) -> pd.DataFrame:
+    """Texts with their ids: of the source up to the end, of the target from begin to end."""
+    pairs = pairs.copy()
+    for side, begin in zip(SIDES, ([], [BOS]), strict=True):
+        ids = vocabulary.encode(vocabulary.load(tokenizer), pairs[side])
+        pairs[f"{side}_ids"] = [begin + one[:max_length] + [EOS] for one in ids]
+        too_long = sum(len(one) > max_length for one in ids)
+        if too_long:
+            print(f"lectern: {too_long:,} sentences ({side}) were cut to {max_length} pieces", file=sys.stderr)
+    return pairs
+
+
+def write_splits(out: Path, packed: dict[str, pd.DataFrame], corpus: Corpus) -> None:
+    """Parquet, a table a split. The tests stay as they came: raw in, raw out, as in serving."""
+    out.mkdir(parents=True, exist_ok=True)
+    for split, pairs in packed.items():
+        pairs.to_parquet(out / f"{split}.parquet", index=False)
+    tests = [pairs.assign(test=name) for name, pairs in corpus.tests.items()]
+    pd.concat(tests).to_parquet(out / "test.parquet", index=False)
+
+
+def learn_facts(packed: dict[str, pd.DataFrame], corpus: Corpus, tokenizer: str) -> Facts:
+    """The vocabulary as plain text, so that serving needs nothing else, and the counts."""
+    scored = next(iter(corpus.tests))
+    test = corpus.tests[scored]
+    return {
+        "tokenizer": tokenizer,
+        "vocabulary_size": vocabulary.load(tokenizer).get_vocab_size(),
+        "scored_test": scored,
+        "items": {**{split: len(pairs) for split, pairs in packed.items()}, "test": len(test)},
+        "test_digest": content_digest(test["source"], test["target"]),
+    }
+
+
+def prepare(sources: Sequence[object], facts: Facts) -> list[list[int]]:
+    """Sentences as somebody typed them to ids up to the end, as the network takes them.
+
+    Raises UserError for a sentence that is no text, is empty, or is longer than the network was trained for.
+    """
+    for number, text in enumerate(sources, 1):
+        if not isinstance(text, str):
+            raise UserError(f"Sentence {number} is {text!r}; a sentence is a text.")
+    texts = [normalise(text) for text in sources]
+    ids = vocabulary.encode(vocabulary.load(facts["tokenizer"]), texts)
+    limit = facts["prepare"]["max_length"]
+    for number, one in enumerate(ids, 1):
+        if not one:
+            raise UserError(f"Sentence {number} is empty, so there is nothing to translate. Leave it out.")
+        if len(one) > limit:
+            raise UserError(
+                f"Sentence {number} has {len(one)} pieces; this model takes {limit} at most. Split it into sentences."
+            )
+    return [one + [EOS] for one in ids]

@@ -1,0 +1,67 @@
+"""Experiments that were trained in a blink: their outs, as the stages leave them, good enough to be registered."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from lectern import cards, evaluation, models, rows
+from lectern.config import Dataset
+from lectern.digits import report
+from lectern.digits.module import DigitClassifier
+from lectern.outs import Outs
+from lectern.processed import read_facts
+from lectern.rows import Row
+
+DATASET = Dataset(**yaml.safe_load((Path(__file__).parents[1] / "conf" / "dataset" / "sample_digits.yaml").read_text()))
+TAUGHT = {"weak": 60, "better": 300, "best": 1200}  # how many of the training images each is taught
+
+
+def outs(experiment: str) -> Outs:
+    return Outs(experiment, "sample_digits")
+
+
+def teach(processed: Path, count: int) -> DigitClassifier:
+    """The lecture's network with random features, whose last layer is solved for instead of learned."""
+    torch.manual_seed(0)
+    network = {"class": "DigitCNN", "dropout": 0.5}
+    classifier = DigitClassifier(read_facts(processed), network, learning_rate=0.003).eval()
+    images, labels = (np.load(processed / f"train_{what}.npy")[:count] for what in ("images", "labels"))
+    with torch.inference_mode():
+        body = torch.nn.Sequential(*list(classifier.network)[:-1])
+        features = body(classifier.scale(torch.from_numpy(images)))
+        wanted = 10 * torch.nn.functional.one_hot(torch.from_numpy(labels).long(), 10).float() - 5
+        ridge = features.T @ features + 10 * torch.eye(features.shape[1])
+        classifier.network[-1].weight.copy_(torch.linalg.solve(ridge, features.T @ wanted).T)
+    return classifier
+
+
+def write_outs(experiment: str, count: int) -> None:
+    """What train, evaluate and register leave, but for the store."""
+    made = outs(experiment)
+    models.save(teach(made.processed, count), made.model)
+    history = [Row(step, 0, name, 1.0 / step) for step in (1, 2) for name in ("train_loss", "validation_loss")]
+    rows.write(history, [], made.model)
+    evaluation.evaluate(made, DATASET)
+    cards.write(made, DATASET)
+
+
+def without_pictures() -> None:
+    """In a child: pictures take most of an evaluation's time."""
+    for name in ("draw_confusion", "draw_mistakes", "draw_calibration"):
+        setattr(report.pictures, name, lambda *_: None)
+    evaluation.pictures.draw_curves = lambda *_: None
+
+
+def write_all() -> None:
+    without_pictures()
+    for experiment, count in TAUGHT.items():
+        write_outs(experiment, count)
+
+
+def list_experiments() -> None:
+    """The story of dvc.yaml, told of these experiments."""
+    story = yaml.safe_load(Path("dvc.yaml").read_text())
+    listed = {name: {"dataset": "sample_digits", "task": "digits", "model": "digits_cnn"} for name in TAUGHT}
+    Path("dvc.yaml").write_text(yaml.safe_dump({**story, "vars": [{"experiments": listed}]}))

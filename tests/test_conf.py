@@ -1,0 +1,347 @@
+"""Config: every value has a taker, every name a file, and whoever mistypes one is told the right one."""
+
+import copy
+import inspect
+import os
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import yaml
+from beartype import BeartypeConf
+from beartype.door import is_bearable
+
+from children import Ended, in_child, run_stage, warm
+from lectern import models, plan, sources, training
+from lectern.config import Dataset, Model, check_keys
+from lectern.errors import UserError
+from lectern.rooms import leg
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+STAGES = ("download", "preprocess", "train", "evaluate", "register")
+
+
+def files(group: str) -> dict[str, dict]:
+    return {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / group).glob("*.yaml"))}
+
+
+ORIGINS, DATASETS, MODELS, TRAINERS = (files(group) for group in ("origin", "dataset", "model", "trainer"))
+
+
+def misfits(function: Callable, section: Mapping[str, Any]) -> Iterator[str]:
+    """Keys that the callable does not take, and values that are not of the type it says."""
+    made = inspect.isclass(function)
+    hints = typing.get_type_hints(function.__init__ if made else function)
+    taken = inspect.signature(function).parameters
+    for key, value in section.items():
+        if key not in taken:
+            yield f"{key} has no taker"
+        elif key in hints and not fits(value, hints[key]):
+            yield f"{key} is {value!r}, not {hints[key]}"
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """An int will do for a float, and a list for a tuple, which YAML does not have."""
+    values = [value, tuple(value)] if isinstance(value, list) else [value]
+    return any(is_bearable(one, hint, conf=BeartypeConf(is_pep484_tower=True)) for one in values)
+
+
+def sections(model: dict) -> Iterator[tuple[Callable, dict]]:
+    """Each section of a model's file and what takes it; a section inside that names a class is that network's."""
+    task, module = model["task"], dict(model["module"])
+    yield leg(task, "batches").load, model["batches"]
+    yield models.find_class(task, module.pop("class")), module
+    for value in module.values():
+        if isinstance(value, dict) and "class" in value:
+            network = getattr(leg(task, "networks"), value["class"])
+            yield network, {key: argument for key, argument in value.items() if key != "class"}
+    for budget in model["fit"].values():
+        yield training.fit, budget
+    yield training.KeepBest, model["best"]
+
+
+def test_the_files_are_found():
+    assert {"mnist", "sample_digits"} <= set(ORIGINS) & set(DATASETS)
+    assert {"digits_cnn", "digits_resnet"} <= set(MODELS)
+    assert {"laptop", "gpu", "gpus", "two_processes"} <= set(TRAINERS)
+    assert all(len(list(sections(model))) >= 5 for model in MODELS.values())
+
+
+@pytest.mark.parametrize("group", [ORIGINS, DATASETS, MODELS], ids=["origin", "dataset", "model"])
+def test_a_file_is_named_as_it_names_itself(group):
+    assert {name: section["name"] for name, section in group.items()} == {name: name for name in group}
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_group_file_holds_plain_values(path):
+    """`dvc exp run -S` on a file that interpolates would freeze the value and strip the comments."""
+    assert "${" not in path.read_text() and yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_value_of_a_model_fits_what_takes_it(name):
+    assert list(misfits(Model, MODELS[name])) == []
+    plan.check_model(Model(**MODELS[name]), name)
+    found = {taker.__qualname__: list(misfits(taker, section)) for taker, section in sections(MODELS[name])}
+    assert not any(found.values()), found
+    assert {"laptop", "full"} <= set(MODELS[name]["fit"])
+    assert MODELS[name]["best"]["metric"].startswith("validation_")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_value_of_a_data_set_fits_what_takes_it(name):
+    dataset = DATASETS[name]
+    assert list(misfits(Dataset, dataset)) == []
+    assert dataset["origin"] in ORIGINS
+    preprocess = leg(dataset["task"], "preprocess").preprocess
+    check_keys(preprocess, dataset["preprocess"], name, positional=2)
+    assert list(misfits(preprocess, dataset["preprocess"])) == []
+    assert dataset["score"].keys() == {"name", "unit", "higher_is_better"}
+    assert type(dataset["score"]["higher_is_better"]) is bool
+
+
+@pytest.mark.parametrize("name", ORIGINS)
+def test_every_value_of_an_origin_fits_what_takes_it(name):
+    origin = ORIGINS[name]
+    kind = next(kind for kind in sources.KINDS if kind in origin)
+    section = {key: value for key, value in origin.items() if key not in ("name", "licence")}
+    check_keys(sources.KINDS[kind], section, name, positional=1)
+    assert origin["licence"]
+    if kind == "made":
+        make = leg(origin["made"]["task"], "samples").make
+        check_keys(make, origin["made"]["arguments"], name, positional=1)
+        assert list(misfits(make, origin["made"]["arguments"])) == []
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_every_value_of_a_trainer_fits_what_takes_it(name):
+    trainer = TRAINERS[name]
+    plan.check_trainer(trainer, name)
+    threads = {"threads": trainer["threads"]}
+    assert list(misfits(training.start, threads)) == []
+    assert list(misfits(pl.Trainer, {key: value for key, value in trainer.items() if key != "threads"})) == []
+
+
+def test_a_misfit_would_be_seen():
+    fit = {"epochs": "ten", "precision": "32-true", "clip": 1.0}
+    assert list(misfits(training.fit, fit)) == ["epochs is 'ten', not <class 'int'>", "clip has no taker"]
+    wrong = {"facts": {}, "network": [], "learning_rate": 1, "shift": "far"}
+    assert len(list(misfits(models.find_class("digits", "DigitClassifier"), wrong))) == 2
+
+
+# Words mistyped
+
+
+def composed() -> dict[str, Any]:
+    return copy.deepcopy(
+        {
+            "dataset": DATASETS["sample_digits"],
+            "model": MODELS["digits_cnn"],
+            "trainer": TRAINERS["laptop"],
+            "budget": "laptop",
+            "seed": 7,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "wrong", "right"),
+    [
+        (["dataset"], "orgin", "origin"),
+        (["model"], "modul", "module"),
+        (["model", "batches"], "batchsize", "batch_size"),
+        (["model", "module"], "learning_rat", "learning_rate"),
+        (["model", "fit", "laptop"], "epoch", "epochs"),
+        (["model", "fit", "full"], "clipnorm", "clip_norm"),
+        (["model", "best"], "metrik", "metric"),
+        (["trainer"], "device", "devices"),
+        (["trainer"], "thread", "threads"),
+    ],
+    ids=str,
+)
+def test_a_wrong_key_is_answered_with_the_nearest_right_one(section, wrong, right):
+    config = composed()
+    inner = config
+    for name in section:
+        inner = inner[name]
+    inner[wrong] = inner.pop(right, 1)
+    with pytest.raises(UserError) as error:
+        plan.read_plan(config)
+    assert f"no key {wrong!r} here; did you mean {right!r}?" in str(error.value)
+    assert f"conf/{section[0]}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "missing"),
+    [
+        (["dataset"], "origin"),
+        (["model"], "best"),
+        (["model", "module"], "learning_rate"),
+        (["model", "batches"], "batch_size"),
+        (["model", "fit", "full"], "epochs"),
+        (["model", "best"], "mode"),
+        (["trainer"], "threads"),
+    ],
+    ids=str,
+)
+def test_a_missing_key_is_named(section, missing):
+    config = composed()
+    inner = config
+    for name in section:
+        inner = inner[name]
+    del inner[missing]
+    with pytest.raises(UserError, match=f"the key '{missing}' is missing"):
+        plan.read_plan(config)
+
+
+def test_an_unknown_budget_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match=r"no budget 'labtop'; did you mean 'laptop'\? There is: \['laptop', 'full'\]"):
+        plan.read_plan({**composed(), "budget": "labtop"})
+
+
+def test_an_unknown_class_is_answered_with_those_there_are():
+    config = composed()
+    config["model"]["module"]["class"] = "DigitClasifier"
+    with pytest.raises(UserError, match="no LightningModule 'DigitClasifier'. It has: .*DigitClassifier"):
+        plan.read_plan(config)
+
+
+def test_a_model_on_a_data_set_of_another_task_is_refused():
+    config = composed()
+    config["dataset"]["task"] = "steering"
+    with pytest.raises(UserError, match="digits_cnn learns digits, but sample_digits is a data set for steering"):
+        plan.read_plan(config)
+
+
+def call_stage(name: str, *overrides: str) -> Ended:
+    """The stage's script in the checkout, where a mistake is found before anything is written."""
+    warm()
+
+    def in_root() -> None:
+        os.chdir(ROOT)
+        run_stage(name, *overrides)
+
+    return in_child(in_root)
+
+
+@pytest.mark.parametrize(
+    ("stage", "overrides", "group"),
+    [
+        ("train", ["dataset=mnits", "model=digits_cnn"], "dataset"),
+        ("train", ["dataset=mnist", "model=digits_cn"], "model"),
+        ("train", ["dataset=mnist"], "model"),
+        ("train", ["dataset=mnist", "model=digits_cnn", "trainer=labtop"], "trainer"),
+        ("download", ["origin=mnits"], "origin"),
+        ("preprocess", ["dataset=mnits"], "dataset"),
+        ("evaluate", ["experiment=mnist-cnn", "dataset=mnits"], "dataset"),
+        ("register", ["experiment=mnist-cnn"], "dataset"),
+    ],
+    ids=str,
+)
+def test_a_name_that_is_not_there_is_answered_with_those_that_are(stage, overrides, group):
+    ended = call_stage(stage, *overrides)
+    assert ended.code == 1 and "Traceback" not in ended.said
+    choices = [path.stem for path in (CONF / group).glob("*.yaml")]
+    assert len(choices) > 1 and all(choice in ended.said for choice in choices)
+
+
+def test_a_value_that_is_missing_is_named():
+    ended = call_stage("evaluate", "dataset=sample_digits")
+    assert ended.code == 1 and "Traceback" not in ended.said and "experiment" in ended.said
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_help_says_what_there_is_to_choose(stage):
+    ended = call_stage(stage, "--help")
+    assert ended.code == 0
+    assert (ROOT / "pipelines" / f"{stage}.py").read_text().splitlines()[0].strip('"') in ended.said
+    assert f"python pipelines/{stage}.py" in ended.said
+    groups = {"download": [ORIGINS], "train": [DATASETS, MODELS, TRAINERS]}.get(stage, [DATASETS])
+    assert all(name in ended.said for group in groups for name in group)
+
+
+# The story that dvc.yaml tells
+
+
+STORY = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+VARS = {name: value for part in STORY["vars"] for name, value in part.items()}
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def tell(stage: str) -> Iterator[dict]:
+    """The stages that a `foreach` stands for, with every `${...}` filled in."""
+    items = VARS[STORY["stages"][stage]["foreach"].strip("${}")]
+    for key, item in items.items() if isinstance(items, dict) else zip(items, items, strict=True):
+        values = {"key": key, "item": item, **PARAMS}
+        values |= {f"item.{name}": value for name, value in item.items()} if isinstance(item, dict) else {}
+        yield fill(STORY["stages"][stage]["do"], values)
+
+
+def fill(told: Any, values: dict[str, Any]) -> Any:
+    if isinstance(told, dict):
+        return {fill(key, values): fill(value, values) for key, value in told.items()}
+    if isinstance(told, list):
+        return [fill(value, values) for value in told]
+    if isinstance(told, str):
+        for name, value in values.items():
+            told = told.replace(f"${{{name}}}", str(value))
+    return told
+
+
+TOLD = {stage: list(tell(stage)) for stage in STAGES}
+
+
+def outs(stage: dict) -> set[str]:
+    return {
+        next(iter(out)) if isinstance(out, dict) else out for part in ("outs", "metrics") for out in stage.get(part, ())
+    }
+
+
+def test_every_experiment_names_what_there_is():
+    assert VARS["experiments"] and set(VARS["origins"]) <= set(ORIGINS)
+    for name, dataset in VARS["datasets"].items():
+        assert dataset == {key: DATASETS[name][key] for key in ("task", "origin")}, name
+        assert dataset["origin"] in VARS["origins"], name
+    for name, experiment in VARS["experiments"].items():
+        assert experiment["dataset"] in VARS["datasets"], name
+        tasks = {experiment["task"], MODELS[experiment["model"]]["task"], DATASETS[experiment["dataset"]]["task"]}
+        assert len(tasks) == 1, name
+
+
+def test_every_dependency_is_a_file_or_another_stages_out():
+    made: set[str] = set()
+    for stage in STAGES:
+        for told in TOLD[stage]:
+            lost = [dep for dep in told["deps"] if dep not in made and not (ROOT / dep).exists()]
+            assert not lost, (told["cmd"], lost)
+            assert "${" not in told["cmd"]
+        made |= set().union(*map(outs, TOLD[stage]))
+
+
+def test_every_parameter_is_in_its_file():
+    for told in sum(TOLD.values(), []):
+        for param in told["params"]:
+            for file, keys in param.items():
+                content = yaml.safe_load((ROOT / file).read_text())
+                for key in keys or []:
+                    inner = content
+                    for part in key.split("."):
+                        assert part in inner, (file, key)
+                        inner = inner[part]
+
+
+def test_every_section_of_a_model_that_training_takes_is_a_parameter_of_it():
+    """Else a changed value would leave the old model standing."""
+    for told in TOLD["train"]:
+        (keys,) = told["params"][0].values()
+        assert {key.split(".")[0] for key in keys} == {"batches", "module", "fit", "best"}
+        assert f"fit.{PARAMS['budget']}" in keys
+
+
+def test_no_two_stages_share_an_out():
+    everything = [out for told in sum(TOLD.values(), []) for out in outs(told)]
+    assert len(everything) == len(set(everything)) > 10

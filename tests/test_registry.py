@@ -1,0 +1,387 @@
+"""The registry: a version answers as its model does, the better one is served, and what was decided stays written."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import filelock
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from children import KILLED, at_call, die, in_child
+from lectern import models, promotion, reconcile, registry, tracking, trail
+from lectern.digits import report
+from lectern.errors import UserError
+from registered import TAUGHT, list_experiments, outs, write_all
+
+NAME = "sample_digits"
+WEAK, BETTER, BEST = "1", "2", "3"  # version numbers
+
+
+@pytest.fixture(scope="session")
+def written(digits, tmp_path_factory) -> Path:
+    """The outs of a weak, a better and the best experiment."""
+    folder = tmp_path_factory.mktemp("written")
+    shutil.copytree(digits, folder / "data" / "processed" / NAME)
+    shutil.copytree(Path(__file__).parents[1] / "conf", folder / "conf")
+
+    def in_folder() -> None:
+        os.chdir(folder)
+        write_all()
+
+    ended = in_child(in_folder)
+    assert ended.code == 0, ended.said
+    return folder
+
+
+@pytest.fixture
+def shop(house, written, monkeypatch) -> Path:
+    """A checkout in which three experiments have come as far as `register`; its reports have no pictures."""
+    for name in ("models", "metrics", "reports", "cards"):
+        shutil.copytree(written / name, house / name)
+    list_experiments()
+    for name in ("draw_confusion", "draw_mistakes", "draw_calibration"):
+        monkeypatch.setattr(report.pictures, name, lambda *_: None)
+    return house
+
+
+@pytest.fixture
+def client(shop, store) -> MlflowClient:
+    return MlflowClient(store, store)
+
+
+@pytest.fixture(scope="session")
+def stock(written, empty_store, tmp_path_factory) -> Path:
+    """A store in which all three are registered."""
+    folder = tmp_path_factory.mktemp("stock")
+
+    def fill() -> None:
+        os.chdir(written)
+        address = f"sqlite:///{folder / 'mlflow.db'}"
+        register(MlflowClient(address, address), *TAUGHT)
+
+    shutil.copyfile(empty_store, folder / "mlflow.db")
+    ended = in_child(fill)
+    assert ended.code == 0, ended.said
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def stocked(client, stock) -> MlflowClient:
+    """The test's own store, with the three versions in it: WEAK, BETTER, BEST. Their files are everybody's."""
+    shutil.copyfile(stock, client.tracking_uri.removeprefix("sqlite:///"))
+    return client
+
+
+def register(client: MlflowClient, *experiments: str) -> list[ModelVersion]:
+    made = [outs(experiment) for experiment in experiments]
+    return [registry.register(client, one, reconcile.find_or_restore_run(client, one).info.run_id) for one in made]
+
+
+def champion(client: MlflowClient) -> str | None:
+    known = registry.aliases(client, NAME)
+    return registry.get_version(client, NAME, "champion").tags["lectern.experiment"] if "champion" in known else None
+
+
+def challenger(client: MlflowClient) -> str | None:
+    known = registry.aliases(client, NAME)
+    return (
+        registry.get_version(client, NAME, "challenger").tags["lectern.experiment"] if "challenger" in known else None
+    )
+
+
+def decisions() -> bytes:
+    return Path("registry", f"{NAME}.jsonl").read_bytes()
+
+
+def images() -> np.ndarray:
+    return np.load(f"data/processed/{NAME}/test_images.npy")[:40]
+
+
+def test_the_taught_experiments_are_as_good_as_they_are_called(written):
+    scores = [json.loads((written / "metrics" / f"{name}.json").read_text())["score"] for name in TAUGHT]
+    assert 0.3 < scores[0] < scores[1] - 0.05 and scores[1] < scores[2] - 0.03
+
+
+def test_a_version_says_what_it_is_and_nothing_of_store_or_machine(client, shop):
+    (version,) = register(client, "better")
+    tags = {key.removeprefix("lectern."): value for key, value in version.tags.items()}
+    metrics = json.loads(Path("metrics/better.json").read_text())
+    assert tags["experiment"] == "better" and tags["task"] == "digits" and tags["weights"] == outs("better").weights
+    assert float(tags["score"]) == metrics["score"] and tags["test_digest"] == metrics["test_digest"]
+    assert version.description == Path("cards/better.md").read_text()
+    assert str(shop) not in json.dumps(version.tags) + version.description
+
+
+def test_a_version_has_signature_example_and_exact_requirements(client):
+    import mlflow
+
+    (version,) = register(client, "better")
+    folder = Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=client.tracking_uri))
+    described = mlflow.models.Model.load(folder)
+    assert described.signature.inputs.inputs[0].shape == (-1, 28, 28)
+    assert described.signature.outputs.inputs[0].shape == (-1, 10)
+    assert np.asarray(described.load_input_example(str(folder))).shape == (2, 28, 28)
+    required = (folder / "requirements.txt").read_text().split()
+    assert {line.split("==")[0] for line in required} >= {"torch", "mlflow", "pytorch-lightning", "safetensors"}
+    assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in required)  # no `+cpu`, no range, no path
+    assert (folder / "code" / "lectern" / "digits" / "module.py").is_file()
+    assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".pt", ".pth")]
+    kept = {path.name: path.read_bytes() for path in (folder / "artifacts" / "better").iterdir()}
+    assert kept == {path.name: path.read_bytes() for path in Path("models/better").iterdir()}
+
+
+def test_the_same_outs_are_one_version_however_often_they_are_registered(client):
+    assert len({version.version for version in register(client, "better", "better", "best", "better")}) == 2
+
+
+def test_the_champion_answers_by_mlflow_as_the_module_does(stocked, store):
+    import mlflow
+
+    promotion.promote(stocked, NAME, None)
+    mlflow.set_tracking_uri(store)
+    answered = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(images())
+    expected = models.load(Path("models/best")).predict(images())
+    assert answered.dtype == np.float32 and np.array_equal(answered, expected)
+    assert np.array_equal(registry.load_champion(NAME, stocked).predict(images()), expected)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((2, 28, 28), np.float32), np.zeros((2, 27, 28), np.uint8)], ids=["type", "shape"]
+)
+def test_mlflow_refuses_inputs_that_the_signature_does_not_take(client, store, wrong):
+    import mlflow
+
+    (version,) = register(client, "better")
+    mlflow.set_tracking_uri(store)
+    with pytest.raises(mlflow.exceptions.MlflowException, match="schema"):
+        mlflow.pyfunc.load_model(f"models:/{NAME}/{version.version}").predict(wrong)
+
+
+# Who is served
+
+
+def test_the_challenger_is_the_best_beside_the_champion_whatever_came_last(client):
+    register(client, "weak", "best", "better")
+    assert challenger(client) == "best" and champion(client) is None
+    promotion.promote(client, NAME, None)
+    assert champion(client) == "best" and challenger(client) == "better"
+
+
+def test_a_better_version_becomes_the_champion(stocked):
+    promotion.promote(stocked, NAME, BETTER)
+    assert champion(stocked) == "better"
+    new, rules = promotion.promote(stocked, NAME, None)
+    assert champion(stocked) == "best" == new.tags["lectern.experiment"]
+    assert rules and all(rule.passed for rule in rules)
+
+
+def test_a_worse_version_is_refused_with_figures_and_the_champion_stays(stocked):
+    promotion.promote(stocked, NAME, BEST)
+    before = decisions()
+    scores = [json.loads(Path(f"metrics/{name}.json").read_text())["score"] for name in ("weak", "best")]
+    with pytest.raises(UserError) as refused:
+        promotion.promote(stocked, NAME, WEAK)
+    assert "does not pass the gate" in str(refused.value)
+    assert f"{scores[0]:.4f}" in str(refused.value) and f"{scores[1]:.4f}" in str(refused.value)
+    assert champion(stocked) == "best" and decisions() == before
+
+
+def test_a_version_below_its_floor_is_nobodys_champion(client):
+    (version,) = register(client, "weak")
+    for model in Path("data/processed").iterdir():  # the floor is now above what it reaches
+        labels = np.full(300, 3, np.uint8)
+        np.save(model / "test_labels.npy", labels)
+        facts = json.loads((model / "facts.json").read_text())
+        (model / "facts.json").write_text(json.dumps({**facts, "most_frequent": 3}))
+    with pytest.raises(UserError, match=r"NO +above the floor"):
+        promotion.promote(client, NAME, str(version.version))
+    assert champion(client) is None and not Path("registry", f"{NAME}.jsonl").exists()
+
+
+def test_a_version_whose_files_do_not_give_its_score_is_refused(client):
+    (version,) = register(client, "best")
+    other = registry.model_folder(client, version) / "weights.safetensors"
+    other.write_bytes(Path("models/weak/weights.safetensors").read_bytes())
+    with pytest.raises(UserError, match=r"NO +reproduces its score"):
+        promotion.promote(client, NAME, str(version.version))
+    assert champion(client) is None
+
+
+def test_rollback_goes_back_to_the_champion_before_and_no_further(stocked):
+    for number in (BETTER, BEST):
+        promotion.promote(stocked, NAME, number)
+    assert promotion.rollback(stocked, NAME).tags["lectern.experiment"] == "better" == champion(stocked)
+    assert challenger(stocked) == "best"
+    with pytest.raises(UserError, match="no earlier champion"):
+        promotion.rollback(stocked, NAME)
+    assert champion(stocked) == "better"
+
+
+def test_decisions_are_appended_and_never_rewritten(stocked, monkeypatch):
+    monkeypatch.setenv("LECTERN_USER", "ada")
+    seen = b""
+    for decide in (
+        partial(promotion.promote, stocked, NAME, BETTER),
+        partial(promotion.promote, stocked, NAME, BEST),
+        partial(promotion.rollback, stocked, NAME),
+    ):
+        decide()
+        assert decisions().startswith(seen) and decisions().count(b"\n") == seen.count(b"\n") + 1
+        seen = decisions()
+    lines = trail.read(NAME)
+    assert [line["action"] for line in lines] == ["promote", "promote", "rollback"]
+    assert [line["who"]["user"] for line in lines] == ["ada"] * 3
+    ends = [(line["from"] and line["from"]["experiment"], line["to"]["experiment"]) for line in lines]
+    assert ends == [(None, "better"), ("better", "best"), ("best", "better")]
+    assert all(line["rules"] for line in lines[:2]) and all(line["when"] for line in lines)
+
+
+def test_a_version_carries_the_decision_that_was_taken_on_it(stocked):
+    promotion.promote(stocked, NAME, None)
+    tags = stocked.get_model_version(NAME, BEST).tags
+    assert json.loads(tags["lectern.decision"]) == trail.read(NAME)[-1]
+
+
+def test_one_promotion_at_a_time(stocked, monkeypatch):
+    monkeypatch.setattr(promotion, "FileLock", lambda path, timeout: filelock.FileLock(path, timeout=0.05))
+    with promotion.alone(NAME), pytest.raises(UserError, match="Another promotion of sample_digits has been running"):
+        in_another_thread(partial(promotion.promote, stocked, NAME, None))
+    assert champion(stocked) is None
+
+
+def in_another_thread(work):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+def test_a_promotion_killed_before_the_alias_moved_is_carried_out_by_reconcile(stocked):
+    def promote() -> None:
+        at_call(registry, "point_champion", 1, die)
+        promotion.promote(stocked, NAME, None)
+
+    assert in_child(promote).code == KILLED
+    assert champion(stocked) is None and trail.read(NAME)[-1]["to"]["experiment"] == "best"
+    reconcile.reconcile(stocked)
+    assert champion(stocked) == "best"
+
+
+# Names that are not there
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda client: promotion.promote(client, "sample_digit", None), r"did you mean 'sample_digits'\?"),
+        (lambda client: promotion.rollback(client, "mnist"), "No model 'mnist' is registered"),
+        (
+            lambda client: promotion.promote(client, NAME, "7"),
+            r"no version or alias '7'. Versions: 1, 2, 3; aliases: challenger",
+        ),
+        (lambda client: registry.find_named(client, f"{NAME}@champoin"), "no version or alias 'champoin'"),
+        (lambda client: registry.load_champion(NAME, client), "no champion yet. Promote one: lectern promote"),
+        (lambda client: promotion.rollback(client, NAME), "champion"),
+    ],
+    ids=["promote", "rollback", "version", "alias", "champion", "no champion"],
+)
+def test_a_name_that_is_not_there_is_answered_with_what_is(stocked, ask, said):
+    with pytest.raises(UserError, match=said):
+        ask(stocked)
+
+
+def test_an_empty_store_is_answered_with_what_to_run(client):
+    with pytest.raises(UserError, match="Nothing is registered yet: dvc repro, or make demo"):
+        promotion.promote(client, NAME, None)
+
+
+def test_a_version_whose_files_are_gone_is_said(client):
+    (version,) = register(client, "best")
+    shutil.rmtree(Path(registry.model_folder(client, version)))
+    with pytest.raises(UserError, match="its files are gone"):
+        promotion.promote(client, NAME, None)
+
+
+# A store that has never heard of it
+
+
+@pytest.fixture
+def another_store(empty_store, tmp_path, monkeypatch) -> MlflowClient:
+    """A second store, with nothing in it."""
+    (tmp_path / "another").mkdir()
+    shutil.copyfile(empty_store, tmp_path / "another" / "mlflow.db")
+    address = f"sqlite:///{tmp_path / 'another' / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    return MlflowClient(address, address)
+
+
+def test_reconcile_brings_back_runs_versions_and_the_champion(stocked, another_store):
+    promotion.promote(stocked, NAME, BETTER)
+    promotion.promote(stocked, NAME, BEST)
+    assert registry.names(another_store) == [] and set(reconcile.missing(another_store)) == set(TAUGHT)
+    done = "\n".join(reconcile.reconcile(another_store))
+    assert all(f"{name}: run with its history" in done for name in TAUGHT) and "champion is version" in done
+    assert champion(another_store) == "best" and challenger(another_store) == "better"
+    assert reconcile.missing(another_store) == []
+    for name in TAUGHT:
+        run = tracking.find_run(another_store, "digits", outs(name).weights)
+        assert run.data.tags[tracking.RESTORED] == "true" and run.info.status == "FINISHED"
+        points = another_store.get_metric_history(run.info.run_id, "train_loss")
+        assert [(point.step, point.value) for point in points] == [(1, 1.0), (2, 0.5)]
+        assert run.data.metrics["test_score"] == outs(name).metrics["score"]
+        assert run.data.params["model.module.learning_rate"] == "0.003"
+    assert np.array_equal(
+        registry.load_champion(NAME, another_store).predict(images()),
+        models.load(Path("models/best")).predict(images()),
+    )
+
+
+def test_reconcile_with_nothing_to_do_does_nothing(stocked):
+    promotion.promote(stocked, NAME, None)
+    before = [version.version for version in registry.versions(stocked, NAME)]
+    assert reconcile.reconcile(stocked) == []
+    assert [version.version for version in registry.versions(stocked, NAME)] == before
+    assert len(stocked.search_runs([tracking.experiment_id(stocked, "digits")])) == len(TAUGHT)
+
+
+def test_a_champion_whose_outs_are_lost_is_said_and_nobody_takes_its_place(stocked, another_store):
+    promotion.promote(stocked, NAME, BEST)
+    for path in ("models/best", "reports/best"):
+        shutil.rmtree(path)
+    assert "the champion is lost: no outs here are best" in "\n".join(reconcile.reconcile(another_store))
+    assert champion(another_store) is None
+
+
+@pytest.mark.index
+def test_a_version_answers_in_an_environment_that_has_only_what_it_lists(client, store, tmp_path, monkeypatch):
+    """A fresh one, without this repository; torch first and by itself, as the README says."""
+    import mlflow
+
+    (version,) = register(client, "best")
+    folder = Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=store))
+    shutil.copytree(folder, tmp_path / "version")
+    np.save(tmp_path / "images.npy", images())
+    expected = models.load(Path("models/best")).predict(images())
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    torch = next(line for line in (folder / "requirements.txt").read_text().split() if line.startswith("torch=="))
+    subprocess.run([*pip, torch], check=True)
+    subprocess.run([*pip, "-r", tmp_path / "version" / "requirements.txt"], check=True)
+    ask = (
+        "import mlflow, numpy as np; model = mlflow.pyfunc.load_model('version');"
+        "np.save('answers.npy', model.predict(np.load('images.npy')));"
+        "import lectern; print(lectern.__file__)"
+    )
+    done = subprocess.run([python, "-c", ask], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert str(tmp_path / "version" / "code") in done.stdout  # its own code, not this repository's
+    assert np.allclose(np.load(tmp_path / "answers.npy"), expected, atol=1e-6)
