@@ -1,11 +1,14 @@
 """What every test may count on: one thread, so that tests side by side do not wait for each other; and what is dear
 and shared, made once."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+
+from children import in_child
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,3 +67,70 @@ def house(digits, store, tmp_path, monkeypatch) -> Path:
     shutil.copytree(digits, house / "data" / "processed" / "sample_digits")
     monkeypatch.chdir(house)
     return house
+
+
+@pytest.fixture(scope="session")
+def written(digits, tmp_path_factory) -> Path:
+    """The outs of a weak, a better and the best experiment."""
+    from registered import write_all
+
+    folder = tmp_path_factory.mktemp("written")
+    shutil.copytree(digits, folder / "data" / "processed" / "sample_digits")
+    shutil.copytree(ROOT / "conf", folder / "conf")
+
+    def in_folder() -> None:
+        os.chdir(folder)
+        write_all()
+
+    ended = in_child(in_folder)
+    assert ended.code == 0, ended.said
+    return folder
+
+
+@pytest.fixture
+def shop(house, written, monkeypatch) -> Path:
+    """A checkout in which three experiments have come as far as `register`; its reports have no pictures."""
+    from lectern.digits import report
+    from registered import list_experiments
+
+    for name in ("models", "metrics", "reports", "cards"):
+        shutil.copytree(written / name, house / name)
+    list_experiments()
+    for name in ("draw_confusion", "draw_mistakes", "draw_calibration"):
+        monkeypatch.setattr(report.pictures, name, lambda *_: None)
+    return house
+
+
+@pytest.fixture
+def client(shop, store):
+    """A client of the checkout's store."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(store, store)
+
+
+@pytest.fixture(scope="session")
+def stock(written, empty_store, tmp_path_factory) -> Path:
+    """A store in which all three are registered."""
+    from mlflow import MlflowClient
+
+    from registered import TAUGHT, register
+
+    folder = tmp_path_factory.mktemp("stock")
+
+    def fill() -> None:
+        os.chdir(written)
+        address = f"sqlite:///{folder / 'mlflow.db'}"
+        register(MlflowClient(address, address), *TAUGHT)
+
+    shutil.copyfile(empty_store, folder / "mlflow.db")
+    ended = in_child(fill)
+    assert ended.code == 0, ended.said
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def stocked(client, stock):
+    """The test's own store, with the three versions in it: WEAK, BETTER, BEST. Their files are everybody's."""
+    shutil.copyfile(stock, client.tracking_uri.removeprefix("sqlite:///"))
+    return client

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 
-from lectern import cards, evaluation, models, rows
+from lectern import cards, evaluation, models, reconcile, registry, rows
 from lectern.config import Dataset
 from lectern.digits import report
 from lectern.digits.module import DigitClassifier
@@ -15,11 +17,13 @@ from lectern.processed import read_facts
 from lectern.rows import Row
 
 DATASET = Dataset(**yaml.safe_load((Path(__file__).parents[1] / "conf" / "dataset" / "sample_digits.yaml").read_text()))
+NAME = DATASET.name
 TAUGHT = {"weak": 60, "better": 300, "best": 1200}  # how many of the training images each is taught
+WEAK, BETTER, BEST = "1", "2", "3"  # their versions, once all three are registered
 
 
 def outs(experiment: str) -> Outs:
-    return Outs(experiment, "sample_digits")
+    return Outs(experiment, NAME)
 
 
 def teach(processed: Path, count: int) -> DigitClassifier:
@@ -58,6 +62,11 @@ def write_all() -> None:
     without_pictures()
     for experiment, count in TAUGHT.items():
         write_outs(experiment, count)
+
+
+def register(client: MlflowClient, *experiments: str) -> list[ModelVersion]:
+    made = [outs(experiment) for experiment in experiments]
+    return [registry.register(client, one, reconcile.find_or_restore_run(client, one).info.run_id) for one in made]
 
 
 def list_experiments() -> None:

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import os
+import shutil
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -264,6 +265,68 @@ def test_help_says_what_there_is_to_choose(stage):
     assert all(name in ended.said for group in groups for name in group)
 
 
+# What a checkpoint is gone on from by
+
+
+@pytest.fixture
+def key_of(digits, monkeypatch) -> Callable[..., str]:
+    """The key of a plan on the sample, with values changed."""
+    monkeypatch.setattr(plan.Plan, "processed", digits)
+
+    def key(**changed: Any) -> str:
+        return plan.read_plan({**composed(), **changed}).key
+
+    return key
+
+
+def with_value(where: list[str], value: Any) -> dict[str, Any]:
+    config = composed()
+    inner = config
+    for name in where[:-1]:
+        inner = inner[name]
+    inner[where[-1]] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        with_value(["seed"], 8),
+        with_value(["model", "module", "learning_rate"], 1.0),
+        with_value(["model", "module", "network", "dropout"], 0.1),
+        with_value(["model", "batches", "batch_size"], 3),
+        with_value(["model", "fit", "laptop", "epochs"], 3),
+        with_value(["model", "best", "metric"], "validation_loss"),
+    ],
+    ids=["seed", "learning rate", "dropout", "batch size", "epochs", "best"],
+)
+def test_a_training_of_other_values_starts_anew(key_of, changed):
+    assert key_of(**changed) != key_of()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        with_value(["trainer", "threads"], 1),
+        with_value(["model", "fit", "full", "epochs"], 999),
+        with_value(["seed"], 7),
+    ],
+    ids=["trainer", "another budget", "nothing"],
+)
+def test_a_training_of_the_same_values_goes_on(key_of, changed):
+    assert key_of(**changed) == key_of()
+
+
+@pytest.mark.parametrize("file", ["digits/augment.py", "digits/module.py", "resume.py", "batches.py"])
+def test_a_training_by_other_code_starts_anew(file, tmp_path, monkeypatch):
+    shutil.copytree(plan.PACKAGE, tmp_path / "lectern")
+    monkeypatch.setattr(plan, "PACKAGE", tmp_path / "lectern")
+    before = plan.code_digest("digits")
+    with open(tmp_path / "lectern" / file, "a") as source:
+        source.write("x = 1\n")
+    assert plan.code_digest("digits") != before
+
+
 # The story that dvc.yaml tells
 
 
@@ -320,6 +383,15 @@ def test_every_dependency_is_a_file_or_another_stages_out():
             assert not lost, (told["cmd"], lost)
             assert "${" not in told["cmd"]
         made |= set().union(*map(outs, TOLD[stage]))
+
+
+def test_every_stage_of_a_task_depends_on_its_whole_room():
+    """Else a changed file of it could change a result unnoticed."""
+    tasks = {"dataset": VARS["datasets"], "experiment": VARS["experiments"]}
+    for stage in STAGES[1:]:
+        items = tasks["dataset" if stage == "preprocess" else "experiment"].values()
+        for told, item in zip(TOLD[stage], items, strict=True):
+            assert f"src/lectern/{item['task']}" in told["deps"], told["cmd"]
 
 
 def test_every_parameter_is_in_its_file():

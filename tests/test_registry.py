@@ -1,7 +1,6 @@
 """The registry: a version answers as its model does, the better one is served, and what was decided stays written."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,76 +12,11 @@ import filelock
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
 
 from children import KILLED, at_call, die, in_child
 from lectern import models, promotion, reconcile, registry, tracking, trail
-from lectern.digits import report
 from lectern.errors import UserError
-from registered import TAUGHT, list_experiments, outs, write_all
-
-NAME = "sample_digits"
-WEAK, BETTER, BEST = "1", "2", "3"  # version numbers
-
-
-@pytest.fixture(scope="session")
-def written(digits, tmp_path_factory) -> Path:
-    """The outs of a weak, a better and the best experiment."""
-    folder = tmp_path_factory.mktemp("written")
-    shutil.copytree(digits, folder / "data" / "processed" / NAME)
-    shutil.copytree(Path(__file__).parents[1] / "conf", folder / "conf")
-
-    def in_folder() -> None:
-        os.chdir(folder)
-        write_all()
-
-    ended = in_child(in_folder)
-    assert ended.code == 0, ended.said
-    return folder
-
-
-@pytest.fixture
-def shop(house, written, monkeypatch) -> Path:
-    """A checkout in which three experiments have come as far as `register`; its reports have no pictures."""
-    for name in ("models", "metrics", "reports", "cards"):
-        shutil.copytree(written / name, house / name)
-    list_experiments()
-    for name in ("draw_confusion", "draw_mistakes", "draw_calibration"):
-        monkeypatch.setattr(report.pictures, name, lambda *_: None)
-    return house
-
-
-@pytest.fixture
-def client(shop, store) -> MlflowClient:
-    return MlflowClient(store, store)
-
-
-@pytest.fixture(scope="session")
-def stock(written, empty_store, tmp_path_factory) -> Path:
-    """A store in which all three are registered."""
-    folder = tmp_path_factory.mktemp("stock")
-
-    def fill() -> None:
-        os.chdir(written)
-        address = f"sqlite:///{folder / 'mlflow.db'}"
-        register(MlflowClient(address, address), *TAUGHT)
-
-    shutil.copyfile(empty_store, folder / "mlflow.db")
-    ended = in_child(fill)
-    assert ended.code == 0, ended.said
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def stocked(client, stock) -> MlflowClient:
-    """The test's own store, with the three versions in it: WEAK, BETTER, BEST. Their files are everybody's."""
-    shutil.copyfile(stock, client.tracking_uri.removeprefix("sqlite:///"))
-    return client
-
-
-def register(client: MlflowClient, *experiments: str) -> list[ModelVersion]:
-    made = [outs(experiment) for experiment in experiments]
-    return [registry.register(client, one, reconcile.find_or_restore_run(client, one).info.run_id) for one in made]
+from registered import BEST, BETTER, NAME, TAUGHT, WEAK, outs, register
 
 
 def champion(client: MlflowClient) -> str | None:

@@ -164,6 +164,11 @@ def test_a_long_sentence_is_cut_in_training_with_a_warning_and_refused_in_servin
         prepare(["A dog.", "dog " * 60], read_facts(processed))
 
 
+def test_a_test_sentence_that_no_model_would_take_is_refused_before_training(tmp_path):
+    with pytest.raises(UserError, match="test: Sentence 1 has 60 pieces.* Or raise preprocess.max_length"):
+        make_processed(tmp_path, test=[("dog " * 60, "Hund")], max_length=30)
+
+
 @pytest.mark.parametrize(
     ("sources", "message"),
     [(["ok", " \t\u200b"], "Sentence 2 is empty"), ([None], "Sentence 1 is None"), ([3.5], "Sentence 1 is 3.5")],

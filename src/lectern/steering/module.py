@@ -64,7 +64,7 @@ class Steerer(pl.LightningModule):
         return self.network(scale(frames))
 
     def on_train_start(self) -> None:
-        window = self.trainer.train_dataloader.window
+        window = getattr(self.trainer.train_dataloader, "window", self.network.window)
         if window != self.network.window:
             raise UserError(f"batches.window is {window}, but the network looks at {self.network.window} frames.")
 

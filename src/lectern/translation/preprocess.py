@@ -48,7 +48,9 @@ def preprocess(
     write_splits(out, packed, corpus)
     describe({**packed, **ready.tests}, text).to_csv(out / "statistics.csv", lineterminator="\n")
     own = {"languages": {"source": source, "target": target}, "score": score, "prepare": {"max_length": max_length}}
-    write_facts(out, {**own, **learn_facts(packed, corpus, text), "counts": counts})
+    facts = {**own, **learn_facts(packed, corpus, text), "counts": counts}
+    check_tests(corpus, facts)
+    write_facts(out, facts)
 
 
 def pack(pairs: pd.DataFrame, tokenizer: str, max_length: int) -> pd.DataFrame:
@@ -83,6 +85,15 @@ def learn_facts(packed: dict[str, pd.DataFrame], corpus: Corpus, tokenizer: str)
         "items": {**{split: len(pairs) for split, pairs in packed.items()}, "test": len(test)},
         "test_digest": content_digest(test["source"], test["target"]),
     }
+
+
+def check_tests(corpus: Corpus, facts: Facts) -> None:
+    """Raises UserError for a test sentence that a model could not be asked for: better now than after training."""
+    for name, pairs in corpus.tests.items():
+        try:
+            prepare(pairs["source"].tolist(), facts)
+        except UserError as error:
+            raise UserError(f"{name}: {error} Or raise preprocess.max_length.") from error
 
 
 def prepare(sources: Sequence[object], facts: Facts) -> list[list[int]]:
