@@ -24,16 +24,28 @@ STEPS, ROUNDS = 150, 5
 
 
 class Short:
-    """The first steps of an epoch of some batches."""
+    """The first steps of an epoch of some batches, and how long it took from the first batch to the last."""
 
     def __init__(self, batches, steps: int):
-        self.batches, self.steps = batches, min(steps, len(batches))
+        self.batches, self.steps, self.seconds = batches, min(steps, len(batches)), 0.0
+
+    def __getattr__(self, name: str):  # its place and its sampler are those of the batches
+        return getattr(self.batches, name)
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self):
-        return itertools.islice(self.batches, self.steps)
+        began = None
+        for batch in itertools.islice(self.batches, self.steps):
+            began = began or time.perf_counter()
+            self.seconds = time.perf_counter() - began  # nobody asks for more than the last one
+            yield batch
+
+    @property
+    def speed(self) -> float:
+        """Steps a second."""
+        return (self.steps - 1) / self.seconds
 
 
 @stage("train")
@@ -59,42 +71,25 @@ def plain(plan: Plan) -> float:
     module, train, _ = make(plan)
     module.train()
     optimizer = torch.optim.AdamW(module.parameters(), 1e-3, fused=True)
-    began = time.perf_counter()
-    for index, batch in enumerate(Short(train, STEPS)):
+    limit, batches = plan.fit.get("clip_norm"), Short(train, STEPS)
+    for index, batch in enumerate(batches):
         loss = module.training_step(batch, index)
         optimizer.zero_grad()
         loss.backward()
-        if (limit := plan.fit.get("clip_norm")) is not None:
+        if limit is not None:
             torch.nn.utils.clip_grad_norm_(module.parameters(), limit)
         optimizer.step()
-    return (index + 1) / (time.perf_counter() - began)
+    return batches.speed
 
 
 def lightning(plan: Plan, trainer: dict) -> float:
     """Steps a second of `training.fit` with history and checkpoints, without the validation at the end."""
     module, train, validation = make(plan)
-    clock = Clock()
-    fit = {**plan.fit, "epochs": 1, "validations_per_epoch": 1}
+    batches, fit = Short(train, STEPS), {**plan.fit, "epochs": 1, "validations_per_epoch": 1}
     with tempfile.TemporaryDirectory() as folder:
         arguments = {"folder": Path(folder), "trainer": trainer, "best": plan.model.best, "name": "bench"}
-        training.fit(module, clock.around(Short(train, STEPS)), Short(validation, 1), **arguments, **fit)
-    return clock.steps / clock.seconds
-
-
-class Clock:
-    """Times from the first batch asked for to the end of the last step's successor question."""
-
-    def around(self, batches):
-        self.steps = len(batches)
-        clock = self
-
-        class Timed(Short):
-            def __iter__(self):
-                began = time.perf_counter()
-                yield from batches
-                clock.seconds = time.perf_counter() - began
-
-        return Timed(batches, len(batches))
+        training.fit(module, batches, Short(validation, 1), **arguments, **fit)
+    return batches.speed
 
 
 if __name__ == "__main__":

@@ -110,7 +110,8 @@ def test_history_tells_every_decision(stocked):
 
 def test_a_store_that_lacks_versions_is_told_with_the_command_that_brings_them(client):
     ended = lectern("registry", "list")
-    assert ended.code == 0 and "this store has no version of weak, better, best" in ended.said
+    assert ended.code == 0 and "this store has no version of " in ended.said
+    assert all(name in ended.said for name in TAUGHT)
     assert "lectern reconcile" in ended.said
     said = lectern("reconcile").said
     assert all(f"{name}: run with its history" in said for name in TAUGHT)

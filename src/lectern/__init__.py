@@ -9,5 +9,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Before MLflow is imported: it would tell of every table it makes.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-# Lightning's own calls of what torch will drop.
-warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+# Lightning's own calls of what torch will drop; and MLflow's wish for type hints where a signature is given.
+for told in (".*LeafSpec.*", ".*Add type hints to the `predict` method.*"):
+    warnings.filterwarnings("ignore", message=told)

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import warnings
 from collections.abc import Mapping
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -61,16 +60,15 @@ def save_pyfunc(outs: Outs, folder: Path) -> None:
     import mlflow.pyfunc
 
     room = leg(outs.task, "answer")
-    with warnings.catch_warnings(action="ignore"):  # it asks for type hints where a signature is given
-        mlflow.pyfunc.save_model(
-            folder,
-            python_model=str(PACKAGE / "serving" / "pyfunc.py"),
-            artifacts={"model": str(outs.model)},
-            code_paths=[str(PACKAGE)],
-            signature=room.signature(),
-            input_example=room.example(outs.processed),
-            pip_requirements=[pin(name) for name in (*REQUIRED, *getattr(room, "REQUIRED", ()))],
-        )
+    mlflow.pyfunc.save_model(
+        folder,
+        python_model=str(PACKAGE / "serving" / "pyfunc.py"),
+        artifacts={"model": str(outs.model)},
+        code_paths=[str(PACKAGE)],
+        signature=room.signature(),
+        input_example=room.example(outs.processed),
+        pip_requirements=[pin(name) for name in (*REQUIRED, *getattr(room, "REQUIRED", ()))],
+    )
 
 
 def pin(name: str) -> str:
