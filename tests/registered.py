@@ -73,4 +73,4 @@ def list_experiments() -> None:
     """The story of dvc.yaml, told of these experiments."""
     story = yaml.safe_load(Path("dvc.yaml").read_text())
     listed = {name: {"dataset": "sample_digits", "task": "digits", "model": "digits_cnn"} for name in TAUGHT}
-    Path("dvc.yaml").write_text(yaml.safe_dump({**story, "vars": [{"experiments": listed}]}))
+    Path("dvc.yaml").write_text(yaml.safe_dump({**story, "vars": [{"experiments": listed}]}, sort_keys=False))

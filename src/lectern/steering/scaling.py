@@ -8,4 +8,4 @@ def scale(frames: Tensor, factors: Tensor | float = 1.0) -> Tensor:
 
     Here and not in the loader: serving cannot forget it. Memory stays as it is, which is what the CNN is fastest on.
     """
-    return ((frames * (factors / 127.5)).clamp(0, 2) - 1).permute(0, 1, 4, 2, 3)
+    return (frames * (factors / 127.5)).clamp_(0, 2).sub_(1).permute(0, 1, 4, 2, 3)
