@@ -130,13 +130,13 @@ def test_what_was_done_to_the_corpus_stands_in_the_facts(tmp_path):
 
 
 def test_no_sentence_is_in_two_splits(tmp_path):
-    shared = ("The very same words.", "Genau dieselben Worte.")
-    processed = make_processed(tmp_path, train=[*PAIRS, shared], validation=[shared, ("B.", "b")], test=[shared])
-    texts = [
-        set(pd.read_parquet(processed / f"{split}.parquet")["source"]) for split in ("train", "validation", "test")
-    ]
+    everywhere, twice = ("The very same words.", "Genau dieselben Worte."), ("And these twice.", "Und die doppelt.")
+    train, validation = [*PAIRS, everywhere, twice], [everywhere, twice, ("B.", "b")]
+    processed = make_processed(tmp_path, train=train, validation=validation, test=[everywhere])
+    splits = ("train", "validation", "test")
+    texts = [set(pd.read_parquet(processed / f"{split}.parquet")["source"]) for split in splits]
     assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]
-    assert shared[0] in texts[2]
+    assert everywhere[0] in texts[2] and twice[0] in texts[1]
 
 
 def test_the_vocabulary_is_learned_from_the_training_split_alone(tmp_path):

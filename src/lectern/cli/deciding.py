@@ -60,7 +60,7 @@ def lineage(model: Model, as_json: Json = False) -> None:
 
     client = connect()
     links = lineage.trace(client, registry.find_named(client, model))
-    rows = [{"link": link.name, "value": link.value, "holds": link.broken or "yes"} for link in links]
+    rows = [{"link": link.name, "value": link.value, "holds": link.holds} for link in links]
     show_table(rows, as_json, f"{model} has no links.")
     broken = sum(bool(link.broken) for link in links)
     if broken:
