@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from registered import BEST, NAME
-
 from lectern import lineage, registry
+from registered import BEST, NAME
 
 
 def broken(client) -> dict[str, str]:
