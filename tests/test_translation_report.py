@@ -155,9 +155,10 @@ def test_the_example_fits_the_signature(processed, module):
     from mlflow.models.utils import _enforce_params_schema, _enforce_schema
 
     signature, example = answer.signature(), answer.example(processed)
-    _enforce_schema(example, signature.inputs)
+    assert len(_enforce_schema(example, signature.inputs)) == len(example) > 0
     params = _enforce_params_schema({"beam": 2}, signature.params)
-    _enforce_schema(answer.answer(module, example, **params), signature.outputs)
+    answered = _enforce_schema(answer.answer(module, example, **params), signature.outputs)
+    assert list(answered.columns) == ["target", "score"]
 
 
 # ---- command ----
