@@ -5,8 +5,10 @@ import torch
 from torch.nn import functional as F
 
 from lectern.errors import UserError
-from lectern.translation.module import WordLoss, build
-from lectern.translation.networks import AdditiveAttention, Encoder, Transformer
+from lectern.translation.loss import WordLoss
+from lectern.translation.module import build
+from lectern.translation.recurrent import AdditiveAttention, Encoder
+from lectern.translation.transformer import Transformer
 from lectern.translation.vocabulary import BOS, EOS, PAD
 from translation_toy import NETWORKS
 

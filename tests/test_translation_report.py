@@ -206,6 +206,7 @@ def test_where_it_looked_is_drawn(ask, tmp_path):
         (["toy"], b"fine\n\xff\n", "Line 2 of the input is not UTF-8"),
         (["toy"], b"fine\n" + b"man " * 60, "Line 2: Sentence 1 has 60 pieces; this model takes 40"),
         (["toy", "A man.", "--beam", "99"], b"", "beam is 99"),
+        (["toy", " "], b"", "The sentence is empty"),
     ],
 )
 def test_what_cannot_be_translated_is_refused(ask, words, piped, message):

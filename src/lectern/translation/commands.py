@@ -29,6 +29,8 @@ def translate(
 
     Example: lectern translate multi30k_en_de "A man is riding a bicycle." --attention map.png
     """
+    if text is not None and not text.strip():
+        raise UserError("The sentence is empty, so there is nothing to translate.")
     lines = [text] if text is not None else read_lines(sys.stdin.buffer.read())
     if attention and len(lines) != 1:
         raise UserError(f"--attention draws one sentence; there are {len(lines)}. Give it as the second argument.")

@@ -14,6 +14,7 @@ from torchmetrics import MeanMetric
 from lectern.config import call
 from lectern.errors import UserError
 from lectern.translation import networks, vocabulary
+from lectern.translation.loss import WordLoss
 from lectern.translation.search import Found, search
 from lectern.translation.vocabulary import BOS, EOS, PAD
 
@@ -189,39 +190,3 @@ def check_search(beam: int, n_best: int) -> None:
         raise UserError(f"beam is {beam}; it must be from 1 (greedy) to {WIDEST_BEAM}.")
     if not 1 <= n_best <= beam:
         raise UserError(f"n_best is {n_best}; a beam of {beam} finds 1 to {beam}.")
-
-
-class WordLoss(torch.autograd.Function):
-    """Features (N, width), embedding (V, width) and words (N,) to the mean loss, smoothed and plain.
-
-    Takes a few hundred words at a time, and their gradient with them, while the logits are in the cache: all of a
-    batch (2,000 words of 10,000 pieces, 80 MB) would be written and read five times.
-    """
-
-    ROWS = 256
-
-    @staticmethod
-    def forward(ctx, features: Tensor, embedding: Tensor, words: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-        to_features, to_embedding = torch.empty_like(features), torch.zeros_like(embedding)
-        plain = smoothed = features.new_zeros((), dtype=torch.float32)
-        count = len(words)
-        for start in range(0, count, WordLoss.ROWS):
-            part = slice(start, start + WordLoss.ROWS)
-            logits, right = F.linear(features[part], embedding).float(), words[part, None]
-            total = logits.logsumexp(1, keepdim=True)
-            surprise = total - logits.gather(1, right)
-            plain = plain + surprise.sum() / count
-            smoothed = smoothed + smoothing * (total - logits.mean(1, keepdim=True)).sum() / count
-            gradient = logits.sub_(total).exp_().sub_(smoothing / len(embedding))
-            gradient.scatter_add_(1, right, torch.full_like(surprise, smoothing - 1))
-            gradient.div_(count)
-            to_features[part] = gradient @ embedding
-            to_embedding.addmm_(gradient.T, features[part].float())
-        ctx.save_for_backward(to_features, to_embedding)
-        ctx.mark_non_differentiable(plain)
-        return (1 - smoothing) * plain + smoothed, plain
-
-    @staticmethod
-    def backward(ctx, by_loss: Tensor, _: Tensor):
-        to_features, to_embedding = ctx.saved_tensors
-        return by_loss * to_features, by_loss * to_embedding, None, None

@@ -34,7 +34,7 @@ def draw_attention(maps: Sequence[tuple[list[str], list[str], np.ndarray]], path
         for axis in axes.flat[len(maps) :]:
             axis.axis("off")
         for axis, (source, target, weights) in zip(axes.flat, maps, strict=False):
-            axis.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+            axis.imshow(weights, cmap="Blues", vmin=0, vmax=max(0.5, weights.max()), aspect="auto")
             axis.set_xticks(range(len(source)), source, rotation=60, ha="left", rotation_mode="anchor", fontsize=9)
             axis.set_yticks(range(len(target)), target, fontsize=9)
             axis.xaxis.tick_top()

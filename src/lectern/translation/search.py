@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lectern.translation.networks import State
+from lectern.translation.decoding import State
 from lectern.translation.vocabulary import BOS, EOS, PAD
 
 
