@@ -18,7 +18,8 @@ from lectern.processed import file_digest
 from lectern.rooms import leg
 
 PACKAGE = Path(__file__).parent
-HALL = ("batches", "history", "models", "processed", "resume", "training")  # hall files that can change the weights
+# Files of the hall that can change the weights.
+HALL = ("batches", "history", "models", "optimizers", "processed", "resume", "training")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from lectern.config import call, nearest
 from lectern.digits import networks
 from lectern.digits.augment import jitter
 from lectern.errors import UserError
+from lectern.optimizers import adamw_one_cycle
 
 NETWORKS = ("DigitCNN", "DigitResNet")
 
@@ -76,16 +77,7 @@ class DigitClassifier(pl.LightningModule):
             metric.reset()
 
     def configure_optimizers(self):
-        optimizer = torch.optim.AdamW(
-            self.parameters(), self.hparams.learning_rate, weight_decay=self.hparams.weight_decay, fused=True
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            self.hparams.learning_rate,
-            total_steps=self.trainer.estimated_stepping_batches,
-            pct_start=self.hparams.warm_up,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return adamw_one_cycle(self)
 
     @torch.inference_mode()
     def predict(self, images: np.ndarray, batch_size: int = 1000) -> np.ndarray:

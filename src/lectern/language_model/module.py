@@ -12,6 +12,7 @@ from lectern.errors import UserError
 from lectern.language_model import networks
 from lectern.language_model.batches import IGNORED
 from lectern.language_model.writing import write
+from lectern.optimizers import adamw_one_cycle
 
 NETWORKS = ("RecurrentNetwork", "TransformerNetwork")
 
@@ -67,17 +68,7 @@ class CharacterModel(pl.LightningModule):
             metric.reset()
 
     def configure_optimizers(self):
-        optimizer = torch.optim.AdamW(
-            self.parameters(), self.hparams.learning_rate, weight_decay=self.hparams.weight_decay, fused=True
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            self.hparams.learning_rate,
-            total_steps=self.trainer.estimated_stepping_batches,
-            pct_start=self.hparams.warm_up,
-            cycle_momentum=False,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return adamw_one_cycle(self, cycle_momentum=False)
 
     def show(self) -> dict[str, str]:
         """A sample of what it would write now: from nothing to words, names and verse, validation by validation."""
