@@ -10,13 +10,16 @@ import torch
 from typer.testing import CliRunner
 
 from language_model_texts import WORKS, make_processed
+from lectern import evaluation, models, rows
+from lectern.config import Dataset
 from lectern.language_model import report, scoring
 from lectern.language_model.memorisation import compare_copying, longest_shared_run
 from lectern.language_model.memory import after_reset, find_closings
 from lectern.language_model.module import CharacterModel
 from lectern.language_model.ngram import score_ngram
 from lectern.language_model.preprocess import prepare
-from lectern.rows import Shown
+from lectern.outs import Outs
+from lectern.rows import Row, Shown
 
 GRU = {"class": "RecurrentNetwork", "cell": "gru", "layers": 1, "hidden": 12}
 
@@ -165,6 +168,20 @@ def test_samples_over_training_stand_in_order(tmp_path):
     report.write_shown([Shown(10, 0, "sample", "qxz"), Shown(20, 0, "sample", "to be")], tmp_path)
     text = (tmp_path / "samples_over_training.md").read_text()
     assert text.index("qxz") < text.index("Step 20") < text.index("to be")
+
+
+def test_an_evaluation_reports_the_samples_that_the_training_left(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outs = Outs("poems-gru", "poems")
+    processed, facts = make_processed(tmp_path)
+    outs.processed.parent.mkdir(parents=True)
+    processed.rename(outs.processed)
+    models.save(make(facts), outs.model)
+    history = [Row(step, 0, f"{part}_loss", 3.0) for step in (10, 20) for part in ("train", "validation")]
+    rows.write(history, [Shown(10, 0, "sample", "qxz"), Shown(20, 0, "sample", "to be")], outs.model)
+    evaluation.evaluate(outs, Dataset("poems", "language_model", "poems", {"higher_is_better": False}))
+    text = (outs.report / "samples_over_training.md").read_text()
+    assert text.index("Step 10") < text.index("qxz") < text.index("Step 20") < text.index("to be")
 
 
 def test_the_memories_of_two_experiments_are_drawn_and_a_missing_one_is_named(tmp_path, monkeypatch):

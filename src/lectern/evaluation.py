@@ -19,8 +19,10 @@ def evaluate(outs: Outs, dataset: Dataset) -> dict[str, Any]:
     report = leg(outs.task, "report")
     with unfinished_folder(outs.report) as part:
         found = report.evaluate(models.load(outs.model), outs.processed, part)
-        history, _ = rows.read(outs.model)
+        history, shown = rows.read(outs.model)
         getattr(report, "draw_curves", pictures.draw_curves)(history, part / "curves.png")
+        if hasattr(report, "write_shown"):
+            report.write_shown(shown, part)
     facts = read_facts(outs.processed)
     metrics = {
         **found,
