@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+import torch
 import yaml
 from beartype import BeartypeConf
 from beartype.door import is_bearable
@@ -216,6 +217,37 @@ def test_a_model_on_a_data_set_of_another_task_is_refused():
     config["dataset"]["task"] = "steering"
     with pytest.raises(UserError, match="digits_cnn learns digits, but sample_digits is a data set for steering"):
         plan.read_plan(config)
+
+
+@pytest.mark.parametrize(
+    ("model", "trainer", "bfloat16", "refused"),
+    [
+        ("char_lstm", "laptop", False, True),
+        ("char_lstm", "laptop", True, False),
+        ("char_lstm", "gpu", False, False),
+        ("char_lstm_small", "laptop", False, False),  # in float32
+    ],
+)
+def test_bfloat16_on_a_processor_without_it_is_refused_with_the_way_out(model, trainer, bfloat16, refused, monkeypatch):
+    monkeypatch.setattr(plan, "has_bfloat16", lambda: bfloat16)
+    config = {"dataset": DATASETS["shakespeare"], "model": MODELS[model], "trainer": TRAINERS[trainer]}
+    config |= {"budget": "full", "seed": 7}
+    if not refused:
+        assert plan.read_plan(config).budget == "full"
+        return
+    way = rf"dvc exp run -S conf/model/{model}.yaml:fit.full.precision=32-true"
+    with pytest.raises(UserError, match=f"fit.full.precision is bf16-mixed, but this processor .*{way}"):
+        plan.read_plan(config)
+
+
+def test_an_lstm_computes_in_bfloat16_where_the_processor_is_said_to():
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.nn.LSTM(8, 8)(torch.zeros(3, 2, 8))
+        computes = True
+    except RuntimeError:
+        computes = False
+    assert plan.has_bfloat16() is computes
 
 
 def call_stage(name: str, *overrides: str) -> Ended:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from lectern import training
 from lectern.config import Dataset, Model, call, check_keys, check_names, nearest
@@ -63,6 +64,7 @@ def read_plan(config: dict[str, Any]) -> Plan:
     plan = Plan(dataset, model, config["budget"], config["seed"])
     check_model(model, where)
     check_trainer(config["trainer"], "conf/trainer")
+    check_precision(plan, config["trainer"], where)
     return plan
 
 
@@ -85,6 +87,22 @@ def check_trainer(trainer: dict[str, Any], where: str) -> None:
     check_names(trainer, ["threads", *inspect.signature(pl.Trainer).parameters], where)
     if "threads" not in trainer:
         raise UserError(f"{where}: the key 'threads' is missing: with how many threads a process computes.")
+
+
+def check_precision(plan: Plan, trainer: dict[str, Any], where: str) -> None:
+    """A recipe in bfloat16 needs a processor that computes in it: oneDNN's LSTM would stop at the first step, and its
+    GRU take ten times as long as in float32. Raises UserError that names the way out."""
+    precision, key = plan.fit.get("precision", ""), f"fit.{plan.budget}.precision"
+    if "bf16" in precision and trainer["accelerator"] == "cpu" and not has_bfloat16():
+        raise UserError(
+            f"{where}: {key} is {precision}, but this processor does not compute in bfloat16. Train on a GPU "
+            f"(TRAINER=gpu), or in float32: model.{key}=32-true by hand, or dvc exp run -S {where}:{key}=32-true."
+        )
+
+
+def has_bfloat16() -> bool:
+    """Whether oneDNN, which computes for PyTorch on CPUs, takes bfloat16 on this one."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def code_digest(task: str) -> str:
