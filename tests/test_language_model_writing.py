@@ -149,3 +149,8 @@ def test_the_command_refuses_a_bad_temperature(monkeypatch, module):
     result = run_write(monkeypatch, module, "--temperature", "-1")
     assert isinstance(result.exception, UserError)
     assert result.stdout == ""
+
+
+def test_a_champion_that_writes_nothing_is_refused(monkeypatch):
+    error = run_write(monkeypatch, object()).exception
+    assert isinstance(error, UserError) and "poems is a object, which writes nothing" in str(error)

@@ -31,9 +31,8 @@ def write(
     """
     from lectern.language_model.preprocess import prepare, unknown_characters
     from lectern.language_model.writing import stream
-    from lectern.registry import load_champion
 
-    module = load_champion(name)
+    module = load_writer(name)
     strange = unknown_characters(prompt, module.facts)
     if strange:
         print(f"lectern: {name} never saw {' '.join(map(repr, strange))}; read as unknown", file=sys.stderr)
@@ -44,6 +43,17 @@ def write(
     for character in characters:
         print(character, end="", flush=True)
     print()
+
+
+def load_writer(name: str):
+    """The champion, if it is a language model."""
+    from lectern.language_model.module import CharacterModel
+    from lectern.registry import load_champion
+
+    module = load_champion(name)
+    if not isinstance(module, CharacterModel):
+        raise UserError(f"{name} is a {type(module).__name__}, which writes nothing. See: lectern registry list")
+    return module
 
 
 def memory(
