@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lectern import cards, promotion, registry
+from lectern import cards, judgement, registry
 from lectern.config import Dataset, call
 from lectern.outs import Outs
 from lectern.reconcile import find_or_restore_run
@@ -18,9 +18,8 @@ def main(config: dict) -> None:
     cards.write(outs, dataset)
     version = registry.register(client, outs, find_or_restore_run(client, outs).info.run_id)
     print(f"{dataset.name} version {version.version} is {outs.experiment}. `lectern promote` would find:")
-    print(
-        "\n".join(promotion.tell(promotion.foretell(client, version, pd.read_parquet(outs.report / "items.parquet"))))
-    )
+    items = pd.read_parquet(outs.report / "items.parquet")
+    print("\n".join(judgement.tell(judgement.foretell(client, version, items))))
 
 
 if __name__ == "__main__":

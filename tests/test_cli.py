@@ -63,11 +63,13 @@ def test_promote_prints_the_rules_and_the_champion(stocked):
     assert f"{NAME}: version {BETTER} (better) is the champion." in ended.said
 
 
-def test_a_refused_promotion_is_a_message_and_exit_code_1(stocked):
+def test_a_refused_promotion_is_a_message_and_exit_code_3(stocked):
     promotion.promote(stocked, NAME, BEST)
     ended = lectern("promote", NAME, "--version", BETTER)
-    assert ended.code == 1 and ended.said.startswith("lectern: ") and "Traceback" not in ended.said
+    assert ended.code == 3 and ended.said.startswith("lectern: ") and "Traceback" not in ended.said
     assert "does not pass the gate" in ended.said and "NO " in ended.said
+    told = json.loads(lectern("promote", NAME, "--version", BETTER, "--json").said.splitlines()[0])
+    assert told["promoted"] is False and not all(rule["passed"] for rule in told["rules"])
 
 
 def test_rollback_says_who_is_champion_again(stocked):

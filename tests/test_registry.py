@@ -8,13 +8,13 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import filelock
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 
 from children import KILLED, at_call, die, in_child
 from lectern import models, promotion, reconcile, registry, tracking, trail
+from lectern.alone import alone
 from lectern.errors import UserError
 from registered import BEST, BETTER, NAME, TAUGHT, WEAK, outs, register
 
@@ -170,7 +170,7 @@ def test_decisions_are_appended_and_never_rewritten(stocked, monkeypatch):
         decide()
         assert decisions().startswith(seen) and decisions().count(b"\n") == seen.count(b"\n") + 1
         seen = decisions()
-    lines = trail.read(NAME)
+    lines = trail.read(stocked, NAME)
     assert [line["action"] for line in lines] == ["promote", "promote", "rollback"]
     assert [line["who"]["user"] for line in lines] == ["ada"] * 3
     ends = [(line["from"] and line["from"]["experiment"], line["to"]["experiment"]) for line in lines]
@@ -181,12 +181,13 @@ def test_decisions_are_appended_and_never_rewritten(stocked, monkeypatch):
 def test_a_version_carries_the_decision_that_was_taken_on_it(stocked):
     promotion.promote(stocked, NAME, None)
     tags = stocked.get_model_version(NAME, BEST).tags
-    assert json.loads(tags["lectern.decision"]) == trail.read(NAME)[-1]
+    (told,) = [value for key, value in tags.items() if key.startswith("lectern.decision.")]
+    assert json.loads(told) == trail.read(stocked, NAME)[-1] == json.loads(decisions())
 
 
 def test_one_promotion_at_a_time(stocked, monkeypatch):
-    monkeypatch.setattr(promotion, "FileLock", lambda path, timeout: filelock.FileLock(path, timeout=0.05))
-    with promotion.alone(NAME), pytest.raises(UserError, match="Another promotion of sample_digits has been running"):
+    monkeypatch.setattr("lectern.alone.PATIENCE", 0.05)
+    with alone(stocked, NAME), pytest.raises(UserError, match="Another decision on sample_digits has taken"):
         in_another_thread(partial(promotion.promote, stocked, NAME, None))
     assert champion(stocked) is None
 
@@ -204,7 +205,7 @@ def test_a_promotion_killed_before_the_alias_moved_is_carried_out_by_reconcile(s
         promotion.promote(stocked, NAME, None)
 
     assert in_child(promote).code == KILLED
-    assert champion(stocked) is None and trail.read(NAME)[-1]["to"]["experiment"] == "best"
+    assert champion(stocked) is None and trail.read(stocked, NAME)[-1]["to"]["experiment"] == "best"
     reconcile.reconcile(stocked)
     assert champion(stocked) == "best"
 

@@ -18,6 +18,7 @@ class Dataset:
     origin: str
     score: dict[str, Any]
     preprocess: dict[str, Any] = field(default_factory=dict)
+    guards: dict[str, dict[str, Any]] = field(default_factory=dict)  # of the gate, beside those of conf/gate.yaml
 
 
 @dataclass(frozen=True)

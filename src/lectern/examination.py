@@ -57,10 +57,16 @@ def score_version(client: MlflowClient, version: ModelVersion) -> float:
     Raises UserError where that data is not here.
     """
     processed = Path("data/processed") / version.name
+    check_test_data(version, processed)
+    return examine(registry.model_folder(client, version), processed).score
+
+
+def check_test_data(version: ModelVersion, processed: Path) -> None:
+    """Raises UserError where the data at hand is not what the version was scored on."""
     here, recorded = read_facts(processed)["test_digest"], version.tags["lectern.test_digest"]
     if here != recorded:
         raise UserError(
             f"{version.name} version {version.version} was scored on test data {recorded[:12]}, and {processed} holds "
-            f"{here[:12]}. Check out the commit of its run, dvc repro preprocess@{version.name}, and verify again."
+            f"{here[:12]}. Check out the commit of its run, dvc repro preprocess@{version.name}, and ask again; "
+            "or evaluate and register its experiment anew on the data at hand."
         )
-    return examine(registry.model_folder(client, version), processed).score

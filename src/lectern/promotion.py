@@ -1,75 +1,17 @@
 """A candidate and the champion to a decision, and the decision to the alias `champion`."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 
-import pandas as pd
-import yaml
-from filelock import FileLock, Timeout
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
-from lectern import gate, registry, trail
-from lectern.errors import UserError
-from lectern.examination import examine
+from lectern import registry, trail
+from lectern.alone import alone
+from lectern.description import read_description
+from lectern.errors import Overtaken, Refused, UserError
 from lectern.gate import Rule
-from lectern.processed import read_facts
-from lectern.registry import CHALLENGER, CHAMPION, figure
-from lectern.rooms import leg
-
-GATE = Path("conf/gate.yaml")
-
-
-def judge(
-    client: MlflowClient, candidate: ModelVersion, champion: ModelVersion | None, items: pd.DataFrame | None = None
-) -> list[Rule]:
-    """The gate's rules (`conf/gate.yaml`) on what both versions show on the test data at hand.
-
-    The candidate is scored again from its own files, unless its `items` have just been made; the champion where its
-    recorded items are of other test data. Raises UserError where that data is not here.
-    """
-    rules = yaml.safe_load(GATE.read_text())
-    processed = Path("data/processed") / candidate.name
-    report = leg(candidate.tags["lectern.task"], "report")
-    sign = 1 if candidate.tags["lectern.higher_is_better"] == "True" else -1
-    new = examine(registry.model_folder(client, candidate), processed, items)
-    answers = [
-        gate.above_floor(new.score, report.floor(processed), sign),
-        gate.reproduces(figure(candidate, "score"), new.score, **rules["reproduce"]),
-    ]
-    if champion is None:
-        return answers
-    old = examine(registry.model_folder(client, champion), processed, recorded_items(client, champion, processed))
-    answers.append(gate.better_than_noise(new.items, old.items, report.score, sign, **rules["noise"]))
-    for name, guard in rules["guards"].items():
-        answers.append(gate.not_much_worse(name, getattr(new, name), getattr(old, name), **guard))
-    return answers
-
-
-def foretell(client: MlflowClient, candidate: ModelVersion, items: pd.DataFrame) -> list[Rule]:
-    """What the gate would say now of a version that has just been evaluated; decides nothing."""
-    champion = registry.aliases(client, candidate.name).get(CHAMPION)
-    if champion in (None, str(candidate.version)):
-        return judge(client, candidate, None, items)
-    return judge(client, candidate, registry.get_version(client, candidate.name, champion), items)
-
-
-def recorded_items(client: MlflowClient, version: ModelVersion, processed: Path) -> pd.DataFrame | None:
-    """The items that its evaluation left in its run, where they are of the test data at hand."""
-    if version.tags["lectern.test_digest"] != read_facts(processed)["test_digest"]:
-        return None
-    try:
-        path = download_artifacts(
-            run_id=version.run_id, artifact_path="reports/items.parquet", tracking_uri=client.tracking_uri
-        )
-    except (MlflowException, OSError):
-        return None
-    return pd.read_parquet(path)
+from lectern.judgement import judge, tell
+from lectern.registry import CHALLENGER, CHAMPION
 
 
 def promote(
@@ -78,75 +20,103 @@ def promote(
     """Move `champion` to a version that passes the gate; without a number the challenger is asked for.
 
     `force` is why it is promoted whatever the gate says, and stands in the trail. Where the champion stays, as no
-    other version is named or able, no rule was asked. Raises UserError where the gate says no, with its figures, and
-    where there is nobody to promote.
+    other version is named or able, no rule was asked. Raises Refused where the gate says no, with its figures,
+    Overtaken where another got in between, and UserError where there is nobody to promote.
     """
-    with alone(name):
-        known = registry.aliases(client, name)
-        old = registry.get_version(client, name, CHAMPION) if CHAMPION in known else None
-        candidate = registry.get_version(client, name, which or candidate_of(name, known))
+    registry.aliases(client, name)
+    with alone(client, name):
+        catch_up(client, name)
+        old = registry.find_champion(client, name)
+        candidate = registry.get_version(client, name, which or candidate_of(client, name))
         if old is not None and candidate.version == old.version:
             return old, []
         rules = judge(client, candidate, old)
         if not force and not all(rule.passed for rule in rules):
             told = "\n".join(tell(rules))
-            raise UserError(
+            raise Refused(
                 f"{name} version {candidate.version} does not pass the gate:\n{told}\n"
-                'The champion stays. To promote it all the same: --force "why"'
+                'The champion stays. To promote it all the same: --force "why"',
+                rules,
             )
         why = {"forced": force} if force else {}
         move(client, name, "promote", old, candidate, rules=[asdict(rule) for rule in rules], **why)
         return candidate, rules
 
 
-def tell(rules: list[Rule]) -> list[str]:
-    """A line a rule."""
-    return [f"  {'yes' if rule.passed else 'NO '}  {rule.name}: {rule.reason}" for rule in rules]
-
-
-def candidate_of(name: str, known: dict[str, str]) -> str:
+def candidate_of(client: MlflowClient, name: str) -> str:
     """The challenger, or the champion itself where nobody challenges it."""
+    known = registry.aliases(client, name)
     for alias in (CHALLENGER, CHAMPION):
         if alias in known:
             return known[alias]
     raise UserError(f"{name} has no version above its floor, so there is nobody to promote. Train another.")
 
 
-def rollback(client: MlflowClient, name: str) -> ModelVersion:
-    """Back to the champion before this one, through the same trail; again, and it goes one further back.
+def rollback(client: MlflowClient, name: str, which: str | None = None) -> ModelVersion:
+    """Back to the champion before this one, or to a version that has been champion, through the same trail.
 
-    Raises UserError where the trail knows no earlier champion, or this store does not have it.
+    Again without a version, and it goes one further back. Raises UserError where the trail knows no such champion, or
+    this store does not have it or its files.
     """
-    with alone(name):
+    registry.aliases(client, name)
+    with alone(client, name):
+        catch_up(client, name)
         old = registry.get_version(client, name, CHAMPION)
-        earlier = trail.champions(name)[:-1]
-        if not earlier:
-            raise UserError(f"{name} has no earlier champion in {trail.FOLDER}/{name}.jsonl to go back to.")
-        before = trail.find(client, name, earlier[-1])
-        if before is None:
-            lost = f"version {earlier[-1]['version']} ({earlier[-1]['experiment']})"
-            raise UserError(
-                f"{name}: the champion before, {lost}, is not in this store. Bring it back: lectern reconcile"
-            )
-        move(client, name, "rollback", old, before)
-        return before
+        new = named_champion(client, name, which) if which else last_champion(client, name)
+        if new.version == old.version:
+            raise UserError(f"{name}: version {new.version} is the champion already.")
+        read_description(registry.model_folder(client, new))
+        move(client, name, "rollback", old, new)
+        return new
+
+
+def last_champion(client: MlflowClient, name: str) -> ModelVersion:
+    """The one before the present one."""
+    earlier = trail.champions(trail.read(client, name))[:-1]
+    if not earlier:
+        raise UserError(f"{name} has had no earlier champion to go back to; see lectern registry history {name}.")
+    found = trail.find(client, name, earlier[-1])
+    if found is None:
+        lost = f"{earlier[-1]['experiment']} {earlier[-1]['weights'][:12]}"
+        raise UserError(
+            f"{name}: the champion before, {lost}, is not in this store. Where its outs are at hand (dvc checkout of "
+            f"its commit), lectern reconcile brings it back; or name another: lectern rollback {name} --version N"
+        )
+    return found
+
+
+def named_champion(client: MlflowClient, name: str, which: str) -> ModelVersion:
+    """A version that has been champion before: any other has to go through the gate."""
+    version = registry.get_version(client, name, which)
+    been = {trail.identity(decision["to"]) for decision in trail.read(client, name)}
+    if trail.identity(trail.describe(version)) not in been:
+        raise UserError(
+            f"{name} version {version.version} has never been champion, so there is no going back to it. "
+            f"Through the gate: lectern promote {name} --version {version.version}"
+        )
+    return version
+
+
+def catch_up(client: MlflowClient, name: str) -> None:
+    """Learn what was decided elsewhere, and finish what a killed promotion began."""
+    trail.gather(client, name)
+    trail.settle(client, name)
 
 
 def move(client: MlflowClient, name: str, action: str, old: ModelVersion | None, new: ModelVersion, **why) -> None:
-    """The trail first, then the alias: a crash between leaves a decision that `reconcile` carries out."""
-    line = trail.append(name, action, old, new, **why)
+    """The trail first, then the alias: a crash between leaves a decision that `trail.settle` carries out.
+
+    The alias is read before and after. Under a lock it cannot have moved; a server known by HTTP alone has none.
+    """
+    check_champion(client, name, old, f"while version {new.version} was looked at. Nothing was changed; ask again.")
+    trail.append(client, name, action, old, new, **why)
     registry.point_champion(client, name, new)
-    client.set_model_version_tag(name, new.version, "lectern.decision", json.dumps(line))
+    check_champion(client, name, new, f"just after version {new.version} had.")
 
 
-@contextmanager
-def alone(name: str) -> Iterator[None]:
-    """One promotion of a model at a time: MLflow has no compare-and-set for aliases."""
-    trail.FOLDER.mkdir(exist_ok=True)
-    try:
-        with FileLock(trail.FOLDER / f"{name}.lock", timeout=60):
-            yield
-    except Timeout as error:
-        raise UserError(
-            f"Another promotion of {name} has been running for a minute. Try again when it has ended."
-        ) from error
+def check_champion(client: MlflowClient, name: str, expected: ModelVersion | None, when: str) -> None:
+    """Raises Overtaken where the champion is another than the one that this decision rests on."""
+    found = registry.find_champion(client, name)
+    if (found and found.version) != (expected and expected.version):
+        other = f"version {found.version} ({found.tags['lectern.experiment']})" if found else "nobody"
+        raise Overtaken(f"{name}: {other} became the champion {when} See lectern registry history {name}.")

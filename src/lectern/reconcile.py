@@ -10,6 +10,7 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 from lectern import registry, rows, trail
+from lectern.alone import alone
 from lectern.outs import Outs
 from lectern.tracking import RESTORED, TRAINING, WEIGHTS, Tracker, experiment_id, find_run
 
@@ -28,11 +29,18 @@ def is_complete(outs: Outs) -> bool:
 
 
 def reconcile(client: MlflowClient) -> list[str]:
-    """Write back whatever the store lacks; returns what was done, a line each."""
+    """Write back whatever the store lacks; returns what was done and what is lost, a line each."""
     done = [line for outs in experiments() if is_complete(outs) for line in restore(client, outs)]
     for name in registry.names(client):
-        done += trail.replay(client, name)
-    return done
+        with alone(client, name):
+            done += trail.gather(client, name) + trail.settle(client, name)
+    return done + unregistered(client)
+
+
+def unregistered(client: MlflowClient) -> list[str]:
+    """Models of the trail of which no version is left."""
+    trails = {path.stem for path in trail.FOLDER.glob("*.jsonl")} - set(registry.names(client))
+    return [f"{name}: lost with every version that was decided on; its outs are not here" for name in sorted(trails)]
 
 
 def restore(client: MlflowClient, outs: Outs) -> list[str]:

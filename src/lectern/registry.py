@@ -18,6 +18,7 @@ from lectern.rooms import leg
 
 IDENTITY = ("experiment", "weights", "metrics")  # what makes two versions the same in every store
 CHAMPION, CHALLENGER = "champion", "challenger"
+METRIC = "lectern.metric."
 PACKAGE = Path(__file__).parent
 REQUIRED = ("mlflow", "torch", "pytorch-lightning", "torchmetrics", "safetensors", "jaxtyping", "numpy", "pandas")
 
@@ -51,8 +52,9 @@ def find_version(client: MlflowClient, name: str, told: Mapping[str, Any]) -> Mo
 
 
 def tags(outs: Outs) -> dict[str, str]:
-    """What a version says of itself; nothing in it differs from store to store."""
-    return {f"lectern.{name}": str(value) for name, value in outs.told().items()}
+    """What a version says of itself, every test metric among it; nothing in it differs from store to store."""
+    metrics = {f"{METRIC}{name}": str(value) for name, value in outs.metrics.items()}
+    return metrics | {f"lectern.{name}": str(value) for name, value in outs.told().items()}
 
 
 def save_pyfunc(outs: Outs, folder: Path) -> None:
@@ -83,7 +85,7 @@ def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
 
 
 def names(client: MlflowClient) -> list[str]:
-    return sorted(model.name for model in client.search_registered_models())
+    return sorted(model.name for model in client.search_registered_models(max_results=1000))
 
 
 def aliases(client: MlflowClient, name: str) -> dict[str, str]:
@@ -105,6 +107,11 @@ def get_version(client: MlflowClient, name: str, which: str) -> ModelVersion:
     numbers = [str(version.version) for version in reversed(versions(client, name))]
     there = f"Versions: {', '.join(numbers)}; aliases: {', '.join(known) or 'none yet'}."
     raise UserError(f"{name} has no version or alias {which!r}. {there}")
+
+
+def find_champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    """The version that is served, if one is. Raises UserError for a model that is not there."""
+    return get_version(client, name, CHAMPION) if CHAMPION in aliases(client, name) else None
 
 
 def find_named(client: MlflowClient, model: str) -> ModelVersion:
@@ -166,9 +173,10 @@ def figure(version: ModelVersion, name: str) -> float:
     return float(version.tags[f"lectern.{name}"])
 
 
-def who() -> dict[str, Any]:
-    """Who decides: the user and host that the system names."""
+def who(client: MlflowClient) -> dict[str, Any]:
+    """Who decides: the user whom a tracking server has let in, or whom the system names; and the host."""
     import getpass
     import socket
 
-    return {"user": os.environ.get("LECTERN_USER") or getpass.getuser(), "host": socket.gethostname()}
+    let_in = os.environ.get("MLFLOW_TRACKING_USERNAME") if client.tracking_uri.startswith("http") else None
+    return {"user": let_in or os.environ.get("LECTERN_USER") or getpass.getuser(), "host": socket.gethostname()}

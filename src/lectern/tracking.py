@@ -68,10 +68,17 @@ def experiment_id(client: MlflowClient, task: str) -> str:
 
 
 def artifact_location(address: str, task: str) -> str | None:
-    """Beside a SQLite file; a server decides for itself."""
-    if not address.startswith("sqlite:///"):
+    """Beside a SQLite file, in this checkout for another database; a server decides for itself."""
+    if address.startswith("http"):
         return None
-    return (Path(address.removeprefix("sqlite:///")).absolute().parent / "mlartifacts" / task).as_uri()
+    beside = sqlite_file(address)
+    return ((beside.parent if beside else ROOT) / "mlartifacts" / task).as_uri()
+
+
+def sqlite_file(address: str) -> Path | None:
+    """The file of a SQLite store, absolute; None for any other store."""
+    start = "sqlite:///"
+    return Path(address.removeprefix(start)).absolute() if address.startswith(start) else None
 
 
 class Tracker:

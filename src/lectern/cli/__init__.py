@@ -9,17 +9,22 @@ from lectern.errors import UserError
 from lectern.rooms import has_leg, leg, rooms
 
 HELP = "Promote, ask and look after the models that `dvc repro` makes."
-app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
+CODES = (
+    "Exit codes: 0 done; 1 it cannot be done, and the message says why; 2 wrong words on the command line; "
+    "3 it was asked, and the answer is no (the gate, a link, a score); 4 another promotion came first."
+)
+app = typer.Typer(help=HELP, epilog=CODES, no_args_is_help=True, pretty_exceptions_enable=False)
 deciding.add_to(app)
 looking.add_to(app)
 
 
 def main() -> None:
-    """Entry point: a user's mistake is a message and exit code 1."""
+    """Entry point: a user's mistake is a message and an exit code."""
     for task in rooms():
         if has_leg(task, "commands"):
             leg(task, "commands").add_to(app)
     try:
         app()
     except UserError as error:
-        sys.exit(f"lectern: {error}")
+        print(f"lectern: {error}", file=sys.stderr)
+        sys.exit(error.code)

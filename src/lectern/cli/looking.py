@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
+from lectern.cli.completion import complete_experiments
 from lectern.cli.shared import Json, Name, connect, show_table, warn_of_missing
+
+Pattern = Annotated[
+    str, typer.Argument(help="which, as a shell pattern: 'demo-*'", autocompletion=complete_experiments)
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,10 +22,11 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="registry")
 
 
-def experiments(
-    pattern: Annotated[str, typer.Argument(help="which, as a shell pattern: 'demo-*'")] = "*", as_json: Json = False
-) -> None:
-    """What the experiments of dvc.yaml reached, beside their floors, and the versions they became."""
+def experiments(pattern: Pattern = "*", as_json: Json = False) -> None:
+    """What the experiments of dvc.yaml reached, beside their floors, and the versions they became.
+
+    Example: lectern experiments 'mnist-*'
+    """
     from lectern import reconcile
 
     client = connect()
@@ -39,7 +45,10 @@ def list_models(
     as_json: Json = False,
     names: Annotated[str | None, typer.Option(help="print only the names that match a shell pattern")] = None,
 ) -> None:
-    """Every model with its champion and challenger."""
+    """Every model with its champion and challenger.
+
+    Example: lectern registry list --json
+    """
     from lectern import registry
 
     client = connect()
@@ -66,7 +75,10 @@ def summary(client, registry, name: str) -> dict:
 
 
 def show(name: Name, as_json: Json = False) -> None:
-    """Every version of a model, the newest first."""
+    """Every version of a model, the newest first.
+
+    Example: lectern registry show mnist
+    """
     from lectern import registry
 
     client = connect()
@@ -87,17 +99,24 @@ def show(name: Name, as_json: Json = False) -> None:
 
 
 def history(name: Name, as_json: Json = False) -> None:
-    """Every decision on a model, from the trail."""
+    """Every decision on a model, from the trail.
+
+    Example: lectern registry history mnist
+    """
     from lectern import trail
 
-    decisions = trail.read(name)
+    client = connect()
+    decisions = trail.read(client, name)
+    if not decisions:
+        check_name(client, name)
     rows = [
         {
-            "when": line["when"],
-            "who": line["who"]["user"],
+            "when": line["when"][:19].replace("T", " "),
+            "who": f"{line['who']['user']} on {line['who']['host']}",
             "action": line["action"],
             "from": told(line["from"]),
             "to": told(line["to"]),
+            "why": why(line),
         }
         for line in decisions
     ]
@@ -107,3 +126,18 @@ def history(name: Name, as_json: Json = False) -> None:
 def told(version: dict | None) -> str | None:
     """A version of the trail in a few words."""
     return f"{version['version']} ({version['experiment']}, {float(version['score']):.4f})" if version else None
+
+
+def why(line: dict) -> str | None:
+    """What the gate found, in short: the comparison with the champion, or why nobody listened to it."""
+    if "forced" in line:
+        return f"forced: {line['forced']}"
+    rules = line.get("rules", [])
+    return next((rule["reason"] for rule in rules if rule["name"].startswith("better than")), None)
+
+
+def check_name(client, name: str) -> None:
+    """Raises UserError with the nearest name for a model that is not there."""
+    from lectern import registry
+
+    registry.aliases(client, name)

@@ -3,15 +3,18 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from lectern.cli.completion import complete_names
 from lectern.errors import UserError
 
-Name = Annotated[str, typer.Argument(help="a registered model, named after its data set: mnist")]
+Name = Annotated[
+    str, typer.Argument(help="a registered model, named after its data set: mnist", autocompletion=complete_names)
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
 
 
@@ -35,10 +38,15 @@ def warn_of_missing(client) -> None:
         )
 
 
+def print_json(value: Any) -> None:
+    """One line for a script."""
+    print(json.dumps(value))
+
+
 def show_table(rows: list[dict], as_json: bool, nothing: str) -> None:
     """Rows of the same keys as a table, or as JSON for a script."""
     if as_json:
-        print(json.dumps(rows))
+        print_json(rows)
     elif rows:
         table = Table()
         for column in rows[0]:

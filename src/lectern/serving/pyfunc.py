@@ -5,7 +5,6 @@ from pathlib import Path
 import mlflow
 from mlflow.pyfunc import PythonModel
 
-from lectern import models
 from lectern.description import read_description
 from lectern.rooms import leg
 
@@ -14,6 +13,8 @@ class Answer(PythonModel):
     """Loads the model folder that the version carries and answers as its task's room does."""
 
     def load_context(self, context) -> None:
+        from lectern import models  # here, as MLflow runs this file when a version is registered: torch takes seconds
+
         folder = Path(context.artifacts["model"])
         self.module = models.load(folder)
         self.room = leg(read_description(folder)["task"], "answer")

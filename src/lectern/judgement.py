@@ -1,0 +1,131 @@
+"""A candidate and the champion to the gate's answers: what `conf/gate.yaml` and the data set's config ask of them."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from lectern import gate, registry
+from lectern.errors import UserError
+from lectern.examination import Examined, check_test_data, examine
+from lectern.gate import Rule
+from lectern.processed import read_facts
+from lectern.registry import METRIC, figure
+from lectern.rooms import leg
+
+GATE, DATASETS = Path("conf/gate.yaml"), Path("conf/dataset")
+
+Guards = dict[str, dict[str, Any]]
+
+
+def judge(
+    client: MlflowClient, candidate: ModelVersion, champion: ModelVersion | None, items: pd.DataFrame | None = None
+) -> list[Rule]:
+    """The gate's rules on what both versions show on the test data at hand.
+
+    The candidate is scored again from its own files, unless its `items` have just been made; the champion where its
+    recorded items are of other test data. Raises UserError where the candidate's test data is not here.
+    """
+    rules = yaml.safe_load(GATE.read_text())
+    processed = Path("data/processed") / candidate.name
+    check_test_data(candidate, processed)
+    report = leg(candidate.tags["lectern.task"], "report")
+    sign = 1 if candidate.tags["lectern.higher_is_better"] == "True" else -1
+    new = examine(registry.model_folder(client, candidate), processed, items)
+    answers = [
+        gate.above_floor(new.score, report.floor(processed), sign),
+        gate.reproduces(figure(candidate, "score"), new.score, **rules["reproduce"]),
+    ]
+    if champion is None:
+        return answers
+    old = examine(registry.model_folder(client, champion), processed, recorded_items(client, champion, processed))
+    answers.append(gate.better_than_noise(new.items, old.items, report.score, sign, **rules["noise"]))
+    guards = rules["guards"] | own_guards(candidate.name)
+    costs = {name: guard for name, guard in guards.items() if name in ("latency", "size")}
+    metrics = {name: guard for name, guard in guards.items() if name not in costs}
+    return [*answers, *guard_costs(costs, new, old), *guard_metrics(client, metrics, candidate, champion, processed)]
+
+
+def foretell(client: MlflowClient, candidate: ModelVersion, items: pd.DataFrame) -> list[Rule]:
+    """What the gate would say now of a version that has just been evaluated; decides nothing."""
+    champion = registry.find_champion(client, candidate.name)
+    if champion is not None and champion.version == candidate.version:
+        champion = None
+    return judge(client, candidate, champion, items)
+
+
+def own_guards(name: str) -> Guards:
+    """What the data set's config asks beside, or instead of, what is asked of every model."""
+    path = DATASETS / f"{name}.yaml"
+    return (yaml.safe_load(path.read_text()) or {}).get("guards", {}) if path.is_file() else {}
+
+
+def guard_costs(guards: Guards, new: Examined, old: Examined) -> Iterator[Rule]:
+    """Costs that were measured just now, on this machine, of both."""
+    for name, guard in guards.items():
+        yield gate.not_much_worse(name, getattr(new, name), getattr(old, name), **guard)
+
+
+def guard_metrics(
+    client: MlflowClient, guards: Guards, candidate: ModelVersion, champion: ModelVersion, processed: Path
+) -> Iterator[Rule]:
+    """Metrics of the evaluation. Raises UserError for a metric that it does not give."""
+    if not guards:
+        return
+    now, before = (recorded_metrics(client, version, processed) for version in (candidate, champion))
+    for name, guard in guards.items():
+        if name not in now or name not in before:
+            raise UserError(
+                f"conf/dataset/{candidate.name}.yaml guards {name!r}, which the evaluation does not give. "
+                f"It gives: {', '.join(sorted(now))}."
+            )
+        yield gate.no_worse_than(name, now[name], before[name], **guard)
+
+
+def recorded_metrics(client: MlflowClient, version: ModelVersion, processed: Path) -> dict[str, float]:
+    """Those that were recorded, where they are of the test data at hand; else evaluated again."""
+    recorded = {key.removeprefix(METRIC): value for key, value in version.tags.items() if key.startswith(METRIC)}
+    if recorded and same_test_data(version, processed):
+        return {name: float(value) for name, value in recorded.items() if is_number(value)}
+    from lectern import models
+
+    report = leg(version.tags["lectern.task"], "report")
+    with tempfile.TemporaryDirectory() as folder:
+        return report.evaluate(models.load(registry.model_folder(client, version)), processed, Path(folder))
+
+
+def is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
+def recorded_items(client: MlflowClient, version: ModelVersion, processed: Path) -> pd.DataFrame | None:
+    """The items that its evaluation left in its run, where they are of the test data at hand."""
+    if not same_test_data(version, processed):
+        return None
+    try:
+        path = download_artifacts(
+            run_id=version.run_id, artifact_path="reports/items.parquet", tracking_uri=client.tracking_uri
+        )
+    except (MlflowException, OSError):
+        return None
+    return pd.read_parquet(path)
+
+
+def same_test_data(version: ModelVersion, processed: Path) -> bool:
+    return version.tags["lectern.test_digest"] == read_facts(processed)["test_digest"]
+
+
+def tell(rules: list[Rule]) -> list[str]:
+    """A line a rule."""
+    return [f"  {'yes' if rule.passed else 'NO '}  {rule.name}: {rule.reason}" for rule in rules]
