@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 help:  ## what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## the virtual environment (.venv); TORCH='torch==2.13.0 --index-url ...' chooses a CUDA build
 
@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Lectern needs Python 3.11 or 3.12 on the PATH; name one: make setup PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	pip install --quiet --disable-pip-version-check $(TORCH)
-	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,server]'
 	@touch $@
 
 demo: $(READY)  ## every task end to end on sample data, each sample promoted; no downloads
@@ -37,6 +37,9 @@ repro: $(READY)  ## everything on the real data, at the budget of params.yaml
 ui: $(READY)  ## MLflow over the local store, http://127.0.0.1:5000
 	mlflow ui --backend-store-uri "$$(lectern store)" --host 127.0.0.1 --port 5000
 
+mlflow-server: $(READY)  ## an MLflow server for many, with accounts, http://127.0.0.1:5001; docs/server.md
+	deploy/mlflow/start
+
 lint: $(READY)  ## ruff
 	ruff check
 	ruff format --check
@@ -44,4 +47,4 @@ lint: $(READY)  ## ruff
 clean:  ## delete the environment, and what only resumes a training
 	rm -rf $(VENV) runs
 
-.PHONY: help setup demo test repro ui lint clean
+.PHONY: help setup demo test repro ui mlflow-server lint clean

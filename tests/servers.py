@@ -87,18 +87,19 @@ def running_server(store: str, folder: Path) -> Iterator[str]:
             [ROOT / "deploy/mlflow/start"], env=environment, stdout=said, stderr=said, start_new_session=True
         )
     try:
-        wait_until_healthy(address, process, log)
+        wait_until(f"{address}/health", process, log)
         yield address
     finally:
         os.killpg(process.pid, 15)
         process.wait(60)
 
 
-def wait_until_healthy(address: str, process: subprocess.Popen, log: Path) -> None:
+def wait_until(address: str, process: subprocess.Popen, log: Path) -> None:
+    """Until the address answers. Raises AssertionError with the log where the process ends before, or never does."""
     until = time.monotonic() + 240
     while time.monotonic() < until and process.poll() is None:
         try:
-            urllib.request.urlopen(f"{address}/health", timeout=5).close()
+            urllib.request.urlopen(address, timeout=5).close()
             return
         except OSError:
             time.sleep(0.5)

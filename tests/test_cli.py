@@ -146,3 +146,40 @@ def test_the_installed_command_starts_in_a_moment_and_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", modules], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "typer" in loaded and not loaded & {"torch", "mlflow", "pytorch_lightning", "pandas", "dvc"}
+
+
+def offered(line: str) -> list[str]:
+    """What bash would offer after TAB at the end of the line."""
+    from typer.testing import CliRunner
+
+    shell = {"_LECTERN_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+    return CliRunner().invoke(app, [], prog_name="lectern", env=shell).output.split()
+
+
+def test_a_shell_completes_commands_models_and_aliases(house):
+    assert {"promote", "rollback"} <= set(offered("lectern ")) and offered("lectern prom") == ["promote"]
+    assert offered("lectern promote sample_d") == ["sample_digits"]
+    assert offered("lectern lineage mnist@ch") == ["mnist@champion", "mnist@challenger"]
+
+
+def test_every_command_that_answers_a_script_takes_json(stocked):
+    told = read("promote", NAME, "--version", BETTER)
+    assert told["promoted"] is True and told["version"] == 2 and told["rules"]
+    assert read("promote", NAME, "--version", BETTER)["promoted"] is False  # it was already
+    assert read("promote", NAME)["experiment"] == "best" and read("rollback", NAME)["experiment"] == "better"
+    assert read("verify", f"{NAME}@champion")["same"] is True
+    assert read("reconcile") == []
+
+
+def test_a_broken_link_and_a_wrong_score_are_exit_code_3(stocked):
+    Path("models/better/weights.safetensors").write_bytes(b"other")
+    assert lectern("lineage", f"{NAME}@2").code == 3
+    stocked.set_model_version_tag(NAME, BETTER, "lectern.score", "0.1")
+    assert lectern("verify", f"{NAME}@2").code == 3
+
+
+def test_every_command_shows_an_example_and_the_exit_codes_are_told():
+    assert "Exit codes: 0 done" in " ".join(lectern("--help").said.split())
+    for words in (["promote"], ["rollback"], ["reconcile"], ["lineage"], ["verify"], ["experiments"],
+                  ["registry", "list"], ["registry", "show"], ["registry", "history"]):  # fmt: skip
+        assert "Example: " in lectern(*words, "--help").said, words

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import json
 import os
 import shutil
 import typing
@@ -449,3 +450,13 @@ def test_every_section_of_a_model_that_training_takes_is_a_parameter_of_it():
 def test_no_two_stages_share_an_out():
     everything = [out for told in sum(TOLD.values(), []) for out in outs(told)]
     assert len(everything) == len(set(everything)) > 10
+
+
+def test_every_guard_of_a_data_set_is_something_that_its_evaluations_give():
+    parts = yaml.safe_load((ROOT / "dvc.yaml").read_text())["vars"]
+    listed = next(part["experiments"] for part in parts if "experiments" in part)
+    measured = {path.stem: json.loads(path.read_text()) for path in (ROOT / "metrics").glob("*.json")}
+    named = {name: set(DATASETS[listed[name]["dataset"]].get("guards", {})) for name in measured}
+    assert any(named.values())
+    for name, guards in named.items():
+        assert guards - {"latency", "size"} <= set(measured[name]), name

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lectern.errors import UserError
-from lectern.gate import above_floor, better_than_noise, differences, not_much_worse, reproduces
+from lectern.gate import above_floor, better_than_noise, differences, no_worse_than, not_much_worse, reproduces
 
 ASK = {"confidence": 0.95, "resamples": 400, "seed": 7}
 
@@ -79,3 +79,11 @@ def test_a_cost_may_grow_to_its_factor_and_not_beyond():
 
 def test_a_growth_that_nobody_feels_never_counts():
     assert not_much_worse("latency", 0.009, 0.001, 2.0, 0.1, "felt").passed
+
+
+@pytest.mark.parametrize(("better", "now"), [("higher", 0.85), ("lower", 0.95)])
+def test_a_guarded_metric_may_lose_its_tolerance_and_no_more(better, now):
+    worse = 2 * now - 0.9  # twice as far from the champion's
+    assert no_worse_than("recall", now, 0.9, 0.0501, better, "felt").passed
+    assert not no_worse_than("recall", worse, 0.9, 0.0501, better, "felt").passed
+    assert no_worse_than("recall", 1.8 - now, 0.9, 0.0, better, "felt").passed

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from children import KILLED, at_call, die, in_child
 from lectern import models, promotion, reconcile, registry, tracking, trail
 from lectern.alone import alone
-from lectern.errors import UserError
+from lectern.errors import Overtaken, UserError
 from registered import BEST, BETTER, NAME, TAUGHT, WEAK, outs, register
 
 
@@ -68,8 +69,22 @@ def test_a_version_has_signature_example_and_exact_requirements(client):
     assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in required)  # no `+cpu`, no range, no path
     assert (folder / "code" / "lectern" / "digits" / "module.py").is_file()
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".pt", ".pth")]
+    report = {path.name for path in (folder / "report").iterdir()}
+    assert {"metrics.json", "items.parquet", "details.json"} <= report
+    assert (folder / "card.md").read_text() == Path("cards/better.md").read_text()
     kept = {path.name: path.read_bytes() for path in (folder / "artifacts" / "better").iterdir()}
     assert kept == {path.name: path.read_bytes() for path in Path("models/better").iterdir()}
+
+
+def test_a_card_too_long_for_the_store_is_cut_there_and_whole_among_the_files(client):
+    card = Path("cards/better.md")
+    card.write_text("\n\n".join([card.read_text(), *("a paragraph of the card" * 4,) * 100]))
+    (version,) = register(client, "better")
+    assert len(version.description) <= 5000 and version.description.endswith("`card.md` among the version's files.\n")
+    import mlflow
+
+    folder = Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=client.tracking_uri))
+    assert (folder / "card.md").read_text() == card.read_text()
 
 
 def test_the_same_outs_are_one_version_however_often_they_are_registered(client):
@@ -147,6 +162,140 @@ def test_a_version_whose_files_do_not_give_its_score_is_refused(client):
     with pytest.raises(UserError, match=r"NO +reproduces its score"):
         promotion.promote(client, NAME, str(version.version))
     assert champion(client) is None
+
+
+def guard(**guards) -> None:
+    """Write guards into the data set's config of this checkout."""
+    path = Path(f"conf/dataset/{NAME}.yaml")
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "guards": guards}))
+
+
+def test_a_guard_of_the_data_set_refuses_a_better_score(stocked):
+    guard(calibration_error={"tolerance": -1.0, "better": "lower", "reason": "for the test"})
+    promotion.promote(stocked, NAME, BETTER)
+    said = r"NO +calibration_error no worse by more than -1: 0\.\d+, champion 0\.\d+; for the"
+    with pytest.raises(UserError, match=said):
+        promotion.promote(stocked, NAME, BEST)
+    guard(calibration_error={"tolerance": 1.0, "better": "lower", "reason": "for the test"})
+    _, rules = promotion.promote(stocked, NAME, BEST)
+    assert "calibration_error" in rules[-1].name and champion(stocked) == "best"
+
+
+def test_a_data_set_may_ask_more_of_a_cost_than_every_other(stocked):
+    guard(size={"factor": 0.5, "unfelt": 0, "reason": "it must fit a watch"})
+    promotion.promote(stocked, NAME, BETTER)
+    with pytest.raises(UserError, match="NO +size within 0.5 times: .*; it must fit a watch"):
+        promotion.promote(stocked, NAME, BEST)
+
+
+def test_guarded_metrics_that_were_not_recorded_are_measured_again(stocked):
+    promotion.promote(stocked, NAME, BETTER)
+    version = stocked.get_model_version(NAME, BETTER)
+    recorded = float(version.tags["lectern.metric.worst_class_recall"])
+    for key in [key for key in version.tags if key.startswith("lectern.metric.")]:
+        stocked.delete_model_version_tag(NAME, BETTER, key)
+    _, rules = promotion.promote(stocked, NAME, BEST)
+    (told,) = [rule.reason for rule in rules if rule.name.startswith("worst_class_recall")]
+    assert f"champion {recorded:.4f}" in told
+
+
+@pytest.mark.parametrize(
+    ("guards", "said"),
+    [
+        ({"worst_recall": {"tolerance": 0.1, "better": "higher", "reason": "x"}}, "which the evaluation does not give"),
+        ({"macro_f1": {"tolerence": 0.1, "better": "higher", "reason": "x"}}, "did you mean 'tolerance'"),
+    ],
+    ids=["metric", "key"],
+)
+def test_a_guard_that_is_misspelt_is_said_and_promotes_nobody(stocked, guards, said):
+    promotion.promote(stocked, NAME, BETTER)
+    guard(**guards)
+    with pytest.raises(UserError, match=said):
+        promotion.promote(stocked, NAME, BEST)
+    assert champion(stocked) == "better"
+
+
+def test_a_version_of_other_test_data_is_told_apart_from_a_wrong_score(stocked):
+    facts = Path(f"data/processed/{NAME}/facts.json")
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "test_digest": "0" * 64}))
+    with pytest.raises(UserError, match="was scored on test data .*, and .* holds 000000000000"):
+        promotion.promote(stocked, NAME, BEST)
+
+
+def test_whoever_is_overtaken_between_is_told_and_changes_nothing(stocked, monkeypatch):
+    """As through a server known by HTTP alone, where no lock keeps another machine away."""
+    monkeypatch.setattr(promotion, "judge", lambda *_: stocked.set_registered_model_alias(NAME, "champion", WEAK) or [])
+    with pytest.raises(Overtaken, match=r"version 1 \(weak\) became the champion while version 3 was looked at"):
+        promotion.promote(stocked, NAME, BEST)
+    assert champion(stocked) == "weak" and not Path("registry", f"{NAME}.jsonl").exists()
+
+
+def test_whoever_is_overtaken_at_once_is_told(stocked, monkeypatch):
+    moved = registry.point_champion
+
+    def overtaken(client, name, version):
+        moved(client, name, version)
+        moved(client, name, client.get_model_version(NAME, WEAK))
+
+    monkeypatch.setattr(registry, "point_champion", overtaken)
+    with pytest.raises(Overtaken, match=r"version 1 \(weak\) became the champion just after version 3 had"):
+        promotion.promote(stocked, NAME, BEST)
+    assert champion(stocked) == "weak" and len(trail.read(stocked, NAME)) == 1
+
+
+def test_rollback_goes_to_a_named_champion_and_to_no_version_that_never_was_one(stocked):
+    for number in (WEAK, BETTER, BEST):
+        promotion.promote(stocked, NAME, number)
+    promotion.rollback(stocked, NAME, WEAK)
+    assert champion(stocked) == "weak"
+    with pytest.raises(UserError, match="no earlier champion"):  # it went all the way back
+        promotion.rollback(stocked, NAME)
+    promotion.rollback(stocked, NAME, BEST)
+    promotion.rollback(stocked, NAME)
+    assert champion(stocked) == "weak"
+
+
+def test_rollback_to_a_version_that_never_was_champion_is_refused(stocked):
+    promotion.promote(stocked, NAME, BEST)
+    with pytest.raises(UserError, match="version 2 has never been champion.*lectern promote sample_digits --version 2"):
+        promotion.rollback(stocked, NAME, BETTER)
+    with pytest.raises(UserError, match="version 3 is the champion already"):
+        promotion.rollback(stocked, NAME, BEST)
+    assert champion(stocked) == "best"
+
+
+def test_a_killed_promotion_is_finished_before_the_next(stocked):
+    promotion.promote(stocked, NAME, WEAK)
+
+    def promote() -> None:
+        at_call(registry, "point_champion", 1, die)
+        promotion.promote(stocked, NAME, BETTER)
+
+    assert in_child(promote).code == KILLED and champion(stocked) == "weak"
+    promotion.promote(stocked, NAME, BEST)
+    assert [line["from"] and line["from"]["experiment"] for line in trail.read(stocked, NAME)] == [
+        None,
+        "weak",
+        "better",
+    ]
+    assert promotion.rollback(stocked, NAME).tags["lectern.experiment"] == "better"
+
+
+def test_an_alias_moved_by_hand_is_said_and_left(stocked):
+    promotion.promote(stocked, NAME, BETTER)
+    promotion.promote(stocked, NAME, BEST)
+    stocked.set_registered_model_alias(NAME, "champion", WEAK)
+    assert "no decision says so: it was moved by other hands" in "\n".join(reconcile.reconcile(stocked))
+    assert champion(stocked) == "weak"
+
+
+def test_a_line_that_a_full_disk_cut_short_is_passed_over(stocked):
+    promotion.promote(stocked, NAME, BETTER)
+    with open(f"registry/{NAME}.jsonl", "a") as file:
+        file.write('{"action": "promo')
+    promotion.promote(stocked, NAME, BEST)
+    assert [line["to"]["experiment"] for line in trail.read(stocked, NAME)] == ["better", "best"]
+    assert decisions().endswith(b"}\n") and len(trail.in_file(NAME)) == 2
 
 
 def test_rollback_goes_back_to_the_champion_before_and_no_further(stocked):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from lectern import rows, slices
 from lectern.config import Dataset
 from lectern.outs import Outs
 from lectern.processed import read_facts
@@ -30,8 +31,14 @@ nothing that differs from that data without measuring again.
 
 The score is {meaning}; the floor is what a trivial baseline reaches on the same data
 (test digest `{test_digest}`).
+{slices}
+## Pictures
+
+In `reports/{experiment}/`: {pictures}.
 
 ## Network and training
+
+{training}
 
 ```json
 {hyperparameters}
@@ -47,7 +54,7 @@ model = mlflow.pyfunc.load_model("models:/{dataset}@champion")
 
 ## Limits
 
-It knows what its training data held and nothing else. The report beside it shows where it errs.
+It knows what its training data held and nothing else. {weakest}
 """
 
 
@@ -69,10 +76,34 @@ def write(outs: Outs, dataset: Dataset) -> None:
         scores="\n".join(f"| {name} | {value:.6g} |" for name, value in numbers.items() if type(value) is not bool),
         meaning=f"{dataset.score['name'].replace('_', ' ')} ({dataset.score['unit']}, {direction} is better)",
         test_digest=outs.metrics["test_digest"],
+        slices="".join(f"\n### {title}\n\n{table}\n" for title, table in slices.tables(outs.report)),
+        pictures=", ".join(f"`{path.name}`" for path in sorted(outs.report.glob("*.png"))) or "none",
+        training=training(outs),
+        weakest=weakest(dataset),
         hyperparameters=json.dumps(hyperparameters, indent=1),
     )
     outs.card.parent.mkdir(exist_ok=True)
     outs.card.write_text(text)
+
+
+def training(outs: Outs) -> str:
+    """How long it learned, and where the validation data said to stop."""
+    history, _ = rows.read(outs.model)
+    if history.empty:
+        return "Nothing was recorded of its training."
+    epochs, steps = int(history["epoch"].max()) + 1, int(history["step"].max())
+    last = history[history["name"].str.startswith("validation_")].groupby("name")["value"].last()
+    measured = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in last.items())
+    plural = "" if epochs == 1 else "s"
+    return f"{steps:,} steps in {epochs} epoch{plural}; at its end {measured or 'nothing was validated'}."
+
+
+def weakest(dataset: Dataset) -> str:
+    """What its promotion is guarded against losing."""
+    if not dataset.guards:
+        return "The report beside it shows where it errs."
+    told = "; ".join(f"{name.replace('_', ' ')}: {guard['reason']}" for name, guard in dataset.guards.items())
+    return f"The gate watches over more than the score: {told}."
 
 
 def licence(origin: str) -> str:

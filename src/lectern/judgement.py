@@ -13,6 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from lectern import gate, registry
+from lectern.config import call
 from lectern.errors import UserError
 from lectern.examination import Examined, check_test_data, examine
 from lectern.gate import Rule
@@ -86,7 +87,8 @@ def guard_metrics(
                 f"conf/dataset/{candidate.name}.yaml guards {name!r}, which the evaluation does not give. "
                 f"It gives: {', '.join(sorted(now))}."
             )
-        yield gate.no_worse_than(name, now[name], before[name], **guard)
+        where = f"conf/dataset/{candidate.name}.yaml, guards, {name}"
+        yield call(gate.no_worse_than, guard, where, name, now[name], before[name])
 
 
 def recorded_metrics(client: MlflowClient, version: ModelVersion, processed: Path) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Experiments' outs to registered versions, and versions back to models. Aliases say which one is served."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version as installed_version
@@ -19,6 +20,7 @@ from lectern.rooms import leg
 IDENTITY = ("experiment", "weights", "metrics")  # what makes two versions the same in every store
 CHAMPION, CHALLENGER = "champion", "challenger"
 METRIC = "lectern.metric."
+LONGEST = 5000  # of MLflow's descriptions
 PACKAGE = Path(__file__).parent
 REQUIRED = ("mlflow", "torch", "pytorch-lightning", "torchmetrics", "safetensors", "jaxtyping", "numpy", "pandas")
 
@@ -30,6 +32,7 @@ def register(client: MlflowClient, outs: Outs, run_id: str) -> ModelVersion:
         return existing
     with tempfile.TemporaryDirectory() as folder:
         save_pyfunc(outs, Path(folder) / "pyfunc")
+        add_evaluation(outs, Path(folder) / "pyfunc")
         client.log_artifacts(run_id, folder)
     try:
         client.create_registered_model(outs.dataset, description=f"Models scored on the test data of {outs.dataset}")
@@ -37,8 +40,7 @@ def register(client: MlflowClient, outs: Outs, run_id: str) -> ModelVersion:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     source = f"{client.get_run(run_id).info.artifact_uri}/pyfunc"
-    description = outs.card.read_text() if outs.card.is_file() else None
-    version = client.create_model_version(outs.dataset, source, run_id, tags=tags(outs), description=description)
+    version = client.create_model_version(outs.dataset, source, run_id, tags=tags(outs), description=describe(outs))
     point_challenger(client, outs.dataset, outs.told())
     return version
 
@@ -71,6 +73,23 @@ def save_pyfunc(outs: Outs, folder: Path) -> None:
         input_example=room.example(outs.processed),
         pip_requirements=[pin(name) for name in (*REQUIRED, *getattr(room, "REQUIRED", ()))],
     )
+
+
+def add_evaluation(outs: Outs, folder: Path) -> None:
+    """Beside the model: its card, its metrics and its report, so that who has the version has what was found of it."""
+    shutil.copytree(outs.report, folder / "report", dirs_exist_ok=True)
+    shutil.copy(outs.metrics_file, folder / "report" / "metrics.json")
+    if outs.card.is_file():
+        shutil.copy(outs.card, folder / "card.md")
+
+
+def describe(outs: Outs) -> str | None:
+    """The card, as far as MLflow's field takes it: a database cuts or refuses what is longer."""
+    if not outs.card.is_file():
+        return None
+    card = outs.card.read_text()
+    more = "\n\nThe whole card is `card.md` among the version's files.\n"
+    return card if len(card) <= LONGEST else card[: LONGEST - len(more)].rpartition("\n\n")[0] + more
 
 
 def pin(name: str) -> str:

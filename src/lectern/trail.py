@@ -124,8 +124,10 @@ def in_order(lines: set[str]) -> list[Decision]:
 def write(lines: Iterable[Decision], name: str) -> None:
     """Append to the file, safe from a power cut."""
     FOLDER.mkdir(exist_ok=True)
-    with open(FOLDER / f"{name}.jsonl", "a") as file:
-        file.write("".join(as_text(line) + "\n" for line in lines))
+    path = FOLDER / f"{name}.jsonl"
+    torn = path.is_file() and not path.read_bytes().endswith(b"\n")
+    with open(path, "a") as file:
+        file.write("\n" * torn + "".join(as_text(line) + "\n" for line in lines))
         file.flush()
         os.fsync(file.fileno())
 
