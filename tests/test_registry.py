@@ -67,7 +67,8 @@ def test_a_version_has_signature_example_and_exact_requirements(client):
     required = (folder / "requirements.txt").read_text().split()
     assert {line.split("==")[0] for line in required} >= {"torch", "mlflow", "pytorch-lightning", "safetensors"}
     assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in required)  # no `+cpu`, no range, no path
-    assert (folder / "code" / "lectern" / "digits" / "module.py").is_file()
+    code = {path.name for path in (folder / "code" / "lectern").iterdir() if path.is_dir()}
+    assert code == {"digits", "serving"} and (folder / "code" / "lectern" / "digits" / "module.py").is_file()
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".pt", ".pth")]
     report = {path.name for path in (folder / "report").iterdir()}
     assert {"metrics.json", "items.parquet", "details.json"} <= report
@@ -144,13 +145,11 @@ def test_a_worse_version_is_refused_with_figures_and_the_champion_stays(stocked)
 
 
 def test_a_version_below_its_floor_is_nobodys_champion(client):
+    metrics = Path("metrics/weak.json")
+    metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "floor": 0.99}))
     (version,) = register(client, "weak")
-    for model in Path("data/processed").iterdir():  # the floor is now above what it reaches
-        labels = np.full(300, 3, np.uint8)
-        np.save(model / "test_labels.npy", labels)
-        facts = json.loads((model / "facts.json").read_text())
-        (model / "facts.json").write_text(json.dumps({**facts, "most_frequent": 3}))
-    with pytest.raises(UserError, match=r"NO +above the floor"):
+    assert challenger(client) is None
+    with pytest.raises(UserError, match=r"NO +above the floor: score 0\.\d+, floor 0\.9900"):
         promotion.promote(client, NAME, str(version.version))
     assert champion(client) is None and not Path("registry", f"{NAME}.jsonl").exists()
 

@@ -32,7 +32,9 @@ def judge(
     """The gate's rules on what both versions show on the test data at hand.
 
     The candidate is scored again from its own files, unless its `items` have just been made; the champion where its
-    recorded items are of other test data. Raises UserError where the candidate's test data is not here.
+    recorded items are of other test data. The floor is the one that its evaluation found on the same test data: to
+    find it anew can mean to count every word of the training text. Raises UserError where the candidate's test data is
+    not here.
     """
     rules = yaml.safe_load(GATE.read_text())
     processed = Path("data/processed") / candidate.name
@@ -41,7 +43,7 @@ def judge(
     sign = 1 if candidate.tags["lectern.higher_is_better"] == "True" else -1
     new = examine(registry.model_folder(client, candidate), processed, items)
     answers = [
-        gate.above_floor(new.score, report.floor(processed), sign),
+        gate.above_floor(new.score, figure(candidate, "floor"), sign),
         gate.reproduces(figure(candidate, "score"), new.score, **rules["reproduce"]),
     ]
     if champion is None:

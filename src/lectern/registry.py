@@ -31,9 +31,10 @@ def register(client: MlflowClient, outs: Outs, run_id: str) -> ModelVersion:
     if existing:
         return existing
     with tempfile.TemporaryDirectory() as folder:
-        save_pyfunc(outs, Path(folder) / "pyfunc")
-        add_evaluation(outs, Path(folder) / "pyfunc")
-        client.log_artifacts(run_id, folder)
+        pyfunc = Path(folder) / "pyfunc"
+        save_pyfunc(outs, pyfunc, copy_code(outs.task, Path(folder) / "code"))
+        add_evaluation(outs, pyfunc)
+        client.log_artifacts(run_id, str(pyfunc), "pyfunc")
     try:
         client.create_registered_model(outs.dataset, description=f"Models scored on the test data of {outs.dataset}")
     except MlflowException as error:
@@ -59,7 +60,18 @@ def tags(outs: Outs) -> dict[str, str]:
     return metrics | {f"lectern.{name}": str(value) for name, value in outs.told().items()}
 
 
-def save_pyfunc(outs: Outs, folder: Path) -> None:
+def copy_code(task: str, folder: Path) -> Path:
+    """The package as far as a version needs it, the hall and its own room: a server takes each file as a request."""
+    package = folder / PACKAGE.name
+    for part in (PACKAGE, PACKAGE / "serving", PACKAGE / task):
+        for path in part.rglob("*.py") if part.name == task else part.glob("*.py"):
+            copy = package / path.relative_to(PACKAGE)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+    return package
+
+
+def save_pyfunc(outs: Outs, folder: Path, code: Path) -> None:
     """The version's own folder: code, weights, signature, an example, and exactly what must be installed."""
     import mlflow.pyfunc
 
@@ -68,7 +80,7 @@ def save_pyfunc(outs: Outs, folder: Path) -> None:
         folder,
         python_model=str(PACKAGE / "serving" / "pyfunc.py"),
         artifacts={"model": str(outs.model)},
-        code_paths=[str(PACKAGE)],
+        code_paths=[str(code)],
         signature=room.signature(),
         input_example=room.example(outs.processed),
         pip_requirements=[pin(name) for name in (*REQUIRED, *getattr(room, "REQUIRED", ()))],
