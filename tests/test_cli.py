@@ -111,10 +111,10 @@ def test_history_tells_every_decision(stocked):
 
 
 def test_a_store_that_lacks_versions_is_told_with_the_command_that_brings_them(client):
-    ended = lectern("registry", "list")
-    assert ended.code == 0 and "this store has no version of " in ended.said
-    assert all(name in ended.said for name in TAUGHT)
-    assert "lectern reconcile" in ended.said
+    for words in (["registry", "list"], ["experiments"], ["promote", NAME], ["lineage", f"{NAME}@champion"]):
+        ended = lectern(*words)
+        assert "this store has no version of " in ended.said and "bring them back: lectern reconcile" in ended.said
+        assert all(name in ended.said for name in TAUGHT) and "Traceback" not in ended.said
     said = lectern("reconcile").said
     assert all(f"{name}: run with its history" in said for name in TAUGHT)
     assert lectern("reconcile").said.strip() == "Nothing was missing."

@@ -51,7 +51,7 @@ def restore(client: MlflowClient, outs: Outs) -> list[str]:
     if had_run and had_version:
         return []
     version = registry.register(client, outs, run.info.run_id)
-    restored = [] if had_run else [f"{outs.experiment}: run with its history"]
+    restored = [] if had_run else [f"{outs.experiment}: run with its history; its config, commit and machine are lost"]
     return restored if had_version else [*restored, f"{outs.experiment}: {outs.dataset} version {version.version}"]
 
 

@@ -82,7 +82,7 @@ def reconcile(as_json: Json = False) -> None:
     """
     from lectern import reconcile
 
-    done = reconcile.reconcile(connect())
+    done = reconcile.reconcile(connect(tell=False))
     if as_json:
         print_json(done)
         return

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lectern.cli.completion import complete_experiments
-from lectern.cli.shared import Json, Name, connect, show_table, warn_of_missing
+from lectern.cli.shared import Json, Name, connect, show_table
 
 Pattern = Annotated[
     str, typer.Argument(help="which, as a shell pattern: 'demo-*'", autocompletion=complete_experiments)
@@ -52,7 +52,6 @@ def list_models(
     from lectern import registry
 
     client = connect()
-    warn_of_missing(client)
     if names:
         print("\n".join(name for name in registry.names(client) if fnmatch(name, names)))
         return

@@ -18,13 +18,16 @@ Name = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
 
 
-def connect():
-    """The store's client; only in a checkout, where the outs and the trail are."""
+def connect(tell: bool = True):
+    """The store's client; only in a checkout, where the outs and the trail are. Tells of outs that it lacks."""
     from lectern import tracking
 
     if not Path("dvc.yaml").is_file():
         raise UserError(f"{Path.cwd()} is not the root of a Lectern checkout (no dvc.yaml here). Change to it first.")
-    return tracking.connect()
+    client = tracking.connect()
+    if tell:
+        warn_of_missing(client)
+    return client
 
 
 def warn_of_missing(client) -> None:
