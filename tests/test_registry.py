@@ -389,8 +389,10 @@ def test_an_empty_store_is_answered_with_what_to_run(client):
 def test_a_version_whose_files_are_gone_is_said(client):
     (version,) = register(client, "best")
     shutil.rmtree(Path(registry.model_folder(client, version)))
-    with pytest.raises(UserError, match="its files are gone"):
+    with pytest.raises(UserError, match="its files are gone .*Bring them back with `lectern reconcile`"):
         promotion.promote(client, NAME, None)
+    assert f"best: the files of {NAME} version {version.version}" in reconcile.reconcile(client)
+    assert promotion.promote(client, NAME, None)[0].version == version.version
 
 
 # A store that has never heard of it

@@ -49,10 +49,19 @@ def restore(client: MlflowClient, outs: Outs) -> list[str]:
     had_version = has_version(client, outs)
     run = find_or_restore_run(client, outs)
     if had_run and had_version:
-        return []
+        return restore_files(client, outs)
     version = registry.register(client, outs, run.info.run_id)
     restored = [] if had_run else [f"{outs.experiment}: run with its history; its config, commit and machine are lost"]
     return restored if had_version else [*restored, f"{outs.experiment}: {outs.dataset} version {version.version}"]
+
+
+def restore_files(client: MlflowClient, outs: Outs) -> list[str]:
+    """The files of a version that the store still tells of."""
+    version = registry.find_version(client, outs.dataset, outs.told())
+    if version is None or registry.has_files(client, version):
+        return []
+    registry.upload(client, outs, version.run_id)
+    return [f"{outs.experiment}: the files of {outs.dataset} version {version.version}"]
 
 
 def find_or_restore_run(client: MlflowClient, outs: Outs) -> Run:

@@ -20,6 +20,7 @@ from lectern.rooms import leg
 IDENTITY = ("experiment", "weights", "metrics")  # what makes two versions the same in every store
 CHAMPION, CHALLENGER = "champion", "challenger"
 METRIC = "lectern.metric."
+FILES = "pyfunc"  # the folder of a version's files among its run's artifacts
 LONGEST = 5000  # of MLflow's descriptions
 PACKAGE = Path(__file__).parent
 REQUIRED = ("mlflow", "torch", "pytorch-lightning", "torchmetrics", "safetensors", "jaxtyping", "numpy", "pandas")
@@ -30,20 +31,30 @@ def register(client: MlflowClient, outs: Outs, run_id: str) -> ModelVersion:
     existing = find_version(client, outs.dataset, outs.told())
     if existing:
         return existing
-    with tempfile.TemporaryDirectory() as folder:
-        pyfunc = Path(folder) / "pyfunc"
-        save_pyfunc(outs, pyfunc, copy_code(outs.task, Path(folder) / "code"))
-        add_evaluation(outs, pyfunc)
-        client.log_artifacts(run_id, str(pyfunc), "pyfunc")
+    upload(client, outs, run_id)
     try:
         client.create_registered_model(outs.dataset, description=f"Models scored on the test data of {outs.dataset}")
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    source = f"{client.get_run(run_id).info.artifact_uri}/pyfunc"
+    source = f"{client.get_run(run_id).info.artifact_uri}/{FILES}"
     version = client.create_model_version(outs.dataset, source, run_id, tags=tags(outs), description=describe(outs))
     point_challenger(client, outs.dataset, outs.told())
     return version
+
+
+def upload(client: MlflowClient, outs: Outs, run_id: str) -> None:
+    """All that a version carries, to its run's artifacts."""
+    with tempfile.TemporaryDirectory() as folder:
+        pyfunc = Path(folder) / FILES
+        save_pyfunc(outs, pyfunc, copy_code(outs.task, Path(folder) / "code"))
+        add_evaluation(outs, pyfunc)
+        client.log_artifacts(run_id, str(pyfunc), FILES)
+
+
+def has_files(client: MlflowClient, version: ModelVersion) -> bool:
+    """Whether they are still there: a database outlives a folder that somebody tidied up."""
+    return bool(client.list_artifacts(version.run_id, f"{FILES}/artifacts/{version.tags['lectern.experiment']}"))
 
 
 def find_version(client: MlflowClient, name: str, told: Mapping[str, Any]) -> ModelVersion | None:
