@@ -78,7 +78,7 @@ def running_server(store: str, folder: Path) -> Iterator[str]:
         "STORE": store,
         "SECRETS": str(folder),
         "PORT": address.rpartition(":")[2],
-        "WORKERS": "2",
+        "WORKERS": "1",
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
     log = folder / "log"
@@ -96,7 +96,7 @@ def running_server(store: str, folder: Path) -> Iterator[str]:
 
 def wait_until(address: str, process: subprocess.Popen, log: Path) -> None:
     """Until the address answers. Raises AssertionError with the log where the process ends before, or never does."""
-    until = time.monotonic() + 240
+    until = time.monotonic() + 600
     while time.monotonic() < until and process.poll() is None:
         try:
             urllib.request.urlopen(address, timeout=5).close()
