@@ -181,7 +181,7 @@ def test_a_guard_of_the_data_set_refuses_a_better_score(stocked):
 
 
 def test_a_data_set_may_ask_more_of_a_cost_than_every_other(stocked):
-    guard(size={"factor": 0.5, "unfelt": -1, "reason": "it must fit a watch"})
+    guard(size={"factor": 0.5, "unfelt": -1.0, "reason": "it must fit a watch"})
     promotion.promote(stocked, NAME, BETTER)
     with pytest.raises(UserError, match="NO +size within 0.5 times: .*; it must fit a watch"):
         promotion.promote(stocked, NAME, BEST)

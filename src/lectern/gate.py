@@ -66,13 +66,13 @@ def differences(candidate: pd.DataFrame, champion: pd.DataFrame, score: Score, r
     return np.array(found)
 
 
-def not_much_worse(name: str, now: float, before: float, factor: float, unfelt: float, reason: str) -> Rule:
+def not_much_worse(name: str, now: float, before: float, factor: int | float, unfelt: int | float, reason: str) -> Rule:
     """A guarded cost (lower is better) has not grown beyond a factor, or by so little that nobody feels it."""
     passed = now <= before * factor or now - before <= unfelt
     return Rule(f"{name} within {factor:g} times", passed, f"{now:.4g}, champion {before:.4g}; {reason}")
 
 
-def no_worse_than(name: str, now: float, before: float, tolerance: float, better: str, reason: str) -> Rule:
+def no_worse_than(name: str, now: float, before: float, tolerance: int | float, better: str, reason: str) -> Rule:
     """A guarded metric has not fallen (`better: higher`) or risen (`better: lower`) by more than its tolerance."""
     loss = before - now if better == "higher" else now - before
     told = f"{now:.4f}, champion {before:.4f}; {reason}"

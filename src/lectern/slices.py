@@ -42,7 +42,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def as_table(named: Mapping[str, Mapping[str, float]]) -> str:
+def as_table(named: Mapping[str, Mapping[str, int | float]]) -> str:
     """Rows by name; every row has the same columns."""
     columns = list(next(iter(named.values())))
     head = f"| | {' | '.join(column.replace('_', ' ') for column in columns)} |"
@@ -51,5 +51,5 @@ def as_table(named: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join([head, line, *body])
 
 
-def show(number: float) -> str:
+def show(number: int | float) -> str:
     return f"{number:,}" if isinstance(number, int) else f"{number:.4g}"
