@@ -25,7 +25,7 @@ demo: $(READY)  ## every task end to end on sample data, each sample promoted; n
 	dvc repro --quiet --glob 'register@demo-*'
 	-@for model in $$(lectern registry list --names 'sample_*'); do lectern promote $$model; done
 	@lectern experiments 'demo-*'
-	@echo "Next: make ui (curves, pictures, registry), lectern --help, and for the real data: make repro"
+	@echo "Next: make serve (ask the models), make ui (curves, pictures, registry), lectern --help, and for the real data: make repro"
 
 test: $(READY)  ## the quick tests
 	pytest
@@ -40,6 +40,9 @@ ui: $(READY)  ## MLflow over the local store, http://127.0.0.1:5000
 mlflow-server: $(READY)  ## an MLflow server for many, with accounts, http://127.0.0.1:5001; docs/server.md
 	deploy/mlflow/start
 
+serve: $(READY)  ## a web page and an API over the champions, http://127.0.0.1:8000
+	lectern serve
+
 lint: $(READY)  ## ruff
 	ruff check
 	ruff format --check
@@ -47,4 +50,4 @@ lint: $(READY)  ## ruff
 clean:  ## delete the environment, and what only resumes a training
 	rm -rf $(VENV) runs
 
-.PHONY: help setup demo test repro ui mlflow-server lint clean
+.PHONY: help setup demo test repro ui mlflow-server lint clean serve

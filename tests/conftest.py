@@ -134,3 +134,31 @@ def stocked(client, stock):
     """The test's own store, with the three versions in it: WEAK, BETTER, BEST. Their files are everybody's."""
     shutil.copyfile(stock, client.tracking_uri.removeprefix("sqlite:///"))
     return client
+
+
+@pytest.fixture(scope="session")
+def four(digits, empty_store, tmp_path_factory) -> Path:
+    """A house with a small champion of each task; its store is `mlflow.db` in it."""
+    from served import make_champions
+
+    house = tmp_path_factory.mktemp("four")
+    shutil.copytree(ROOT / "conf", house / "conf")
+    shutil.copy(ROOT / "dvc.yaml", house)
+    shutil.copyfile(empty_store, house / "mlflow.db")
+
+    def fill() -> None:
+        os.chdir(house)
+        make_champions(digits, f"sqlite:///{house / 'mlflow.db'}")
+
+    ended = in_child(fill)
+    assert ended.code == 0, ended.said
+    return house
+
+
+@pytest.fixture(scope="session")
+def server(four):
+    """`lectern serve` over the four champions."""
+    from served import serving
+
+    with serving(four, f"sqlite:///{four / 'mlflow.db'}") as running:
+        yield running

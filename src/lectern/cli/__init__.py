@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lectern.cli import deciding, looking
+from lectern.cli import deciding, looking, serving
 from lectern.errors import UserError
 from lectern.rooms import has_leg, leg, rooms
 
@@ -16,6 +16,7 @@ CODES = (
 app = typer.Typer(help=HELP, epilog=CODES, no_args_is_help=True, pretty_exceptions_enable=False)
 deciding.add_to(app)
 looking.add_to(app)
+serving.add_to(app)
 
 
 def main() -> None:

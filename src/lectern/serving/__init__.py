@@ -1,1 +1,1 @@
-"""What answers: the function that a registered version carries."""
+"""What answers: the function that a registered version carries, and the server over the champions."""

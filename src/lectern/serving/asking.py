@@ -1,0 +1,97 @@
+"""A champion and inputs to its answer, computed in a thread: what the API and the page have in common."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lectern.serving import measured
+from lectern.serving.champions import Champion
+from lectern.serving.settings import Settings
+from lectern.serving.together import Together
+
+BREATH = 0.05  # seconds of a stream that are computed before others may come in between
+
+
+class Busy(Exception):
+    """More is under way than the settings allow."""
+
+
+class Asking:
+    """Threads in which champions compute, and how many requests are under way."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.under_way = 0
+        self.threads = ThreadPoolExecutor(
+            settings.workers, "predict", initializer=torch.set_num_threads, initargs=(settings.threads,)
+        )
+        self.queues: dict[str, tuple[Champion, Together]] = {}
+
+    async def run(self, function: Callable, *arguments: Any) -> Any:
+        """Whatever takes long, beside the loop that answers."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
+
+    async def ask(self, champion: Champion, inputs: Any, params: dict[str, Any]) -> Any:
+        """The champion's answer. Raises Busy, and UserError for inputs that the room does not take."""
+        with self.counted(champion):
+            if champion.desk.TOGETHER and not params:
+                return await self.queue(champion).ask(inputs)
+            return await self.run(champion.answer, inputs, params)
+
+    async def ask_in_parts(self, champion: Champion, parts: Iterator[Any]) -> Any:
+        """The answers to inputs too large to be held at once, in a row."""
+        answered = []
+        with self.counted(champion):
+            while (inputs := await self.run(next, parts, None)) is not None:
+                answered.append(await self.run(champion.answer, inputs, {}))
+        if isinstance(answered[0], pd.DataFrame):
+            return pd.concat(answered, ignore_index=True)
+        return np.concatenate(answered)
+
+    async def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncIterator[str]:
+        """A text as it is written. Who stops listening stops the writing: each bit is computed when it is asked for."""
+        with self.counted(champion):
+            while text := await self.run(take, pieces):
+                yield text
+
+    def queue(self, champion: Champion) -> Together:
+        """Where requests to this version meet; another version's are another's, until the last is answered."""
+        if self.queues.get(champion.name, (None,))[0] is not champion:
+            self.queues[champion.name] = champion, Together(partial(self.compute, champion), champion.desk.ROWS)
+        return self.queues[champion.name][1]
+
+    async def compute(self, champion: Champion, inputs: np.ndarray) -> np.ndarray:
+        measured.BATCH.labels(champion.name).observe(len(inputs))
+        return await self.run(champion.answer, inputs, {})
+
+    @contextmanager
+    def counted(self, champion: Champion) -> Iterator[None]:
+        """Within the limit, and in the metrics."""
+        if self.under_way >= self.settings.waiting:
+            raise Busy(f"{self.under_way} requests are under way, which is the most. Come again in a second.")
+        self.under_way += 1
+        began = time.perf_counter()
+        try:
+            yield
+            measured.ANSWERS.labels(champion.name, champion.number).inc()
+        finally:
+            self.under_way -= 1
+            measured.SECONDS.labels(champion.name).observe(time.perf_counter() - began)
+
+
+def take(pieces: Iterator[str]) -> str:
+    """What is written in a breath; nothing at the end."""
+    until, text = time.perf_counter() + BREATH, []
+    for piece in pieces:
+        text.append(piece)
+        if time.perf_counter() > until:
+            break
+    return "".join(text)

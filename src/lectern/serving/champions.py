@@ -1,0 +1,118 @@
+"""The registry's champions to loaded models that can be asked, following the alias as it moves."""
+
+import logging
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from lectern import models, registry
+from lectern.config import nearest
+from lectern.errors import UserError
+from lectern.rooms import has_leg, leg
+
+SAMPLE = "sample_"  # data sets for the demo begin with it
+
+log = logging.getLogger("lectern.serving")
+
+
+class NotServed(UserError):
+    """A model that is not there, or has no champion."""
+
+
+@dataclass(frozen=True, eq=False)
+class Champion:
+    """A version that answers. It never changes: a request holds one, so that no answer can mix two."""
+
+    name: str
+    version: ModelVersion
+    task: str
+    module: Any
+
+    @property
+    def number(self) -> int:
+        return int(self.version.version)
+
+    @property
+    def room(self) -> ModuleType:
+        """What the task says of its answers."""
+        return leg(self.task, "answer")
+
+    @property
+    def desk(self) -> ModuleType:
+        """What the task says of its requests (`serving/desk.py` of its room)."""
+        return leg(self.task, "serving.desk")
+
+    def answer(self, inputs: Any, params: dict[str, Any]) -> Any:
+        """What the version's pyfunc would answer."""
+        return self.room.answer(self.module, inputs, **params)
+
+
+def load(client: MlflowClient, version: ModelVersion) -> Champion:
+    """A version from its own files, by this checkout's code: nothing is unpickled, no code of the store is run."""
+    module = models.load(registry.model_folder(client, version))
+    return Champion(version.name, version, version.tags["lectern.task"], module)
+
+
+class Champions:
+    """The champions as they were when the store was last asked (`follow`)."""
+
+    def __init__(self, client: MlflowClient):
+        self.client = client
+        self.served: dict[str, Champion] = {}
+        self.registered: dict[str, str | None] = {}  # every model, and the number of its champion
+        self.problems: dict[str, str] = {}  # what could not be loaded, and why
+
+    def follow(self) -> None:
+        """Load the champions that have moved; the old one answers until the new one is loaded."""
+        known = {model.name: model.aliases.get(registry.CHAMPION) for model in self.client.search_registered_models()}
+        self.registered = {name: None if number is None else str(number) for name, number in known.items()}
+        moved = {name: number for name, number in self.registered.items() if number != self.number_of(name)}
+        for name, number in moved.items():
+            self.move(name, number)
+        gone = [name for name in self.served if name not in self.registered]
+        self.served = {name: champion for name, champion in self.served.items() if name not in gone}
+
+    def number_of(self, name: str) -> str | None:
+        return str(self.served[name].number) if name in self.served else None
+
+    def move(self, name: str, number: str | None) -> None:
+        """Serve this version from now on, or nothing. One that cannot be loaded leaves the old one where it is."""
+        served = {**self.served}
+        try:
+            if number is None:
+                served.pop(name, None)
+            else:
+                served[name] = load(self.client, registry.get_version(self.client, name, number))
+            self.served = served  # at once: who reads sees the old table or the new one
+            if self.problems.pop(name, None):
+                log.warning("%s version %s is served now", name, number)
+        except UserError as error:
+            if self.problems.get(name) != str(error):
+                log.warning("%s", error)
+            self.problems = {**self.problems, name: str(error)}
+
+    def get(self, name: str) -> Champion:
+        """Raises NotServed that says what there is and how to get it."""
+        if name in self.served:
+            return self.served[name]
+        if name in self.problems:
+            raise NotServed(f"{name}: its champion cannot be loaded: {self.problems[name]}")
+        if name in self.registered:
+            raise NotServed(f"{name} has no champion yet. Promote one: lectern promote {name}")
+        served = ", ".join(sorted(self.served)) or "nothing yet (make demo)"
+        raise NotServed(
+            f"No model {name[:80]!r} is registered{nearest(name[:80], list(self.served))} Served: {served}."
+        )
+
+    def listed(self, task: str | None = None) -> list[Champion]:
+        """Those of a task, or all: real ones before samples."""
+        found = [champion for champion in self.served.values() if task is None or champion.task == task]
+        return sorted(found, key=lambda champion: (champion.name.startswith(SAMPLE), champion.name))
+
+
+def can_be_asked(task: str) -> bool:
+    """Whether the room says how its models are asked from outside."""
+    return has_leg(task, "serving.desk")

@@ -1,0 +1,49 @@
+"""Settings to a running server: API and page behind the same limits."""
+
+import socket
+import sys
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from lectern import tracking
+from lectern.errors import UserError
+from lectern.serving import page
+from lectern.serving.api import create_app
+from lectern.serving.champions import Champions
+from lectern.serving.limits import Key, Limits
+from lectern.serving.settings import Settings
+
+
+def build(settings: Settings) -> ASGIApp:
+    """The whole server, its champions loaded. Raises UserError where the store does not answer."""
+    champions = Champions(tracking.connect())
+    champions.follow()
+    app = create_app(champions, settings)
+    page.mount(app)
+    app.add_middleware(Limits, settings=settings)
+    if settings.api_key:
+        app.add_middleware(Key, key=settings.api_key)
+    for champion in champions.listed():
+        print(f"{champion.name}: version {champion.number}", file=sys.stderr)
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Serve until interrupted. Raises UserError for an address that cannot be listened on."""
+    listening = listen(settings)
+    app = build(settings)
+    host, port = listening.getsockname()[:2]
+    print(f"The page: http://{host}:{port} · the API: http://{host}:{port}/docs", file=sys.stderr, flush=True)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The socket, before models are loaded: a port that is taken is told at once."""
+    try:
+        return socket.create_server((settings.host, settings.port))
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"{settings.host}:{settings.port} cannot be listened on: {error}. Choose another: --port N"
+        ) from error

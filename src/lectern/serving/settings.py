@@ -1,0 +1,48 @@
+"""`conf/serve.yaml` and the environment to the settings of a server."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from lectern.config import call
+from lectern.errors import UserError
+
+PATH = Path("conf/serve.yaml")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The keys of `conf/serve.yaml`, and the key that every call must show (None: nobody is asked)."""
+
+    host: str
+    port: int
+    mlflow_ui: str
+    follow_seconds: float
+    workers: int
+    threads: int
+    waiting: int
+    body_megabytes: float
+    body_seconds: float
+    upload_megabytes: float
+    upload_seconds: float
+    characters: int
+    megapixels: float
+    frames: int
+    api_key: str | None = field(default=None, repr=False)
+
+
+def read_settings(**changed) -> Settings:
+    """The settings, where `changed` that is not None takes the place of a key of the file.
+
+    Raises UserError for a key that is missing or unknown, and for a value that is no number where one belongs.
+    """
+    section = yaml.safe_load(PATH.read_text()) if PATH.is_file() else {}
+    section |= {key: value for key, value in changed.items() if value is not None}
+    settings = call(Settings, section, str(PATH), api_key=os.environ.get("LECTERN_API_KEY") or None)
+    for name, kind in Settings.__annotations__.items():
+        value = getattr(settings, name)
+        if kind in (int, float) and not (isinstance(value, int | kind) and value >= 0):
+            raise UserError(f"{PATH}: {name} is {value!r}; it must be a number of at least 0.")
+    return settings

@@ -1,0 +1,1 @@
+"""How models of this room are asked from outside: nothing in here can change what a network learns."""

@@ -1,0 +1,368 @@
+"""The API through real HTTP: it answers as the models do, follows the registry, and says no politely and at once."""
+
+import io
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from mlflow import MlflowClient
+from PIL import Image
+
+from lectern import models, registry
+from served import DIGITS, POEMS, ROAD, TOY, serving
+
+
+def digit_images(four: Path, count: int = 5) -> np.ndarray:
+    return np.load(four / "data" / "processed" / DIGITS / "test_images.npy")[:count]
+
+
+def png(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def champion_of(four: Path, name: str):
+    client = MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
+    return models.load(registry.model_folder(client, registry.find_named(client, name)))
+
+
+# What it answers
+
+
+def test_digits_answers_are_the_modules_own_one_by_one_and_together(server, four):
+    images = digit_images(four)
+    expected = champion_of(four, DIGITS).predict(images)
+    together = server.predict(DIGITS, inputs=images.tolist()).json()
+    one_by_one = [server.predict(DIGITS, input=image.tolist()).json()["outputs"][0] for image in images]
+    assert together["model"] == DIGITS and together["version"] == 2
+    np.testing.assert_allclose(together["outputs"], expected, atol=1e-6)
+    np.testing.assert_allclose(one_by_one, expected, atol=1e-6)
+
+
+def test_requests_that_come_at_once_each_get_their_own_answer(server, four):
+    images = digit_images(four, 60)
+    expected = champion_of(four, DIGITS).predict(images)
+    with ThreadPoolExecutor(12) as people:
+        answers = list(people.map(lambda image: server.predict(DIGITS, input=image.tolist()).json(), images))
+    np.testing.assert_allclose([answer["outputs"][0] for answer in answers], expected, atol=1e-5)
+
+
+def test_an_image_as_a_picture_is_answered_as_its_numbers_are(server, four):
+    image = digit_images(four, 1)[0]
+    by_picture = server.post(f"/v1/models/{DIGITS}/predict", data=png(image), headers={"Content-Type": "image/png"})
+    np.testing.assert_allclose(
+        by_picture.json()["outputs"], server.predict(DIGITS, input=image.tolist()).json()["outputs"], atol=1e-6
+    )
+
+
+def read_events(response: requests.Response):
+    for block in response.iter_content(None, decode_unicode=True):
+        for part in filter(None, block.split("\n\n")):
+            name, data = (line.partition(": ")[2] for line in part.split("\n"))
+            yield name, json.loads(data)
+
+
+def test_a_text_streams_as_it_is_written_and_is_the_one_that_predict_gives(server):
+    body = {"input": {"prompt": "Shall I"}, "params": {"length": 800, "seed": 3}}
+    whole = server.predict(POEMS, **body).json()["outputs"][0]["text"]
+    events = list(read_events(server.post(f"/v1/models/{POEMS}/stream", json=body, stream=True)))
+    assert "".join(data["text"] for name, data in events if name == "text") == whole
+    assert len(events) > 2 and events[-1] == ("end", {"model": POEMS, "version": 1})
+
+
+def test_translations_come_best_first_with_their_scores(server):
+    answered = server.predict(TOY, input={"source": "A man sleeps here."}, params={"beam": 4, "n_best": 3}).json()
+    scores = [row["score"] for row in answered["outputs"]]
+    assert len(scores) == 3 and scores == sorted(scores, reverse=True) and answered["outputs"][0]["target"]
+
+
+def test_a_window_of_frames_is_answered_with_an_angle(server, four):
+    frames = np.load(four / "data" / "processed" / ROAD / "test_frames.npy")[:2]
+    answered = server.predict(ROAD, inputs=frames[:, None].tolist()).json()["outputs"]
+    from lectern.steering.answer import answer
+
+    expected = answer(champion_of(four, ROAD), frames[:, None])["angle"]
+    np.testing.assert_allclose([row["angle"] for row in answered], expected, atol=1e-6)
+
+
+def test_a_video_is_answered_frame_by_frame(server, four, tmp_path):
+    from lectern.steering.film import write_video
+    from lectern.steering.readers.videos import read_video
+
+    frames = np.load(four / "data" / "processed" / ROAD / "test_frames.npy")[:20]
+    write_video(frames, tmp_path / "drive.mp4", 10.0)
+    body = (tmp_path / "drive.mp4").read_bytes()
+    answered = server.post(f"/v1/models/{ROAD}/predict", data=body, headers={"Content-Type": "video/mp4"}).json()
+    decoded = np.stack(list(read_video(tmp_path / "drive.mp4")))
+    expected = server.predict(ROAD, inputs=decoded[:, None].tolist()[:16]).json()["outputs"]
+    assert len(answered["outputs"]) == 20
+    np.testing.assert_allclose(
+        [r["angle"] for r in answered["outputs"][:16]], [r["angle"] for r in expected], atol=1e-5
+    )
+
+
+def test_the_models_are_listed_with_version_score_and_card(server):
+    listed = {model["name"]: model for model in server.get("/v1/models").json()}
+    assert set(listed) == {DIGITS, POEMS, TOY, ROAD}
+    best = listed[DIGITS]
+    assert (best["version"], best["alias"], best["score"], best["experiment"]) == (2, "champion", 0.9, "best")
+    assert best["card"].startswith("# best") and len(best["run"]) == 32
+    assert server.get(f"/v1/models/{DIGITS}").json() == best
+
+
+def test_it_tells_prometheus_what_it_answered(server, four):
+    server.predict(DIGITS, input=digit_images(four)[0].tolist())
+    lines = server.get("/metrics").text.splitlines()
+    answers = [line for line in lines if line.startswith(f'lectern_answers_total{{model="{DIGITS}",version="2"}}')]
+    assert answers and float(answers[0].split()[-1]) >= 1
+    assert f'lectern_champion_version{{model="{DIGITS}"}} 2.0' in lines
+
+
+def test_the_document_shows_each_champion_with_the_shape_it_takes(server):
+    document = server.get("/openapi.json").json()
+    assert f"/v1/models/{POEMS}/stream" in document["paths"] and f"/v1/models/{DIGITS}/stream" not in document["paths"]
+    content = document["paths"][f"/v1/models/{DIGITS}/predict"]["post"]["requestBody"]["content"]
+    assert {"application/json", "image/png"} <= set(content)
+    params = document["components"]["schemas"]["LanguageModelParams"]["properties"]
+    assert params["temperature"]["maximum"] == 10
+    assert "Swagger" in server.get("/docs").text or "swagger" in server.get("/docs").text
+
+
+# Following the registry
+
+
+@pytest.fixture
+def moved(four):
+    """Moves the alias of the digits as promote and rollback do; the better one is champion again afterwards."""
+    client = MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
+
+    def move(number: str) -> None:
+        registry.point_champion(client, DIGITS, registry.get_version(client, DIGITS, number))
+
+    yield move
+    move("2")
+
+
+def test_a_promotion_under_load_fails_no_request_and_mixes_no_versions(server, four, moved):
+    images = digit_images(four, 40)
+    client = MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
+    versions = {int(number): registry.get_version(client, DIGITS, number) for number in "12"}
+    expected = {
+        number: models.load(registry.model_folder(client, version)).predict(images)
+        for number, version in versions.items()
+    }
+    answers, stop = [], threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            answers.append(server.predict(DIGITS, inputs=images.tolist()))
+
+    def wait_for(number: int) -> None:
+        deadline = time.monotonic() + 60
+        while answers[-1].json()["version"] != number and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    people = [threading.Thread(target=ask) for _ in range(4)]
+    for person in people:
+        person.start()
+    while not answers:
+        time.sleep(0.02)
+    for number in (1, 2, 1):
+        moved(str(number))
+        wait_for(number)
+    stop.set()
+    for person in people:
+        person.join()
+    assert {answer.status_code for answer in answers} == {200}
+    given = [answer.json()["version"] for answer in answers]
+    assert {1, 2} == set(given) and given[-1] == 1
+    for answer in answers:
+        np.testing.assert_allclose(answer.json()["outputs"], expected[answer.json()["version"]], atol=1e-5)
+
+
+# Bad input
+
+
+def test_an_unknown_model_is_404_with_the_nearest(server):
+    answered = server.predict("sample_digit", input=1)
+    assert answered.status_code == 404 and "did you mean 'sample_digits'?" in answered.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"input": [[0] * 28] * 27}, "at least 28 items"),
+        ({"input": [[0] * 28] * 27 + [[0] * 29]}, "at most 28 items"),
+        ({"input": [[0] * 28] * 27 + [[300] + [0] * 27]}, "less than or equal to 255"),
+        ({"input": [[0] * 28] * 27 + [["ink"] + [0] * 27]}, "valid integer"),
+        ({"input": [[0] * 28] * 27 + [[0.5] + [0] * 27]}, "valid integer"),
+        ({"inputs": []}, "at least 1 item"),
+        ({}, "give one `input`, or a list of `inputs`"),
+        ({"input": [[0] * 28] * 28, "params": {"beam": 2}}, "params"),
+        ([1, 2], "object"),
+    ],
+    ids=["low", "wide", "large", "text", "fraction", "none", "nothing", "params", "list"],
+)
+def test_wrong_images_are_422_with_what_is_wrong(server, body, told):
+    answered = server.post(f"/v1/models/{DIGITS}/predict", json=body)
+    assert answered.status_code == 422 and told in answered.json()["detail"], answered.text
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "told"),
+    [
+        (POEMS, b'{"input": {"prompt": "x"}, "params": {"temperature": NaN}}', "params.temperature"),
+        (POEMS, b'{"input": {"prompt": "x"}, "params": {"length": 1e9}}', "params.length"),
+        (POEMS, b'{"input": {"prompt": "\xff\xfe"}}', "JSON"),
+        (POEMS, b'{"input": {"prompt": "\\ud800"}}', "JSON"),
+        (POEMS, json.dumps({"input": {"prompt": "x" * 1_000_000}}).encode(), "at most 10000 characters"),
+        (TOY, json.dumps({"input": {"source": "man " * 2000}}).encode(), "pieces"),
+        (TOY, b'{"input": {"source": "  "}}', "empty"),
+        (TOY, b'{"input": {"source": "A man."}, "params": {"beam": 2, "n_best": 3}}', "n_best is 3"),
+        (ROAD, json.dumps({"inputs": [[[[[0, 0, 0]]], [[[0, 0, 0]] * 2]]]}).encode(), "ragged"),
+        (DIGITS, b'{"input": ' + b"[" * 100_000, "JSON"),
+        (DIGITS, b"", "JSON"),
+    ],
+    ids=["nan", "long", "utf8", "surrogate", "million", "pieces", "blank", "n_best", "ragged", "deep", "empty"],
+)
+def test_wrong_bodies_are_422_with_what_is_wrong(server, name, body, told):
+    headers = {"Content-Type": "application/json"}
+    answered = server.post(f"/v1/models/{name}/predict", data=body, headers=headers)
+    assert answered.status_code == 422 and told in answered.json()["detail"], answered.text
+
+
+def bomb() -> bytes:
+    """A picture of 400 million white pixels in half a megabyte."""
+    file = io.BytesIO()
+    Image.new("1", (20_000, 20_000), 1).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "body", "status", "told"),
+    [
+        (DIGITS, "image/png", bomb, 422, "at most 40 million"),
+        (DIGITS, "image/png", lambda: b"no picture", 422, "no picture"),
+        (DIGITS, "image/png", lambda: png(np.zeros((300, 300), np.uint8))[:-60], 422, "damaged"),
+        (DIGITS, "image/png", lambda: png(np.full((300, 300), 255, np.uint8)), 422, "Nothing is drawn"),
+        (DIGITS, "text/plain", lambda: b"7", 415, "image/png"),
+        (DIGITS, "", lambda: b"7", 415, "application/json"),
+        (ROAD, "video/mp4", lambda: b"no video" * 100, 422, "cannot be read as a video"),
+        (ROAD, "video/mp4", lambda: png(np.zeros((8, 8, 3), np.uint8)), 422, ""),
+        (POEMS, "video/mp4", lambda: b"", 415, "application/json"),
+    ],
+    ids=["bomb", "none", "cut", "blank", "text", "untyped", "video", "png", "prompt"],
+)
+def test_files_that_are_none_are_refused(server, name, kind, body, status, told):
+    answered = server.post(f"/v1/models/{name}/predict", data=body(), headers={"Content-Type": kind})
+    if told:
+        assert answered.status_code == status and told in answered.json()["detail"], answered.text
+    else:
+        assert answered.status_code in (200, status)  # FFmpeg may know it whatever it is called
+
+
+def test_a_body_of_a_hundred_megabytes_is_413_before_it_is_sent(server):
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 10) as talking:
+        head = f"POST /v1/models/{DIGITS}/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        talking.sendall(f"{head}Content-Length: 100000000\r\n\r\n".encode())
+        said = talking.recv(4096).decode()
+    assert said.startswith("HTTP/1.1 413") and "larger than 16 MB" in said
+
+
+def test_a_body_that_does_not_say_how_long_it_is_is_cut_off_too(server):
+    def pieces():
+        for _ in range(30):
+            yield b" " * 1_000_000
+
+    try:
+        answered = server.post(
+            f"/v1/models/{DIGITS}/predict", data=pieces(), headers={"Content-Type": "application/json"}
+        )
+        assert answered.status_code == 413
+    except requests.ConnectionError:
+        pass  # it hung up while more was being sent
+    assert server.get("/healthz").status_code == 200
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_stream_stops_the_writing(server):
+    def answers_and_refused() -> tuple[float, float]:
+        lines = dict(line.rsplit(" ", 1) for line in server.get("/metrics").text.splitlines() if line[0] != "#")
+        done = float(lines.get(f'lectern_answers_total{{model="{POEMS}",version="1"}}', 0))
+        return done, float(lines[f'lectern_answer_seconds_count{{model="{POEMS}"}}'])
+
+    server.predict(POEMS, input={"prompt": ""}, params={"length": 1})
+    done, ended = answers_and_refused()
+    body = {"input": {"prompt": ""}, "params": {"length": 5000}}
+    answered = server.post(f"/v1/models/{POEMS}/stream", json=body, stream=True)
+    next(answered.iter_content(None))
+    answered.close()
+    deadline = time.monotonic() + 60
+    while answers_and_refused()[1] == ended and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert answers_and_refused() == (done, ended + 1)  # it came to an end, and not to its own
+
+
+@pytest.fixture(scope="module")
+def guarded(four):
+    """A server that asks for a key, and gives a body two seconds."""
+    settings = four / "conf" / "serve.yaml"
+    before = settings.read_text()
+    settings.write_text(before.replace("body_seconds: 15", "body_seconds: 2"))
+    try:
+        with serving(four, f"sqlite:///{four / 'mlflow.db'}", LECTERN_API_KEY="a key") as running:
+            yield running
+    finally:
+        settings.write_text(before)
+
+
+def test_without_the_key_every_call_but_the_health_checks_is_401(guarded):
+    for path in ("/", "/v1/models", "/docs", "/openapi.json", "/metrics", f"/v1/models/{DIGITS}/predict"):
+        assert guarded.get(path).status_code == 401, path
+    wrong = guarded.get("/v1/models", headers={"Authorization": "Bearer another key"})
+    assert wrong.status_code == 401 and "LECTERN_API_KEY" in wrong.json()["detail"]
+    assert guarded.get("/v1/models", headers={"Authorization": "Basic %%%"}).status_code == 401
+    assert guarded.get("/healthz").status_code == guarded.get("/readyz").status_code == 200
+
+
+def test_with_the_key_calls_are_answered(guarded):
+    assert len(guarded.get("/v1/models", headers={"Authorization": "Bearer a key"}).json()) == 4
+    assert guarded.get("/v1/models", auth=("", "a key")).status_code == 200  # as a browser sends it
+
+
+def test_a_slow_client_is_408_and_others_are_answered_meanwhile(guarded):
+    host, port = guarded.url.removeprefix("http://").split(":")
+    head = f"POST /v1/models/{DIGITS}/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((host, int(port)), 60) as talking:
+        talking.sendall(f"{head}Authorization: Bearer a key\r\nContent-Length: 100\r\n\r\n{{".encode())
+        assert guarded.get("/healthz").status_code == 200
+        said = talking.recv(4096).decode()
+    assert said.startswith("HTTP/1.1 408") and "within 2 seconds" in said
+
+
+def test_it_listens_on_loopback_alone(server):
+    port = int(server.url.rsplit(":", 1)[1])
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, state = line.split()[1], line.split()[3]
+        if state == "0A" and int(local.split(":")[1], 16) == port:
+            assert local.startswith("0100007F")
+
+
+def test_a_port_that_is_taken_is_a_message_and_exit_code_1(server, four):
+    import os
+    import subprocess
+    import sys
+
+    port = server.url.rsplit(":", 1)[1]
+    done = subprocess.run(
+        [sys.executable, "-c", "from lectern.cli import main; main()", "serve", "--port", port],
+        cwd=four, capture_output=True, text=True, env={**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{four}/mlflow.db"},
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "cannot be listened on" in done.stderr
