@@ -162,3 +162,44 @@ def server(four):
 
     with serving(four, f"sqlite:///{four / 'mlflow.db'}") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def guarded(four):
+    """A server that asks for a key, and gives a body two seconds."""
+    from served import serving
+
+    settings = four / "conf" / "serve.yaml"
+    before = settings.read_text()
+    settings.write_text(before.replace("body_seconds: 15", "body_seconds: 2"))
+    try:
+        with serving(four, f"sqlite:///{four / 'mlflow.db'}", LECTERN_API_KEY="a key") as running:
+            yield running
+    finally:
+        settings.write_text(before)
+
+
+@pytest.fixture
+def moved(four):
+    """Moves the alias of the digits as promote and rollback do; the better one is champion again afterwards."""
+    from mlflow import MlflowClient
+
+    from lectern import registry
+    from served import DIGITS
+
+    client = MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
+
+    def move(number: str) -> None:
+        registry.point_champion(client, DIGITS, registry.get_version(client, DIGITS, number))
+
+    yield move
+    move("2")
+
+
+@pytest.fixture(scope="session")
+def mnist_champion() -> Path:
+    """The model folder of `mnist-cnn`, trained on the real archives."""
+    folder = ROOT / "models" / "mnist-cnn"
+    if not (folder / "module.json").is_file():
+        pytest.skip("models/mnist-cnn is not here: dvc repro train@mnist-cnn (needs the MNIST archives)")
+    return folder

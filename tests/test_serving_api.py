@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from lectern import models, registry
-from served import DIGITS, POEMS, ROAD, TOY, serving
+from served import DIGITS, POEMS, ROAD, TOY
 
 
 def digit_images(four: Path, count: int = 5) -> np.ndarray:
@@ -136,18 +136,6 @@ def test_the_document_shows_each_champion_with_the_shape_it_takes(server):
 
 
 # Following the registry
-
-
-@pytest.fixture
-def moved(four):
-    """Moves the alias of the digits as promote and rollback do; the better one is champion again afterwards."""
-    client = MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
-
-    def move(number: str) -> None:
-        registry.point_champion(client, DIGITS, registry.get_version(client, DIGITS, number))
-
-    yield move
-    move("2")
 
 
 def test_a_promotion_under_load_fails_no_request_and_mixes_no_versions(server, four, moved):
@@ -308,19 +296,6 @@ def test_a_client_that_leaves_in_the_middle_of_a_stream_stops_the_writing(server
     while answers_and_refused()[1] == ended and time.monotonic() < deadline:
         time.sleep(0.05)
     assert answers_and_refused() == (done, ended + 1)  # it came to an end, and not to its own
-
-
-@pytest.fixture(scope="module")
-def guarded(four):
-    """A server that asks for a key, and gives a body two seconds."""
-    settings = four / "conf" / "serve.yaml"
-    before = settings.read_text()
-    settings.write_text(before.replace("body_seconds: 15", "body_seconds: 2"))
-    try:
-        with serving(four, f"sqlite:///{four / 'mlflow.db'}", LECTERN_API_KEY="a key") as running:
-            yield running
-    finally:
-        settings.write_text(before)
 
 
 def test_without_the_key_every_call_but_the_health_checks_is_401(guarded):

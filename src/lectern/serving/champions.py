@@ -1,12 +1,15 @@
 """The registry's champions to loaded models that can be asked, following the alias as it moves."""
 
+import json
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 from lectern import models, registry
 from lectern.config import nearest
@@ -30,6 +33,7 @@ class Champion:
     version: ModelVersion
     task: str
     module: Any
+    example: dict[str, str] | None = None  # a row of the columns that it takes, as it was registered with
 
     @property
     def number(self) -> int:
@@ -53,7 +57,19 @@ class Champion:
 def load(client: MlflowClient, version: ModelVersion) -> Champion:
     """A version from its own files, by this checkout's code: nothing is unpickled, no code of the store is run."""
     module = models.load(registry.model_folder(client, version))
-    return Champion(version.name, version, version.tags["lectern.task"], module)
+    return Champion(version.name, version, version.tags["lectern.task"], module, read_example(client, version))
+
+
+def read_example(client: MlflowClient, version: ModelVersion) -> dict[str, str] | None:
+    """The first row of the version's input example, where it is a table."""
+    from mlflow.artifacts import download_artifacts
+
+    uri = f"{version.source}/input_example.json"
+    try:
+        told = json.loads(Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri)).read_text())
+        return dict(zip(told["columns"], told["data"][0], strict=True))
+    except (MlflowException, OSError, ValueError, KeyError, TypeError, IndexError):
+        return None  # an array, or a store that lost it: nothing that an answer depends on
 
 
 class Champions:

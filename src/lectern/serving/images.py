@@ -8,7 +8,7 @@ from PIL import Image, UnidentifiedImageError
 from lectern.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-Image.MAX_IMAGE_PIXELS = None  # Pillow would only warn; `read_image` refuses, by the header alone
+PILLOWS_OWN = 178  # megapixels beyond which Pillow opens nothing
 
 
 def read_image(source: Path | BinaryIO, megapixels: float) -> Image.Image:
@@ -20,6 +20,9 @@ def read_image(source: Path | BinaryIO, megapixels: float) -> Image.Image:
             raise UserError(f"The picture has {width} x {height} pixels; at most {megapixels:g} million are unpacked.")
         picture.load()
         return picture
+    except Image.DecompressionBombError as error:
+        most = min(megapixels, PILLOWS_OWN)
+        raise UserError(f"The picture is too large: at most {most:g} million pixels are unpacked.") from error
     except UnidentifiedImageError as error:
         raise UserError(f"This is no picture. Send one of: {', '.join(FORMATS)}.") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:

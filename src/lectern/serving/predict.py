@@ -1,6 +1,7 @@
 """A file or a folder to a table of a champion's answers: memory is bounded, and a killed run goes on."""
 
 import json
+import mimetypes
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,18 +43,48 @@ def predict(client, model: str, source: Path, output: Path, params: dict[str, An
     check_output(output)
     sources = find_sources(source)
     parts = output.with_name(f"{output.name}.parts")
-    champion = load(client, begin(client, model, parts, sources, params))
-    check_params(champion, params)
-    done = len(list(parts.glob("*.parquet")))
-    progress = tqdm(unit=" inputs", desc=output.name)
-    for number, part in enumerate(read(sources, champion)):
-        if number >= done:
-            write_part(parts / f"{number:08d}.parquet", answer(champion, part, params))
-        progress.update(len(part.rows))
-    progress.close()
-    rows = join(sorted(parts.glob("*.parquet")), output)
+    version = begin(client, model, parts, sources, params)
+    try:
+        rows = answer_all(load(client, version), sources, parts, output, params)
+    except UserError:
+        if not any(parts.glob("*.parquet")):  # nothing to go on from: the input can be mended and tried again
+            shutil.rmtree(parts)
+        raise
     shutil.rmtree(parts)
     return rows
+
+
+def answer_all(champion: Champion, sources: list[Path], parts: Path, output: Path, params: dict[str, Any]) -> int:
+    """Answer what has not been answered yet, part by part, and join all."""
+    check_params(champion, params)
+    done = len(list(parts.glob("*.parquet")))
+    with tqdm(total=count(sources), unit=" inputs", desc=output.name) as progress:
+        for number, part in enumerate(read(sources, champion)):
+            if number >= done:
+                write_part(parts / f"{number:08d}.parquet", answer(champion, part, params))
+            progress.update(len(part.rows))
+    return join(sorted(parts.glob("*.parquet")), output)
+
+
+def count(sources: list[Path]) -> int | None:
+    """How many inputs there are, where that can be told without reading them all: not of a video."""
+    counts = [count_file(path) for path in sources]
+    return None if None in counts else sum(counts)
+
+
+def count_file(path: Path) -> int | None:
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".txt"):
+        with path.open("rb") as lines:
+            return sum(1 for _ in lines) - (suffix == ".csv")
+    try:
+        if suffix == ".parquet":
+            return pq.ParquetFile(path).metadata.num_rows
+        if suffix == ".npy":
+            return len(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (ValueError, OSError, TypeError):  # it is told when it is read
+        return None
+    return 1 if (mimetypes.guess_type(path.name)[0] or "").startswith("image/") else None
 
 
 def check_output(output: Path) -> None:
@@ -163,7 +194,7 @@ def pieces_of(path: Path, columns: list[str], size: int) -> Iterator[pd.DataFram
             yield from pd.read_csv(path, chunksize=size, dtype=dict.fromkeys(columns, str), keep_default_na=False)
         else:
             with path.open(encoding="utf-8") as lines:
-                while some := [line.rstrip("\n") for line in islice(lines, size)]:
+                while some := [line.rstrip("\r\n") for line in islice(lines, size)]:
                     yield pd.DataFrame({columns[0]: some})
     except (ValueError, OSError) as error:  # not UTF-8, not CSV, not Parquet
         raise UserError(f"{path} cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from error

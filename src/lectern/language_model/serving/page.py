@@ -31,7 +31,8 @@ class Desk:
 
     def lay(self) -> None:
         self.model = self.tab.choose()
-        self.prompt = ui.textarea("Beginning", value="KING LEAR:\n").props("outlined autogrow").classes("w-full")
+        self.model.on_value_change(lambda: self.prompt.set_value(self.example()))
+        self.prompt = ui.textarea("Beginning", value=self.example()).props("outlined autogrow").classes("w-full")
         self.temperature = slider("Temperature", 0, 2, 0.05, 0.8)
         self.length = slider("Length", 100, desk.LONGEST, 100, 600)
         with ui.row().classes("actions"):
@@ -39,6 +40,11 @@ class Desk:
             self.write = ui.button("Write", on_click=self.go)
             self.stop = ui.button("Stop", on_click=self.halt).props("flat")
             self.stop.disable()
+
+    def example(self) -> str:
+        """A beginning of the kind that it has read: the last whole lines of the one that its version carries."""
+        prompt = (self.tab.champion(self.model.value).example or {}).get("prompt", "")
+        return prompt[: prompt.rfind("\n") + 1] or prompt
 
     def halt(self) -> None:
         self.stopped = True

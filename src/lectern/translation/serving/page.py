@@ -45,8 +45,8 @@ def build(tab: Tab) -> None:
 
 
 def example(tab: Tab, name: str) -> str:
-    """A sentence of the kind that the model was taught on: what its version carries as an example."""
-    return "A man in a blue shirt is standing on a ladder." if "_en_" in f"_{name}_" else ""
+    """A sentence of the kind that the model was taught on: the one that its version carries."""
+    return (tab.champion(name).example or {}).get("source", "")
 
 
 def look_at(champion: Champion, text: str, beam: int) -> Looks | None:

@@ -1,0 +1,82 @@
+"""Digits as a hand draws them on the page: strokes, of several widths, sizes and places, on a large paper."""
+
+import math
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+PAPER = 560  # pixels, as the canvas of the page has
+WIDTHS, SIZES = (22, 32, 42, 54), (0.35, 0.5, 0.65, 0.8, 0.9)  # pixels; of the paper's side
+
+Point = tuple[float, float]  # across and down, 0 to 1, in the digit's own box
+Stroke = list[Point]
+
+
+def arc(x: float, y: float, width: float, height: float, begin: float, end: float) -> Stroke:
+    """Part of an ellipse around (x, y), in degrees clockwise from its right."""
+    turns = np.radians(np.linspace(begin, end, 24))
+    return [(x + width * math.cos(turn), y + height * math.sin(turn)) for turn in turns]
+
+
+SHAPES: dict[int, list[list[Stroke]]] = {  # each digit in two hands
+    0: [[arc(0.5, 0.5, 0.32, 0.48, -90, 270)], [arc(0.5, 0.5, 0.38, 0.46, -60, 300)]],
+    1: [[[(0.5, 0), (0.5, 1)]], [[(0.58, 0), (0.44, 1)]]],
+    2: [
+        [[*arc(0.5, 0.28, 0.32, 0.27, -170, 40), (0.18, 0.98), (0.84, 0.98)]],
+        [[*arc(0.48, 0.27, 0.3, 0.26, -150, 55), (0.36, 0.75), (0.15, 0.95), (0.85, 0.93)]],
+    ],
+    3: [
+        [arc(0.45, 0.26, 0.3, 0.25, -150, 90), arc(0.45, 0.74, 0.34, 0.25, -90, 150)],
+        [[(0.18, 0.03), (0.78, 0.03), (0.45, 0.42), *arc(0.45, 0.7, 0.33, 0.28, -80, 150)]],
+    ],
+    4: [
+        [[(0.3, 0), (0.18, 0.55), (0.85, 0.55)], [(0.7, 0.15), (0.66, 1)]],
+        [[(0.22, 0.02), (0.2, 0.5), (0.8, 0.48)], [(0.78, 0), (0.76, 1)]],
+    ],
+    5: [
+        [[(0.8, 0.02), (0.28, 0.02), (0.24, 0.45), *arc(0.46, 0.69, 0.33, 0.29, -130, 150)]],
+        [[(0.3, 0.03), (0.26, 0.42), *arc(0.45, 0.7, 0.34, 0.28, -120, 140)], [(0.3, 0.03), (0.82, 0.0)]],
+    ],
+    6: [
+        [[(0.68, 0.0), (0.4, 0.3), (0.24, 0.62), *arc(0.5, 0.72, 0.28, 0.27, 180, -180)]],
+        [[(0.56, 0.0), (0.32, 0.36), (0.22, 0.68), *arc(0.48, 0.73, 0.26, 0.25, 180, -180)]],
+    ],
+    7: [[[(0.15, 0.04), (0.85, 0.04), (0.42, 1)]], [[(0.18, 0.08), (0.8, 0.03), (0.6, 0.45), (0.46, 1)]]],
+    8: [
+        [arc(0.5, 0.26, 0.25, 0.25, 0, 360), arc(0.5, 0.75, 0.31, 0.25, 0, 360)],
+        [arc(0.52, 0.25, 0.24, 0.24, 0, 360), arc(0.48, 0.74, 0.28, 0.26, 0, 360)],
+    ],
+    9: [
+        [arc(0.48, 0.28, 0.28, 0.27, 0, 360), [(0.76, 0.28), (0.7, 0.65), (0.6, 1)]],
+        [arc(0.48, 0.27, 0.26, 0.26, 0, 360), [(0.74, 0.25), (0.74, 1)]],
+    ],
+}
+
+
+def strokes(digit: int, number: int) -> list[list[Point]]:
+    """The digit for the `number`th time, in pixels of the paper: another hand, size, place and slant each time."""
+    random = np.random.default_rng([digit, number])
+    size = SIZES[number % len(SIZES)] * PAPER
+    room = PAPER - size
+    left, top = random.uniform(0.05, 0.95, 2) * room
+    turn, slant = math.radians(random.uniform(-8, 8)), random.uniform(-0.12, 0.12)
+    placed = []
+    for stroke in SHAPES[digit][number % 2]:
+        points = np.array(stroke) - 0.5
+        points[:, 0] = points[:, 0] * 0.8 - slant * points[:, 1]
+        rotated = points @ np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
+        rotated += random.normal(0, 0.006, rotated.shape)  # a hand is not a ruler
+        placed.append([(left + size * (x + 0.5), top + size * (y + 0.5)) for x, y in rotated])
+    return placed
+
+
+def draw(digit: int, number: int, ink: str = "black", paper: str = "white") -> Image.Image:
+    """The drawing as the browser's canvas would hold it."""
+    width = WIDTHS[number // len(SIZES) % len(WIDTHS)]
+    picture = Image.new("RGB", (PAPER, PAPER), paper)
+    pen = ImageDraw.Draw(picture)
+    for stroke in strokes(digit, number):
+        pen.line(stroke, fill=ink, width=width, joint="curve")
+        for x, y in (stroke[0], stroke[-1]):
+            pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=ink)
+    return picture
