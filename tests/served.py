@@ -146,12 +146,12 @@ def move_processed(made: Path, processed: Path) -> dict:
 
 
 def make_writer(processed: Path):
-    """A network that has read four poems for a second: it writes letters."""
+    """An untaught network for the letters of four poems, large enough to be stopped in the middle of a text."""
     from language_model_texts import make_processed
     from lectern.language_model.module import CharacterModel
 
     facts = move_processed(make_processed(Path("raw_poems"))[0], processed)
-    return CharacterModel(facts, {"class": "RecurrentNetwork", "cell": "gru", "layers": 1, "hidden": 32}, 0.01)
+    return CharacterModel(facts, {"class": "RecurrentNetwork", "cell": "gru", "layers": 1, "hidden": 512}, 0.01)
 
 
 def make_translator(processed: Path, network: str = "transformer"):

@@ -10,7 +10,7 @@ from lectern.errors import UserError
 from lectern.serving.images import read_image
 
 ROWS = 512  # answered together
-TOGETHER = True  # images do not know of each other, and sixteen at once cost less than three alone
+TOGETHER = True  # images do not know of each other, and sixteen at once cost less than four alone
 PARAMETERS: dict = {}
 
 

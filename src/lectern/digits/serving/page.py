@@ -13,6 +13,7 @@ from lectern.serving.tab import Tab, answered_by
 
 TITLE, ICON, ORDER = "Digits", "draw", 1
 ASKS = "Draw a digit and press Classify. The network sees it as it saw its lessons: 28 by 28 pixels, centred."
+BLANK = '<div class="seen blank"></div>'
 
 
 def build(tab: Tab) -> None:
@@ -44,7 +45,7 @@ class Answer:
 
     def __init__(self):
         with ui.row().classes("answered"):
-            self.seen = ui.html("", sanitize=False)
+            self.seen = ui.html(BLANK, sanitize=False)
             with ui.column().classes("gap-1"):
                 self.verdict = ui.label().classes("verdict").mark("verdict")
                 self.by = ui.label("Nothing is classified yet.").classes("note").props("aria-live=polite")
@@ -69,7 +70,7 @@ class Answer:
     def clear(self) -> None:
         self.verdict.set_text("")
         self.by.set_text("Nothing is classified yet.")
-        self.seen.set_content("")
+        self.seen.set_content(BLANK)
         for bar, share in self.rows:
             bar.style("width: 0%").classes(remove="best")
             share.set_text("")
