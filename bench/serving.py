@@ -16,25 +16,26 @@ import aiohttp
 import numpy as np
 import psutil
 
-RATE, SECONDS = 50, 40
+RATE = 50
 CLIENTS, COUNT = 16, 10_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a registered digits model: mnist, sample_digits")
-    name = parser.parse_args().model
+    parser.add_argument("--seconds", type=int, default=40, help="at the even pace; 0 leaves that part out")
+    given = parser.parse_args()
     command = [sys.executable, "-c", "from lectern.cli import main; main()", "serve", "--port", "0"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         url = next(found[0] for line in server.stderr if (found := re.search(r"http://[\d.]+:\d+", line)))
-        asyncio.run(measure(f"{url}/v1/models/{name}/predict", psutil.Process(server.pid)))
+        asyncio.run(measure(f"{url}/v1/models/{given.model}/predict", psutil.Process(server.pid), given.seconds))
     finally:
         server.terminate()
         server.wait()
 
 
-async def measure(url: str, server: psutil.Process) -> None:
+async def measure(url: str, server: psutil.Process, seconds: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (28, 28)).tolist()
     body = json.dumps({"input": image}).encode()
     connections = aiohttp.TCPConnector(limit=256)
@@ -49,7 +50,7 @@ async def measure(url: str, server: psutil.Process) -> None:
             return time.perf_counter() - began
 
         await saturate(ask, 500)  # warm
-        times = 1000 * np.array(await steadily(ask))
+        times = 1000 * np.array(await steadily(ask, RATE * seconds) or [np.nan])
         told = ", ".join(f"p{share} {np.percentile(times, share):.1f} ms" for share in (50, 90, 99))
         print(f"at {RATE} requests a second: {told}")
         memory, cpu, began = server.memory_info().rss, server.cpu_times(), time.perf_counter()
@@ -62,10 +63,10 @@ async def measure(url: str, server: psutil.Process) -> None:
         print(f"memory: {memory / 1e6:.0f} MB, {grown:+.1f} MB after {COUNT:,} requests")
 
 
-async def steadily(ask) -> list[float]:
+async def steadily(ask, count: int) -> list[float]:
     """Requests at an even pace, whether or not those before are answered."""
     began, waiting = time.perf_counter(), []
-    for number in range(RATE * SECONDS):
+    for number in range(count):
         await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))
         waiting.append(asyncio.create_task(ask()))
     return await asyncio.gather(*waiting)

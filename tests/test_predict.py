@@ -1,6 +1,8 @@
 """Files to a table of answers: the same answers as everywhere, however large the input, whatever was killed."""
 
 import os
+import resource
+import sys
 
 import numpy as np
 import pandas as pd
@@ -19,16 +21,16 @@ def lectern(four, monkeypatch):
     monkeypatch.chdir(four)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{four / 'mlflow.db'}")
 
-    def type_in(*words: object, before=None) -> Ended:
+    def type_in(*words: object, before=lambda: None, after=lambda: None) -> Ended:
         def typed() -> None:
-            import sys
-
             from lectern.cli import main
 
-            if before:
-                before()
+            before()
             sys.argv = ["lectern", *map(str, words)]
-            main()
+            try:
+                main()
+            finally:
+                after()
 
         return in_child(typed)
 
@@ -126,24 +128,15 @@ def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(lectern, four, tmp_
 
 def test_memory_does_not_grow_with_the_input(lectern, tmp_path):
     """Peaks of 4,000 and of 40,000 images, in processes of their own."""
-    import resource
-
     peaks = []
+
+    def tell_peak() -> None:
+        (tmp_path / "peak").write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+
     for count in (4_000, 40_000):
         np.lib.format.open_memmap(tmp_path / f"{count}.npy", "w+", np.uint8, (count, 28, 28))[:] = 7
-
-        def measured(count: int = count) -> None:
-            import atexit
-
-            def tell() -> None:
-                (tmp_path / "peak").write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
-
-            atexit.register(tell)
-
-        ended = lectern(
-            "predict", DIGITS, "--input", tmp_path / f"{count}.npy", "--output", tmp_path / f"{count}.parquet",
-            before=measured,
-        )  # fmt: skip
+        source, output = tmp_path / f"{count}.npy", tmp_path / f"{count}.parquet"
+        ended = lectern("predict", DIGITS, "--input", source, "--output", output, after=tell_peak)
         assert ended.code == 0, ended.said
         peaks.append(int((tmp_path / "peak").read_text()) / 1024)
     assert peaks[1] - peaks[0] < 60, peaks  # megabytes; the images alone are 31

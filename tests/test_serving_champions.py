@@ -59,7 +59,7 @@ def test_a_version_whose_files_are_gone_leaves_the_old_one_serving(champions, tm
 def test_real_data_sets_come_before_samples(champions):
     served = champions.served
     champions.served = {**served, "mnist": served[DIGITS].__class__("mnist", served[DIGITS].version, "digits", None)}
-    assert [champion.name for champion in champions.listed("digits")] == ["mnist", DIGITS]
+    assert [champion.name for champion in champions.of("digits")] == ["mnist", DIGITS]
 
 
 # Together

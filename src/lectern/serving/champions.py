@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -123,10 +124,16 @@ class Champions:
             f"No model {name[:80]!r} is registered{nearest(name[:80], list(self.served))} Served: {served}."
         )
 
-    def listed(self, task: str | None = None) -> list[Champion]:
-        """Those of a task, or all: real ones before samples."""
-        found = [champion for champion in self.served.values() if task is None or champion.task == task]
-        return sorted(found, key=lambda champion: (champion.name.startswith(SAMPLE), champion.name))
+    def listed(self) -> list[Champion]:
+        """All, real ones before samples."""
+        return sorted(self.served.values(), key=lambda champion: (champion.name.startswith(SAMPLE), champion.name))
+
+    def of(self, task: str) -> list[Champion]:
+        """Those of a task, in the same order."""
+        by_task = defaultdict(list)
+        for champion in self.listed():
+            by_task[champion.task].append(champion)
+        return by_task[task]
 
 
 def can_be_asked(task: str) -> bool:

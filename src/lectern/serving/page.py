@@ -1,5 +1,6 @@
 """The champions to a page: a tab for each room that has one, and one that lists them all."""
 
+from collections import defaultdict
 from pathlib import Path
 from types import ModuleType
 
@@ -67,7 +68,7 @@ async def switch(dark: ui.dark_mode) -> None:
 def fill(tab: Tab, page: ModuleType) -> None:
     """The room's tab, or how to get it a champion."""
     ui.label(page.ASKS).classes("asks")
-    if tab.champions.listed(tab.task):
+    if tab.champions.of(tab.task):
         page.build(tab)
         return
     with ui.column().classes("card"):
@@ -80,5 +81,7 @@ def ways(task: str) -> list[str]:
     """The commands that give a task a champion, the quickest first."""
     story = yaml.safe_load(Path("dvc.yaml").read_text())
     experiments = next(part["experiments"] for part in story["vars"] if "experiments" in part)
-    own = [(name, one["dataset"]) for name, one in experiments.items() if one["task"] == task]
-    return [f"dvc repro register@{name} && lectern promote {dataset}" for name, dataset in own[:2]]
+    by_task = defaultdict(list)
+    for name, one in experiments.items():
+        by_task[one["task"]].append(f"dvc repro register@{name} && lectern promote {one['dataset']}")
+    return by_task[task][:2]

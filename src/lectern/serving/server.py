@@ -14,6 +14,8 @@ from lectern.serving.champions import Champions
 from lectern.serving.limits import Key, Limits
 from lectern.serving.settings import Settings
 
+PATIENCE = {"timeout_graceful_shutdown": 5, "timeout_keep_alive": 75}  # seconds; pools of clients keep theirs for less
+
 
 def build(settings: Settings) -> ASGIApp:
     """The whole server, its champions loaded. Raises UserError where the store does not answer."""
@@ -35,7 +37,7 @@ def serve(settings: Settings) -> None:
     app = build(settings)
     host, port = listening.getsockname()[:2]
     print(f"The page: http://{host}:{port} · the API: http://{host}:{port}/docs", file=sys.stderr, flush=True)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
+    config = uvicorn.Config(app, log_level="warning", server_header=False, **PATIENCE)
     uvicorn.Server(config).run(sockets=[listening])
 
 

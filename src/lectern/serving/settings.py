@@ -3,10 +3,11 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from lectern.config import call
+from lectern.config import check_keys
 from lectern.errors import UserError
 
 PATH = Path("conf/serve.yaml")
@@ -40,9 +41,16 @@ def read_settings(**changed) -> Settings:
     """
     section = yaml.safe_load(PATH.read_text()) if PATH.is_file() else {}
     section |= {key: value for key, value in changed.items() if value is not None}
-    settings = call(Settings, section, str(PATH), api_key=os.environ.get("LECTERN_API_KEY") or None)
-    for name, kind in Settings.__annotations__.items():
-        value = getattr(settings, name)
-        if kind in (int, float) and not (isinstance(value, int | kind) and value >= 0):
-            raise UserError(f"{PATH}: {name} is {value!r}; it must be a number of at least 0.")
-    return settings
+    check_keys(Settings, section, str(PATH), more={"api_key": None})
+    values = {name: check_value(name, value) for name, value in section.items()}
+    return Settings(**values, api_key=os.environ.get("LECTERN_API_KEY") or None)
+
+
+def check_value(name: str, value: Any) -> Any:
+    """A value of the type that its setting has."""
+    kind = Settings.__annotations__[name]
+    if kind is str:
+        return str(value)
+    if not isinstance(value, int | kind) or value < 0:
+        raise UserError(f"{PATH}: {name} is {value!r}; it must be a number of at least 0.")
+    return kind(value)

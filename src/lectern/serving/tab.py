@@ -24,7 +24,7 @@ class Tab:
 
     def choose(self) -> ui.select:
         """A menu of the champions by data set, real ones before samples; its value is a name."""
-        names = [champion.name for champion in self.champions.listed(self.task)]
+        names = [champion.name for champion in self.champions.of(self.task)]
         labels = {name: name.replace("_", " ") for name in names}
         return ui.select(labels, value=names[0], label="Model").props("outlined dense").classes("choose")
 
