@@ -50,9 +50,10 @@ async def measure(url: str, server: psutil.Process, seconds: int) -> None:
             return time.perf_counter() - began
 
         await saturate(ask, 500)  # warm
-        times = 1000 * np.array(await steadily(ask, RATE * seconds) or [np.nan])
-        told = ", ".join(f"p{share} {np.percentile(times, share):.1f} ms" for share in (50, 90, 99))
-        print(f"at {RATE} requests a second: {told}")
+        if seconds:
+            times = 1000 * np.array(await steadily(ask, RATE * seconds))
+            told = ", ".join(f"p{share} {np.percentile(times, share):.1f} ms" for share in (50, 90, 99))
+            print(f"at {RATE} requests a second: {told}")
         memory, cpu, began = server.memory_info().rss, server.cpu_times(), time.perf_counter()
         await saturate(ask, COUNT)
         seconds, after = time.perf_counter() - began, server.cpu_times()
