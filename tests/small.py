@@ -60,9 +60,9 @@ def fit(module, folder: Path, *, seed: int = 7, epochs: int = 3, **more: Any) ->
     )
 
 
-def train(folder: Path, seed: int = 7, **more: Any) -> None:
+def train(folder: Path, seed: int = 7, every: int = 4, **more: Any) -> None:
     """From the seed to a model folder in `folder/model`, with checkpoints in `folder/run`."""
-    training.ExactResume = partial(ExactResume, every=4)
+    training.ExactResume = partial(ExactResume, every=every)
     training.History = partial(History, every=4)
     training.start(seed, threads=1)
     module = Restless(facts(), **RECIPE)

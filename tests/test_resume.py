@@ -67,12 +67,13 @@ QUICK = {
     "after the end, before the export": (training.KeepBest, "put_back", 1),
     "between the files of the export": (models, "write_json", 1),
 }
+# at least one kill between any two saves, before, within and after each; every step would take twice as long
 MORE = {
-    **{f"before step {step}": (Restless, "training_step", step) for step in range(1, 3 * STEPS + 1)},
+    **{f"before step {step}": (Restless, "training_step", step) for step in range(1, 3 * STEPS + 1, 2)},
     **{f"before save {save}": (AtomicCheckpointIO, "save_checkpoint", save) for save in range(1, 10)},
     **{f"after save {save}": (AtomicCheckpointIO, "save_checkpoint", save, True) for save in range(1, 10)},
-    **{f"after rename {rename}": (resume.os, "replace", rename, True) for rename in range(1, 20)},
-    **{f"in validation batch {batch}": (Restless, "validation_step", batch, True) for batch in range(1, 13)},
+    **{f"after rename {rename}": (resume.os, "replace", rename, True) for rename in range(1, 20, 3)},
+    **{f"in validation batch {batch}": (Restless, "validation_step", batch, True) for batch in range(1, 13, 2)},
     **{f"after the end of epoch {epoch}": (ExactResume, "on_train_epoch_end", epoch, True) for epoch in (1, 2, 3)},
     **{f"before history's row {row}": (training.History, "add", row) for row in (1, 4, 9, 20)},
     "after the weights are put back": (training.KeepBest, "put_back", 1, True),
@@ -100,6 +101,13 @@ def test_a_killed_training_ends_with_the_bytes_of_an_undisturbed_one(tmp_path, u
 @pytest.mark.parametrize("point", MORE.values(), ids=MORE)
 def test_a_training_may_be_killed_anywhere(tmp_path, undisturbed, point):
     assert_a_kill_changes_nothing(tmp_path, undisturbed, point)
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_a_validation_that_falls_on_a_save_is_not_skipped(tmp_path, undisturbed, batch):
+    """Saved before it, the training would go on after it: a history row and maybe the best weights would be lost."""
+    point = (Restless, "validation_step", batch)
+    assert_a_kill_changes_nothing(tmp_path, undisturbed, point, every=STEPS // 2)
 
 
 @pytest.mark.parametrize("save", [1, 5])

@@ -197,6 +197,13 @@ def test_a_run_is_cut_into_stretches_and_shorter_ones_are_refused():
         batches.cut(np.array([0, 0, 0, 0, 0, 1, 1, 2]), 6)
 
 
+def test_frames_that_no_stretch_holds_are_told(capsys):
+    batches.tell_of_short(np.repeat([0, 1, 2], [30, 9, 4]), 10, "train")
+    assert "train: 13 frames in runs shorter than batches.stretch=10 are left out" in capsys.readouterr().err
+    batches.tell_of_short(np.repeat([0, 1, 2], [30, 9, 4]), 4, "train")
+    assert capsys.readouterr().err == ""
+
+
 def test_the_order_is_of_seed_and_epoch_and_goes_on_where_it_stopped(processed):
     def rows(loader) -> list:
         return [targets[:, -1, 2].tolist() + targets[:, -1, 0].tolist() for _, targets, _ in loader]

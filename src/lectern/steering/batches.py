@@ -1,5 +1,6 @@
 """Packed frames to batches of (inputs, targets, share): stretches of a drive, each with the frames before it."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,5 +65,14 @@ def load(processed: Path, split: str, seed: int, batch_size: int, window: int = 
     frames = torch.from_numpy(np.load(processed / f"{split}_frames.npy", mmap_mode="c"))
     table = pd.read_parquet(processed / f"{split}.parquet")
     targets = torch.tensor(table[read_facts(processed)["targets"]].to_numpy(np.float32))
+    runs = table["run"].to_numpy()
+    tell_of_short(runs, stretch, split)
     order = {"batch_size": batch_size, "shuffle": split == "train", "seed": seed}
-    return Stretches(frames, targets, table["run"].to_numpy(), window, stretch, **order)
+    return Stretches(frames, targets, runs, window, stretch, **order)
+
+
+def tell_of_short(runs: np.ndarray, stretch: int, split: str) -> None:
+    """A line where runs are too short for a stretch, and so not learned from."""
+    sizes = np.unique(runs, return_counts=True)[1]
+    if lost := sizes[sizes < stretch].sum():
+        print(f"{split}: {lost} frames in runs shorter than batches.stretch={stretch} are left out", file=sys.stderr)
