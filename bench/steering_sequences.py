@@ -25,13 +25,13 @@ FACTS = {
     "deviation": dict.fromkeys(TARGETS, 1.0),
     "prepare": {"height": 66, "width": 200},
 }
-STRETCH = 32  # windows of one stretch, as in conf/model/cnn_lstm.yaml
+STRETCH = 24  # windows of one stretch, as in conf/model/cnn_lstm.yaml
 
 
 def main(
     network: Annotated[str, typer.Option(help="CNNLSTM or CNN3D")] = "CNNLSTM",
     threads: Annotated[int, typer.Option(help="of torch")] = 2,
-    batch: Annotated[int, typer.Option(help="stretches")] = 3,
+    batch: Annotated[int, typer.Option(help="stretches")] = 4,
     rounds: Annotated[int, typer.Option(help="of both ways")] = 5,
 ) -> None:
     torch.set_num_threads(threads)

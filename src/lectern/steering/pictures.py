@@ -104,8 +104,7 @@ def draw_film(items: pd.DataFrame, frames: np.ndarray, facts: Facts, path: Path)
         Image.fromarray(draw_wheels(np.asarray(frames[row.item]), row.angle, row.prediction, facts["unit"]))
         for row in shown.itertuples()
     ]
-    pages = [
-        page.resize((page.width * 2 // 3, page.height * 2 // 3)).quantize(128, Image.Quantize.MAXCOVERAGE)
-        for page in pages
-    ]
+    pages = [page.resize((page.width * 2 // 3, page.height * 2 // 3)) for page in pages]
+    colours = Image.fromarray(np.concatenate([np.asarray(page) for page in pages])).quantize(256)  # the same on all
+    pages = [page.quantize(palette=colours, dither=Image.Dither.NONE) for page in pages]
     pages[0].save(path, save_all=True, append_images=pages[1:], duration=1000 // FILM_RATE, loop=0)

@@ -14,14 +14,17 @@ def where_it_looks(module, window: np.ndarray) -> np.ndarray:
 
     The gradient of the angle, averaged over noisy copies (Smilkov et al. 2017, SmoothGrad, arXiv:1706.03825).
     """
-    frames = scale(torch.from_numpy(np.ascontiguousarray(window))[None].to(module.device))
+    *before, last = scale(torch.from_numpy(np.ascontiguousarray(window))[:, None].to(module.device)).unbind()
+    state = None
+    with torch.no_grad():
+        for frame in before:  # (1, 3, height, width)
+            _, state = module.network.step(frame, state)
     noise = torch.Generator().manual_seed(0)
-    total = torch.zeros(frames.shape[-2:], device=frames.device)
+    total = torch.zeros(last.shape[-2:], device=last.device)
     for _ in range(DRAWS):
-        noisy = frames + NOISE * torch.randn(frames.shape, generator=noise).to(frames.device)
-        noisy.requires_grad_()
-        angle = module.network(noisy)[0, -1, -1, 0]
-        (gradient,) = torch.autograd.grad(angle, noisy)
-        total += gradient[0, -1].abs().sum(0)
+        noisy = (last + NOISE * torch.randn(last.shape, generator=noise).to(last.device)).requires_grad_()
+        outputs, _ = module.network.step(noisy, state)
+        (gradient,) = torch.autograd.grad(outputs[0, 0], noisy)
+        total += gradient[0].abs().sum(0)
     smooth = F.avg_pool2d(total[None, None], BLUR, 1, BLUR // 2, count_include_pad=False)[0, 0]
     return (smooth / smooth.max().clamp(min=1e-12)).cpu().numpy()
