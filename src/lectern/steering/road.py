@@ -1,7 +1,7 @@
 """A seed to a winding road and a drive along it: where the car is at each frame, and what its controller does.
 
-The controller is known, so the true angle is too: it steers as the road bends a little way ahead, and back to where
-it wants to be on the road. That place wanders, so that there is something to correct.
+The controller is known, so the true angle is too: it steers as the road bends a little way ahead, and back to the
+middle of the road, from which gusts of wind push the car. All that it goes by can be seen.
 """
 
 from dataclasses import dataclass
@@ -53,25 +53,24 @@ def lay_road(metres: int, random: np.random.Generator) -> Road:
 def drive(frames: int, random: np.random.Generator) -> Drive:
     """A car on a bicycle's model of steering, from a standing start."""
     road = lay_road(frames * 2 + 400, random)
-    wish = wander(frames, random)
+    wind = gusts(frames, random)
     rows, distance, offset, heading, speed = [], 0.0, 0.0, 0.0, 0.0
     for frame in range(frames):
-        steering = steer(road, distance, offset - wish[frame], heading)
-        throttle = press(road, distance, speed)
+        steering, throttle = steer(road, distance, offset, heading), press(road, distance, speed)
         rows.append((distance, offset, heading, speed, steering, throttle))
         turned = speed * np.tan(steering * LOCK) / WHEELBASE - speed * road.at(road.curvature, distance)
         distance += speed * STEP_SECONDS
         offset += speed * np.sin(heading) * STEP_SECONDS
-        heading += turned * STEP_SECONDS
+        heading += (turned + wind[frame]) * STEP_SECONDS
         speed += (4.0 * throttle - 0.15 * speed) * STEP_SECONDS
     return Drive(road, *np.array(rows).T)
 
 
-def wander(frames: int, random: np.random.Generator) -> np.ndarray:
-    """Where on the road the driver wants to be, metres right of the middle: up to about a metre, over seconds."""
+def gusts(frames: int, random: np.random.Generator) -> np.ndarray:
+    """How fast the wind turns the car, in radians a second: enough to push it up to a metre or two aside."""
     when = np.arange(frames) * STEP_SECONDS
-    periods, phases = random.uniform(8, 40, 4), random.uniform(0, 2 * np.pi, 4)
-    return 0.4 * np.sin(2 * np.pi * when[:, None] / periods + phases).sum(1)
+    periods, phases = random.uniform(4, 25, 4), random.uniform(0, 2 * np.pi, 4)
+    return 0.08 * np.sin(2 * np.pi * when[:, None] / periods + phases).sum(1)
 
 
 def steer(road: Road, distance: float, offset: float, heading: float) -> float:
