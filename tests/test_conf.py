@@ -70,7 +70,7 @@ def sections(model: dict) -> Iterator[tuple[Callable, dict]]:
 def test_the_files_are_found():
     assert {"mnist", "sample_digits"} <= set(ORIGINS) & set(DATASETS)
     assert {"digits_cnn", "digits_resnet"} <= set(MODELS)
-    assert {"laptop", "gpu", "gpus", "two_processes"} <= set(TRAINERS)
+    assert {"laptop", "gpu", "gpus", "two_processes", "cluster", "cluster_cpu"} <= set(TRAINERS)
     assert all(len(list(sections(model))) >= 5 for model in MODELS.values())
 
 

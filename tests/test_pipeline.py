@@ -376,7 +376,7 @@ def test_two_processes_compute_what_one_does(checkout, tmp_path):
     from safetensors.numpy import load_file
 
     command = [
-        *TRAIN, "model.module.network.dropout=0.0", "model.batches.batch_size=101",
+        *TRAIN, "model.module.network.dropout=0.0", "model.batches.batch_size=102",
         "model.fit.laptop.epochs=2", "trainer.threads=1",
     ]  # fmt: skip
     before = checkout.top()

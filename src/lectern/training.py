@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from lectern.config import nearest
 from lectern.errors import UserError
 from lectern.history import History
+from lectern.ranks import EndTogether, environment
 from lectern.resume import AtomicCheckpointIO, ExactResume, last_good
 
 SIGNS = {"min": -1, "max": 1}  # of a metric's better direction
@@ -55,7 +56,8 @@ def fit(
     lacks what the trainer asks for.
     """
     history, keep = History(listen=listen), KeepBest(**best)
-    callbacks = [ClipNorm(clip_norm), keep, history, Progress(name), ExactResume(folder / "last.ckpt")]
+    last = ExactResume(folder / "last.ckpt")
+    callbacks = [ClipNorm(clip_norm), keep, history, Progress(name), EndTogether(), last]
     arguments = {key: value for key, value in trainer.items() if key != "threads"}
     try:
         runner = pl.Trainer(
@@ -65,7 +67,7 @@ def fit(
             accumulate_grad_batches=accumulate,
             val_check_interval=1.0 / validations_per_epoch,
             callbacks=callbacks,
-            plugins=[AtomicCheckpointIO()],
+            plugins=[AtomicCheckpointIO(), *environment()],
             deterministic=trainer["accelerator"] == "cpu",
             num_sanity_val_steps=0,  # a resumed run has none either
             use_distributed_sampler=False,

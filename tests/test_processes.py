@@ -1,0 +1,112 @@
+"""One training on several processes: the same items, the same loss, one end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from language_model_texts import BY_NAME, write_works
+from lectern import ranks
+from lectern.errors import UserError
+from lectern.language_model.preprocess import preprocess
+
+ROOT = Path(__file__).parents[1]
+DIGITS = ("dataset=sample_digits", "model=digits_cnn", "model.module.network.dropout=0.0")  # its draws are a rank's own
+CHARACTERS = (
+    "dataset=sample_code", "model=char_gru_demo", "model.module.network.hidden=16",
+    "model.batches.batch_size=8", "model.batches.unroll=20",
+)  # fmt: skip
+
+
+def start(*overrides: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen:
+    """`python pipelines/train.py ...` in the folder that the test stands in."""
+    return subprocess.Popen(
+        [sys.executable, *launcher, "pipelines/train.py", *overrides, "trainer.threads=1"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def train(*overrides: str) -> str:
+    process = start(*overrides)
+    said, _ = process.communicate(timeout=1500)
+    assert process.returncode == 0, said
+    return said
+
+
+def assert_same_learning(one: Path, other: Path) -> None:
+    """The same rows of history, with values and weights that differ in rounding only."""
+    histories = [pd.read_csv(folder / "history.csv") for folder in (one, other)]
+    assert histories[0][["step", "epoch", "name"]].equals(histories[1][["step", "epoch", "name"]])
+    np.testing.assert_allclose(histories[0]["value"], histories[1]["value"], rtol=1e-3, atol=1e-4)
+    weights = [load_file(folder / "weights.safetensors") for folder in (one, other)]
+    for name, value in weights[0].items():
+        np.testing.assert_allclose(value, weights[1][name], atol=1e-4, err_msg=name)
+
+
+@pytest.fixture
+def poems(house) -> Path:
+    """A text of which every stream has its own part."""
+    preprocess(write_works(house / "poems"), house / "data" / "processed" / "sample_code", **BY_NAME)
+    return house
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "trainer", "says"),
+    [
+        (128, {"devices": 3, "num_nodes": 1}, r"batch_size is 128.* starts 3 \(1 nodes x 3\): 2 would be left over"),
+        (3, {"devices": 4, "num_nodes": 2}, r"starts 8 \(2 nodes x 4\): 3 would be left over. Choose 8, or another"),
+        (12, {"devices": 4, "num_nodes": 2}, r"Choose 8 or 16, or another number of processes"),
+    ],
+)
+def test_a_batch_that_the_processes_cannot_share_is_refused_with_the_numbers(batch_size, trainer, says):
+    with pytest.raises(UserError, match=says):
+        ranks.check_share(batch_size, trainer, "conf/model/a.yaml, batches")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 4])
+def test_digits_are_learned_alike_by_one_process_and_by_more(house, world):
+    """Also where the last batch of an epoch (33 of 1,257 images) does not divide."""
+    recipe = (*DIGITS, "model.batches.batch_size=72", "model.fit.laptop.epochs=2")
+    train(*recipe, "out=runs/one")
+    train(*recipe, "out=runs/more", "trainer=two_processes", f"trainer.devices={world}")
+    assert_same_learning(Path("runs/one"), Path("runs/more"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 4])
+def test_a_text_is_learned_alike_by_one_process_and_by_more(poems, world):
+    """Each process reads its own streams, and carries their state from batch to batch."""
+    train(*CHARACTERS, "out=runs/one")
+    train(*CHARACTERS, "out=runs/more", "trainer=two_processes", f"trainer.devices={world}")
+    assert_same_learning(Path("runs/one"), Path("runs/more"))
+
+
+def wait_for(pattern: str, process: subprocess.Popen) -> None:
+    while not list(Path().glob(pattern)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_processes_told_to_end_end_after_the_same_step_and_go_on_to_the_same_bytes(house):
+    """Only the first is told. Its own collective from within the signal, as Lightning's handler has it, would block."""
+    recipe = (*DIGITS, "model.fit.laptop.epochs=20", "trainer=two_processes")
+    train(*recipe, "out=runs/undisturbed")
+    process = start(*recipe, "out=runs/disturbed")
+    wait_for("runs/*/last.ckpt", process)
+    os.kill(process.pid, signal.SIGTERM)
+    said, _ = process.communicate(timeout=600)
+    assert process.returncode == 143, said
+    assert not Path("runs/disturbed").exists()
+    train(*recipe, "out=runs/disturbed")
+    for name in ("weights.safetensors", "history.csv", "module.json"):
+        assert Path("runs/undisturbed", name).read_bytes() == Path("runs/disturbed", name).read_bytes(), name
