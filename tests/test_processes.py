@@ -13,9 +13,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from language_model_texts import BY_NAME, write_works
-from lectern import ranks
 from lectern.errors import UserError
 from lectern.language_model.preprocess import preprocess
+from lectern.world import check_share
 
 ROOT = Path(__file__).parents[1]
 DIGITS = ("dataset=sample_digits", "model=digits_cnn", "model.module.network.dropout=0.0")  # its draws are a rank's own
@@ -68,7 +68,7 @@ def poems(house) -> Path:
 )
 def test_a_batch_that_the_processes_cannot_share_is_refused_with_the_numbers(batch_size, trainer, says):
     with pytest.raises(UserError, match=says):
-        ranks.check_share(batch_size, trainer, "conf/model/a.yaml, batches")
+        check_share({"batch_size": batch_size}, trainer, "conf/model/a.yaml, batches")
 
 
 @pytest.mark.slow

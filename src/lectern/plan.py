@@ -16,8 +16,8 @@ from lectern.config import Dataset, Model, call, check_keys, check_names, neares
 from lectern.errors import UserError
 from lectern.models import find_class
 from lectern.processed import file_digest
-from lectern.ranks import check_share
 from lectern.rooms import leg
+from lectern.world import check_share
 
 PACKAGE = Path(__file__).parent
 # Files of the hall that can change the weights.
@@ -68,6 +68,7 @@ def read_plan(config: dict[str, Any]) -> Plan:
     check_precision(plan, config["trainer"], where)
     if "batch_size" in model.batches:  # where it is tokens, the processes take sentences in turn
         check_share(model.batches["batch_size"], config["trainer"], f"{where}, batches")
+    check_share(model.batches, config["trainer"], f"{where}, batches")
     return plan
 
 

@@ -1,16 +1,13 @@
-"""The processes of one training: how many there are, and how they end together when one of them is told to."""
+"""The processes of one training, told to end, to their end after the same step; and Slurm's view of them."""
 
 import signal
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
 from lectern.batches import place
-from lectern.errors import UserError
 
 
 class EndTogether(pl.Callback):
@@ -39,23 +36,3 @@ def environment() -> list[SLURMEnvironment]:
     warnings.filterwarnings("ignore", message="The `srun` command is available")  # a login node trains small things
     under_slurm = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
     return [SLURMEnvironment(auto_requeue=False)] if under_slurm else []
-
-
-def world_size(trainer: Mapping[str, Any]) -> int:
-    """How many processes a trainer's config starts on all its nodes; without a number, one for each GPU here."""
-    devices = trainer["devices"]
-    if not isinstance(devices, int) or devices < 1:  # -1, "auto"; what makes no sense Lightning refuses
-        devices = max(torch.cuda.device_count(), 1)
-    return devices * trainer.get("num_nodes", 1)
-
-
-def check_share(batch_size: int, trainer: Mapping[str, Any], where: str) -> None:
-    """Raises UserError for a global batch that the processes cannot share equally."""
-    world = world_size(trainer)
-    if batch_size % world:
-        less, more = batch_size // world * world, (batch_size // world + 1) * world
-        raise UserError(
-            f"{where}: batch_size is {batch_size}, of all processes together, and the trainer starts {world} "
-            f"({trainer.get('num_nodes', 1)} nodes x {world // trainer.get('num_nodes', 1)}): {batch_size % world} "
-            f"would be left over. Choose {f'{less} or ' if less else ''}{more}, or another number of processes."
-        )

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from lectern.cli import deciding, looking, serving
+from lectern.cli import deciding, launching, looking
 from lectern.errors import UserError
 from lectern.rooms import has_leg, leg, rooms
 
@@ -17,6 +18,7 @@ app = typer.Typer(help=HELP, epilog=CODES, no_args_is_help=True, pretty_exceptio
 deciding.add_to(app)
 looking.add_to(app)
 serving.add_to(app)
+launching.add_to(app)
 
 
 def main() -> None:

@@ -1,0 +1,44 @@
+"""`conf/cluster/<site>.yaml` to what a job asks for: the signature is the schema."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from lectern.config import call, nearest
+from lectern.errors import UserError
+
+
+@dataclass(frozen=True)
+class Site:
+    """How a Slurm site wants its jobs; `conf/cluster/example.yaml` says what each key is for."""
+
+    time: str
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    gpu_type: str | None = None
+    memory: str | None = None
+    cpus_per_process: int = 1
+    setup: Sequence[str] = ()
+    srun: Sequence[str] = ()
+    sbatch: Sequence[str] = ()
+    warning: int = 120
+    restarts: int = 100
+    poll: float = 10
+
+
+def read_site(name: str | None = None) -> tuple[str, Site]:
+    """A site's name and what its file says: the one named, or that of CLUSTER, or `local`."""
+    name = name or os.environ.get("CLUSTER") or "local"
+    path = Path("conf/cluster") / f"{name}.yaml"
+    if not path.is_file():
+        sites = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        raise UserError(
+            f"There is no {path}{nearest(name, sites)} There is: {', '.join(sites)}. For a site of your own, copy "
+            "conf/cluster/example.yaml; CLUSTER=<site> chooses."
+        )
+    return name, call(Site, yaml.safe_load(path.read_text()), str(path))

@@ -1,0 +1,112 @@
+"""The command of a training to a Slurm job: how many processes its trainer starts, its name, its own logs."""
+
+import hashlib
+import itertools
+import secrets
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from lectern.cluster import script, slurm, waiting
+from lectern.cluster.following import Followed
+from lectern.cluster.script import Shape
+from lectern.cluster.site import Site, read_site
+from lectern.errors import UserError
+from lectern.world import check_share
+
+TRAINING = "pipelines/train.py"
+MANY = ("-m", "--multirun")
+JOBS = Path("runs/jobs")
+
+
+def submit(words: list[str], cluster: str | None = None) -> None:
+    """Send the training that the words start, and wait for its end. With `-m`, a job array of the grid's trainings.
+
+    Where the same command's job waits or runs already, that one is waited for. Raises UserError for a command that is
+    no training, for a trainer that does not fit the batch, and for all that Slurm refuses or that goes wrong.
+    """
+    name, site = read_site(cluster)
+    commands = expand(words)
+    shape = {shape_of(command) for command in commands}
+    if len(shape) > 1:
+        raise UserError("All trainings of a grid have to run on the same trainer: they are elements of one job array.")
+    send_and_wait(commands, shape.pop(), site, name)
+
+
+def send_and_wait(commands: list[list[str]], shape: Shape, site: Site, site_name: str) -> None:
+    title = name_of(commands)
+    path = JOBS / f"{title}.sh"
+    job = slurm.find(title) if path.exists() else None
+    if job:
+        waiting.say(f"{title}: job {job} was sent before and is waited for.")
+    else:
+        script.write(path, title, commands, shape, site, secrets.token_hex(8))
+        job = slurm.send(path, site_name)
+        nodes = f"{shape.nodes} x {shape.processes} {'GPUs' if shape.gpu else 'processes'}"
+        waiting.say(f"{title}: sent as job {job}, {nodes}; its log: {log_of(path, job, commands)}")
+    logs = Followed(path.parent, f"{path.stem}-{job}{'_*' if len(commands) > 1 else ''}.log")
+    waiting.wait(job, title, logs, site, f"conf/cluster/{site_name}.yaml")
+
+
+def log_of(path: Path, job: str, commands: list[list[str]]) -> str:
+    pattern = script.log_pattern(path, len(commands))
+    return str(pattern).replace("%j", job).replace("%A", job).replace("%a", "*")
+
+
+def name_of(commands: list[list[str]]) -> str:
+    """What a job is found again by: the model folder that it makes, and a hash of its command and this folder."""
+    out = next((word.rpartition("/")[2] for word in commands[0] if word.startswith("out=")), "by-hand")
+    digest = hashlib.sha256(repr([str(Path.cwd()), commands]).encode()).hexdigest()[:8]
+    return f"{out}-{digest}"
+
+
+def expand(words: list[str]) -> list[list[str]]:
+    """The command of each training: one, or those of a grid.
+
+    >>> expand(["python", "pipelines/train.py", "-m", "dataset=mnist", "seed=1,2"])
+    [['python', 'pipelines/train.py', 'dataset=mnist', 'seed=1'], ['python', ..., 'seed=2']]
+    """
+    before, overrides = split(words)
+    if not set(MANY) & set(overrides):
+        return [words]
+    choices = [word for word in overrides if word not in MANY]
+    parsed = OverridesParser.create().parse_overrides(choices)
+    options = [values_of(one) or [word] for one, word in zip(parsed, choices, strict=True)]
+    return [[*before, *chosen] for chosen in itertools.product(*options)]
+
+
+def values_of(override: Override) -> list[str]:
+    """An override of several values as one of each; nothing for a plain one."""
+    if not override.is_sweep_override():
+        return []
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+def split(words: list[str]) -> tuple[list[str], list[str]]:
+    """A command's words up to the script, and those that it is given."""
+    places = [place for place, word in enumerate(words) if word == TRAINING]
+    if not places:
+        raise UserError(
+            f"A training is expected: lectern submit python {TRAINING} dataset=... model=... Found: {' '.join(words)!r}"
+        )
+    return words[: places[0] + 1], words[places[0] + 1 :]
+
+
+def shape_of(command: list[str]) -> Shape:
+    """Nodes and processes as the composed trainer says, after a look whether the batch can be shared among them."""
+    try:
+        with initialize_config_dir(str(Path("conf").absolute()), version_base="1.3"):
+            config = compose("train", split(command)[1])
+    except HydraException as error:
+        raise UserError(f"The training's config: {error}") from error
+    trainer = config.trainer
+    if not isinstance(trainer.devices, int) or trainer.devices < 1:
+        raise UserError(
+            f"conf/trainer: devices is {trainer.devices!r}, but a job has to ask for a number: TRAINER=cluster, or "
+            "trainer.devices=4"
+        )
+    check_share(config.model.batches, trainer, f"conf/model/{config.model.name}.yaml, batches")
+    return Shape(trainer.get("num_nodes", 1), trainer.devices, trainer.accelerator == "gpu")

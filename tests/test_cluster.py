@@ -1,0 +1,266 @@
+"""Trainings as jobs of a real Slurm: sent, watched, told to end, gone on with; and what goes wrong, said plainly."""
+
+import os
+import re
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lectern.cluster.reasons import explain
+from lectern.cluster.site import Site
+from lectern.cluster.submission import expand
+from local_slurm import LocalSlurm, Login, await_that, ended
+
+WORDS = ["python", "pipelines/train.py"]
+
+
+# Without a Slurm
+
+
+def test_a_grid_is_one_command_for_each_choice():
+    grid = expand([*WORDS, "-m", "dataset=mnist", "seed=1,2", "model.module.learning_rate=0.1,0.2"])
+    assert len(grid) == 4 and [*WORDS, "dataset=mnist", "seed=2", "model.module.learning_rate=0.1"] in grid
+    assert expand([*WORDS, "seed=1"]) == [[*WORDS, "seed=1"]]
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "says"),
+    [
+        ("OUT_OF_MEMORY", "0:125", r"more memory than the job has \(64G a node\)"),
+        ("TIMEOUT", "0:0", r"its time limit \(1:00:00\)"),
+        ("NODE_FAIL", "1:0", "a node died"),
+        ("CANCELLED", "0:0", "it was cancelled"),
+        ("FAILED", "0:53", "could not open the log.*share"),
+        ("FAILED", "66:0", "not all its nodes see this folder"),
+        ("FAILED", "137:0", "was killed.*memory"),
+        ("FAILED", "3:0", "exit code 3"),
+    ],
+)
+def test_each_way_of_ending_has_its_sentence(state, code, says):
+    told = explain({"JobState": state, "ExitCode": code}, Site(time="1:00:00", memory="64G"), "conf/cluster/a.yaml")
+    assert re.search(says, told)
+
+
+def test_without_slurm_a_submission_says_what_to_do(tmp_path, slurmless):
+    code, said = ended(slurmless.submit())
+    assert code == 1 and "sbatch is not on the PATH" in said and "unset LAUNCH" in said
+
+
+class Nowhere:
+    """A machine without Slurm: nothing but Python is on the PATH."""
+
+    environment = {"PATH": ""}
+
+
+@pytest.fixture
+def slurmless(tmp_path) -> Login:
+    return Login(tmp_path / "login", Nowhere())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["trainer=gpus"], "devices is -1, but a job has to ask for a number"),
+        (
+            ["trainer.num_nodes=3"],
+            r"batch_size is 128, of all processes together, and the trainer starts 3 (3 nodes x 1)",
+        ),
+        (["model=digits_cn"], "digits_cnn"),
+    ],
+    ids=str,
+)
+def test_what_cannot_work_is_refused_before_it_is_sent(slurmless, words, says):
+    code, said = ended(slurmless.submit(*words))
+    assert code == 1 and says in said
+
+
+def test_a_site_that_is_not_there_is_answered_with_those_that_are(slurmless):
+    code, said = ended(slurmless.submit(CLUSTER="exmaple"))
+    assert code == 1 and "did you mean 'example'?" in said
+
+
+# On a Slurm of three nodes
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[LocalSlurm]:
+    """Where Slurm cannot be had the tests are skipped, unless LECTERN_NEEDS_SLURM says that this machine has to."""
+    folder = Path(tempfile.mkdtemp(prefix="ls-"))  # short: a socket's path has at most 108 characters
+    folder.rmdir()
+    try:
+        slurm = LocalSlurm(folder)
+    except AssertionError as error:
+        if os.environ.get("LECTERN_NEEDS_SLURM"):
+            raise
+        pytest.skip(f"no Slurm can be started here: {error}")
+    yield slurm
+    slurm.down()
+    assert not folder.exists()
+
+
+@pytest.fixture
+def login(tmp_path, slurm) -> Login:
+    """A user's folder; a test leaves no job behind."""
+    yield Login(tmp_path / "login", slurm)
+    assert slurm.jobs() == []
+
+
+@pytest.mark.slurm
+def test_a_training_is_a_job_on_as_many_nodes_as_its_trainer_says(login):
+    code, said = ended(login.submit())
+    assert code == 0, said
+    assert "rank 0 of 2 on 127.0.0.11" in said and "rank 1 of 2 on 127.0.0.12" in said
+    assert "rank 1 did 5 steps" in said and "is completed" in said
+
+
+@pytest.mark.slurm
+def test_a_grid_is_a_job_array(login):
+    code, said = ended(login.submit("-m", "seed=1,2,3,4", "trainer.num_nodes=1"))
+    assert code == 0, said
+    assert {path.name for path in (login.folder / "runs").glob("x-*")} == {f"x-{seed}-0" for seed in (1, 2, 3, 4)}
+    assert said.count("is completed") == 4
+
+
+@pytest.mark.slurm
+def test_a_grid_tells_which_of_its_trainings_failed(login):
+    code, said = ended(login.submit("-m", "+fault=no,rank0", "trainer.num_nodes=1"))
+    assert code == 1 and said.count("did not end well") == 1 and "_1 of x-" in said.splitlines()[-1]
+
+
+@pytest.mark.slurm
+def test_a_job_told_to_end_saves_and_goes_on_as_often_as_that_happens(login, slurm):
+    process = login.submit("+steps=60")
+    for start in (1, 2):
+        await_that(lambda start=start: login.log().count("rank 1 of 2") == start, process)
+        slurm.ask("scancel", "--batch", "--signal=USR1", slurm.jobs()[0])
+        await_that(lambda start=start: login.log().count("starts on") > start, process)
+    code, said = ended(process)
+    assert code == 0, said
+    assert said.count("was told to end: it saves") == 2 and said.count("rank 1 saved") == 2
+    assert "for the 3. time" in said and said.count("did 60 steps") == 2
+    assert said.count("starts at 0") == 2  # of the six starts of a rank: the others go on from their place
+
+
+@pytest.mark.slurm
+def test_a_job_near_its_time_limit_saves_and_goes_on_in_another(login, slurm):
+    """Slurm itself tells it, up to a minute earlier than it was asked to."""
+    login.site("test", time='"00:02:00"', warning=50)
+    code, said = ended(login.submit("+steps=800"))
+    assert code == 0, said
+    assert "was told to end: it saves" in said and "for the 2. time" in said and said.count("did 800 steps") == 2
+
+
+@pytest.mark.slurm
+def test_a_job_of_higher_priority_takes_the_nodes_and_gives_them_back(login, slurm):
+    process = login.submit("+steps=60")
+    await_that(lambda: "rank 1 of 2" in login.log(), process)
+    slurm.ask("sbatch", "--partition=urgent", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
+    code, said = ended(process)
+    assert code == 0, said
+    assert "was told to end: it saves" in said and said.count("did 60 steps") == 2 and "for the 2. time" in said
+    await_that(lambda: not slurm.jobs(), login.start("sleep", "100"))
+
+
+@pytest.mark.slurm
+def test_a_job_whose_node_dies_is_started_again_elsewhere(login, slurm):
+    process = login.submit("+steps=100")
+    await_that(lambda: "rank 1 of 2 on 127.0.0.12" in login.log(), process)
+    slurm.do("fail", "127.0.0.12")
+    try:
+        code, said = ended(process)
+    finally:
+        slurm.do("return", "127.0.0.12")
+    assert code == 0, said
+    assert "rank 1 of 2 on 127.0.0.13" in said and said.count("did 100 steps") >= 2
+    up = ("sinfo", "-h", "-N", "-p", "main", "-t", "idle", "-o", "%N")
+    await_that(lambda: len(slurm.ask(*up).split()) == 3, login.start("sleep", "100"))
+
+
+@pytest.mark.slurm
+def test_a_rank_that_fails_ends_the_whole_job(login):
+    code, said = ended(login.submit("+steps=3000", "+fault=rank1"))
+    assert code == 1 and "rank 1 cannot go on" in said and "did not end well" in said
+
+
+@pytest.mark.slurm
+def test_a_job_that_does_not_listen_goes_on_from_its_last_checkpoint(login, slurm):
+    """Told, but deaf: the job asks to be started again shortly before Slurm would end it."""
+    login.site("test", warning=2)
+    process = login.submit("+steps=150", "+fault=deaf")
+    await_that(lambda: "rank 1 of 2" in login.log(), process)
+    slurm.ask("scancel", "--batch", "--signal=USR1", slurm.jobs()[0])
+    code, said = ended(process)
+    assert code == 0, said
+    assert "rank 0 saved" not in said and "for the 2. time" in said and "did 150 steps" in said
+
+
+@pytest.mark.slurm
+def test_a_job_that_may_not_start_again_says_so(login, slurm):
+    login.site("test", restarts=0)
+    process = login.submit("+steps=3000")
+    await_that(lambda: "rank 1 of 2" in login.log(), process)
+    slurm.ask("scancel", "--batch", "--signal=USR1", slurm.jobs()[0])
+    code, said = ended(process)
+    assert code == 1 and "was started again 0 times already" in said
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_who_interrupts_the_wait_cancels_the_job(login, slurm, how):
+    process = login.submit("+steps=3000")
+    await_that(lambda: "rank 1 of 2" in login.log(), process)
+    os.killpg(process.pid, how)
+    code, said = ended(process)
+    assert code == 130 and "is cancelled. Run the same again" in said
+    await_that(lambda: slurm.jobs() == [], login.start("sleep", "100"))
+    assert "waits to go on" not in login.log()  # a cancelled job does not ask to be started again
+
+
+@pytest.mark.slurm
+def test_the_same_command_finds_the_job_of_a_lost_terminal(login, slurm):
+    process = login.submit("+steps=100")
+    await_that(lambda: "rank 1 of 2" in login.log(), process)
+    os.kill(process.pid, signal.SIGHUP)
+    process.communicate()
+    code, said = ended(login.submit("+steps=100"))
+    assert code == 0 and "was sent before and is waited for" in said and said.count("did 100 steps") == 2
+    assert login.log().count("starts on") == 1
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize(
+    ("site", "words", "says"),
+    [
+        ({"partition": "huge"}, [], ["invalid partition specified: huge", "partition=huge", "conf/cluster/test.yaml"]),
+        ({}, ["trainer.num_nodes=4"], ["Node count specification", "nodes=4", "conf/trainer"]),
+        ({"memory": "900G"}, [], ["Memory specification can not be satisfied", "mem=900G"]),
+    ],
+    ids=["partition", "nodes", "memory"],
+)
+def test_what_slurm_refuses_is_said_in_its_words_and_with_what_was_asked(login, site, words, says):
+    login.site("test", **site)
+    code, said = ended(login.submit(*words))
+    assert code == 1 and all(word in said for word in says), said
+
+
+@pytest.mark.slurm
+def test_a_folder_that_the_nodes_do_not_share_is_found_before_the_training(login, slurm, tmp_path):
+    """The first node sees another probe, as it would find none, or an old one, in a folder of its own."""
+    process = login.submit()
+    await_that(lambda: list((login.folder / "runs/jobs").glob("*.probe")), process)
+    next((login.folder / "runs/jobs").glob("*.probe")).write_text("of another time")
+    code, said = ended(process)
+    assert code == 1 and "does not see" in said and "has to lie in one that they share" in said, said
+    assert "rank 0" not in said
+
+
+@pytest.mark.slurm
+def test_when_slurm_is_down_a_submission_says_so(login, slurm, tmp_path):
+    config = tmp_path / "slurm.conf"
+    text = (slurm.folder / "slurm.conf").read_text()
+    config.write_text(text.replace("SlurmctldPort=", "SlurmctldPort=1").replace("MessageTimeout", "#"))
+    code, said = ended(login.submit(SLURM_CONF=str(config)))
+    assert code == 1 and "Slurm does not answer" in said, said
