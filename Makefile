@@ -6,6 +6,7 @@ READY := $(VENV)/.ready
 PYTHON ?= $(shell for python in python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$python && break; done)
 TORCH ?= torch==2.13.0
+EXPERIMENTS = $(shell sed -n 's/^      \([a-z0-9-]*\): {dataset: .*/\1/p' dvc.yaml)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
@@ -30,9 +31,14 @@ demo: $(READY)  ## every task end to end on sample data, each sample promoted; n
 test: $(READY)  ## the quick tests
 	pytest
 
-repro: $(READY)  ## everything on the real data, at the budget of params.yaml
-	dvc repro
+repro: $(READY)  ## everything on the real data, at the budget of params.yaml; -j8 for eight experiments at once
+	dvc repro $(if $(findstring -j,$(MAKEFLAGS)),--glob 'preprocess@*')
+	$(if $(findstring -j,$(MAKEFLAGS)),$(MAKE) --keep-going $(EXPERIMENTS:%=repro/%))
 	lectern reconcile
+
+# one experiment; several at once keep apart by DVC's own locks, as what they share has been made before
+repro/%: $(READY)
+	dvc repro register@$*
 
 ui: $(READY)  ## MLflow over the local store, http://127.0.0.1:5000
 	mlflow ui --backend-store-uri "$$(lectern store)" --host 127.0.0.1 --port 5000

@@ -1,13 +1,19 @@
 """Commands that train somewhere else, or many times."""
 
+import re
 from typing import Annotated
 
 import typer
+
+from lectern.errors import UserError
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def add_to(app: typer.Typer) -> None:
     words = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
     app.command(context_settings=words)(submit)
+    app.command()(sweep)
 
 
 def submit(
@@ -23,3 +29,59 @@ def submit(
     from lectern.cluster import submission
 
     submission.submit(context.args, cluster)
+
+
+def sweep(
+    experiment: Annotated[str, typer.Argument(help="an experiment of dvc.yaml: mnist-cnn")],
+    trials: Annotated[int, typer.Option(help="how many trainings in all, those of earlier searches included")] = 20,
+    parallel: Annotated[int, typer.Option(help="how many at once: jobs, where LAUNCH sends them")] = 1,
+    time: Annotated[str | None, typer.Option(help="after which no new one begins: 90m, 2h")] = None,
+    budget: Annotated[str | None, typer.Option(help="that of params.yaml without it")] = None,
+) -> None:
+    """Search better values for the keys in conf/sweep/<model>.yaml, and write the winner to conf/model/<model>.yaml.
+
+    Example: TRAINER=cluster LAUNCH="lectern submit" lectern sweep mnist-cnn --trials 50 --parallel 8 --time 2h
+    """
+    from lectern.sweeps import winner
+    from lectern.sweeps.record import best_of
+    from lectern.sweeps.search import Search, say
+
+    words, sharers = training_of(experiment, budget)
+    search = Search(experiment, words)
+    best = best_of(search.run(trials, parallel, seconds(time), say))
+    if best is None:
+        raise UserError(f"No trial came to its end. Give it more --time, or see the logs in {search.folder}.")
+    if best.user_attrs["values"] == search.own_values():
+        print(f"Nothing better than the config was found: {best.value:.5g} in trial {best.number}.")
+        return
+    path = winner.write_back(search.plan.model.name, best.user_attrs["values"])
+    print(f"The best is trial {best.number}, {best.value:.5g}. Its values stand in {path} now: git diff {path}")
+    print(f"That makes stale: {', '.join(sharers)}. To keep them, commit; to drop them: git checkout {path}")
+
+
+def training_of(experiment: str, budget: str | None) -> tuple[list[str], list[str]]:
+    """What the train stage of an experiment is given, and the experiments that share its model."""
+    from pathlib import Path
+
+    import yaml
+
+    from lectern.config import nearest
+
+    story = yaml.safe_load(Path("dvc.yaml").read_text()) if Path("dvc.yaml").is_file() else {"vars": []}
+    listed = next((part["experiments"] for part in story["vars"] if "experiments" in part), {})
+    if experiment not in listed:
+        raise UserError(f"dvc.yaml has no experiment {experiment!r}{nearest(experiment, list(listed))}")
+    params, item = yaml.safe_load(Path("params.yaml").read_text()), listed[experiment]
+    words = [f"dataset={item['dataset']}", f"model={item['model']}", f"seed={params['seed']}"]
+    sharers = [name for name, other in listed.items() if other["model"] == item["model"]]
+    return [*words, f"budget={budget or params['budget']}"], sharers
+
+
+def seconds(time: str | None) -> float | None:
+    """A length of time as people write it: 90s, 30m, 2h, 1d."""
+    if time is None:
+        return None
+    found = re.fullmatch(r"([\d.]+)([smhd])", time)
+    if not found:
+        raise UserError(f"--time is {time!r}; a number and one of s, m, h, d is expected, as 90m or 2h.")
+    return float(found[1]) * SECONDS[found[2]]

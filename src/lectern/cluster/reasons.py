@@ -39,6 +39,8 @@ def explain_code(exit_code: str, signal: str, code: str, where: str) -> str:
         )
     if exit_code == str(UNSHARED):
         return "not all its nodes see this folder, as its log says. The checkout has to lie in one that they share"
+    if exit_code == "127":
+        return f"its node did not find srun or python: `setup` in {where} has to make them found"
     if signal == "9" or exit_code == "137":
         return f"a process was killed, most often for want of memory: `memory` in {where}"
     return f"its command ended with exit code {exit_code or 'unknown'}. The end of its log says why"

@@ -1,6 +1,7 @@
 """Slurm's own commands: send a job, look at it, cancel it."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,15 +14,19 @@ class Silent(Exception):
     """Slurm did not answer: its controller is down or restarts. A job that runs goes on all the same."""
 
 
+def require() -> None:
+    """Raises UserError on a machine that lacks Slurm's commands."""
+    missing = [name for name in ("sbatch", "srun", "scontrol", "squeue", "sinfo", "scancel") if not shutil.which(name)]
+    if missing:
+        raise UserError(
+            f"{missing[0]} is not on the PATH: this machine knows no Slurm. Send trainings from a login node, unset "
+            "LAUNCH to train here, or try it on a private one: cluster/local-slurm up"
+        )
+
+
 def send(script: Path, site: str) -> str:
     """The number of the job. Raises UserError with Slurm's words, and what the site file and the trainer asked for."""
-    try:
-        done = subprocess.run(["sbatch", "--parsable", script], capture_output=True, text=True)
-    except FileNotFoundError as error:
-        raise UserError(
-            "sbatch is not on the PATH: this machine knows no Slurm. Send trainings from a login node, unset LAUNCH to "
-            "train here, or try it on a private one: cluster/local-slurm up"
-        ) from error
+    done = subprocess.run(["sbatch", "--parsable", script], capture_output=True, text=True)
     if done.returncode == 0:
         return done.stdout.strip().split(";")[0]
     said = " ".join(line.removeprefix("sbatch: error: ") for line in done.stderr.splitlines())
@@ -32,6 +37,14 @@ def send(script: Path, site: str) -> str:
         f"Slurm refused the job: {said} It was asked for: {asked}. Nodes and processes are the trainer's "
         f"(conf/trainer), the rest is that of conf/cluster/{site}.yaml; `sinfo` lists what there is."
     )
+
+
+def count_nodes(partition: str | None) -> int:
+    """How many nodes a partition has, up or down; the default one without a name. 0 where Slurm does not say."""
+    done = subprocess.run(["sinfo", "-h", "-o", "%P %D"], capture_output=True, text=True)
+    rows = [line.split() for line in done.stdout.splitlines()]
+    default = next((name for name, _ in rows if name.endswith("*")), "")
+    return sum(int(nodes) for name, nodes in rows if name.rstrip("*") == (partition or default.rstrip("*")))
 
 
 def asked_lines(script: Path) -> list[str]:

@@ -37,18 +37,31 @@ def submit(words: list[str], cluster: str | None = None) -> None:
 
 
 def send_and_wait(commands: list[list[str]], shape: Shape, site: Site, site_name: str) -> None:
+    slurm.require()
     title = name_of(commands)
     path = JOBS / f"{title}.sh"
     job = slurm.find(title) if path.exists() else None
     if job:
         waiting.say(f"{title}: job {job} was sent before and is waited for.")
     else:
+        check_nodes(shape.nodes, site, site_name)
         script.write(path, title, commands, shape, site, secrets.token_hex(8))
         job = slurm.send(path, site_name)
         nodes = f"{shape.nodes} x {shape.processes} {'GPUs' if shape.gpu else 'processes'}"
         waiting.say(f"{title}: sent as job {job}, {nodes}; its log: {log_of(path, job, commands)}")
     logs = Followed(path.parent, f"{path.stem}-{job}{'_*' if len(commands) > 1 else ''}.log")
     waiting.wait(job, title, logs, site, f"conf/cluster/{site_name}.yaml")
+
+
+def check_nodes(wanted: int, site: Site, site_name: str) -> None:
+    """Raises UserError where the partition will never have so many: Slurm would let the job wait for ever."""
+    there = slurm.count_nodes(site.partition)
+    if 0 < there < wanted:
+        where = f"partition {site.partition or '(default)'} of conf/cluster/{site_name}.yaml"
+        raise UserError(
+            f"The trainer asks for {wanted} nodes (trainer.num_nodes), and {where} has {there}. Ask for fewer, or "
+            "choose another partition."
+        )
 
 
 def log_of(path: Path, job: str, commands: list[list[str]]) -> str:
