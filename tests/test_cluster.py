@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from children import in_child
+from lectern import run_folder
 from lectern.cluster.reasons import explain
-from lectern.cluster.site import Site
-from lectern.cluster.submission import expand
-from local_slurm import LocalSlurm, Login, await_that, begin, ended
+from lectern.cluster.site import Site, read_site
+from lectern.cluster.submission import expand, shape_of
+from lectern.errors import UserError
+from local_slurm import ROOT, LocalSlurm, Login, await_that, begin, ended
 
 WORDS = ["python", "pipelines/train.py"]
 
@@ -42,6 +46,22 @@ def test_a_grid_is_one_command_for_each_choice():
 def test_each_way_of_ending_has_its_sentence(state, code, says):
     told = explain({"JobState": state, "ExitCode": code}, Site(time="1:00:00", memory="64G"), "conf/cluster/a.yaml")
     assert re.search(says, told)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in (ROOT / "conf/cluster").glob("*.yaml")])
+def test_every_value_of_a_site_has_a_taker(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert read_site(name)[1].time
+
+
+def test_the_example_of_kubernetes_is_a_training_that_there_is(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    job = yaml.safe_load((ROOT / "cluster/kubernetes.yaml").read_text())
+    worker = job["spec"]["pytorchReplicaSpecs"]["Worker"]
+    (container,) = worker["template"]["spec"]["containers"]
+    shape = shape_of([*container["command"], *container["args"]])
+    assert shape.nodes == worker["replicas"] and shape.processes == int(job["spec"]["nprocPerNode"])
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == shape.processes and shape.gpu
 
 
 def test_without_slurm_a_submission_says_what_to_do(tmp_path, slurmless):
@@ -80,6 +100,23 @@ def test_what_cannot_work_is_refused_before_it_is_sent(slurmless, words, says):
 def test_a_site_that_is_not_there_is_answered_with_those_that_are(slurmless):
     code, said = ended(slurmless.submit(CLUSTER="exmaple"))
     assert code == 1 and "did you mean 'example'?" in said
+
+
+def test_a_time_without_quotes_is_refused(slurmless):
+    slurmless.site("test", time="24:00:00")
+    code, said = ended(slurmless.submit())
+    assert code == 1 and 'put the time in quotes, as "24:00:00"; YAML reads 86400' in said
+
+
+def test_a_training_that_is_held_elsewhere_says_by_whom(tmp_path):
+    def hold_too() -> None:
+        says = f"is in use.*held by process {os.getppid()} on "
+        with pytest.raises(UserError, match=says), run_folder.alone_in(tmp_path / "run"):
+            pass
+
+    with run_folder.alone_in(tmp_path / "run"):
+        child = in_child(hold_too)
+    assert child.code == 0, child.said
 
 
 # On a Slurm of three nodes
@@ -141,10 +178,10 @@ def test_a_job_told_to_end_saves_and_goes_on_as_often_as_that_happens(login, slu
 @pytest.mark.slurm
 def test_a_job_near_its_time_limit_saves_and_goes_on_in_another(login, slurm):
     """Slurm itself tells it, up to a minute earlier than it was asked to."""
-    login.site("test", time='"00:02:00"', warning=50)
-    code, said = ended(login.submit("+steps=800"))
+    login.site("test", time='"00:02:00"', warning=70)
+    code, said = ended(login.submit("+steps=450"))
     assert code == 0, said
-    assert "was told to end: it saves" in said and "for the 2. time" in said and said.count("did 800 steps") == 2
+    assert "was told to end: it saves" in said and "for the 2. time" in said and said.count("did 450 steps") == 2
 
 
 @pytest.mark.slurm

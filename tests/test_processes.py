@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
+from children import in_child, run_stage, warm
 from language_model_texts import BY_NAME, write_works
 from lectern.errors import UserError
 from lectern.language_model.preprocess import preprocess
@@ -71,23 +73,29 @@ def test_a_batch_that_the_processes_cannot_share_is_refused_with_the_numbers(bat
         check_share({"batch_size": batch_size}, trainer, "conf/model/a.yaml, batches")
 
 
+def train_here(*overrides: str) -> None:
+    """The same with one process, whose imports this one has done already."""
+    warm()
+    ended = in_child(run_stage, "train", *overrides, "trainer.threads=1")
+    assert ended.code == 0, ended.said
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("world", [2, 4])
-def test_digits_are_learned_alike_by_one_process_and_by_more(house, world):
+def test_digits_are_learned_alike_by_one_process_and_by_four(house):
     """Also where the last batch of an epoch (33 of 1,257 images) does not divide."""
     recipe = (*DIGITS, "model.batches.batch_size=72", "model.fit.laptop.epochs=2")
-    train(*recipe, "out=runs/one")
-    train(*recipe, "out=runs/more", "trainer=two_processes", f"trainer.devices={world}")
-    assert_same_learning(Path("runs/one"), Path("runs/more"))
+    train_here(*recipe, "out=runs/one")
+    train(*recipe, "out=runs/four", "trainer=two_processes", "trainer.devices=4")
+    assert_same_learning(Path("runs/one"), Path("runs/four"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world", [2, 4])
-def test_a_text_is_learned_alike_by_one_process_and_by_more(poems, world):
+def test_a_text_is_learned_alike_by_one_process_and_by_two_and_four(poems):
     """Each process reads its own streams, and carries their state from batch to batch."""
-    train(*CHARACTERS, "out=runs/one")
-    train(*CHARACTERS, "out=runs/more", "trainer=two_processes", f"trainer.devices={world}")
-    assert_same_learning(Path("runs/one"), Path("runs/more"))
+    train_here(*CHARACTERS, "out=runs/one")
+    for world in (2, 4):
+        train(*CHARACTERS, f"out=runs/{world}", "trainer=two_processes", f"trainer.devices={world}")
+        assert_same_learning(Path("runs/one"), Path(f"runs/{world}"))
 
 
 def wait_for(pattern: str, process: subprocess.Popen) -> None:
@@ -110,3 +118,21 @@ def test_processes_told_to_end_end_after_the_same_step_and_go_on_to_the_same_byt
     train(*recipe, "out=runs/disturbed")
     for name in ("weights.safetensors", "history.csv", "module.json"):
         assert Path("runs/undisturbed", name).read_bytes() == Path("runs/disturbed", name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_torchrun_on_two_addresses_trains_without_slurm(house):
+    """Two agents that meet on a port, each on an address of its own, as two machines would."""
+    recipe = (*DIGITS, "model.batches.batch_size=72", "model.fit.laptop.epochs=2", "trainer=cluster_cpu")
+    train_here(*recipe, "trainer.num_nodes=1", "trainer.strategy=auto", "out=runs/one")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    meeting = ("--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}")
+    nodes = [
+        start(*recipe, "out=runs/two", launcher=("-m", "torch.distributed.run", *meeting, f"--local-addr={address}"))
+        for address in ("127.0.0.1", "127.0.0.2")
+    ]
+    said = [node.communicate(timeout=1500)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], said
+    assert_same_learning(Path("runs/one"), Path("runs/two"))

@@ -28,7 +28,7 @@ class Site:
     sbatch: Sequence[str] = ()
     warning: int = 120
     restarts: int = 100
-    poll: float = 10
+    poll: int | float = 10
 
 
 def read_site(name: str | None = None) -> tuple[str, Site]:
@@ -41,4 +41,7 @@ def read_site(name: str | None = None) -> tuple[str, Site]:
             f"There is no {path}{nearest(name, sites)} There is: {', '.join(sites)}. For a site of your own, copy "
             "conf/cluster/example.yaml; CLUSTER=<site> chooses."
         )
-    return name, call(Site, yaml.safe_load(path.read_text()), str(path))
+    site = call(Site, yaml.safe_load(path.read_text()), str(path))
+    if not isinstance(site.time, str):  # 24:00:00 without quotes is 86400 to YAML, and that minutes to Slurm
+        raise UserError(f'{path}: put the time in quotes, as "24:00:00"; YAML reads {site.time!r} without them.')
+    return name, site
