@@ -85,23 +85,15 @@ def efficiency(gpus: int, gradients: float, bandwidth: float, step: float) -> fl
     return step / (step + max(0.0, communication - step / 2))
 
 
-def show_measured() -> None:
+def show_measured(name: str) -> None:
     print("| model | gradients | processes | step | without sharing | share of communication |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for name, make in MODELS.items():
-        size = 4 * parameters(make()[0]) / 1e6
-        for world in (1, 2, 4):
-            shared, alone = run(world, name)
-            share = max(0.0, 1 - alone / shared)
-            cells = (
-                f"`{name}`",
-                f"{size:.1f} MB",
-                world,
-                f"{shared * 1e3:.0f} ms",
-                f"{alone * 1e3:.0f} ms",
-                f"{share:.0%}",
-            )
-            print("|", " | ".join(map(str, cells)), "|", flush=True)
+    size = 4 * parameters(MODELS[name]()[0]) / 1e6
+    for world in (1, 2, 4):
+        shared, alone = run(world, name)
+        times = (f"{seconds * 1e3:.0f} ms" for seconds in (shared, alone))
+        share = max(0.0, 1 - alone / shared)
+        print("|", " | ".join([f"`{name}`", f"{size:.1f} MB", str(world), *times, f"{share:.0%}"]), "|", flush=True)
 
 
 def show_estimate() -> None:
@@ -118,5 +110,7 @@ def show_estimate() -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", choices=MODELS, default="digits_cnn")
     parser.add_argument("--estimate", action="store_true")
-    show_estimate() if parser.parse_args().estimate else show_measured()
+    chosen = parser.parse_args()
+    show_estimate() if chosen.estimate else show_measured(chosen.model)

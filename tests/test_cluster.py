@@ -148,6 +148,13 @@ def test_a_training_is_a_job_on_as_many_nodes_as_its_trainer_says(login):
 
 
 @pytest.mark.slurm
+def test_a_training_on_gpus_asks_for_one_for_each_process(login):
+    code, said = ended(login.submit("trainer=cluster", "trainer.devices=2"))
+    assert code == 0, said
+    assert "2 x 2 GPUs" in said and "rank 3 of 4 on 127.0.0.12" in said and said.count("sees GPUs 0,1") == 4
+
+
+@pytest.mark.slurm
 def test_a_grid_is_a_job_array(login):
     code, said = ended(login.submit("-m", "seed=1,2,3,4", "trainer.num_nodes=1"))
     assert code == 0, said
@@ -268,8 +275,9 @@ def test_the_same_command_finds_the_job_of_a_lost_terminal(login, slurm):
         ({"partition": "huge"}, [], ["invalid partition specified: huge", "partition=huge", "conf/cluster/test.yaml"]),
         ({}, ["trainer.num_nodes=4"], ["asks for 4 nodes", "has 3", "conf/cluster/test.yaml"]),
         ({"memory": "900G"}, [], ["Memory specification can not be satisfied", "mem=900G"]),
+        ({}, ["trainer=cluster"], ["node configuration is not available", "gpus-per-node=4"]),
     ],
-    ids=["partition", "nodes", "memory"],
+    ids=["partition", "nodes", "memory", "GPUs"],
 )
 def test_what_slurm_refuses_is_said_in_its_words_and_with_what_was_asked(login, site, words, says):
     login.site("test", **site)

@@ -14,6 +14,8 @@ if fault != "deaf":
     signal.signal(signal.SIGTERM, lambda *_: told.append(1))
 start = int(place.read_text()) if place.exists() else 0
 print(f"rank {rank} of {os.environ['SLURM_NTASKS']} on {os.environ['SLURMD_NODENAME']} starts at {start}", flush=True)
+if gpus := os.environ.get("CUDA_VISIBLE_DEVICES"):
+    print(f"rank {rank} sees GPUs {gpus}", flush=True)
 if fault == f"rank{rank}":
     sys.exit(f"lectern: rank {rank} cannot go on")
 for step in range(start, steps):

@@ -34,5 +34,6 @@ class EndTogether(pl.Callback):
 def environment() -> list[SLURMEnvironment]:
     """Under Slurm, Lightning's view of it without requeueing: the job itself asks for that, see `lectern.cluster`."""
     warnings.filterwarnings("ignore", message="The `srun` command is available")  # a login node trains small things
+    warnings.filterwarnings("ignore", message="It is recommended to use `self.log")  # torchmetrics has synced already
     under_slurm = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
     return [SLURMEnvironment(auto_requeue=False)] if under_slurm else []

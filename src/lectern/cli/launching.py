@@ -11,13 +11,13 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def add_to(app: typer.Typer) -> None:
-    words = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
-    app.command(context_settings=words)(submit)
+    as_they_are = {"ignore_unknown_options": True, "allow_interspersed_args": False}  # -m is the training's
+    app.command(context_settings=as_they_are)(submit)
     app.command()(sweep)
 
 
 def submit(
-    context: typer.Context,
+    words: Annotated[list[str], typer.Argument(metavar="COMMAND", help="python pipelines/train.py ...")],
     cluster: Annotated[str | None, typer.Option(help="a file of conf/cluster; CLUSTER without it, or local")] = None,
 ) -> None:
     """Send a training to Slurm, show its log and wait for its end. Ctrl-C cancels it.
@@ -28,7 +28,7 @@ def submit(
     """
     from lectern.cluster import submission
 
-    submission.submit(context.args, cluster)
+    submission.submit(words, cluster)
 
 
 def sweep(

@@ -68,8 +68,11 @@ def look(job: str) -> list[dict[str, str]]:
 
 
 def find(name: str) -> str | None:
-    """The number of one's own job of this name that waits or runs."""
-    done = subprocess.run(["squeue", "--me", "-h", "-o", "%A", f"--name={name}"], capture_output=True, text=True)
+    """The number of one's own job of this name that waits or runs, not of one that is just ending."""
+    states = "--states=PENDING,CONFIGURING,RUNNING,SUSPENDED"
+    done = subprocess.run(
+        ["squeue", "--me", "-h", "-o", "%A", f"--name={name}", states], capture_output=True, text=True
+    )
     return next(iter(done.stdout.split()), None)
 
 
