@@ -66,8 +66,6 @@ def read_plan(config: dict[str, Any]) -> Plan:
     check_model(model, where)
     check_trainer(config["trainer"], "conf/trainer")
     check_precision(plan, config["trainer"], where)
-    if "batch_size" in model.batches:  # where it is tokens, the processes take sentences in turn
-        check_share(model.batches["batch_size"], config["trainer"], f"{where}, batches")
     check_share(model.batches, config["trainer"], f"{where}, batches")
     return plan
 

@@ -4,8 +4,7 @@ import sys
 
 import typer
 
-from lectern.cli import deciding, looking, serving
-from lectern.cli import deciding, launching, looking
+from lectern.cli import deciding, launching, looking, serving
 from lectern.errors import UserError
 from lectern.rooms import has_leg, leg, rooms
 
