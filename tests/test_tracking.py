@@ -112,6 +112,16 @@ def test_a_killed_training_goes_on_in_the_same_run_with_no_point_doubled(house, 
     assert points(client, run) == history(Path("models/brief"))
 
 
+def test_a_training_may_go_on_under_another_trainer_and_the_run_tells(house, client):
+    from lectern.digits.module import DigitClassifier
+
+    assert train_until(DigitClassifier, "training_step", 6).code == KILLED
+    ended = train("trainer.threads=2")
+    assert ended.code == 0, ended.said
+    (run,) = runs(client)
+    assert run.data.params["trainer.threads"] == "1" and run.data.tags["resumed.trainer.threads"] == "2"
+
+
 def test_a_killed_stage_ends_with_the_bytes_of_an_undisturbed_one(house, client):
     from lectern import models
 

@@ -137,9 +137,8 @@ def open_run(
     run = unfinished_run(client, experiment, training) or client.create_run(
         experiment, run_name=name, tags={TRAINING: training, **{key: str(value) for key, value in tags.items()}}
     )
-    parameters = [Param(key, str(value)[:6000]) for key, value in flatten(config).items()]
     client.update_run(run.info.run_id, "RUNNING")
-    client.log_batch(run.info.run_id, params=parameters)
+    write_parameters(client, run, {key: str(value)[:6000] for key, value in flatten(config).items()})
     client.log_inputs(run.info.run_id, [DatasetInput(data, [])])
     tracker = Tracker(client, run)
     try:
@@ -154,6 +153,14 @@ def open_run(
                 "Run it again once it does: the training goes on from its last checkpoint."
             ) from error
         raise
+
+
+def write_parameters(client: MlflowClient, run: Run, config: Mapping[str, str]) -> None:
+    """What the run does not have yet. MLflow changes no parameter: a resumed training's other trainer is tagged."""
+    known = run.data.params
+    new = [Param(key, value) for key, value in config.items() if key not in known]
+    other = [RunTag(f"resumed.{key}", value) for key, value in config.items() if known.get(key, value) != value]
+    client.log_batch(run.info.run_id, params=new, tags=other)
 
 
 def unfinished_run(client: MlflowClient, experiment: str, training: str) -> Run | None:
