@@ -74,11 +74,10 @@ def tags(outs: Outs) -> dict[str, str]:
 def copy_code(task: str, folder: Path) -> Path:
     """The package as far as a version needs it, the hall and its own room: a server takes each file as a request."""
     package = folder / PACKAGE.name
-    for part in (PACKAGE, PACKAGE / "serving", PACKAGE / task):
-        for path in part.rglob("*.py") if part.name == task else part.glob("*.py"):
-            copy = package / path.relative_to(PACKAGE)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy)
+    for path in (*PACKAGE.glob("*.py"), *(PACKAGE / "serving").glob("*.py"), *(PACKAGE / task).rglob("*.py")):
+        copy = package / path.relative_to(PACKAGE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
     return package
 
 
