@@ -12,6 +12,11 @@ from lectern.serving import files, schemas
 from lectern.serving.champions import Champion, can_be_asked
 
 SCHEMA = "#/components/schemas/{model}"
+EVENT = {  # of a stream: its name, and JSON as text
+    "type": "object",
+    "properties": {"event": {"enum": ["text", "end"]}, "data": {"type": "string"}},
+    "required": ["event", "data"],
+}
 MISTAKES = {
     400: "a request that is no HTTP",
     401: "no key, or a wrong one",
@@ -66,7 +71,7 @@ def fill(template: dict[str, Any], champion: Champion, verb: str, characters: in
     bodies: dict[str, Any] = {"application/json": {"schema": reference(shapes.request)}}
     answers: dict[str, Any] = {"application/json": {"schema": reference(shapes.answer)}}
     if verb == "stream":
-        answers = {"text/event-stream": {"schema": {"type": "string"}}}
+        answers = {"text/event-stream": {"schema": EVENT}}
     else:
         bodies |= {
             kind: {"schema": {"type": "string", "format": "binary"}} for kind in files.media_types(champion.desk)
