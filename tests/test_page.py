@@ -135,11 +135,16 @@ def written(page: Page) -> str:
     return page.locator(".written .text").text_content()
 
 
+def set_length(page: Page, key: str, length: int) -> None:
+    """Five presses of a key from the 600 that it begins with."""
+    for _ in range(5):
+        page.get_by_role("slider", name="Length").locator("[tabindex]").press(key)
+    expect(page.get_by_text(f"Length {length}", exact=True)).to_be_visible()
+
+
 def test_a_text_grows_on_the_page_and_stops_on_stop(server, visit):
     page = visit(server.url, tab="Writing")
-    for _ in range(5):
-        page.get_by_role("slider", name="Length").press("PageUp")
-    expect(page.get_by_text("Length 5000")).to_be_visible()
+    set_length(page, "PageUp", 5000)
     page.get_by_role("button", name="Write").click()
     page.wait_for_function("document.querySelector('.written .text').textContent.length > 40")
     before = len(written(page))
@@ -155,9 +160,7 @@ def test_a_text_grows_on_the_page_and_stops_on_stop(server, visit):
 def test_the_page_writes_what_the_api_writes(server, visit):
     page = visit(server.url, tab="Writing")
     page.get_by_label("Beginning").fill("Shall I")
-    for _ in range(5):
-        page.get_by_role("slider", name="Length").press("ArrowLeft")
-    expect(page.get_by_text("Length 100")).to_be_visible()
+    set_length(page, "ArrowLeft", 100)
     page.get_by_role("button", name="Write").click()
     expect(page.get_by_text("100 characters, answered by")).to_be_visible()
     params = {"length": 100, "temperature": 0.8, "seed": 0}
