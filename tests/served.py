@@ -82,8 +82,8 @@ def write_version(client: MlflowClient, experiment: str, dataset: str, module, s
     outs = Outs(experiment, dataset)
     models.save(module.eval(), outs.model)
     metrics = {"score": score, "floor": 0.0, "higher_is_better": True, "test_digest": "0" * 64}
-    for folder in ("metrics", "cards"):
-        Path(folder).mkdir(exist_ok=True)
+    for folder in (outs.metrics_file.parent, outs.card.parent, outs.report):
+        folder.mkdir(parents=True, exist_ok=True)
     write_json(outs.metrics_file, metrics)
     outs.card.write_text(
         f"# {experiment}\n\nA small model for tests, of `{dataset}`.\n\n| score |\n| ---: |\n| {score} |\n"

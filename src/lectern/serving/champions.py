@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from lectern import models, registry
@@ -84,13 +84,16 @@ class Champions:
 
     def follow(self) -> None:
         """Load the champions that have moved; the old one answers until the new one is loaded."""
-        known = {model.name: model.aliases.get(registry.CHAMPION) for model in self.client.search_registered_models()}
+        known = {model.name: model.aliases.get(registry.CHAMPION) for model in self.models()}
         self.registered = {name: None if number is None else str(number) for name, number in known.items()}
         moved = {name: number for name, number in self.registered.items() if number != self.number_of(name)}
         for name, number in moved.items():
             self.move(name, number)
         gone = [name for name in self.served if name not in self.registered]
         self.served = {name: champion for name, champion in self.served.items() if name not in gone}
+
+    def models(self) -> list[RegisteredModel]:
+        return self.client.search_registered_models(max_results=1000)
 
     def number_of(self, name: str) -> str | None:
         return str(self.served[name].number) if name in self.served else None

@@ -1,6 +1,7 @@
 """The champions to a table: score beside floor, card, and the run in MLflow."""
 
 import html
+import re
 
 from mlflow import MlflowClient
 from nicegui import ui
@@ -51,7 +52,12 @@ def show(champion: Champion, run: str) -> None:
                 ui.label(f"{figure(champion.version, 'score'):.4g}").classes("figure")
                 ui.label(f"floor {figure(champion.version, 'floor'):.4g}").classes("note")
         ui.link("Its run in MLflow", run, new_tab=True).classes("quiet")
-        ui.markdown(html.escape(champion.version.description or "It has no card.", quote=False)).classes("prose")
+        ui.markdown(show_card(champion.version.description or "It has no card.")).classes("prose")
+
+
+def show_card(card: str) -> str:
+    """The card as text alone: its pictures lie with the run, and what looks like HTML is shown as it is written."""
+    return html.escape(re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", card), quote=False)
 
 
 def run_address(client: MlflowClient, champion: Champion, settings: Settings) -> str:
