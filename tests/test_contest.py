@@ -67,7 +67,7 @@ def test_the_gate_refuses_what_learned_nothing_and_passes_what_learned_more(hous
     assert lectern("promote", NAME, "--version", "2", "--force", "to show it").code == 0
     assert "version 3 (better) is the champion again" in lectern("rollback", NAME, "--version", "3").said
 
-    history = json.loads(lectern("registry", "history", NAME, "--json").said)
+    history = json.loads(lectern("registry", "history", NAME, "--json").said.splitlines()[0])
     steps = [f"{line['action']} {line['to']['experiment']}" for line in history]
     assert steps == ["promote first", "promote better", "rollback first", "promote unlearned", "rollback better"]
     assert history[3]["forced"] == "to show it" and "forced: to show it" in lectern("registry", "history", NAME).said
