@@ -383,7 +383,8 @@ def test_two_processes_compute_what_one_does(checkout, tmp_path):
     checkout.do(*command, "out=runs/one")
     checkout.do(*command, "trainer=two_processes", "out=runs/two")
     one, two = (load_file(checkout / f"runs/{name}/weights.safetensors") for name in ("one", "two"))
-    assert max(np.abs(one[name] - two[name]).max() for name in one if one[name].dtype == np.float32) < 1e-5
+    furthest = max(np.abs(one[name] - two[name]).max() for name in one if one[name].dtype == np.float32)
+    assert furthest < 1e-4  # rounding, which Adam makes larger; a step is 1e-3
     histories = [pd.read_csv(checkout / f"runs/{name}/history.csv") for name in ("one", "two")]
     assert histories[0][["step", "epoch", "name"]].equals(histories[1][["step", "epoch", "name"]])
     np.testing.assert_allclose(histories[0]["value"], histories[1]["value"], rtol=1e-3, atol=1e-4)
