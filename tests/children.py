@@ -75,6 +75,20 @@ def run_stage(name: str, *overrides: str) -> None:
     runpy.run_path(f"pipelines/{name}.py", run_name="__main__")
 
 
+def run_lectern(*words: str) -> None:
+    """`lectern <words>` as the entry point runs it, on a wide screen."""
+    from lectern.cli import main
+
+    os.environ["COLUMNS"] = "300"
+    sys.argv = ["lectern", *words]
+    main()
+
+
+def lectern(*words: str) -> Ended:
+    """What `lectern <words>` said, and how it ended."""
+    return in_child(run_lectern, *words)
+
+
 def warm() -> None:
     """Import what the stages do, so that no child has to: it takes seconds."""
     for name in ("stage", "plan", "evaluation", "promotion"):

@@ -1,7 +1,6 @@
 """The command line: what it prints for a person and for a script, and how it says no."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,21 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from children import Ended, in_child
+from children import lectern
 from lectern import promotion
-from lectern.cli import app, main
+from lectern.cli import app
 from registered import BEST, BETTER, NAME, TAUGHT
-
-
-def lectern(*words: str) -> Ended:
-    """`lectern <words>` as the entry point runs it."""
-
-    def typed() -> None:
-        os.environ["COLUMNS"] = "200"
-        sys.argv = ["lectern", *words]
-        main()
-
-    return in_child(typed)
 
 
 def read(*words: str):

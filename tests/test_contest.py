@@ -1,7 +1,6 @@
 """Three trainings through the stages: the gate tells the one that learned nothing from the one that learned more."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import requests
 
-from children import Ended, in_child, run_stage, warm
+from children import in_child, lectern, run_stage, warm
 from registered import NAME, without_pictures
 from servers import free_port, wait_until
 
@@ -34,18 +33,6 @@ def train(experiment: str) -> None:
 def stage_without_pictures(*words: str) -> None:
     without_pictures()
     run_stage(*words)
-
-
-def typed(*words: str) -> None:
-    from lectern.cli import main
-
-    os.environ["COLUMNS"] = "300"
-    sys.argv = ["lectern", *words]
-    main()
-
-
-def lectern(*words: str) -> Ended:
-    return in_child(typed, *words)
 
 
 @pytest.mark.slow

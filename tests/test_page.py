@@ -279,10 +279,11 @@ def test_nothing_is_wider_than_the_screen_on_any_tab(server, visit, screen):
 
 def test_light_and_dark_are_one_press_apart(server, visit):
     page = visit(server.url)
-    ground = "getComputedStyle(document.body).backgroundColor"
-    light = page.evaluate(ground)
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.get_by_role("button", name="Light or dark").click()
-    page.wait_for_function(f"{ground} !== '{light}'")
+    expect(page.locator("body")).not_to_have_css("background-color", light)
+    page.get_by_role("button", name="Light or dark").click()
+    expect(page.locator("body")).to_have_css("background-color", light)
 
 
 def test_with_a_key_the_browser_is_asked_for_it_and_the_page_works(guarded, visit):

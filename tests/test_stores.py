@@ -3,14 +3,13 @@
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from children import Child, Ended, in_child
+from children import Child, in_child, lectern, run_lectern
 from lectern import models, registry, tracking, trail
 from registered import BEST, BETTER, NAME, TAUGHT, WEAK, outs, register
 from servers import find_postgres, running_postgres, running_server
@@ -80,18 +79,6 @@ def stocked_too(fresh) -> MlflowClient:
     return fresh
 
 
-def typed(*words: str) -> None:
-    from lectern.cli import main
-
-    os.environ["COLUMNS"] = "300"
-    sys.argv = ["lectern", *words]
-    main()
-
-
-def lectern(*words: str) -> Ended:
-    return in_child(typed, *words)
-
-
 def champion(client: MlflowClient) -> str | None:
     found = registry.find_champion(client, NAME)
     return found and found.tags["lectern.experiment"]
@@ -157,7 +144,7 @@ def in_a_checkout(folder: Path, *words: str) -> None:
     for name in ("conf", "data", "dvc.yaml"):
         (folder / name).symlink_to(Path(name).absolute())
     os.chdir(folder)
-    typed(*words)
+    run_lectern(*words)
 
 
 def test_decisions_of_another_checkout_are_known_here(stocked_too, tmp_path):

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -16,6 +16,9 @@ from lectern.config import nearest
 from lectern.errors import UserError
 from lectern.outs import Outs
 from lectern.rooms import leg
+
+if TYPE_CHECKING:  # seconds of import that most commands have no use for
+    from pytorch_lightning import LightningModule
 
 IDENTITY = ("experiment", "weights", "metrics")  # what makes two versions the same in every store
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -175,7 +178,7 @@ def model_folder(client: MlflowClient, version: ModelVersion) -> Path:
         ) from error
 
 
-def load_champion(name: str, client: MlflowClient | None = None) -> "pl.LightningModule":  # noqa: F821
+def load_champion(name: str, client: MlflowClient | None = None) -> "LightningModule":
     """The module of the champion, loaded by this checkout's own code: no pickle, no code from the store."""
     from lectern import models
     from lectern.tracking import connect
