@@ -15,8 +15,6 @@ from lectern.errors import UserError
 from lectern.processed import read_facts
 from lectern.rooms import leg
 
-TOLERANCE = 0.0005  # another processor rounds differently; a score further off is not this model's
-
 
 @dataclass(frozen=True)
 class Examined:

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from lectern import gate, registry
 from lectern.config import call
 from lectern.errors import UserError
-from lectern.examination import Examined, check_test_data, examine
+from lectern.examination import Examined, check_test_data, examine, score_version
 from lectern.gate import Rule
 from lectern.processed import read_facts
 from lectern.registry import METRIC, figure
@@ -62,6 +62,12 @@ def foretell(client: MlflowClient, candidate: ModelVersion, items: pd.DataFrame)
     if champion is not None and champion.version == candidate.version:
         champion = None
     return judge(client, candidate, champion, items)
+
+
+def score_again(client: MlflowClient, version: ModelVersion) -> tuple[float, bool]:
+    """The score that a version's own files reach now, and whether the gate takes it for the one on record."""
+    measured, rules = score_version(client, version), yaml.safe_load(GATE.read_text())
+    return measured, gate.reproduces(figure(version, "score"), measured, **rules["reproduce"]).passed
 
 
 def own_guards(name: str) -> Guards:

@@ -121,12 +121,11 @@ def verify(model: Model, as_json: Json = False) -> None:
 
     Example: lectern verify mnist@champion
     """
-    from lectern import examination, registry
+    from lectern import judgement, registry
 
     client = connect()
     version = registry.find_named(client, model)
-    recorded, measured = registry.figure(version, "score"), examination.score_version(client, version)
-    same = abs(recorded - measured) <= examination.TOLERANCE * max(1.0, abs(recorded))
+    recorded, (measured, same) = registry.figure(version, "score"), judgement.score_again(client, version)
     if as_json:
         print_json({**tell(version.name, version), "recorded": recorded, "measured": measured, "same": same})
     else:
