@@ -74,3 +74,24 @@ def list_experiments() -> None:
     story = yaml.safe_load(Path("dvc.yaml").read_text())
     listed = {name: {"dataset": "sample_digits", "task": "digits", "model": "digits_cnn"} for name in TAUGHT}
     Path("dvc.yaml").write_text(yaml.safe_dump({**story, "vars": [{"experiments": listed}]}, sort_keys=False))
+
+
+def champion(client: MlflowClient) -> str | None:
+    """The experiment that is served."""
+    found = registry.find_champion(client, NAME)
+    return found and found.tags["lectern.experiment"]
+
+
+def challenger(client: MlflowClient) -> str | None:
+    number = registry.aliases(client, NAME).get("challenger")
+    return number and registry.get_version(client, NAME, number).tags["lectern.experiment"]
+
+
+def decisions() -> bytes:
+    """The trail as it lies in this checkout."""
+    return Path("registry", f"{NAME}.jsonl").read_bytes()
+
+
+def images() -> np.ndarray:
+    """Test images as whoever asks a version sends them."""
+    return np.load(f"data/processed/{NAME}/test_images.npy")[:40]

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from children import Child, in_child, lectern, run_lectern
 from lectern import models, registry, tracking, trail
-from registered import BEST, BETTER, NAME, TAUGHT, WEAK, outs, register
+from registered import BEST, BETTER, NAME, TAUGHT, WEAK, champion, outs, register
 from servers import find_postgres, running_postgres, running_server
 
 NONE = "there is no PostgreSQL on this machine (Debian: apt-get install postgresql)"
@@ -77,11 +77,6 @@ def fresh(request, shop, monkeypatch) -> MlflowClient:
 def stocked_too(fresh) -> MlflowClient:
     register(fresh, *TAUGHT)
     return fresh
-
-
-def champion(client: MlflowClient) -> str | None:
-    found = registry.find_champion(client, NAME)
-    return found and found.tags["lectern.experiment"]
 
 
 def history() -> list[tuple[str, str | None, str]]:
