@@ -80,8 +80,8 @@ class DigitClassifier(pl.LightningModule):
         return adamw_one_cycle(self)
 
     @torch.inference_mode()
-    def predict(self, images: np.ndarray, batch_size: int = 1000) -> np.ndarray:
-        """Prepared images uint8 (n, 28, 28) to probabilities float32 (n, 10)."""
+    def predict(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
+        """Prepared images uint8 (n, 28, 28) to probabilities float32 (n, 10), as many at a time as caches hold."""
         parts = torch.as_tensor(images).to(self.device).split(batch_size)
         return torch.cat([self(part).float().softmax(1).cpu() for part in parts] or [torch.empty(0, 10)]).numpy()
 
