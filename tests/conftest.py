@@ -197,6 +197,24 @@ def moved(four):
 
 
 @pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium."""
+    from browsing import running_browser
+
+    with running_browser() as running:
+        yield running
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens the page of a server on a screen."""
+    from browsing import visiting
+
+    with visiting(browser) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="session")
 def mnist_champion() -> Path:
     """The model folder of `mnist-cnn`, trained on the real archives."""
     folder = ROOT / "models" / "mnist-cnn"

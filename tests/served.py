@@ -1,5 +1,6 @@
 """A house with a small champion of every task, made in seconds, and a server over it: the real command, real HTTP."""
 
+import io
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import numpy as np
 import requests
 import torch
 from mlflow import MlflowClient
+from PIL import Image
 
 from lectern import models, registry
 from lectern.outs import Outs
@@ -38,6 +40,12 @@ class Server:
 
     def post(self, path: str, **more) -> requests.Response:
         return requests.post(self.url + path, timeout=60, **more)
+
+    def metric(self, metric: str, model: str) -> float:
+        """A figure that it tells Prometheus of a model; 0 before there is one."""
+        start = f'{metric}{{model="{model}"}} '
+        lines = (line for line in self.get("/metrics").text.splitlines() if line.startswith(start))
+        return next((float(line.removeprefix(start)) for line in lines), 0.0)
 
     def predict(self, name: str, **body) -> requests.Response:
         return self.post(f"/v1/models/{name}/predict", json=body)
@@ -75,6 +83,12 @@ def started(process: subprocess.Popen) -> Server:
         except requests.ConnectionError:
             time.sleep(0.05)
     raise AssertionError("".join(said))
+
+
+def as_png(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
 
 
 def write_version(client: MlflowClient, experiment: str, dataset: str, module, score: float) -> str:

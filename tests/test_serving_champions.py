@@ -1,9 +1,7 @@
-"""Champions follow the store, whatever becomes of it; and requests that are answered together stay apart."""
+"""Champions follow the store, whatever becomes of it; and settings are read as they are meant."""
 
-import asyncio
 import shutil
 
-import numpy as np
 import pytest
 from mlflow import MlflowClient
 
@@ -11,7 +9,6 @@ from lectern import registry
 from lectern.errors import UserError
 from lectern.serving.champions import Champions, NotServed
 from lectern.serving.settings import read_settings
-from lectern.serving.together import Together
 from served import DIGITS, POEMS, ROAD, TOY
 
 
@@ -60,56 +57,6 @@ def test_real_data_sets_come_before_samples(champions):
     served = champions.served
     champions.served = {**served, "mnist": served[DIGITS].__class__("mnist", served[DIGITS].version, "digits", None)}
     assert [champion.name for champion in champions.of("digits")] == ["mnist", DIGITS]
-
-
-# Together
-
-
-def test_requests_that_wait_are_answered_as_one_batch_each_with_its_own_rows():
-    sizes = []
-
-    async def double(rows: np.ndarray) -> np.ndarray:
-        sizes.append(len(rows))
-        await asyncio.sleep(0.02)
-        return 2 * rows
-
-    async def ask() -> list[np.ndarray]:
-        together = Together(double, most=8)
-        return await asyncio.gather(*(together.ask(np.full(count, count)) for count in (1, 2, 3, 2, 4, 9)))
-
-    answers = asyncio.run(ask())
-    assert [answer.tolist() for answer in answers] == [[2 * count] * count for count in (1, 2, 3, 2, 4, 9)]
-    assert sizes == [8, 4, 9]  # as many as fit; a request is never split
-
-
-def test_a_batch_that_fails_tells_each_and_the_next_is_answered():
-    async def fail_on_seven(rows: np.ndarray) -> np.ndarray:
-        if 7 in rows:
-            raise UserError("seven")
-        return rows
-
-    async def ask():
-        together = Together(fail_on_seven, most=2)
-        first = await asyncio.gather(*(together.ask(np.array([n])) for n in (7, 1)), return_exceptions=True)
-        return first, await together.ask(np.array([2]))
-
-    first, second = asyncio.run(ask())
-    assert all(isinstance(answer, UserError) for answer in first) and second.tolist() == [2]
-
-
-def test_who_has_gone_away_costs_the_others_nothing():
-    async def same(rows: np.ndarray) -> np.ndarray:
-        await asyncio.sleep(0.02)
-        return rows
-
-    async def ask() -> np.ndarray:
-        together = Together(same, most=4)
-        gone, stays = (asyncio.create_task(together.ask(np.array([n]))) for n in (1, 2))
-        await asyncio.sleep(0)
-        gone.cancel()
-        return await stays
-
-    assert asyncio.run(ask()).tolist() == [2]
 
 
 # Settings

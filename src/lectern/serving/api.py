@@ -4,23 +4,26 @@ import asyncio
 import json
 import logging
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from lectern.errors import UserError
 from lectern.registry import figure
 from lectern.serving import files, measured, schemas
-from lectern.serving.asking import Asking, Busy
+from lectern.serving.asking import Asking
 from lectern.serving.champions import Champion, Champions, NotServed, can_be_asked
+from lectern.serving.effort import Busy, TooLong
 from lectern.serving.openapi import Problem, describe
 from lectern.serving.settings import Settings
 
@@ -38,6 +41,7 @@ class Served(BaseModel):
     version: int
     alias: str = "champion"
     experiment: str
+    metric: str = Field(description="what the score is")
     score: float
     floor: float
     higher_is_better: bool
@@ -55,7 +59,7 @@ class Ready(BaseModel):
 
 def create_app(champions: Champions, settings: Settings) -> FastAPI:
     """The server over the champions; it follows them from its start to its end."""
-    app = FastAPI(title="Lectern", description="The champions of the registry.", lifespan=follow, version="1")
+    app = FastAPIOffline(title="Lectern", description="The champions of the registry.", lifespan=follow, version="1")
     app.state.champions, app.state.settings = champions, settings
     app.state.asking = Asking(settings)
     app.include_router(router)
@@ -106,6 +110,7 @@ def tell(champion: Champion) -> Served:
         task=champion.task,
         version=champion.number,
         experiment=version.tags["lectern.experiment"],
+        metric=champion.metric,
         score=figure(version, "score"),
         floor=figure(version, "floor"),
         higher_is_better=version.tags["lectern.higher_is_better"] == "True",
@@ -119,7 +124,7 @@ async def predict(name: str, request: Request) -> Response:
     champion, asking = find(name, request), request.app.state.asking
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        outputs = await asking.ask(champion, *await read_json(champion, request))
+        outputs = await unless_gone(request, asking.ask(champion, *await read_json(champion, request)))
     else:
         outputs = await ask_file(champion, kind, request)
     return answer(champion, outputs)
@@ -152,7 +157,26 @@ async def ask_file(champion: Champion, kind: str, request: Request) -> Any:
             async for chunk in request.stream():
                 file.write(chunk)
         parts = files.read_parts(path, champion, settings.megapixels, settings.frames)
-        return await request.app.state.asking.ask_in_parts(champion, parts)
+        return await unless_gone(request, request.app.state.asking.ask_in_parts(champion, parts))
+
+
+async def unless_gone(request: Request, work: Awaitable[Any]) -> Any:
+    """The work's result; a client that goes away ends it. Raises ClientDisconnect then."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(leave(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def leave(request: Request) -> None:
+    """The end of the client's connection; its body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def answer(champion: Champion, outputs: Any) -> Response:
@@ -207,7 +231,8 @@ async def refuse(request: Request, error: Exception) -> JSONResponse:
 
 
 async def refuse_for_now(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})
+    again = {} if isinstance(error, TooLong) else {"Retry-After": "1"}
+    return JSONResponse({"detail": str(error)}, 503, again)
 
 
 async def refuse_form(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -215,4 +240,14 @@ async def refuse_form(request: Request, error: RequestValidationError) -> JSONRe
     return JSONResponse({"detail": told}, 422)
 
 
-ANSWERED = {UserError: refuse, Busy: refuse_for_now, RequestValidationError: refuse_form}
+async def forget(request: Request, error: Exception) -> Response:
+    """Nobody hears it: it is for the metrics."""
+    return Response(status_code=499)
+
+
+ANSWERED = {
+    UserError: refuse,
+    Busy: refuse_for_now,
+    RequestValidationError: refuse_form,
+    ClientDisconnect: forget,
+}

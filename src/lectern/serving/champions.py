@@ -4,10 +4,12 @@ import json
 import logging
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
@@ -49,6 +51,12 @@ class Champion:
     def desk(self) -> ModuleType:
         """What the task says of its requests (`serving/desk.py` of its room)."""
         return leg(self.task, "serving.desk")
+
+    @cached_property
+    def metric(self) -> str:
+        """What its score is, as the data set's config says: `accuracy`; empty where there is no such config here."""
+        path = Path(f"conf/dataset/{self.name}.yaml")
+        return yaml.safe_load(path.read_text())["score"]["name"].replace("_", " ") if path.is_file() else ""
 
     def answer(self, inputs: Any, params: dict[str, Any]) -> Any:
         """What the version's pyfunc would answer."""

@@ -1,7 +1,7 @@
 """A file or a folder to the inputs of a model, a few at a time: what a request's body and the batch command share."""
 
 import mimetypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +11,8 @@ import numpy as np
 
 from lectern.errors import UserError
 from lectern.serving.champions import Champion
+
+HELD = 64_000_000  # bytes of inputs beyond which no more are put together
 
 
 def suffix_of(media_type: str, desk: ModuleType) -> str | None:
@@ -27,13 +29,24 @@ def read_parts(path: Path, champion: Champion, megapixels: float, most: int | No
     """The items of a file in arrays of a few rows. Raises UserError beyond `most` items, and where there is none."""
     desk, count = champion.desk, 0
     items = desk.FILES[path.suffix.lower()](path, champion.module, megapixels)
-    while some := list(islice(items, desk.ROWS)):
+    while some := take(items, desk.ROWS):
         count += len(some)
         if most is not None and count > most:
             raise UserError(f"The file holds more than {most} items; send it in parts, or use `lectern predict`.")
         yield stack(some)
     if not count:
         raise UserError("The file holds nothing to answer.")
+
+
+def take(items: Iterator[Any], most: int, size: Callable[[Any], int] = lambda item: item.nbytes) -> list[Any]:
+    """The next `most` items, or fewer where they are large; at least one while there is one."""
+    taken, held = [], 0
+    for item in islice(items, most):
+        taken.append(item)
+        held += size(item)
+        if held > HELD:
+            break
+    return taken
 
 
 def stack(items: list[Any]) -> np.ndarray:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lectern.serving import measured
 from lectern.serving.settings import Settings
 
 OPEN = ("/healthz", "/readyz")  # who watches a server need not know its key
@@ -33,8 +34,19 @@ class Limits:
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > megabytes * MEGA:
             refused = JSONResponse({"detail": too_large(megabytes)}, 413, {"Connection": "close"})
-            return await refused(scope, receive, send)
-        await self.app(scope, limited(receive, megabytes, seconds), send)
+            return await refused(scope, receive, counted(send))
+        await self.app(scope, limited(receive, megabytes, seconds), counted(send))
+
+
+def counted(send: Send) -> Send:
+    """`send`, which also tells the metrics what was answered."""
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            measured.REQUESTS.labels(message["status"]).inc()
+        await send(message)
+
+    return told
 
 
 def limited(receive: Receive, megabytes: float, seconds: float) -> Receive:

@@ -50,9 +50,16 @@ def show(champion: Champion, run: str) -> None:
                 ui.label(f"{task} · version {champion.number} · {experiment}").classes("note")
             with ui.column().classes("gap-0 figures"):
                 ui.label(f"{figure(champion.version, 'score'):.4g}").classes("figure")
+                ui.label(meaning(champion)).classes("note")
                 ui.label(f"floor {figure(champion.version, 'floor'):.4g}").classes("note")
         ui.link("Its run in MLflow", run, new_tab=True).classes("quiet")
         ui.markdown(show_card(champion.version.description or "It has no card.")).classes("prose")
+
+
+def meaning(champion: Champion) -> str:
+    """What the figure is, and which way it is better where that may surprise."""
+    is_lower = champion.version.tags["lectern.higher_is_better"] != "True"
+    return f"{champion.metric or 'score'}{', lower is better' if is_lower else ''}"
 
 
 def show_card(card: str) -> str:

@@ -19,6 +19,7 @@ from lectern.config import nearest
 from lectern.errors import UserError
 from lectern.processed import file_digest
 from lectern.serving.champions import Champion, load
+from lectern.serving.files import take
 from lectern.unfinished import unfinished_file
 
 TABLES = (".csv", ".parquet", ".txt")
@@ -154,7 +155,7 @@ def is_tensor(champion: Champion) -> bool:
 def read_items(sources: list[Path], champion: Champion) -> Iterator[Part]:
     """Items of one shape together, also across files, as a folder of pictures has them."""
     items, most = each_item(sources, champion), champion.desk.ROWS
-    while some := list(islice(items, most)):
+    while some := take(items, most, lambda one: one[2].nbytes):
         shapes = sorted({np.shape(item) for _, _, item in some})
         for shape in shapes:
             names, rows, alike = zip(*(one for one in some if np.shape(one[2]) == shape), strict=True)

@@ -24,6 +24,7 @@ class Settings:
     workers: int
     threads: int
     waiting: int
+    answer_seconds: float
     body_megabytes: float
     body_seconds: float
     upload_megabytes: float

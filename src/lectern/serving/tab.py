@@ -7,8 +7,9 @@ from typing import Any
 from nicegui import ui
 
 from lectern.errors import UserError
-from lectern.serving.asking import Asking, Busy
+from lectern.serving.asking import Asking
 from lectern.serving.champions import Champion, Champions
+from lectern.serving.effort import Busy
 from lectern.serving.settings import Settings
 
 
@@ -32,12 +33,22 @@ class Tab:
         """The version that is served now. Raises UserError where it is gone."""
         return self.champions.get(name)
 
+    def checked(self, text: str | None) -> str:
+        """What was typed. Raises UserError for more of it than the API takes."""
+        if text and len(text) > self.settings.characters:
+            raise UserError(f"The text has {len(text):,} characters; at most {self.settings.characters:,} are taken.")
+        return text or ""
+
     async def ask(self, champion: Champion, inputs: Any, params: dict[str, Any] | None = None) -> Any:
         return await self.asking.ask(champion, inputs, params or {})
 
     async def run(self, function, *arguments: Any) -> Any:
-        """Whatever takes long, in a thread of the server's."""
+        """What takes a moment, in a thread of the server's."""
         return await self.asking.run(function, *arguments)
+
+    async def work(self, champion: Champion, function, *arguments: Any) -> Any:
+        """What may take long, in a thread of the model's."""
+        return await self.asking.work(champion, function, champion, *arguments)
 
     def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncIterator[str]:
         return self.asking.stream(champion, pieces)

@@ -56,7 +56,7 @@ class Desk:
         try:
             with self.tab.told():
                 champion = self.tab.champion(self.model.value)
-                prompt = (self.prompt.value or "")[: self.tab.settings.characters]
+                prompt = self.tab.checked(self.prompt.value)
                 self.paper.begin(prompt, unknown_characters(prompt, champion.module.facts))
                 pieces = desk.stream(champion.module, pd.DataFrame({"prompt": [prompt]}), self.params())
                 async with aclosing(self.tab.stream(champion, pieces)) as texts:

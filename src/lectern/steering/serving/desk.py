@@ -22,23 +22,23 @@ def read_picture(path: Path, module, megapixels: float) -> Iterator[np.ndarray]:
 
 def read_drive(path: Path, module, megapixels: float) -> Iterator[np.ndarray]:
     """A video to a window (time, height, width, 3) a frame, the frame last; before the first stands the first."""
-    frames = read_folder(path) if path.is_dir() else read_checked(path, megapixels)
     window = module.network.window
+    frames = read_folder(path) if path.is_dir() else read_checked(path, megapixels, window)
     recent: deque[np.ndarray] = deque(maxlen=window)
     for frame in frames:
         recent.extend([frame] * (1 if recent else window))
         yield np.stack(recent)
 
 
-def read_checked(path: Path, megapixels: float) -> Iterator[np.ndarray]:
-    """The frames of a video. Raises UserError for one whose frames are larger than allowed."""
+def read_checked(path: Path, megapixels: float, together: int = 1) -> Iterator[np.ndarray]:
+    """The frames of a video. Raises UserError where so many of them together are larger than allowed."""
     with opened(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         for frame in container.decode(stream):
-            if frame.width * frame.height > megapixels * 1e6:
-                size = f"{frame.width} x {frame.height}"
-                raise UserError(f"A frame of {size} pixels; at most {megapixels:g} million are unpacked.")
+            if together * frame.width * frame.height > megapixels * 1e6:
+                size = f"{together} frames of {frame.width} x {frame.height} pixels are looked at together"
+                raise UserError(f"{size}; at most {megapixels:g} million are unpacked. Make the video smaller.")
             yield frame.to_ndarray(format="rgb24")
 
 

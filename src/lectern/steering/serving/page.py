@@ -68,7 +68,7 @@ def build(tab: Tab) -> None:
     async def play(make: Callable[..., Drive], *arguments) -> None:
         with tab.working(button, own):
             champion = tab.champion(model.value)
-            made = await tab.run(make, champion, *arguments)
+            made = await tab.work(champion, make, *arguments)
             stage.clear()
             with stage:
                 Player(f"/films/{made.film.name}", made)

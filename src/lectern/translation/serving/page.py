@@ -36,12 +36,12 @@ def build(tab: Tab) -> None:
         with tab.working(button):
             champion = tab.champion(model.value)
             params = {"beam": beam.value, "n_best": min(best.value, beam.value)}
-            text = (source.value or "")[: tab.settings.characters]
+            text = tab.checked(source.value)
             answered = await tab.ask(champion, pd.DataFrame({"source": [text]}), params)
             found.set_content(tabulate(answered))
             note.set_text(answered_by(champion))
             results.set_visibility(True)
-            attention.show(await tab.run(look_at, champion, text, beam.value))
+            attention.show(await tab.work(champion, look_at, text, beam.value))
 
 
 def example(tab: Tab, name: str) -> str:
@@ -113,4 +113,5 @@ def draw(looks: Looks, weights: np.ndarray) -> str:
 def cell(weight: float) -> str:
     percent = round(100 * float(weight))
     shown = percent if percent >= 10 else ""
-    return f'<td class="{"dark" if percent > 55 else ""}" style="--look: {percent}" title="{percent} %">{shown}</td>'
+    deep = "deep" if percent > 75 else "middling" if percent > 55 else ""
+    return f'<td class="{deep}" style="--look: {percent}" title="{percent} %">{shown}</td>'
