@@ -34,6 +34,17 @@ def test_the_models_tab_tells_of_each_champion_and_follows_a_promotion(server, v
     keep(page, "models")
 
 
+def test_an_opened_card_fits_a_phone_and_names_keep_their_underscores(server, visit):
+    page = visit(server.url, "phone", tab="Models")
+    line = page.locator(".champion").first
+    line.click()
+    expect(line.locator(".prose")).to_contain_text("worst_class_recall")
+    keep(page, "phone-card")
+    edges = "parts => parts.map(part => part.getBoundingClientRect().right)"
+    inside = line.locator(".prose *").evaluate_all(edges)
+    assert inside and max(inside) <= line.evaluate_all(edges)[0]
+
+
 @pytest.mark.parametrize("screen", SCREENS)
 def test_nothing_is_wider_than_the_screen_on_any_tab(server, visit, screen):
     page = visit(server.url, screen)

@@ -311,6 +311,56 @@ def test_reconcile_brings_back_run_version_and_champion(restored, checkout):
     assert "no version of" not in restored.do("lectern", "registry", "list")
 
 
+@contextmanager
+def other_bytes(path: Path) -> Iterator[None]:
+    before = path.read_bytes()
+    path.write_bytes(before + b"x")
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+def broken_links(checkout: Checkout) -> set[str]:
+    """The links of which `lectern lineage` says that they do not hold, each with a why."""
+    code, said = checkout.run("lectern", "lineage", "sample_digits@1", "--json")
+    links = json.loads(next(line for line in said.splitlines() if line.startswith("[{")))
+    broken = {link["link"] for link in links if link["holds"] is False}
+    assert code == (3 if broken else 0) and all(link["why"] for link in links if link["link"] in broken), said
+    return broken
+
+
+@pytest.mark.slow
+def test_whatever_link_of_the_lineage_is_broken_is_told_and_no_other(checkout):
+    assert broken_links(checkout) == set()
+    with other_bytes(next((checkout / "data/raw/sample_digits").iterdir())):
+        assert broken_links(checkout) == {"raw files", "processed data"}
+    with other_bytes(checkout / "data/processed/sample_digits/test_images.npy"):
+        assert broken_links(checkout) == {"processed data", "dvc train@demo-digits", "dvc evaluate@demo-digits"}
+    with other_bytes(checkout / "models/demo-digits/weights.safetensors"):
+        assert broken_links(checkout) == {"model folder", *(f"dvc {stage}" for stage in STAGES[2:])}
+    with checkout.changed(
+        "conf/model/digits_cnn.yaml", lambda text: text.replace("learning_rate: ", "learning_rate: 1")
+    ):
+        assert broken_links(checkout) == {"dvc train@demo-digits"}
+    (own,) = (checkout / "mlartifacts").rglob("pyfunc/artifacts/demo-digits/weights.safetensors")
+    with other_bytes(own):
+        assert broken_links(checkout) == {"version"}
+
+
+@pytest.mark.slow
+def test_a_run_that_is_gone_or_tells_of_no_known_commit_breaks_the_lineage(checkout):
+    client = MlflowClient(checkout.store, checkout.store)
+    run = client.get_run(client.get_model_version("sample_digits", "1").run_id)
+    for tag, other, link in (("commit", "f" * 40, "git commit"), ("weights", "0" * 64, "run")):
+        client.set_tag(run.info.run_id, f"lectern.{tag}", other)
+        assert broken_links(checkout) == {link}
+        client.set_tag(run.info.run_id, f"lectern.{tag}", run.data.tags[f"lectern.{tag}"])
+    client.delete_run(run.info.run_id)
+    assert broken_links(checkout) == {"config", "git commit", "run"}
+    client.restore_run(run.info.run_id)
+
+
 # Minutes
 
 

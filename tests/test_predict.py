@@ -11,7 +11,9 @@ from PIL import Image
 
 from children import Ended, in_child
 from drawn_digits import draw
+from lectern.errors import UserError
 from lectern.serving import predict as batch
+from lectern.serving.files import HELD, take
 from served import DIGITS, POEMS, ROAD, TOY
 
 
@@ -140,6 +142,24 @@ def test_memory_does_not_grow_with_the_input(lectern, tmp_path):
         assert ended.code == 0, ended.said
         peaks.append(int((tmp_path / "peak").read_text()) / 1024)
     assert peaks[1] - peaks[0] < 60, peaks  # megabytes; the images alone are 31
+
+
+def test_large_items_are_put_together_a_few_at_a_time_and_none_is_lost():
+    large, small = np.zeros(HELD // 3, np.uint8), np.zeros(10, np.uint8)
+    items = iter([large] * 7 + [small] * 20)
+    assert [len(some) for some in iter(lambda: take(items, 16), [])] == [4, 14, 9]
+
+
+def test_frames_that_are_looked_at_together_are_not_unpacked_beyond_the_limit(four, tmp_path):
+    from lectern.steering.film import write_video
+    from lectern.steering.serving.desk import read_checked
+
+    frames = np.load(four / "data" / "processed" / ROAD / "test_frames.npy")[:12]
+    write_video(frames, tmp_path / "drive.mp4", 10.0)
+    megapixels = 5 * frames.shape[1] * frames.shape[2] / 1e6
+    assert len(list(read_checked(tmp_path / "drive.mp4", megapixels, 5))) == 12
+    with pytest.raises(UserError, match="6 frames of .* are looked at together; at most .* Make the video smaller"):
+        list(read_checked(tmp_path / "drive.mp4", megapixels, 6))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from children import KILLED, at_call, die, in_child
-from lectern import promotion, reconcile, registry, trail
+from lectern import judgement, promotion, reconcile, registry, trail
 from lectern.alone import alone
 from lectern.errors import Overtaken, UserError
 from registered import BEST, BETTER, NAME, WEAK, challenger, champion, decisions, register
@@ -19,6 +19,12 @@ def test_the_challenger_is_the_best_beside_the_champion_whatever_came_last(clien
     assert challenger(client) == "best" and champion(client) is None
     promotion.promote(client, NAME, None)
     assert champion(client) == "best" and challenger(client) == "better"
+
+
+def test_a_version_that_was_scored_on_other_test_data_challenges_nobody(stocked):
+    stocked.set_model_version_tag(NAME, BEST, "lectern.test_digest", "0" * 64)
+    promotion.promote(stocked, NAME, WEAK)
+    assert challenger(stocked) == "better"
 
 
 def test_a_better_version_becomes_the_champion(stocked):
@@ -115,6 +121,18 @@ def test_a_version_of_other_test_data_is_told_apart_from_a_wrong_score(stocked):
     facts.write_text(json.dumps({**json.loads(facts.read_text()), "test_digest": "0" * 64}))
     with pytest.raises(UserError, match="was scored on test data .*, and .* holds 000000000000"):
         promotion.promote(stocked, NAME, BEST)
+
+
+def test_a_champion_that_was_scored_on_other_test_data_is_scored_again_on_the_candidates(stocked, monkeypatch):
+    promotion.promote(stocked, NAME, BETTER)
+    for key, other in {"test_digest": "0" * 64, "score": "0.999"}.items():
+        stocked.set_model_version_tag(NAME, BETTER, f"lectern.{key}", other)
+    monkeypatch.setattr(
+        judgement, "download_artifacts", lambda **_: pytest.fail("items of the other data were asked for")
+    )
+    _, rules = promotion.promote(stocked, NAME, BEST)
+    (told,) = [rule.reason for rule in rules if rule.name.startswith("better than")]
+    assert f"champion {json.loads(Path('metrics/better.json').read_text())['score']:.4f}" in told
 
 
 def test_whoever_is_overtaken_between_is_told_and_changes_nothing(stocked, monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from children import in_child
 from lectern import models, promotion, reconcile, registry
 from lectern.errors import UserError
 from registered import NAME, TAUGHT, images, outs, register
@@ -88,6 +89,26 @@ def test_mlflow_refuses_inputs_that_the_signature_does_not_take(client, store, w
     mlflow.set_tracking_uri(store)
     with pytest.raises(mlflow.exceptions.MlflowException, match="schema"):
         mlflow.pyfunc.load_model(f"models:/{NAME}/{version.version}").predict(wrong)
+
+
+def test_a_version_loads_and_answers_without_the_network_and_without_unpickling(client, store, monkeypatch):
+    (version,) = register(client, "best")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    ended = in_child(answer_watched, f"models:/{NAME}/{version.version}", store)
+    assert ended.code == 0 and "asked for" not in ended.said, ended.said
+
+
+def answer_watched(uri: str, store: str) -> None:
+    """Python itself tells of every connection and of every class that a pickle names."""
+    import mlflow
+
+    def watch(event: str, arguments: tuple) -> None:
+        if event in ("socket.connect", "socket.getaddrinfo", "pickle.find_class"):
+            print(f"asked for {event}{arguments}")
+
+    sys.addaudithook(watch)
+    mlflow.set_tracking_uri(store)
+    assert mlflow.pyfunc.load_model(uri).predict(images()).shape == (40, 10)
 
 
 @pytest.mark.index

@@ -95,6 +95,7 @@ def test_a_model_is_promoted_refused_rolled_back_verified_and_loaded(stocked_too
     assert lectern("promote", NAME).code == 0 and champion(stocked_too) == "best"
     assert lectern("rollback", NAME).code == 0 and champion(stocked_too) == "better"
     assert lectern("rollback", NAME, "--version", BEST).code == 0 and champion(stocked_too) == "best"
+    assert {version.current_stage for version in registry.versions(stocked_too, NAME)} == {"None"}  # aliases alone
     steps = [("promote", None, "better"), ("promote", "better", "best")]
     assert history() == [*steps, ("rollback", "best", "better"), ("rollback", "better", "best")]
     assert lectern("verify", f"{NAME}@champion").code == 0

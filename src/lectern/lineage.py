@@ -162,7 +162,9 @@ def alias_link(client: MlflowClient, version: ModelVersion) -> Link:
 
 
 def find_run(client: MlflowClient, version: ModelVersion) -> Run | None:
+    """None too for a run that was deleted, which MLflow still tells of until its rubbish is collected."""
     try:
-        return client.get_run(version.run_id)
+        run = client.get_run(version.run_id)
     except MlflowException:
         return None
+    return run if run.info.lifecycle_stage == "active" else None

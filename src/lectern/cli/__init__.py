@@ -1,6 +1,7 @@
 """`lectern ...`: words typed to what the registry and the rooms do, and tables back."""
 
 import sys
+from functools import cache
 
 import typer
 
@@ -20,13 +21,21 @@ serving.add_to(app)
 launching.add_to(app)
 
 
-def main() -> None:
-    """Entry point: a user's mistake is a message and an exit code."""
+@cache
+def whole() -> typer.Typer:
+    """With the commands that only a room has."""
     for task in rooms():
         if has_leg(task, "commands"):
             leg(task, "commands").add_to(app)
+    for command in app.registered_commands:
+        command.rich_help_panel = command.rich_help_panel or "Of one task"
+    return app
+
+
+def main() -> None:
+    """Entry point: a user's mistake is a message and an exit code."""
     try:
-        app()
+        whole()()
     except UserError as error:
         print(f"lectern: {error}", file=sys.stderr)
         sys.exit(error.code)

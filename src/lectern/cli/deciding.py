@@ -17,7 +17,7 @@ Model = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     for command in (promote, rollback, reconcile, lineage, verify):
-        app.command()(command)
+        app.command(rich_help_panel="Decide and check")(command)
 
 
 def promote(

@@ -12,8 +12,8 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def add_to(app: typer.Typer) -> None:
     as_they_are = {"ignore_unknown_options": True, "allow_interspersed_args": False}  # -m is the training's
-    app.command(context_settings=as_they_are)(submit)
-    app.command()(sweep)
+    app.command(context_settings=as_they_are, rich_help_panel="Train elsewhere, or many times")(submit)
+    app.command(rich_help_panel="Train elsewhere, or many times")(sweep)
 
 
 def submit(

@@ -12,14 +12,16 @@ Pattern = Annotated[
     str, typer.Argument(help="which, as a shell pattern: 'demo-*'", autocompletion=complete_experiments)
 ]
 
+LOOK = "Look"
+
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(experiments)
-    app.command()(store)
+    app.command(rich_help_panel=LOOK)(experiments)
+    app.command(rich_help_panel=LOOK)(store)
     group = typer.Typer(help="What is registered.", no_args_is_help=True)
     for name, command in {"list": list_models, "show": show, "history": history}.items():
         group.command(name)(command)
-    app.add_typer(group, name="registry")
+    app.add_typer(group, name="registry", rich_help_panel=LOOK)
 
 
 def experiments(pattern: Pattern = "*", as_json: Json = False) -> None:
@@ -35,7 +37,10 @@ def experiments(pattern: Pattern = "*", as_json: Json = False) -> None:
 
 
 def store() -> None:
-    """The address of the tracking store, as `make ui` hands it to MLflow."""
+    """The address of the tracking store, as `make ui` hands it to MLflow.
+
+    Example: mlflow ui --backend-store-uri "$(lectern store)"
+    """
     from lectern import tracking
 
     print(tracking.store_address())

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lectern.cli.shared import connect
+from lectern.cli.shared import Json, connect, print_json
 from lectern.errors import UserError
 
 Model = Annotated[str, typer.Argument(help="a model, or one of its versions: mnist, mnist@3")]
@@ -14,7 +14,7 @@ Model = Annotated[str, typer.Argument(help="a model, or one of its versions: mni
 
 def add_to(app: typer.Typer) -> None:
     for command in (serve, predict, export):
-        app.command()(command)
+        app.command(rich_help_panel="Ask the champions")(command)
 
 
 def serve(
@@ -37,6 +37,7 @@ def predict(
     input: Annotated[Path, typer.Option(help="a file or a folder: images, a video, a table with the model's column")],
     output: Annotated[Path, typer.Option(help="a .csv or .parquet that is not there yet")],
     param: Annotated[list[str] | None, typer.Option(help="of the model, as name=value; again for another")] = None,
+    as_json: Json = False,
 ) -> None:
     """Answer a file or a folder with the champion; killed and called again, it goes on where it was.
 
@@ -46,12 +47,16 @@ def predict(
     from lectern.serving.predict import predict
 
     rows = predict(client, name, input, output, read_params(param or []))
+    if as_json:
+        print_json({"model": name, "output": str(output), "rows": rows})
+        return
     print(f"{output}: {rows:,} rows")
 
 
 def export(
     name: Model,
     out: Annotated[Path | None, typer.Option(help="write a copy here too: model.onnx")] = None,
+    as_json: Json = False,
 ) -> None:
     """Export a version to ONNX, compare its answers with PyTorch's, and attach the file to the version.
 
@@ -62,6 +67,9 @@ def export(
     from lectern.serving.export import export
 
     where, difference = export(client, registry.find_named(client, name), out)
+    if as_json:
+        print_json({"model": name, "uri": where, "difference": difference})
+        return
     print(f"{where}: its answers differ from PyTorch's by {difference:.2g} at most")
 
 

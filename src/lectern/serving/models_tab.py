@@ -53,7 +53,8 @@ def show(champion: Champion, run: str) -> None:
                 ui.label(meaning(champion)).classes("note")
                 ui.label(f"floor {figure(champion.version, 'floor'):.4g}").classes("note")
         ui.link("Its run in MLflow", run, new_tab=True).classes("quiet")
-        ui.markdown(show_card(champion.version.description or "It has no card.")).classes("prose")
+        card = show_card(champion.version.description or "It has no card.")
+        ui.markdown(card, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("prose")  # a_b_c is a name
 
 
 def meaning(champion: Champion) -> str:
