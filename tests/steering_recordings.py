@@ -77,9 +77,9 @@ def donkey(raw: Path, frames: int = 40, per_catalog: int = 25, deleted: tuple[in
     (raw / "manifest.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def udacity_challenge(raw: Path, frames: int = 12) -> None:
-    """Two folders as udacity-driving-reader's bagdump.py leaves them, with the frames of two cameras."""
-    for folder in ("HMB_1", "HMB_2"):
+def udacity_challenge(raw: Path, frames: int = 12, drives: int = 2) -> None:
+    """Folders as udacity-driving-reader's bagdump.py leaves them, with the frames of two cameras."""
+    for folder in (f"HMB_{drive + 1}" for drive in range(drives)):
         rows = []
         for number, angle in enumerate(angles(frames)):
             stamp = 1_479_424_215_880_976_321 + number * 50_000_000

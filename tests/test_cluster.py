@@ -13,6 +13,7 @@ import yaml
 from children import in_child
 from lectern import run_folder
 from lectern.cluster.reasons import explain
+from lectern.cluster.script import Shape
 from lectern.cluster.site import Site, read_site
 from lectern.cluster.submission import expand, shape_of
 from lectern.errors import UserError
@@ -39,6 +40,7 @@ def test_a_grid_is_one_command_for_each_choice():
         ("CANCELLED", "0:0", "it was cancelled"),
         ("FAILED", "0:53", "could not open the log.*share"),
         ("FAILED", "66:0", "not all its nodes see this folder"),
+        ("FAILED", "127:0", "did not find srun or python: `setup` in conf/cluster/a.yaml"),
         ("FAILED", "137:0", "was killed.*memory"),
         ("FAILED", "3:0", "exit code 3"),
     ],
@@ -106,6 +108,24 @@ def test_a_time_without_quotes_is_refused(slurmless):
     slurmless.site("test", time="24:00:00")
     code, said = ended(slurmless.submit())
     assert code == 1 and 'put the time in quotes, as "24:00:00"; YAML reads 86400' in said
+
+
+@pytest.mark.parametrize("words", [["train.py"], ["python", "pipelines/train.sh"]], ids=str)
+def test_what_is_no_stage_is_refused(slurmless, words):
+    code, said = ended(slurmless.start("lectern", "submit", *words))
+    assert code == 1 and "A stage is expected: lectern submit python pipelines/train.py" in said
+
+
+def test_a_stage_that_trains_nothing_is_one_process(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert shape_of(["python", "pipelines/preprocess.py", "dataset=mnist"]) == Shape(1, 1, gpu=False)
+
+
+def test_a_lock_that_a_dead_host_has_left_behind_holds_nobody(tmp_path):
+    (tmp_path / "run.lock").touch()
+    (tmp_path / "run.owner").write_text("process 1 on a host that is gone")
+    with run_folder.alone_in(tmp_path / "run"):
+        assert str(os.getpid()) in (tmp_path / "run.owner").read_text()
 
 
 def test_a_training_that_is_held_elsewhere_says_by_whom(tmp_path):
@@ -273,16 +293,24 @@ def test_the_same_command_finds_the_job_of_a_lost_terminal(login, slurm):
     ("site", "words", "says"),
     [
         ({"partition": "huge"}, [], ["invalid partition specified: huge", "partition=huge", "conf/cluster/test.yaml"]),
+        ({"partition": "members", "account": "nobody"}, [], ["account", "account=nobody", "conf/cluster/test.yaml"]),
         ({}, ["trainer.num_nodes=4"], ["asks for 4 nodes", "has 3", "conf/cluster/test.yaml"]),
         ({"memory": "900G"}, [], ["Memory specification can not be satisfied", "mem=900G"]),
         ({}, ["trainer=cluster"], ["node configuration is not available", "gpus-per-node=4"]),
     ],
-    ids=["partition", "nodes", "memory", "GPUs"],
+    ids=["partition", "account", "nodes", "memory", "GPUs"],
 )
 def test_what_slurm_refuses_is_said_in_its_words_and_with_what_was_asked(login, site, words, says):
     login.site("test", **site)
     code, said = ended(login.submit(*words))
     assert code == 1 and all(word in said for word in says), said
+
+
+@pytest.mark.slurm
+def test_a_job_that_finds_no_srun_says_where_to_tell_it(login):
+    login.site("test", setup='["PATH=/nowhere"]')
+    code, said = ended(login.submit())
+    assert code == 1 and "did not find srun or python: `setup` in conf/cluster/test.yaml" in said, said
 
 
 @pytest.mark.slurm

@@ -12,10 +12,9 @@ from lectern.errors import UserError
 from lectern.processed import read_facts
 from lectern.steering import batches, samples
 from lectern.steering.frames import Crop, shrink
-from lectern.steering.packing import pack
+from lectern.steering.packing import frame_files, pack
 from lectern.steering.preprocess import prepare, preprocess
 from lectern.steering.readers.faults import Faults
-from lectern.steering.readers.recording import Recording, Unit
 from lectern.steering.splits import assign, average, find_runs
 
 SPLITS = ("train", "validation", "test")
@@ -155,19 +154,22 @@ def test_raw_frames_of_a_wrong_kind_are_refused(processed):
             prepare(wrong, facts)
 
 
-def test_memory_does_not_grow_with_the_recording(tmp_path):
+@pytest.mark.parametrize("shard_megabytes", [None, 0.5])
+def test_memory_does_not_grow_with_the_recording(tmp_path, shard_megabytes):
     def peak(frames: int) -> int:
         table = pd.DataFrame({"split": "train", "place": "here"}, index=range(frames))
         blank = np.zeros((480, 640, 3), np.uint8)
-        recording = Recording(table, Unit("", 1.0, 1, 1.0), lambda rows: (blank.copy() for _ in range(len(rows))))
+        blank_frames = (blank.copy() for _ in range(frames))
         tracemalloc.start()
-        pack(recording, table, tmp_path, Crop(0.0, 0.0, 66, 200), Faults("stop"))
+        with frame_files(tmp_path, shard_megabytes) as files:
+            pack(blank_frames, table, files, Crop(0.0, 0.0, 66, 200), Faults("stop"))
         reached = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return reached
 
     few, many = peak(20), peak(200)
-    assert np.load(tmp_path / "train_frames.npy", mmap_mode="r").shape == (200, 66, 200, 3)
+    made = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert made > 200 * 66 * 200 * 3
     assert many < few + 2**20  # 180 frames more are 7 MB packed, and 166 MB raw
 
 

@@ -1,7 +1,8 @@
-"""The command of a training to a Slurm job: how many processes its trainer starts, its name, its own logs."""
+"""The command of a stage to a Slurm job: how many processes its trainer starts, its name, its own logs."""
 
 import hashlib
 import itertools
+import re
 import secrets
 from pathlib import Path
 
@@ -17,16 +18,16 @@ from lectern.cluster.site import Site, read_site
 from lectern.errors import UserError
 from lectern.world import check_share
 
-TRAINING = "pipelines/train.py"
+STAGE = re.compile(r"pipelines/(\w+)\.py")
 MANY = ("-m", "--multirun")
 JOBS = Path("runs/jobs")
 
 
 def submit(words: list[str], cluster: str | None = None) -> None:
-    """Send the training that the words start, and wait for its end. With `-m`, a job array of the grid's trainings.
+    """Send the stage that the words start, and wait for its end. With `-m`, a job array of the grid's.
 
     Where the same command's job waits or runs already, that one is waited for. Raises UserError for a command that is
-    no training, for a trainer that does not fit the batch, and for all that Slurm refuses or that goes wrong.
+    no stage, for a trainer that does not fit the batch, and for all that Slurm refuses or that goes wrong.
     """
     name, site = read_site(cluster)
     commands = expand(words)
@@ -71,7 +72,8 @@ def log_of(path: Path, job: str, commands: list[list[str]]) -> str:
 
 def name_of(commands: list[list[str]]) -> str:
     """What a job is found again by: the model folder that it makes, and a hash of its command and this folder."""
-    out = next((word.rpartition("/")[2] for word in commands[0] if word.startswith("out=")), "by-hand")
+    stage = stage_of(split(commands[0])[0])
+    out = next((word.rpartition("/")[2] for word in commands[0] if word.startswith("out=")), stage)
     digest = hashlib.sha256(repr([str(Path.cwd()), commands]).encode()).hexdigest()[:8]
     return f"{out}-{digest}"
 
@@ -100,22 +102,34 @@ def values_of(override: Override) -> list[str]:
 
 def split(words: list[str]) -> tuple[list[str], list[str]]:
     """A command's words up to the script, and those that it is given."""
-    places = [place for place, word in enumerate(words) if word == TRAINING]
+    places = [place for place, word in enumerate(words) if STAGE.fullmatch(word)]
     if not places:
         raise UserError(
-            f"A training is expected: lectern submit python {TRAINING} dataset=... model=... Found: {' '.join(words)!r}"
+            "A stage is expected: lectern submit python pipelines/train.py dataset=... model=... "
+            f"Found: {' '.join(words)!r}"
         )
     return words[: places[0] + 1], words[places[0] + 1 :]
 
 
+def stage_of(before: list[str]) -> str:
+    """The stage that a command starts, whose words up to the script these are."""
+    return STAGE.fullmatch(before[-1])[1]
+
+
 def shape_of(command: list[str]) -> Shape:
-    """Nodes and processes as the composed trainer says, after a look whether the batch can be shared among them."""
+    """Nodes and processes as the composed trainer says, after a look whether the batch can be shared among them.
+
+    A stage that trains nothing is one process.
+    """
+    before, overrides = split(command)
     try:
         with initialize_config_dir(str(Path("conf").absolute()), version_base="1.3"):
-            config = compose("train", split(command)[1])
+            config = compose(stage_of(before), overrides)
     except HydraException as error:
-        raise UserError(f"The training's config: {error}") from error
-    trainer = config.trainer
+        raise UserError(f"The config of the stage: {error}") from error
+    trainer = config.get("trainer")
+    if trainer is None:
+        return Shape(1, 1, gpu=False)
     if not isinstance(trainer.devices, int) or trainer.devices < 1:
         raise UserError(
             f"conf/trainer: devices is {trainer.devices!r}, but a job has to ask for a number: TRAINER=cluster, or "

@@ -9,9 +9,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lectern.batches import Rows
+from lectern.batches import Rows, place
 from lectern.errors import UserError
-from lectern.processed import read_facts
+from lectern.processed import Facts, read_facts
+from lectern.steering.lanes import in_lanes
+from lectern.steering.shards import ShardedFrames
+
+Frames = Tensor | ShardedFrames
 
 
 class Stretches(Rows):
@@ -22,16 +26,33 @@ class Stretches(Rows):
     itself: a window never crosses a break. The last stretch of a run ends with it, so a few frames come twice.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor, runs: np.ndarray, window: int, stretch: int, **order):
+    def __init__(self, inputs: Frames, targets: Tensor, runs: np.ndarray, window: int, stretch: int, **order):
         starts, firsts = cut(runs, stretch)
         super().__init__(torch.from_numpy(starts), torch.from_numpy(firsts), **order)
         self.inputs, self.targets, self.window, self.stretch = inputs, targets, window, stretch
 
     def __iter__(self) -> Iterator[tuple[Tensor | float, ...]]:
         for starts, firsts, share in super().__iter__():
+            if share == 0:  # of a last batch smaller than the world: a stretch that another process counts
+                starts, firsts = (tensor[:1] for tensor in self.tensors)
             steps = torch.arange(1 - self.window, self.stretch)
             frames = (starts[:, None] + steps).maximum(firsts[:, None])
             yield self.inputs[frames], self.targets[frames], share
+
+
+class ShardedStretches(Stretches):
+    """Stretches of frames in shards, in an order in which every process reads shards of its own.
+
+    A stretch counts with the shard in which it starts; a few of its frames, and of those before it, may be next door.
+    """
+
+    def __init__(self, inputs: ShardedFrames, *more, **order):
+        super().__init__(inputs, *more, **order)
+        self.shards = inputs.shards_of(self.tensors[0].numpy())
+
+    def order(self) -> Tensor:
+        random = np.random.default_rng([self.seed, self.epoch])
+        return torch.from_numpy(in_lanes(self.shards, self.batch_size, place()[1], random))
 
 
 def cut(runs: np.ndarray, stretch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -59,16 +80,26 @@ def load(processed: Path, split: str, seed: int, batch_size: int, window: int = 
     """A split's stretches: uint8 frames (B, length, 66, 200, 3) and float32 targets (B, length, targets).
 
     The targets are those of `facts["targets"]`, in their own units. The frames stay on the disk, memory-mapped: the
-    system keeps what fits. The training split comes in a new order each epoch.
+    system keeps what fits. The training split comes in a new order each epoch; where preprocessing has put it into
+    shards, in one that goes through a few of them at a time.
     """
-    # copy on write: torch wants memory it may write to, and nobody does
-    frames = torch.from_numpy(np.load(processed / f"{split}_frames.npy", mmap_mode="c"))
+    facts = read_facts(processed)
     table = pd.read_parquet(processed / f"{split}.parquet")
-    targets = torch.tensor(table[read_facts(processed)["targets"]].to_numpy(np.float32))
+    targets = torch.tensor(table[facts["targets"]].to_numpy(np.float32))
     runs = table["run"].to_numpy()
     tell_of_short(runs, stretch, split)
     order = {"batch_size": batch_size, "shuffle": split == "train", "seed": seed}
-    return Stretches(frames, targets, runs, window, stretch, **order)
+    kind, frames = open_frames(processed, split, facts)
+    return kind(frames, targets, runs, window, stretch, **order)
+
+
+def open_frames(processed: Path, split: str, facts: Facts) -> tuple[type[Stretches], Frames]:
+    """A split's frames, and the stretches that fit how they are kept."""
+    name = processed / f"{split}_frames"
+    if split in facts.get("shards", {}):
+        return ShardedStretches, ShardedFrames(name, facts["shards"][split])
+    # copy on write: torch wants memory it may write to, and nobody does
+    return Stretches, torch.from_numpy(np.load(name.with_suffix(".npy"), mmap_mode="c"))
 
 
 def tell_of_short(runs: np.ndarray, stretch: int, split: str) -> None:

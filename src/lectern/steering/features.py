@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from lectern.steering.scaling import scale
+from lectern.steering.shards import ShardedFrames
 
 FOLDER = Path("data/features")  # beside the outs of DVC's stages, not in them: safe to delete
 CHUNK = 256  # frames that are looked at together
 
 
-def see_all(see: nn.Module, frames: Tensor) -> Tensor:
+def see_all(see: nn.Module, frames: Tensor | ShardedFrames) -> Tensor:
     """uint8 frames (N, height, width, 3) to features (N, 2, D): of each frame as it is, and mirrored.
 
     Read from `data/features` where the same weights have seen the same frames before; memory-mapped.
@@ -29,7 +30,7 @@ def see_all(see: nn.Module, frames: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def write(path: Path, see: nn.Module, frames: Tensor) -> None:
+def write(path: Path, see: nn.Module, frames: Tensor | ShardedFrames) -> None:
     device = next(see.parameters()).device
     features = None
     for start in range(0, len(frames), CHUNK):
@@ -42,14 +43,14 @@ def write(path: Path, see: nn.Module, frames: Tensor) -> None:
     features.flush()
 
 
-def digest(see: nn.Module, frames: Tensor) -> str:
+def digest(see: nn.Module, frames: Tensor | ShardedFrames) -> str:
     """Of the CNN's weights and of the frames: what the features depend on."""
     found = hashlib.sha256()
     for name, weights in sorted(see.state_dict().items()):
         found.update(f"{name} {tuple(weights.shape)}\n".encode())
         found.update(weights.detach().cpu().contiguous().numpy())
-    for chunk in frames.split(CHUNK):
-        found.update(chunk.numpy())
+    for start in range(0, len(frames), CHUNK):
+        found.update(frames[start : start + CHUNK].numpy())
     return found.hexdigest()[:32]
 
 

@@ -94,8 +94,9 @@ class Steerer(pl.LightningModule):
         return ((outputs - wanted).square() * self.shares).sum(-1).mean()
 
     def validation_step(self, batch: tuple[Tensor, Tensor, float], index: int) -> None:
-        frames, targets, _ = batch
-        self.measure(self(frames), targets)
+        frames, targets, share = batch
+        if share:  # without one, another process measures it
+            self.measure(self(frames), targets)
 
     def measure(self, outputs: Tensor, targets: Tensor) -> None:
         """Add what a batch's windows say of their last frame to the sums of this validation."""
@@ -200,7 +201,9 @@ class FeatureSteerer(Steerer):
         return loss * share + 0 * sum(parameter.sum() for parameter in self.network.parameters())
 
     def validation_step(self, batch: tuple[Tensor, Tensor, float], index: int) -> None:
-        inputs, targets, _ = batch
+        inputs, targets, share = batch
+        if not share:
+            return
         if self.glances:
             outputs = self.network.glance(scale(inputs))
             self.sums["glance_rmse"].update(self.squared_errors(outputs, targets, "angle"))

@@ -1,5 +1,7 @@
 """Frames, one at a time, to packed arrays on the disk: what is in memory does not grow with the recording."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -9,7 +11,8 @@ import pandas as pd
 from lectern.steering.frames import Crop, shrink
 from lectern.steering.progress import progress
 from lectern.steering.readers.faults import Faults
-from lectern.steering.readers.recording import Recording
+from lectern.steering.shards import ShardFiles
+from lectern.steering.splits import HELD_OUT
 
 HEADER = 128  # bytes of an .npy file before the values, enough for any count of frames
 
@@ -39,28 +42,39 @@ class FrameFile:
         self.file.close()
 
 
-def pack(recording: Recording, table: pd.DataFrame, out: Path, crop: Crop, faults: Faults) -> pd.DataFrame:
-    """Write `<split>_frames.npy` for the rows of `table`; returns those rows whose frames could be used.
+@contextmanager
+def frame_files(out: Path, shard_megabytes: int | float | None = None) -> Iterator[dict[str, FrameFile | ShardFiles]]:
+    """A file for the frames of each split; with `shard_megabytes`, training's are several."""
+    files: dict = {split: FrameFile(out / f"{split}_frames.npy") for split in HELD_OUT}
+    name = out / "train_frames"
+    files["train"] = ShardFiles(name, shard_megabytes) if shard_megabytes else FrameFile(name.with_suffix(".npy"))
+    with ExitStack() as stack:
+        yield {split: stack.enter_context(file) for split, file in files.items()}
 
-    Training and validation frames are packed as the network takes them, test frames raw.
+
+def pack(
+    frames: Iterator[np.ndarray | str],
+    table: pd.DataFrame,
+    files: Mapping[str, FrameFile | ShardFiles],
+    crop: Crop,
+    faults: Faults,
+    size: tuple[int, ...] | None = None,
+) -> pd.DataFrame:
+    """Add the frames of the rows of `table` to the files of their splits; returns the rows whose frames could be used.
+
+    Training and validation frames are packed as the network takes them, test frames raw. All have to be of one size,
+    that of the first one where none is given.
     """
     kept = []
-    with (
-        FrameFile(out / "train_frames.npy") as train,
-        FrameFile(out / "validation_frames.npy") as validation,
-        FrameFile(out / "test_frames.npy") as test,
-    ):
-        packed = {"train": train, "validation": validation, "test": test}
-        frames = progress(recording.frames(table), "packing frames", len(table), "frame")
-        shape = None
-        for (index, split, place), frame in zip(table[["split", "place"]].itertuples(), frames, strict=True):
-            problem = find_problem(frame, shape)
-            if problem:
-                faults.found(problem[0], place, problem[1])
-                continue
-            shape = frame.shape
-            packed[split].add(frame if split == "test" else shrink(frame, crop))
-            kept.append(index)
+    frames = progress(frames, "packing frames", len(table), "frame")
+    for (index, split, place), frame in zip(table[["split", "place"]].itertuples(), frames, strict=True):
+        problem = find_problem(frame, size)
+        if problem:
+            faults.found(problem[0], place, problem[1])
+            continue
+        size = frame.shape
+        files[split].add(frame if split == "test" else shrink(frame, crop))
+        kept.append(index)
     return table.loc[kept]
 
 

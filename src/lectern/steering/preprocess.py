@@ -7,15 +7,15 @@ import pandas as pd
 
 from lectern.errors import UserError
 from lectern.processed import Facts, content_digest, file_digest, write_facts
+from lectern.steering import parts
 from lectern.steering.checks import usable
 from lectern.steering.frames import Crop, shrink
-from lectern.steering.packing import pack
+from lectern.steering.packing import frame_files, pack
 from lectern.steering.readers import read
 from lectern.steering.readers.faults import Faults
 from lectern.steering.readers.recording import Recording
-from lectern.steering.splits import HELD_OUT, Block, assign, average, find_runs
+from lectern.steering.splits import SPLITS, Block, assign, average, find_runs
 
-SPLITS = ("train", *HELD_OUT)
 EXAMPLE = 2  # frames of the example request: enough to show that time is an axis
 
 
@@ -34,15 +34,18 @@ def preprocess(
     average_seconds: float = 1.1,
     shortest: int = 20,
     faults: str = "stop",
+    shard_megabytes: int | float | None = None,
 ) -> None:
     """Write `<split>_frames.npy` and `<split>.parquet` for each split, an example request, and the facts.
 
     Frames of training and validation are as the network takes them, those of test raw. The tables hold, a row a
     frame, `drive`, `row`, `run`, `time`, `angle`, `angle_averaged` (over `average_seconds` around it) and what else
     was recorded. Runs of fewer than `shortest` frames are left out and counted; `faults` says whether rows that
-    cannot be used are too (skip), or the first one stops.
+    cannot be used are too (skip), or the first one stops. With `shard_megabytes` the training frames are in Arrow
+    files of that size, for recordings that do not fit a machine's memory (docs/cluster.md).
     """
     found, crop = Faults(faults), check_crop(Crop(top, bottom, height, width))
+    check_shards(shard_megabytes)
     recording = read(reader, raw, found)
     table = usable(recording, found).assign(run=0)
     table["run"] = find_runs(table, break_seconds)
@@ -51,7 +54,11 @@ def preprocess(
     table["split"] = assign(table, blocks, gap_seconds)
     table = leave_out_short(table[table["split"] != "gap"], break_seconds, shortest, found)
     out.mkdir(parents=True, exist_ok=True)
-    table = pack(recording, table, out, crop, found)
+    with frame_files(out, shard_megabytes) as files:
+        if parts.are_wanted(table):
+            table = parts.pack_apart(raw, reader, recording, table, files, crop, found)
+        else:
+            table = pack(recording.frames(table), table, files, crop, found)
     table["run"] = find_runs(table, break_seconds)
     save_example(recording, table, out)
     targets = [*recording.targets[:1], "angle_averaged", *recording.targets[1:]]
@@ -66,6 +73,8 @@ def preprocess(
         "left_out": dict(sorted(found.counts.items())),
         "test_digest": digest_test(out, table, targets),
     }
+    if shard_megabytes:
+        facts["shards"] = {"train": files["train"].sizes}
     write_facts(out, facts)
 
 
@@ -75,6 +84,11 @@ def check_crop(crop: Crop) -> Crop:
             f"preprocess: top {crop.top} and bottom {crop.bottom} are shares of the height, below 1 together."
         )
     return crop
+
+
+def check_shards(megabytes: int | float | None) -> None:
+    if megabytes is not None and not megabytes > 0:
+        raise UserError(f"preprocess.shard_megabytes is {megabytes}; a size above 0 is expected, or null for one file.")
 
 
 def leave_out_short(table: pd.DataFrame, break_seconds: float, shortest: int, faults: Faults) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from lectern.errors import UserError
 
 Block = list[int] | str  # [first row, row after the last], or the name of a whole drive
 HELD_OUT = ("test", "validation")
+SPLITS = ("train", *HELD_OUT)
 
 
 def find_runs(table: pd.DataFrame, break_seconds: float) -> pd.Series:

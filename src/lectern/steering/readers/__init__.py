@@ -1,20 +1,20 @@
 """A raw folder to a recording, by the name of its format."""
 
-from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from lectern.config import nearest
 from lectern.errors import UserError
 from lectern.steering.readers import deeptesla, donkey, rosbag, udacity_challenge, udacity_sim
 from lectern.steering.readers.faults import Faults
-from lectern.steering.readers.recording import Recording
+from lectern.steering.readers.recording import Frames, Recording
 
-READERS: dict[str, Callable[[Path, Faults], Recording]] = {
-    "udacity_sim": udacity_sim.read,
-    "donkey": donkey.read,
-    "udacity_challenge": udacity_challenge.read,
-    "rosbag": rosbag.read,
-    "deeptesla": deeptesla.read,
+READERS: dict[str, ModuleType] = {
+    "udacity_sim": udacity_sim,
+    "donkey": donkey,
+    "udacity_challenge": udacity_challenge,
+    "rosbag": rosbag,
+    "deeptesla": deeptesla,
 }
 
 
@@ -24,7 +24,12 @@ def read(reader: str, raw: Path, faults: Faults) -> Recording:
         raise UserError(
             f"preprocess.reader: no format {reader!r}{nearest(reader, list(READERS))} There is: {', '.join(READERS)}."
         )
-    recording = READERS[reader](raw, faults)
-    if recording.table.empty:
+    table, unit = READERS[reader].read(raw, faults)
+    if table.empty:
         raise UserError(f"{raw} holds no frame that can be used as a recording of format {reader!r}.")
-    return recording
+    return Recording(table, unit, open_frames(reader, raw))
+
+
+def open_frames(reader: str, raw: Path) -> Frames:
+    """The frames in `raw` alone, for rows that were read before: without a look at its logs."""
+    return READERS[reader].open_frames(raw)

@@ -9,20 +9,24 @@ import pandas as pd
 from lectern.errors import UserError
 from lectern.steering.readers.faults import Faults
 from lectern.steering.readers.files import Files
-from lectern.steering.readers.recording import Recording, Unit
+from lectern.steering.readers.recording import Frames, Unit
 from lectern.steering.readers.videos import count_frames, read_video
 
 UNIT = Unit("degrees of the steering wheel", lock=540.0, right=1, degrees=1.0)
 VIDEO, LOG = "_front.mkv", "_steering.csv"
 
 
-def read(raw: Path, faults: Faults) -> Recording:
+def read(raw: Path, faults: Faults) -> tuple[pd.DataFrame, Unit]:
     """A drive a video, a row a frame. A video and a log of different lengths stop: who would say which is right?"""
     files = Files(raw)
     drives = [read_drive(files, raw, name.removesuffix(VIDEO)) for name in files.find(VIDEO)]
     table = pd.concat(drives, ignore_index=True)
     table["row"] = range(len(table))
-    return Recording(table, UNIT, decode_rows)
+    return table, UNIT
+
+
+def open_frames(raw: Path) -> Frames:
+    return decode_rows  # its rows say where
 
 
 def read_drive(files: Files, raw: Path, name: str) -> pd.DataFrame:

@@ -9,14 +9,14 @@ from lectern.errors import UserError
 from lectern.steering.readers.faults import Faults
 from lectern.steering.readers.files import Files
 from lectern.steering.readers.images import decode_files, drop_missing
-from lectern.steering.readers.recording import Recording, Unit
+from lectern.steering.readers.recording import Frames, Unit
 
 UNIT = Unit("share of the full lock", lock=1.0, right=1, degrees=150.0)
 FIELDS = {"_index": "row", "_timestamp_ms": "time", "cam/image_array": "image", "user/angle": "angle",
           "user/throttle": "throttle"}  # fmt: skip
 
 
-def read(raw: Path, faults: Faults) -> Recording:
+def read(raw: Path, faults: Faults) -> tuple[pd.DataFrame, Unit]:
     """Angle and throttle are shares of the driver's stick. What the manifest marks as deleted is left out."""
     files = Files(raw)
     manifest = read_manifest(files)
@@ -29,8 +29,12 @@ def read(raw: Path, faults: Faults) -> Recording:
     table["time"] /= 1000
     table["drive"] = raw.name
     table["image"] = "images/" + table["image"].astype(str)
-    table = drop_missing(table, files, faults)
-    return Recording(table, UNIT, lambda rows: decode_files(files, rows["image"]))
+    return drop_missing(table, files, faults), UNIT
+
+
+def open_frames(raw: Path) -> Frames:
+    files = Files(raw)
+    return lambda rows: decode_files(files, rows["image"])
 
 
 def read_manifest(files: Files) -> dict:

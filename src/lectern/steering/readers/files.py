@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -20,8 +21,11 @@ class Files:
         archive = raw / f"{raw.name}.zip"
         self.top = archive if archive.is_file() else raw
         self.zip = open_zip(archive) if archive.is_file() else None
-        paths = self.zip.namelist() if self.zip else [str(path.relative_to(raw)) for path in raw.rglob("*")]
-        self.names = frozenset(paths)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        paths = self.zip.namelist() if self.zip else [str(path.relative_to(self.top)) for path in self.top.rglob("*")]
+        return frozenset(paths)
 
     def __contains__(self, name: str) -> bool:
         return name in self.names

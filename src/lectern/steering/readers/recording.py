@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+Frames = Callable[[pd.DataFrame], Iterator[np.ndarray | str]]
 RECORDED = ("speed", "throttle", "brake", "torque")  # what a car may tell beside the angle, each in its own unit
 
 
@@ -31,7 +32,7 @@ class Recording:
 
     table: pd.DataFrame
     unit: Unit
-    frames: Callable[[pd.DataFrame], Iterator[np.ndarray | str]]
+    frames: Frames
 
     @property
     def targets(self) -> list[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from lectern.errors import UserError
 from lectern.steering.readers.faults import Faults
 from lectern.steering.readers.images import decode
-from lectern.steering.readers.recording import Recording
+from lectern.steering.readers.recording import Frames, Unit
 from lectern.steering.readers.udacity_challenge import UNIT
 
 CAMERA = ("/center_camera/image_color/compressed", "/center_camera/image_color")
@@ -17,14 +17,18 @@ STEERING = "/vehicle/steering_report"
 REPORTED = {"angle": "steering_wheel_angle", "speed": "speed", "torque": "steering_wheel_torque"}
 
 
-def read(raw: Path, faults: Faults) -> Recording:
+def read(raw: Path, faults: Faults) -> tuple[pd.DataFrame, Unit]:
     """Every `*.bag` is a drive. What the car reports fifty times a second is interpolated at each frame's time."""
     bags = sorted(raw.rglob("*.bag"))
     if not bags:
         raise UserError(f"{raw} holds no file '.bag'. Put the bags of the challenge there.")
     table = pd.concat([read_drive(bag) for bag in bags], ignore_index=True)
     table["row"] = range(len(table))
-    return Recording(table, UNIT, decode_rows)
+    return table, UNIT
+
+
+def open_frames(raw: Path) -> Frames:
+    return decode_rows  # its rows say where
 
 
 def read_drive(bag: Path) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from lectern.steering.readers.faults import Faults
 from lectern.steering.readers.files import Files
 from lectern.steering.readers.images import decode_files, drop_missing
-from lectern.steering.readers.recording import Recording, Unit
+from lectern.steering.readers.recording import Frames, Unit
 
 LOG = "interpolated.csv"
 UNIT = Unit(
@@ -19,14 +19,18 @@ UNIT = Unit(
 CAMERA = "center_camera"
 
 
-def read(raw: Path, faults: Faults) -> Recording:
+def read(raw: Path, faults: Faults) -> tuple[pd.DataFrame, Unit]:
     """Speed is in metres per second, torque in newton metres; the left and right cameras are not used."""
     files = Files(raw)
     drives = [read_drive(files, log, raw.name) for log in files.find(LOG)]
     table = pd.concat(drives, ignore_index=True)
     table["row"] = range(len(table))
-    table = drop_missing(table, files, faults)
-    return Recording(table, UNIT, lambda rows: decode_files(files, rows["image"]))
+    return drop_missing(table, files, faults), UNIT
+
+
+def open_frames(raw: Path) -> Frames:
+    files = Files(raw)
+    return lambda rows: decode_files(files, rows["image"])
 
 
 def read_drive(files: Files, log: str, name: str) -> pd.DataFrame:

@@ -7,14 +7,14 @@ import pandas as pd
 from lectern.steering.readers.faults import Faults
 from lectern.steering.readers.files import Files
 from lectern.steering.readers.images import decode_files, drop_missing
-from lectern.steering.readers.recording import Recording, Unit
+from lectern.steering.readers.recording import Frames, Unit
 
 LOG = "driving_log.csv"
 UNIT = Unit("share of the full lock of 25 degrees", lock=1.0, right=1, degrees=150.0)
 TIME = r"center_(\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d_\d{3})\."  # the time is in the image's name
 
 
-def read(raw: Path, faults: Faults) -> Recording:
+def read(raw: Path, faults: Faults) -> tuple[pd.DataFrame, Unit]:
     """Angle and throttle are shares, brake too; speed is in miles per hour. Other cameras are not used."""
     files = Files(raw)
     log = files.read_table(LOG, ["center", "steering", "throttle", "brake", "speed"])
@@ -30,8 +30,12 @@ def read(raw: Path, faults: Faults) -> Recording:
         }
     )
     table["place"] = f"{files.top}, {LOG}, row " + table["row"].astype(str)
-    table = drop_missing(table, files, faults)
-    return Recording(table, UNIT, lambda rows: decode_files(files, rows["image"]))
+    return drop_missing(table, files, faults), UNIT
+
+
+def open_frames(raw: Path) -> Frames:
+    files = Files(raw)
+    return lambda rows: decode_files(files, rows["image"])
 
 
 def seconds(names: pd.Series) -> pd.Series:
