@@ -15,7 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 import steering_recordings as recordings
 from local_slurm import LocalSlurm, await_that, begin
 from servers import find_postgres, running_postgres, running_server
-from test_cluster_pipeline import OnSlurm
+from test_cluster_pipeline import SITE, OnSlurm
 from test_sweeps import STAND_IN
 
 pytestmark = pytest.mark.slurm
@@ -98,6 +98,7 @@ def server(tmp_path_factory) -> Iterator[dict[str, str]]:
 
 def test_jobs_that_log_to_one_server_at_once_lose_nothing(checkout, server, monkeypatch):
     """Three trainings on two nodes each: six processes, of which three write."""
+    (checkout / "conf/cluster/test.yaml").write_text(SITE.replace("1500M", "900M"))  # all fit at once
     checkout.do("dvc", "repro", "preprocess@sample_digits", LAUNCH="")
     grid = f"seed={','.join(map(str, SEEDS))}"
     training = ("python", "pipelines/train.py", "-m", "dataset=sample_digits", "model=digits_cnn", grid)

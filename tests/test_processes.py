@@ -13,10 +13,13 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
+import steering_recordings as recordings
 from children import in_child, run_stage, warm
 from language_model_texts import BY_NAME, write_works
 from lectern.errors import UserError
 from lectern.language_model.preprocess import preprocess
+from lectern.processed import read_facts
+from lectern.steering.preprocess import preprocess as preprocess_road
 from lectern.world import check_share
 
 ROOT = Path(__file__).parents[1]
@@ -136,3 +139,25 @@ def test_torchrun_on_two_addresses_trains_without_slurm(house):
     said = [node.communicate(timeout=1500)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], said
     assert_same_learning(Path("runs/one"), Path("runs/two"))
+
+
+@pytest.fixture
+def road(house) -> Path:
+    """A drive in shards, of 121 frames to learn from: a batch of 24 leaves one over, which one process has."""
+    recordings.udacity_sim(house / "drive", 319)
+    folder = house / "data" / "processed" / "sample_road"
+    arguments = {**recordings.BLOCKS, **recordings.ARGUMENTS, "shard_megabytes": 0.1}
+    preprocess_road(house / "drive", folder, "udacity_sim", **arguments)
+    assert read_facts(folder)["items"]["train"] % 24 == 1
+    return house
+
+
+@pytest.mark.slow
+def test_a_drive_in_shards_is_learned_alike_by_one_process_and_by_two_and_four(road):
+    """Each process reads shards of its own; the last batch of an epoch has fewer frames than there are processes."""
+    still = [f"model.module.{draw}=0.0" for draw in ("mirror", "brightness", "shadow")]  # draws are a rank's own
+    recipe = ("dataset=sample_road", "model=pilotnet_brief", *still, "model.batches.batch_size=24")
+    train_here(*recipe, "out=runs/one")
+    for world in (2, 4):
+        train(*recipe, f"out=runs/{world}", "trainer=two_processes", f"trainer.devices={world}")
+        assert_same_learning(Path("runs/one"), Path(f"runs/{world}"))

@@ -139,7 +139,7 @@ def open_run(
     )
     client.update_run(run.info.run_id, "RUNNING")
     write_parameters(client, run, {key: str(value)[:6000] for key, value in flatten(config).items()})
-    client.log_inputs(run.info.run_id, [DatasetInput(data, [])])
+    write_data(client, run, data)
     tracker = Tracker(client, run)
     try:
         yield tracker
@@ -161,6 +161,15 @@ def write_parameters(client: MlflowClient, run: Run, config: Mapping[str, str]) 
     new = [Param(key, value) for key, value in config.items() if key not in known]
     other = [RunTag(f"resumed.{key}", value) for key, value in config.items() if known.get(key, value) != value]
     client.log_batch(run.info.run_id, params=new, tags=other)
+
+
+def write_data(client: MlflowClient, run: Run, data: Dataset) -> None:
+    """What the run learns from. Of two that bring it to a store at once MLflow fails the one: then it is there."""
+    inputs = [DatasetInput(data, [])]
+    try:
+        client.log_inputs(run.info.run_id, inputs)
+    except MlflowException:
+        client.log_inputs(run.info.run_id, inputs)
 
 
 def unfinished_run(client: MlflowClient, experiment: str, training: str) -> Run | None:

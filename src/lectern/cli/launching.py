@@ -20,7 +20,7 @@ def submit(
     words: Annotated[list[str], typer.Argument(metavar="COMMAND", help="python pipelines/train.py ...")],
     cluster: Annotated[str | None, typer.Option(help="a file of conf/cluster; CLUSTER without it, or local")] = None,
 ) -> None:
-    """Send a training to Slurm, show its log and wait for its end. Ctrl-C cancels it.
+    """Send a training, or another stage, to Slurm, show its log and wait for its end. Ctrl-C cancels it.
 
     Example: TRAINER=cluster LAUNCH="lectern submit" dvc repro train@mnist-cnn
 
