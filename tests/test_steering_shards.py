@@ -152,11 +152,30 @@ def test_an_order_is_of_seed_and_epoch_and_mixes_a_few_shards_at_a_time():
 
 def test_a_place_in_an_epoch_is_gone_on_from(sharded):
     loader, other = (batches.load(sharded, "train", 7, **WINDOWS) for _ in range(2))
+    first = starts(loader)
     loader.set_epoch(3)
     other.set_epoch(3)
     every = starts(loader)
+    assert every != first != starts(batches.load(sharded, "train", 8, **WINDOWS))
     other.load_state_dict({**loader.state_dict(), "done": 11})
     assert starts(other) == every[11:] and sorted(sum(every, [])) == sorted(loader.tensors[0].tolist())
+
+
+@pytest.mark.parametrize("folder", ["whole", "sharded"])
+def test_a_process_that_a_small_last_batch_leaves_without_gets_a_stretch_that_counts_for_nothing(
+    folder, monkeypatch, request
+):
+    """The mean loss of no stretch at all would be no number, and with it all weights."""
+    processed = request.getfixturevalue(folder)
+    count = read_facts(processed)["items"]["train"]
+    batch_size = next(size for size in range(4, count, 4) if count % size in (1, 2, 3))
+    last = []
+    for rank in range(4):
+        on_rank(monkeypatch, rank, 4)
+        *_, (inputs, _, share) = batches.load(processed, "train", 7, batch_size=batch_size)
+        last.append((len(inputs), share))
+    assert all(length >= 1 for length, _ in last) and 0.0 in [share for _, share in last]
+    assert sum(length * (share > 0) for length, share in last) == count % batch_size
 
 
 def test_a_shard_that_is_missing_or_cut_off_is_told(sharded, tmp_path):
