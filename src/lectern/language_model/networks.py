@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lectern.dropout import ByteDropout
 from lectern.errors import UserError
 from lectern.language_model.preprocess import UNKNOWN
 
@@ -85,30 +86,6 @@ def initialise(network: RecurrentNetwork) -> None:
     nn.init.zeros_(network.layers[0].weight_ih_l0[:, UNKNOWN])  # what is unknown says nothing until it was met
     nn.init.normal_(network.readout.weight, std=network.hidden**-0.5)
     nn.init.zeros_(network.readout.bias)
-
-
-class ByteDropout(nn.Module):
-    """Dropout that decides on each value by a random byte, eight of which come from one draw.
-
-    On processors without Intel's generator torch draws 100 million values a second, which is 5 % of a training step
-    of the 3x512 network; this draws ten times as many. The rate is rounded to a 256th.
-    """
-
-    def __init__(self, rate: float):
-        super().__init__()
-        if not 0 <= rate < 1:
-            raise UserError(f"dropout is {rate}; it must be at least 0 and below 1.")
-        self.rate = rate
-
-    def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        if not self.training or self.rate == 0:
-            return values
-        if values.is_cuda:
-            return F.dropout(values, self.rate)
-        dropped = round(self.rate * 256)
-        draws = torch.empty(-(-values.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        keep = draws.view(torch.uint8)[: values.numel()].view(values.shape) >= dropped
-        return values * keep.to(values.dtype).mul_(256 / (256 - dropped))
 
 
 class TransformerNetwork(nn.Module):

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from lectern.dropout import ByteDropout
 from lectern.translation.decoding import Decoding, State
 from lectern.translation.vocabulary import PAD
 
@@ -51,9 +52,9 @@ class Layer(nn.Module):
             self.cross_norm, self.cross_attention = nn.LayerNorm(width), MultiHeadAttention(width, heads)
         self.feed_norm = nn.LayerNorm(width)
         self.feed_forward = nn.Sequential(
-            nn.Linear(width, inner), nn.ReLU(), nn.Dropout(dropout), nn.Linear(inner, width)
+            nn.Linear(width, inner), nn.ReLU(), ByteDropout(dropout), nn.Linear(inner, width)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = ByteDropout(dropout)
 
     def encode(self, read: Tensor, is_padding: Tensor) -> Tensor:
         """Each word (B, S, width) with what it found among the others."""
@@ -88,7 +89,7 @@ class Transformer(Decoding):
         self.encoder = nn.ModuleList(Layer(width, inner, heads, dropout, looks_back=False) for _ in range(layers))
         self.decoder = nn.ModuleList(Layer(width, inner, heads, dropout, looks_back=True) for _ in range(layers))
         self.read_norm, self.written_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = ByteDropout(dropout)
 
     def forward(
         self, source: Int[Tensor, "batch source"], words: Int[Tensor, "batch target"], teacher_forcing: float = 1.0
