@@ -6,13 +6,11 @@ for the longest texts and for the most and widest translations that the limits a
 
 import argparse
 import asyncio
-import re
-import subprocess
-import sys
 import time
 
 import aiohttp
 import numpy as np
+from serving import served
 
 PAUSE = 0.05  # seconds between two questions of the one who waits
 EACH = 4
@@ -28,14 +26,8 @@ def main() -> None:
     parser.add_argument("--translations", default="multi30k_en_de")
     parser.add_argument("--seconds", type=int, default=30, help="that one waits beside them")
     given = parser.parse_args()
-    command = [sys.executable, "-c", "from lectern.cli import main; main()", "serve", "--port", "0"]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        url = next(found[0] for line in server.stderr if (found := re.search(r"http://[\d.]+:\d+", line)))
+    with served() as (url, _):
         asyncio.run(measure(url, given))
-    finally:
-        server.terminate()
-        server.wait()
 
 
 async def measure(url: str, given: argparse.Namespace) -> None:

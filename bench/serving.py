@@ -11,6 +11,8 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import aiohttp
 import numpy as np
@@ -25,11 +27,18 @@ def main() -> None:
     parser.add_argument("model", help="a registered digits model: mnist, sample_digits")
     parser.add_argument("--seconds", type=int, default=40, help="at the even pace; 0 leaves that part out")
     given = parser.parse_args()
+    with served() as (url, server):
+        asyncio.run(measure(f"{url}/v1/models/{given.model}/predict", server, given.seconds))
+
+
+@contextmanager
+def served() -> Iterator[tuple[str, psutil.Process]]:
+    """A server of this project's champions, until the block ends."""
     command = [sys.executable, "-c", "from lectern.cli import main; main()", "serve", "--port", "0"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         url = next(found[0] for line in server.stderr if (found := re.search(r"http://[\d.]+:\d+", line)))
-        asyncio.run(measure(f"{url}/v1/models/{given.model}/predict", psutil.Process(server.pid), given.seconds))
+        yield url, psutil.Process(server.pid)
     finally:
         server.terminate()
         server.wait()

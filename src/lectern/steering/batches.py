@@ -33,8 +33,6 @@ class Stretches(Rows):
 
     def __iter__(self) -> Iterator[tuple[Tensor | float, ...]]:
         for starts, firsts, share in super().__iter__():
-            if share == 0:  # of a last batch smaller than the world: a stretch that another process counts
-                starts, firsts = (tensor[:1] for tensor in self.tensors)
             steps = torch.arange(1 - self.window, self.stretch)
             frames = (starts[:, None] + steps).maximum(firsts[:, None])
             yield self.inputs[frames], self.targets[frames], share
