@@ -21,7 +21,7 @@ class Rows:
     `batch_size` is the global one: each rank gets its slice of every global batch. A batch is the tensors' rows
     and, last, this rank's share of the global batch (world * mine / all): a mean loss times it makes the average
     that DDP takes over ranks the mean over the items, also in a last batch that does not divide. No part is empty:
-    where a batch has fewer rows than there are ranks, some get one that another counts, with a share of 0.
+    where a batch has fewer rows than there are ranks, some get one that counts elsewhere, with a share of 0.
     """
 
     def __init__(self, *tensors: Tensor, batch_size: int, shuffle: bool = False, seed: int = 0):
@@ -60,11 +60,12 @@ class Rows:
         # a generator: nothing here runs before the first next(), when Lightning has told the epoch
         rank, world = place()
         order = self.order()
+        spare = order[min(self.batch_size, self.rows) * rank // world :][:1]  # of this rank's part of the first batch
         start, self.start = self.start % len(self), 0
         for index in range(start, len(self)):
             whole = order[index * self.batch_size : (index + 1) * self.batch_size]
             mine = whole[len(whole) * rank // world : len(whole) * (rank + 1) // world]
             share = world * len(mine) / len(whole)
-            mine = mine if len(mine) else whole[:1]
+            mine = mine if len(mine) else spare
             self.done = index + 1
             yield *(tensor[mine] for tensor in self.tensors), share

@@ -67,7 +67,7 @@ class DigitClassifier(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor, float], index: int) -> None:
         images, labels, share = batch
-        if share == 0:  # images that another process counts
+        if share == 0:  # an image that counts elsewhere
             return
         logits = self(images)
         self.validation["loss"].update(F.cross_entropy(logits, labels, reduction="none"))
