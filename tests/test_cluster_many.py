@@ -102,7 +102,7 @@ def test_jobs_that_log_to_one_server_at_once_lose_nothing(checkout, server, monk
     checkout.do("dvc", "repro", "preprocess@sample_digits", LAUNCH="")
     grid = f"seed={','.join(map(str, SEEDS))}"
     training = ("python", "pipelines/train.py", "-m", "dataset=sample_digits", "model=digits_cnn", grid)
-    said = checkout.do("lectern", "submit", *training, "model.fit.laptop.epochs=6", **server)
+    said = checkout.do("lectern", "submit", *training, "model.fit.laptop.epochs=20", **server)
     assert said.count("is completed") == len(SEEDS), said
     for name, value in server.items():
         monkeypatch.setenv(name, value)
