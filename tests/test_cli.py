@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from children import lectern
 from lectern import promotion
 from lectern.cli import app, whole
+from lectern.cli.shared import as_table
 from registered import BEST, BETTER, NAME, TAUGHT
 
 
@@ -92,6 +94,16 @@ def test_show_lists_every_version_the_newest_first(stocked):
     assert [row["version"] for row in rows] == [3, 2, 1]
     scores = [row["score"] for row in rows]
     assert scores == sorted(scores, reverse=True)
+    assert all(len(row["weights"]) == 64 for row in rows)
+
+
+def test_a_table_breaks_no_name_and_no_digest():
+    rows = [{"experiment": "shakespeare-transformer", "weights": "8046ddcb" * 4, "why": "the only one " * 9}]
+    console = Console(width=80, record=True)
+    console.print(as_table(rows))
+    table = console.export_text()
+    assert "shakespeare-transformer " + "8046ddcb" * 4 in table and table.split().count("only") == 9
+    assert max(map(len, table.splitlines())) <= 80
 
 
 def test_a_model_whose_versions_are_all_deleted_is_shown_without_them(stocked):

@@ -87,14 +87,15 @@ def show(name: Name, as_json: Json = False) -> None:
 
     client = connect()
     known = registry.aliases(client, name)
+    cut = None if as_json else 8  # of a digest: enough to tell two apart
     rows = [
         {
             "version": int(version.version),
             "experiment": version.tags["lectern.experiment"],
             "score": round(registry.figure(version, "score"), 4),
             "floor": round(registry.figure(version, "floor"), 4),
-            "test data": version.tags["lectern.test_digest"][:12],
-            "weights": version.tags["lectern.weights"][:12],
+            "test data": version.tags["lectern.test_digest"][:cut],
+            "weights": version.tags["lectern.weights"][:cut],
             "alias": ", ".join(alias for alias, number in known.items() if number == str(version.version)),
         }
         for version in registry.versions(client, name)

@@ -51,11 +51,18 @@ def show_table(rows: list[dict], as_json: bool, nothing: str) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        table = Table()
-        for column in rows[0]:
-            table.add_column(column.replace("_", " "), overflow="fold")  # a cut digest or name is of no use
-        for row in rows:
-            table.add_row(*("-" if value is None else str(value) for value in row.values()))
-        Console().print(table)
+        Console().print(as_table(rows))
     else:
         print(nothing)
+
+
+def as_table(rows: list[dict]) -> Table:
+    """A column a key; where the terminal is narrow, text is broken first: half a name or a digest is of no use."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold underline")
+    cells = [["-" if value is None else str(value) for value in row.values()] for row in rows]
+    for key, column in zip(rows[0], zip(*cells, strict=True), strict=True):
+        words = not any(" " in cell for cell in column)
+        table.add_column(key.replace("_", " "), no_wrap=words, overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    return table
