@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from checkout import STAGES, Checkout
 from local_slurm import LocalSlurm, await_that, begin
-from test_pipeline import STAGES, Checkout
 
 pytestmark = pytest.mark.slurm
 EPOCHS = 25  # long enough to be met in the middle
