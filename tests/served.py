@@ -39,7 +39,7 @@ class Server:
         return requests.get(self.url + path, timeout=60, **more)
 
     def post(self, path: str, **more) -> requests.Response:
-        return requests.post(self.url + path, timeout=150, **more)
+        return requests.post(self.url + path, timeout=650, **more)
 
     def metric(self, metric: str, model: str) -> float:
         """A figure that it tells Prometheus of a model; 0 before there is one."""

@@ -127,7 +127,7 @@ def test_the_document_shows_each_champion_with_the_shape_it_takes(server):
 
 # One beside another
 
-LONG = {"inputs": [{"prompt": ""}] * 4, "params": {"length": 3000}}  # seconds of a thread
+LONG = {"inputs": [{"prompt": ""}] * 4, "params": {"length": 5000}}  # seconds of a thread: the most that may be asked
 
 
 def wait_until_asked(server, name: str, count: int) -> None:
@@ -146,8 +146,7 @@ def test_long_answers_of_one_model_keep_nobody_elses_callers_waiting(server, fou
         for name, body in ((DIGITS, image), (TOY, {"source": "A man sleeps here."})):
             assert server.predict(name, input=body).status_code == 200
         assert server.metric("lectern_answer_seconds_count", POEMS) == before  # nobody had to wait for one of them
-        statuses = [one.result().status_code for one in asked]
-    assert set(statuses) <= {200, 503} and statuses[0] == 200  # a busy machine may need more than answer_seconds
+        assert [one.result().status_code for one in asked] == [200] * 4
 
 
 # Following the registry
