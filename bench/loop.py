@@ -13,9 +13,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from lectern import training  # first: torch reads once, when it loads, how threads wait
+
+# isort: split
 import torch
 
-from lectern import training
 from lectern.models import find_class
 from lectern.plan import Plan, read_plan
 from lectern.processed import read_facts
@@ -89,8 +91,10 @@ def plain(plan: Plan, steps: int) -> Speed:
     module.train()
     optimizer = torch.optim.AdamW(module.parameters(), 1e-3, fused=True)
     limit, batches = plan.fit.get("clip_norm"), Short(train, steps)
+    mixed = plan.fit.get("precision") == "bf16-mixed"
     for index, batch in enumerate(batches):
-        loss = module.training_step(batch, index)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            loss = module.training_step(batch, index)
         optimizer.zero_grad()
         loss.backward()
         if limit is not None:

@@ -12,10 +12,13 @@ from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
+
+from lectern.steering import inference  # first: torch reads once, when it loads, how threads wait
+
+# isort: split
 import torch
 import typer
 
-from lectern.steering import inference
 from lectern.steering.module import Steerer
 
 TARGETS = ("angle", "angle_averaged", "speed", "throttle")

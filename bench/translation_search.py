@@ -7,10 +7,12 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+from lectern import models  # first: torch reads once, when it loads, how threads wait
+
+# isort: split
 import torch
 import typer
 
-from lectern import models
 from lectern.processed import read_facts
 from lectern.translation import report
 from lectern.translation.preprocess import prepare
