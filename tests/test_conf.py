@@ -221,24 +221,22 @@ def test_a_model_on_a_data_set_of_another_task_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("model", "trainer", "bfloat16", "refused"),
+    ("model", "trainer", "bfloat16", "precision"),
     [
-        ("char_lstm", "laptop", False, True),
-        ("char_lstm", "laptop", True, False),
-        ("char_lstm", "gpu", False, False),
-        ("char_lstm_small", "laptop", False, False),  # in float32
+        ("char_lstm", "laptop", False, "32-true"),
+        ("char_lstm", "laptop", True, "bf16-mixed"),
+        ("char_lstm", "gpu", False, "bf16-mixed"),
+        ("char_lstm_small", "laptop", True, "32-true"),  # as its file says
     ],
 )
-def test_bfloat16_on_a_processor_without_it_is_refused_with_the_way_out(model, trainer, bfloat16, refused, monkeypatch):
+def test_only_a_processor_without_bfloat16_trains_in_float32_instead(
+    model, trainer, bfloat16, precision, monkeypatch, capsys
+):
     monkeypatch.setattr(plan, "has_bfloat16", lambda: bfloat16)
     config = {"dataset": DATASETS["shakespeare"], "model": MODELS[model], "trainer": TRAINERS[trainer]}
-    config |= {"budget": "full", "seed": 7}
-    if not refused:
-        assert plan.read_plan(config).budget == "full"
-        return
-    way = rf"dvc exp run -S conf/model/{model}.yaml:fit.full.precision=32-true"
-    with pytest.raises(UserError, match=f"fit.full.precision is bf16-mixed, but this processor .*{way}"):
-        plan.read_plan(config)
+    planned = plan.read_plan({**config, "budget": "full", "seed": 7})
+    assert planned.fit == {**MODELS[model]["fit"]["full"], "precision": precision}
+    assert ("char_lstm in float32" in capsys.readouterr().err) is (planned.fit != MODELS[model]["fit"]["full"])
 
 
 def test_an_lstm_computes_in_bfloat16_where_the_processor_is_said_to():

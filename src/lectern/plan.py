@@ -3,7 +3,8 @@
 import hashlib
 import inspect
 import json
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,11 @@ def read_plan(config: dict[str, Any]) -> Plan:
         raise UserError(
             f"{where}: no budget {config['budget']!r}{nearest(str(config['budget']), budgets)} There is: {budgets}."
         )
-    plan = Plan(dataset, model, config["budget"], config["seed"])
     check_model(model, where)
     check_trainer(config["trainer"], "conf/trainer")
-    check_precision(plan, config["trainer"], where)
     check_share(model.batches, config["trainer"], f"{where}, batches")
-    return plan
+    fit = {**model.fit, config["budget"]: within_reach(model, config["budget"], config["trainer"])}
+    return Plan(dataset, replace(model, fit=fit), config["budget"], config["seed"])
 
 
 def check_model(model: Model, where: str) -> None:
@@ -91,15 +91,15 @@ def check_trainer(trainer: dict[str, Any], where: str) -> None:
         raise UserError(f"{where}: the key 'threads' is missing: with how many threads a process computes.")
 
 
-def check_precision(plan: Plan, trainer: dict[str, Any], where: str) -> None:
-    """A recipe in bfloat16 needs a processor that computes in it: oneDNN's LSTM would stop at the first step, and its
-    GRU take ten times as long as in float32. Raises UserError that names the way out."""
-    precision, key = plan.fit.get("precision", ""), f"fit.{plan.budget}.precision"
-    if "bf16" in precision and trainer["accelerator"] == "cpu" and not has_bfloat16():
-        raise UserError(
-            f"{where}: {key} is {precision}, but this processor does not compute in bfloat16. Train on a GPU "
-            f"(TRAINER=gpu), or in float32: model.{key}=32-true by hand, or dvc exp run -S {where}:{key}=32-true."
-        )
+def within_reach(model: Model, budget: str, trainer: dict[str, Any]) -> dict[str, Any]:
+    """How to train for a budget, in float32 instead of bfloat16 where the processor does not compute in it: oneDNN's
+    LSTM would stop at the first step, and its GRU take ten times as long as in float32."""
+    fit = model.fit[budget]
+    if "bf16" not in fit.get("precision", "") or trainer["accelerator"] != "cpu" or has_bfloat16():
+        return fit
+    if training.is_first_process():
+        print(f"lectern: {model.name} in float32, as this processor does not compute in bfloat16", file=sys.stderr)
+    return {**fit, "precision": "32-true"}
 
 
 def has_bfloat16() -> bool:

@@ -119,6 +119,7 @@ def open_training(plan: Any, facts: Mapping[str, Any], config: Mapping[str, Any]
         "lectern.experiment": name,
         "lectern.dataset": plan.dataset.name,
         "lectern.budget": plan.budget,
+        "lectern.precision": plan.fit.get("precision", "32-true"),  # float32 where the machine has no other
         "lectern.commit": git_commit(),
         "lectern.machine": machine(),
         "dvc.stage": f"train@{name}",
