@@ -1,6 +1,7 @@
 """Promotion: the better one is served, whoever comes at the same moment, and what was decided stays written."""
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from children import KILLED, at_call, die, in_child
 from lectern import judgement, promotion, reconcile, registry, trail
 from lectern.alone import alone
 from lectern.errors import Overtaken, UserError
+from lectern.examination import examine
+from lectern.examiner import examiner
 from registered import BEST, BETTER, NAME, WEAK, challenger, champion, decisions, register
 
 
@@ -137,7 +140,12 @@ def test_a_champion_that_was_scored_on_other_test_data_is_scored_again_on_the_ca
 
 def test_whoever_is_overtaken_between_is_told_and_changes_nothing(stocked, monkeypatch):
     """As through a server known by HTTP alone, where no lock keeps another machine away."""
-    monkeypatch.setattr(promotion, "judge", lambda *_: stocked.set_registered_model_alias(NAME, "champion", WEAK) or [])
+
+    def overtaken(*_, **__):
+        stocked.set_registered_model_alias(NAME, "champion", WEAK)
+        return []
+
+    monkeypatch.setattr(promotion, "judge", overtaken)
     with pytest.raises(Overtaken, match=r"version 1 \(weak\) became the champion while version 3 was looked at"):
         promotion.promote(stocked, NAME, BEST)
     assert champion(stocked) == "weak" and not Path("registry", f"{NAME}.jsonl").exists()
@@ -270,3 +278,14 @@ def test_a_promotion_killed_before_the_alias_moved_is_carried_out_by_reconcile(s
     assert champion(stocked) is None and trail.read(stocked, NAME)[-1]["to"]["experiment"] == "best"
     reconcile.reconcile(stocked)
     assert champion(stocked) == "best"
+
+
+def test_another_process_finds_of_a_model_what_this_one_would_and_tells_a_mistake_alike(stocked):
+    folder, processed = Path("models/best"), Path("data/processed", NAME)
+    with examiner() as beside:
+        here, there = examine(folder, processed), beside(folder, processed)
+        assert there.score == here.score and there.size == here.size and there.items.equals(here.items)
+        with pytest.raises(UserError) as told:
+            examine(Path("models/gone"), processed)
+        with pytest.raises(UserError, match=f"^{re.escape(str(told.value))}$"):
+            beside(Path("models/gone"), processed)

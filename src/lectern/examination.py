@@ -6,13 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
 
-from lectern import registry
 from lectern.description import read_description
-from lectern.errors import UserError
-from lectern.processed import read_facts
 from lectern.rooms import leg
 
 
@@ -51,24 +46,3 @@ def time_answers(module, answer, processed: Path, times: int = 7, patience: floa
         answer.answer(module, example)
         taken.append(time.perf_counter() - began)
     return statistics.median(taken)
-
-
-def score_version(client: MlflowClient, version: ModelVersion) -> float:
-    """The score that a version's own files reach on the test data that it was scored on.
-
-    Raises UserError where that data is not here.
-    """
-    processed = Path("data/processed") / version.name
-    check_test_data(version, processed)
-    return examine(registry.model_folder(client, version), processed).score
-
-
-def check_test_data(version: ModelVersion, processed: Path) -> None:
-    """Raises UserError where the data at hand is not what the version was scored on."""
-    here, recorded = read_facts(processed)["test_digest"], version.tags["lectern.test_digest"]
-    if here != recorded:
-        raise UserError(
-            f"{version.name} version {version.version} was scored on test data {recorded[:12]}, and {processed} holds "
-            f"{here[:12]}. Check out the commit of its run, dvc repro preprocess@{version.name}, and ask again; "
-            "or evaluate and register its experiment anew on the data at hand."
-        )

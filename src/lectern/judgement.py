@@ -1,7 +1,7 @@
 """A candidate and the champion to the gate's answers: what `conf/gate.yaml` and the data set's config ask of them."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from lectern import gate, registry
 from lectern.config import call
 from lectern.errors import UserError
-from lectern.examination import Examined, check_test_data, examine, score_version
+from lectern.examination import Examined, examine
 from lectern.gate import Rule
 from lectern.processed import read_facts
 from lectern.registry import METRIC, figure
@@ -27,7 +27,11 @@ Guards = dict[str, dict[str, Any]]
 
 
 def judge(
-    client: MlflowClient, candidate: ModelVersion, champion: ModelVersion | None, items: pd.DataFrame | None = None
+    client: MlflowClient,
+    candidate: ModelVersion,
+    champion: ModelVersion | None,
+    items: pd.DataFrame | None = None,
+    examine: Callable[..., Examined] = examine,
 ) -> list[Rule]:
     """The gate's rules on what both versions show on the test data at hand.
 
@@ -65,8 +69,13 @@ def foretell(client: MlflowClient, candidate: ModelVersion, items: pd.DataFrame)
 
 
 def score_again(client: MlflowClient, version: ModelVersion) -> tuple[float, bool]:
-    """The score that a version's own files reach now, and whether the gate takes it for the one on record."""
-    measured, rules = score_version(client, version), yaml.safe_load(GATE.read_text())
+    """The score that a version's own files reach now, and whether the gate takes it for the one on record.
+
+    Raises UserError where the test data that it was scored on is not here.
+    """
+    processed = Path("data/processed") / version.name
+    check_test_data(version, processed)
+    measured, rules = examine(registry.model_folder(client, version), processed).score, yaml.safe_load(GATE.read_text())
     return measured, gate.reproduces(figure(version, "score"), measured, **rules["reproduce"]).passed
 
 
@@ -134,6 +143,17 @@ def recorded_items(client: MlflowClient, version: ModelVersion, processed: Path)
 
 def same_test_data(version: ModelVersion, processed: Path) -> bool:
     return version.tags["lectern.test_digest"] == read_facts(processed)["test_digest"]
+
+
+def check_test_data(version: ModelVersion, processed: Path) -> None:
+    """Raises UserError where the data at hand is not what the version was scored on."""
+    here, recorded = read_facts(processed)["test_digest"], version.tags["lectern.test_digest"]
+    if here != recorded:
+        raise UserError(
+            f"{version.name} version {version.version} was scored on test data {recorded[:12]}, and {processed} holds "
+            f"{here[:12]}. Check out the commit of its run, dvc repro preprocess@{version.name}, and ask again; "
+            "or evaluate and register its experiment anew on the data at hand."
+        )
 
 
 def tell(rules: list[Rule]) -> list[str]:

@@ -32,10 +32,13 @@ def promote(
 
     Example: lectern promote mnist --force "the only one trained on the corrected labels"
     """
-    from lectern import judgement, promotion
+    from lectern.examiner import examiner
 
     try:
-        new, rules = promotion.promote(connect(), name, version, force)
+        with examiner() as examine:
+            from lectern import judgement, promotion  # seconds, while the examiner imports its own
+
+            new, rules = promotion.promote(connect(), name, version, force, examine)
     except Refused as refusal:
         if as_json:
             print_json({"model": name, "promoted": False, "rules": [asdict(rule) for rule in refusal.answers]})
