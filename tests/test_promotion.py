@@ -13,7 +13,7 @@ from lectern import judgement, promotion, reconcile, registry, trail
 from lectern.alone import alone
 from lectern.errors import Overtaken, UserError
 from lectern.examination import examine
-from lectern.examiner import examiner
+from lectern.examiner import beside
 from registered import BEST, BETTER, NAME, WEAK, challenger, champion, decisions, register
 
 
@@ -282,10 +282,10 @@ def test_a_promotion_killed_before_the_alias_moved_is_carried_out_by_reconcile(s
 
 def test_another_process_finds_of_a_model_what_this_one_would_and_tells_a_mistake_alike(stocked):
     folder, processed = Path("models/best"), Path("data/processed", NAME)
-    with examiner() as beside:
-        here, there = examine(folder, processed), beside(folder, processed)
+    with beside() as ask:
+        here, there = examine(folder, processed), ask(examine, folder, processed)
         assert there.score == here.score and there.size == here.size and there.items.equals(here.items)
         with pytest.raises(UserError) as told:
             examine(Path("models/gone"), processed)
         with pytest.raises(UserError, match=f"^{re.escape(str(told.value))}$"):
-            beside(Path("models/gone"), processed)
+            ask(examine, Path("models/gone"), processed)

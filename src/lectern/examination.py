@@ -1,13 +1,19 @@
-"""A model folder and the test data at hand to what the gate asks about: score, items, time to answer, size."""
+"""A model folder and the test data at hand to what the gate asks about: score, items, time to answer, size.
+
+Nothing here knows the store, and whoever asks need not import PyTorch: `examiner.beside`.
+"""
 
 import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from lectern import gate
 from lectern.description import read_description
+from lectern.gate import Rule
 from lectern.rooms import leg
 
 
@@ -31,6 +37,11 @@ def examine(folder: Path, processed: Path, items: pd.DataFrame | None = None) ->
         items = report.measure(module, processed)
     size = float((folder / "weights.safetensors").stat().st_size)
     return Examined(report.score(items), items, time_answers(module, leg(room, "answer"), processed), size)
+
+
+def compare(room: str, new: pd.DataFrame, old: pd.DataFrame, sign: int, noise: dict[str, Any]) -> Rule:
+    """Whether a candidate's items are better than the champion's by more than the noise, by the room's own score."""
+    return gate.better_than_noise(new, old, leg(room, "report").score, sign, **noise)
 
 
 def time_answers(module, answer, processed: Path, times: int = 7, patience: float = 1.0) -> float:

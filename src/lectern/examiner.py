@@ -1,25 +1,27 @@
-"""Model folders examined in a process beside this one, which imports PyTorch while this one opens the store."""
+"""Questions answered in a process beside this one, which imports PyTorch while this one opens the store."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:  # pandas would be imported before the process beside is there
-    from lectern.examination import Examined
+Ask = Callable[..., Any]  # ask(function, *arguments): what function(*arguments) gives
+
+
+def here(function: Callable, *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 @contextmanager
-def examiner() -> Iterator[Callable[..., "Examined"]]:
-    """`examination.examine`, in a process that lives as long as the context."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as beside:  # a fork copies locks that are held
-        beside.submit(import_module, "lectern.models")
-        yield lambda *arguments: beside.submit(examine, *arguments).result()
-
-
-def examine(*arguments) -> "Examined":
-    from lectern.examination import examine
-
-    return examine(*arguments)
+def beside() -> Iterator[Ask]:
+    """Whom to ask as `here`; to import PyTorch and Lightning takes four seconds, and to end them one."""
+    others = multiprocessing.active_children()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:  # a fork copies locks that are held
+        process.submit(import_module, "lectern.models")
+        try:
+            yield lambda function, *arguments: process.submit(function, *arguments).result()
+        finally:
+            for child in set(multiprocessing.active_children()).difference(others):
+                child.terminate()

@@ -1,7 +1,7 @@
 """A candidate and the champion to the gate's answers: what `conf/gate.yaml` and the data set's config ask of them."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from mlflow.exceptions import MlflowException
 from lectern import gate, registry
 from lectern.config import call
 from lectern.errors import UserError
-from lectern.examination import Examined, examine
+from lectern.examination import Examined, compare, examine
+from lectern.examiner import Ask, here
 from lectern.gate import Rule
 from lectern.processed import read_facts
 from lectern.registry import METRIC, figure
@@ -31,7 +32,7 @@ def judge(
     candidate: ModelVersion,
     champion: ModelVersion | None,
     items: pd.DataFrame | None = None,
-    examine: Callable[..., Examined] = examine,
+    ask: Ask = here,
 ) -> list[Rule]:
     """The gate's rules on what both versions show on the test data at hand.
 
@@ -43,17 +44,17 @@ def judge(
     rules = yaml.safe_load(GATE.read_text())
     processed = Path("data/processed") / candidate.name
     check_test_data(candidate, processed)
-    report = leg(candidate.tags["lectern.task"], "report")
     sign = 1 if candidate.tags["lectern.higher_is_better"] == "True" else -1
-    new = examine(registry.model_folder(client, candidate), processed, items)
+    new = ask(examine, registry.model_folder(client, candidate), processed, items)
     answers = [
         gate.above_floor(new.score, figure(candidate, "floor"), sign),
         gate.reproduces(figure(candidate, "score"), new.score, **rules["reproduce"]),
     ]
     if champion is None:
         return answers
-    old = examine(registry.model_folder(client, champion), processed, recorded_items(client, champion, processed))
-    answers.append(gate.better_than_noise(new.items, old.items, report.score, sign, **rules["noise"]))
+    recorded = recorded_items(client, champion, processed)
+    old = ask(examine, registry.model_folder(client, champion), processed, recorded)
+    answers.append(ask(compare, candidate.tags["lectern.task"], new.items, old.items, sign, rules["noise"]))
     guards = rules["guards"] | own_guards(candidate.name)
     costs = {name: guard for name, guard in guards.items() if name in ("latency", "size")}
     metrics = {name: guard for name, guard in guards.items() if name not in costs}

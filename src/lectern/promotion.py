@@ -1,6 +1,5 @@
 """A candidate and the champion to a decision, and the decision to the alias `champion`."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 
 from mlflow import MlflowClient
@@ -10,7 +9,7 @@ from lectern import registry, trail
 from lectern.alone import alone
 from lectern.description import read_description
 from lectern.errors import Overtaken, Refused, UserError
-from lectern.examination import Examined, examine
+from lectern.examiner import Ask, here
 from lectern.gate import Rule
 from lectern.judgement import judge, tell
 from lectern.registry import CHALLENGER, CHAMPION
@@ -21,7 +20,7 @@ def promote(
     name: str,
     which: str | None,
     force: str | None = None,
-    examine: Callable[..., Examined] = examine,
+    ask: Ask = here,
 ) -> tuple[ModelVersion, list[Rule]]:
     """Move `champion` to a version that passes the gate; without a number the challenger is asked for.
 
@@ -36,7 +35,7 @@ def promote(
         candidate = registry.get_version(client, name, which or candidate_of(client, name))
         if old is not None and candidate.version == old.version:
             return old, []
-        rules = judge(client, candidate, old, examine=examine)
+        rules = judge(client, candidate, old, ask=ask)
         if not force and not all(rule.passed for rule in rules):
             told = "\n".join(tell(rules))
             raise Refused(

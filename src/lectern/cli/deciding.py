@@ -32,13 +32,13 @@ def promote(
 
     Example: lectern promote mnist --force "the only one trained on the corrected labels"
     """
-    from lectern.examiner import examiner
+    from lectern.examiner import beside
 
     try:
-        with examiner() as examine:
-            from lectern import judgement, promotion  # seconds, while the examiner imports its own
+        with beside() as ask:
+            from lectern import judgement, promotion  # seconds, while the process beside imports its own
 
-            new, rules = promotion.promote(connect(), name, version, force, examine)
+            new, rules = promotion.promote(connect(), name, version, force, ask)
     except Refused as refusal:
         if as_json:
             print_json({"model": name, "promoted": False, "rules": [asdict(rule) for rule in refusal.answers]})
