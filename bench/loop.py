@@ -93,7 +93,8 @@ def plain(plan: Plan, steps: int) -> Speed:
     limit, batches = plan.fit.get("clip_norm"), Short(train, steps)
     mixed = plan.fit.get("precision") == "bf16-mixed"
     for index, batch in enumerate(batches):
-        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        # no cache, as Lightning has it: a weight's gradients from all time steps are then summed in float32
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed, cache_enabled=False):
             loss = module.training_step(batch, index)
         optimizer.zero_grad()
         loss.backward()

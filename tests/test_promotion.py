@@ -1,6 +1,7 @@
 """Promotion: the better one is served, whoever comes at the same moment, and what was decided stays written."""
 
 import json
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -289,3 +290,8 @@ def test_another_process_finds_of_a_model_what_this_one_would_and_tells_a_mistak
             examine(Path("models/gone"), processed)
         with pytest.raises(UserError, match=f"^{re.escape(str(told.value))}$"):
             ask(examine, Path("models/gone"), processed)
+
+
+def test_that_the_other_process_was_killed_is_said():
+    with pytest.raises(UserError, match="was killed, as happens where memory runs out"), beside() as ask:
+        ask(os._exit, 1)
