@@ -148,11 +148,11 @@ def same_test_data(version: ModelVersion, processed: Path) -> bool:
 
 def check_test_data(version: ModelVersion, processed: Path) -> None:
     """Raises UserError where the data at hand is not what the version was scored on."""
-    here, recorded = read_facts(processed)["test_digest"], version.tags["lectern.test_digest"]
-    if here != recorded:
+    found, recorded = read_facts(processed)["test_digest"], version.tags["lectern.test_digest"]
+    if found != recorded:
         raise UserError(
             f"{version.name} version {version.version} was scored on test data {recorded[:12]}, and {processed} holds "
-            f"{here[:12]}. Check out the commit of its run, dvc repro preprocess@{version.name}, and ask again; "
+            f"{found[:12]}. Check out the commit of its run, dvc repro preprocess@{version.name}, and ask again; "
             "or evaluate and register its experiment anew on the data at hand."
         )
 
