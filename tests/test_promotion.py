@@ -12,9 +12,9 @@ import yaml
 from children import KILLED, at_call, die, in_child
 from lectern import judgement, promotion, reconcile, registry, trail
 from lectern.alone import alone
+from lectern.beside import beside
 from lectern.errors import Overtaken, UserError
 from lectern.examination import examine
-from lectern.examiner import beside
 from registered import BEST, BETTER, NAME, WEAK, challenger, champion, decisions, register
 
 

@@ -1,6 +1,6 @@
 """A model folder and the test data at hand to what the gate asks about: score, items, time to answer, size.
 
-Nothing here knows the store, and whoever asks need not import PyTorch: `examiner.beside`.
+Nothing here knows the store, so that it can be asked of a process that opens none (`beside.py`).
 """
 
 import statistics

@@ -13,10 +13,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from lectern import gate, registry
+from lectern.beside import Ask, here
 from lectern.config import call
 from lectern.errors import UserError
 from lectern.examination import Examined, compare, examine
-from lectern.examiner import Ask, here
 from lectern.gate import Rule
 from lectern.processed import read_facts
 from lectern.registry import METRIC, figure
@@ -148,8 +148,8 @@ def same_test_data(version: ModelVersion, processed: Path) -> bool:
 
 def check_test_data(version: ModelVersion, processed: Path) -> None:
     """Raises UserError where the data at hand is not what the version was scored on."""
-    found, recorded = read_facts(processed)["test_digest"], version.tags["lectern.test_digest"]
-    if found != recorded:
+    if not same_test_data(version, processed):
+        recorded, found = version.tags["lectern.test_digest"], read_facts(processed)["test_digest"]
         raise UserError(
             f"{version.name} version {version.version} was scored on test data {recorded[:12]}, and {processed} holds "
             f"{found[:12]}. Check out the commit of its run, dvc repro preprocess@{version.name}, and ask again; "

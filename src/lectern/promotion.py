@@ -7,9 +7,9 @@ from mlflow.entities.model_registry import ModelVersion
 
 from lectern import registry, trail
 from lectern.alone import alone
+from lectern.beside import Ask, here
 from lectern.description import read_description
 from lectern.errors import Overtaken, Refused, UserError
-from lectern.examiner import Ask, here
 from lectern.gate import Rule
 from lectern.judgement import judge, tell
 from lectern.registry import CHALLENGER, CHAMPION

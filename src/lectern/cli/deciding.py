@@ -32,7 +32,7 @@ def promote(
 
     Example: lectern promote mnist --force "the only one trained on the corrected labels"
     """
-    from lectern.examiner import beside
+    from lectern.beside import beside
 
     try:
         with beside() as ask:
