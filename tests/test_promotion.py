@@ -1,8 +1,6 @@
 """Promotion: the better one is served, whoever comes at the same moment, and what was decided stays written."""
 
 import json
-import os
-import re
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +10,7 @@ import yaml
 from children import KILLED, at_call, die, in_child
 from lectern import judgement, promotion, reconcile, registry, trail
 from lectern.alone import alone
-from lectern.beside import beside
 from lectern.errors import Overtaken, UserError
-from lectern.examination import examine
 from registered import BEST, BETTER, NAME, WEAK, challenger, champion, decisions, register
 
 
@@ -279,19 +275,3 @@ def test_a_promotion_killed_before_the_alias_moved_is_carried_out_by_reconcile(s
     assert champion(stocked) is None and trail.read(stocked, NAME)[-1]["to"]["experiment"] == "best"
     reconcile.reconcile(stocked)
     assert champion(stocked) == "best"
-
-
-def test_another_process_finds_of_a_model_what_this_one_would_and_tells_a_mistake_alike(stocked):
-    folder, processed = Path("models/best"), Path("data/processed", NAME)
-    with beside() as ask:
-        here, there = examine(folder, processed), ask(examine, folder, processed)
-        assert there.score == here.score and there.size == here.size and there.items.equals(here.items)
-        with pytest.raises(UserError) as told:
-            examine(Path("models/gone"), processed)
-        with pytest.raises(UserError, match=f"^{re.escape(str(told.value))}$"):
-            ask(examine, Path("models/gone"), processed)
-
-
-def test_that_the_other_process_was_killed_is_said():
-    with pytest.raises(UserError, match="was killed, as happens where memory runs out"), beside() as ask:
-        ask(os._exit, 1)
