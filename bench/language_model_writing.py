@@ -10,14 +10,14 @@ from typing import Annotated
 import torch
 import typer
 
-from lectern import models
-from lectern.language_model.preprocess import prepare
-from lectern.language_model.writing import write
+from lectern.artifacts import model_folder
+from lectern.tasks.language_model.data.format.alphabet import prepare
+from lectern.tasks.language_model.model.generation import write
 
 
 def main(model: Path, threads: Annotated[int, typer.Option(help="of torch")] = 1, length: int = 1000) -> None:
     torch.set_num_threads(threads)
-    module = models.load(model)
+    module = model_folder.load_model(model)
     prompt = prepare("The ", module.facts)
     write(module, prompt, length=100)
     for _ in range(3):

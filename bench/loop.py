@@ -13,16 +13,16 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lectern import training  # first: torch reads once, when it loads, how threads wait
+from lectern.training import fit as training  # first: torch reads once, when it loads, how threads wait
 
 # isort: split
 import torch
 
-from lectern.models import find_class
-from lectern.plan import Plan, read_plan
-from lectern.processed import read_facts
-from lectern.rooms import leg
-from lectern.stage import stage
+from lectern.artifacts.dataset import read_facts
+from lectern.artifacts.model_folder import find_class
+from lectern.stages.stage import stage
+from lectern.task_modules import task_module
+from lectern.training.plan import Plan, read_plan
 
 SECONDS, ROUNDS = 10, 5  # of a plain round, about
 FEWEST, MOST = 5, 300  # steps of a round
@@ -66,7 +66,7 @@ class Short:
 @stage("train")
 def main(config: dict) -> None:
     plan = read_plan(config)
-    training.start(plan.seed, config["trainer"]["threads"])
+    training.set_determinism(plan.seed, config["trainer"]["threads"])
     steps = max(FEWEST, min(MOST, int(SECONDS * plain(plan, FEWEST).clock)))
     rounds = [(plain(plan, steps), lightning(plan, steps, config["trainer"])) for _ in range(ROUNDS)]
     for name, speeds in zip(("plain loop", "lectern"), zip(*rounds, strict=True), strict=True):
@@ -78,7 +78,7 @@ def main(config: dict) -> None:
 
 
 def make(plan: Plan):
-    load = leg(plan.model.task, "batches").load
+    load = task_module(plan.model.task, "model.loader").load
     parts = (load(plan.processed, split, plan.seed, **plan.model.batches) for split in ("train", "validation"))
     arguments = {key: value for key, value in plan.model.module.items() if key != "class"}
     module = find_class(plan.model.task, plan.model.module["class"])(facts=read_facts(plan.processed), **arguments)

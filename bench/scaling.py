@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from lectern.digits.networks import DigitCNN
-from lectern.language_model.networks import RecurrentNetwork
+from lectern.tasks.digits.model.networks import DigitCNN
+from lectern.tasks.language_model.model.networks import RecurrentNetwork
 
 ROUNDS = 15  # of a step with communication and one without, in turn
 BANDWIDTHS = {"100 Gb/s": 12.5e9, "400 Gb/s": 50e9}  # bytes a second into and out of a node, all its GPUs together

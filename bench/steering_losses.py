@@ -18,8 +18,8 @@ import typer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lectern.processed import read_facts
-from lectern.steering.schedule import one_cycle
+from lectern.artifacts.dataset import read_facts
+from lectern.tasks.steering.model.schedule import one_cycle
 
 BATCH, PEAK = 64, 0.003
 LABELS = ["angle", "angle_averaged"]
@@ -113,8 +113,8 @@ def measure(network: nn.Module, frames: Tensor, table: pd.DataFrame, facts: dict
     """How far below the RMSE of the training mean, for both labels."""
     said = network(frames)[:, 0].numpy() * facts["deviation"][label]
     errors = [((said - table[name]) ** 2).mean() ** 0.5 for name in LABELS]
-    floors = [((table[name] - facts["mean"][name]) ** 2).mean() ** 0.5 for name in LABELS]
-    return [1 - error / floor for error, floor in zip(errors, floors, strict=True)]
+    baselines = [((table[name] - facts["mean"][name]) ** 2).mean() ** 0.5 for name in LABELS]
+    return [1 - error / baseline for error, baseline in zip(errors, baselines, strict=True)]
 
 
 if __name__ == "__main__":

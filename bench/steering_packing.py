@@ -19,7 +19,7 @@ import pandas as pd
 import typer
 from PIL import Image
 
-from lectern.steering.preprocess import preprocess
+from lectern.tasks.steering.data.preprocess import preprocess
 
 PICTURES = 50  # different ones in a made recording
 

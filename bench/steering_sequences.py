@@ -13,13 +13,13 @@ from typing import Annotated
 
 import numpy as np
 
-from lectern.steering import inference  # first: torch reads once, when it loads, how threads wait
+from lectern.tasks.steering.model import inference  # first: torch reads once, when it loads, how threads wait
 
 # isort: split
 import torch
 import typer
 
-from lectern.steering.module import Steerer
+from lectern.tasks.steering.model.module import SteeringModel
 
 TARGETS = ("angle", "angle_averaged", "speed", "throttle")
 FACTS = {
@@ -38,7 +38,7 @@ def main(
     rounds: Annotated[int, typer.Option(help="of both ways")] = 5,
 ) -> None:
     torch.set_num_threads(threads)
-    driver = Steerer(FACTS, {"class": network}, {"angle": 1.0, "speed": 0.1, "throttle": 0.1}, 0.001)
+    driver = SteeringModel(FACTS, {"class": network}, {"angle": 1.0, "speed": 0.1, "throttle": 0.1}, 0.001)
     length = STRETCH + driver.network.window - 1
     frames = torch.randint(0, 256, (batch, length, 66, 200, 3), dtype=torch.uint8)
     inputs = (driver, frames, torch.rand(batch, length, len(TARGETS)))
@@ -62,12 +62,12 @@ def clock(work: Callable) -> float:
     return time.perf_counter() - began
 
 
-def train(driver: Steerer, frames: torch.Tensor, targets: torch.Tensor) -> None:
+def train(driver: SteeringModel, frames: torch.Tensor, targets: torch.Tensor) -> None:
     driver.zero_grad()
     driver.training_step((frames, targets, 1.0), 0).backward()
 
 
-def train_naive(driver: Steerer, frames: torch.Tensor, targets: torch.Tensor) -> None:
+def train_naive(driver: SteeringModel, frames: torch.Tensor, targets: torch.Tensor) -> None:
     """The same windows, each with frames of its own; a stretch at a time, so that memory does not decide."""
     window = driver.network.window
     driver.zero_grad()
@@ -78,7 +78,7 @@ def train_naive(driver: Steerer, frames: torch.Tensor, targets: torch.Tensor) ->
 
 
 @torch.inference_mode()
-def follow_naive(driver: Steerer, drive: np.ndarray) -> np.ndarray:
+def follow_naive(driver: SteeringModel, drive: np.ndarray) -> np.ndarray:
     window = driver.network.window
     rows = (np.arange(len(drive))[:, None] + np.arange(1 - window, 1)).clip(0)
     return torch.cat([inference.run(driver, drive[some])[:, -1] for some in np.array_split(rows, 4)]).numpy()

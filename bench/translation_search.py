@@ -7,21 +7,21 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-from lectern import models  # first: torch reads once, when it loads, how threads wait
+from lectern.artifacts import model_folder  # first: torch reads once, when it loads, how threads wait
 
 # isort: split
 import torch
 import typer
 
-from lectern.processed import read_facts
-from lectern.translation import report
-from lectern.translation.preprocess import prepare
+from lectern.artifacts.dataset import read_facts
+from lectern.tasks.translation.data.format.sentences import prepare
+from lectern.tasks.translation.report import baseline
 
 
 def main(model: Path, processed: Path, threads: Annotated[int, typer.Option(help="of torch")] = 2) -> None:
     torch.set_num_threads(threads)
-    translator = models.load(model)
-    sources, _ = report.read_tests(processed)[read_facts(processed)["scored_test"]]
+    translator = model_folder.load_model(model)
+    sources, _ = baseline.read_tests(processed)[read_facts(processed)["scored_test"]]
     prepared = prepare(sources, translator.facts)
     for beam in (1, 5):
         began = time.perf_counter()

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from lectern import sources
-from lectern.stage import stage
+from lectern.download import fetch
+from lectern.stages.stage import stage
 
 
 @stage("download")
 def main(config: dict) -> None:
     origin = config["origin"]
-    sources.fetch(origin, Path("data/raw") / origin["name"], config["mirror"])
+    fetch.fetch(origin, Path("data/raw") / origin["name"], config["mirror"])
 
 
 if __name__ == "__main__":

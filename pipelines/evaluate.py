@@ -1,19 +1,19 @@
-"""A model folder and the test data to metrics, beside the floor, and a report: the only stage that sees test data."""
+"""Score a model on the test data and write its metrics, beside the baseline, and its report."""
 
-from lectern import evaluation
+from lectern.artifacts.paths import ExperimentPaths
 from lectern.config import Dataset, call
-from lectern.outs import Outs
-from lectern.stage import stage
-from lectern.tracking import connect
+from lectern.stages import evaluation
+from lectern.stages.stage import stage
+from lectern.tracking.store import connect
 
 
 @stage("evaluate")
 def main(config: dict) -> None:
     dataset = call(Dataset, config["dataset"], "conf/dataset")
-    outs = Outs(config["experiment"], dataset.name)
+    paths = ExperimentPaths(config["experiment"], dataset.name)
     client = connect()
-    evaluation.evaluate(outs, dataset)
-    evaluation.track(client, outs)
+    evaluation.evaluate(paths, dataset)
+    evaluation.log_evaluation(client, paths)
 
 
 if __name__ == "__main__":

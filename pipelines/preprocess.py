@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
+from lectern.atomic import atomic_directory
 from lectern.config import Dataset, call
-from lectern.rooms import leg
-from lectern.stage import stage
-from lectern.unfinished import unfinished_folder
+from lectern.stages.stage import stage
+from lectern.task_modules import task_module
 
 
 @stage("preprocess")
 def main(config: dict) -> None:
     dataset = call(Dataset, config["dataset"], "dataset")
     raw, out = Path("data/raw") / dataset.origin, Path("data/processed") / dataset.name
-    preprocess = leg(dataset.task, "preprocess").preprocess
-    with unfinished_folder(out) as part:
+    preprocess = task_module(dataset.task, "data.preprocess").preprocess
+    with atomic_directory(out) as part:
         call(preprocess, dataset.preprocess, f"conf/dataset/{dataset.name}.yaml, preprocess", raw, part)
 
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from lectern.rooms import leg
-from lectern.stage import stage
+from lectern.stages.stage import stage
+from lectern.task_modules import task_module
 
 
 @stage("preprocess_part")
 def main(config: dict) -> None:
-    leg(config["task"], "parts").make(Path(config["folder"]), config["part"])
+    task_module(config["task"], "data.parallel_packing").make(Path(config["folder"]), config["part"])
 
 
 if __name__ == "__main__":

@@ -2,24 +2,24 @@
 
 import pandas as pd
 
-from lectern import cards, judgement, registry
+from lectern.artifacts.paths import ExperimentPaths
 from lectern.config import Dataset, call
-from lectern.outs import Outs
-from lectern.reconcile import find_or_restore_run
-from lectern.stage import stage
-from lectern.tracking import connect
+from lectern.registry import gate, model_card, register
+from lectern.stages.stage import stage
+from lectern.tracking.restored_run import find_or_restore_run
+from lectern.tracking.store import connect
 
 
 @stage("register")
 def main(config: dict) -> None:
     dataset = call(Dataset, config["dataset"], "conf/dataset")
-    outs = Outs(config["experiment"], dataset.name)
+    paths = ExperimentPaths(config["experiment"], dataset.name)
     client = connect()
-    cards.write(outs, dataset)
-    version = registry.register(client, outs, find_or_restore_run(client, outs).info.run_id)
-    print(f"{dataset.name} version {version.version} is {outs.experiment}. `lectern promote` would find:")
-    items = pd.read_parquet(outs.report / "items.parquet")
-    print("\n".join(judgement.tell(judgement.foretell(client, version, items))))
+    model_card.write_card(paths, dataset)
+    version = register.register(client, paths, find_or_restore_run(client, paths).info.run_id)
+    print(f"{dataset.name} version {version.version} is {paths.experiment}. `lectern promote` would find:")
+    items = pd.read_parquet(paths.report / "items.parquet")
+    print("\n".join(gate.format_rules(gate.preview_gate(client, version, items))))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,28 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[1]
-CODE = ("conf", "pipelines", "src", "dvc.yaml", "params.yaml", "pyproject.toml", ".dvcignore", ".gitignore")
+CODE = (
+    "conf",
+    "pipelines",
+    "src",
+    "dvc.yaml",
+    "experiments.yaml",
+    "params.yaml",
+    "pyproject.toml",
+    ".dvcignore",
+    ".gitignore",
+)
 STAGES = ["download@sample_digits", "preprocess@sample_digits"]
 STAGES += [f"{stage}@demo-digits" for stage in ("train", "evaluate", "register")]
 STAND_INS = [f"{stage}@other-digits" for stage in ("train", "evaluate", "register")]  # of another model
+SAMPLE = {  # the variables of dvc.yaml: the sample's digits, and a second experiment with the other model
+    "origins": ["sample_digits"],
+    "datasets": {"sample_digits": {"task": "digits", "origin": "sample_digits"}},
+    "experiments": {
+        "demo-digits": {"dataset": "sample_digits", "task": "digits", "model": "digits_cnn"},
+        "other-digits": {"dataset": "sample_digits", "task": "digits", "model": "digits_resnet"},
+    },
+}
 
 
 class Checkout:
@@ -30,7 +48,7 @@ class Checkout:
         (folder / ".dvc").mkdir()
         for name in ("config", ".gitignore"):
             shutil.copy(ROOT / ".dvc" / name, folder / ".dvc")
-        self.edit("dvc.yaml", tell_of_the_sample)
+        self.edit("experiments.yaml", lambda variables: variables.update(SAMPLE))
         self.edit("conf/model/digits_cnn.yaml", lambda model: model["fit"]["laptop"].update(epochs=2))
         self.edit("conf/trainer/laptop.yaml", lambda trainer: trainer.update(threads=1))
         self.git("init", "--quiet", "--initial-branch=main")
@@ -104,18 +122,6 @@ class Checkout:
 
     def top(self) -> set[str]:
         return {path.name for path in self.folder.iterdir()}
-
-
-def tell_of_the_sample(story: dict) -> None:
-    """Only the sample's digits, and a second experiment with the other model."""
-    experiments = {
-        "demo-digits": {"dataset": "sample_digits", "task": "digits", "model": "digits_cnn"},
-        "other-digits": {"dataset": "sample_digits", "task": "digits", "model": "digits_resnet"},
-    }
-    for part in story["vars"]:
-        part.update({"origins": ["sample_digits"]} if "origins" in part else {})
-        part.update({"datasets": {"sample_digits": part["datasets"]["sample_digits"]}} if "datasets" in part else {})
-        part.update({"experiments": experiments} if "experiments" in part else {})
 
 
 def follow(stage: str) -> list[str]:

@@ -91,7 +91,7 @@ def lectern(*words: str) -> Ended:
 
 def warm() -> None:
     """Import what the stages do, so that no child has to: it takes seconds."""
-    for name in ("stage", "plan", "evaluation", "promotion"):
+    for name in ("stages.stage", "training.plan", "stages.evaluation", "registry.promotion"):
         import_module(f"lectern.{name}")
 
 

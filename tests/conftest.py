@@ -18,7 +18,7 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def raw_digits(tmp_path_factory) -> Path:
     """The sample's four archives."""
-    from lectern.digits import samples
+    from lectern.tasks.digits.data import samples
 
     folder = tmp_path_factory.mktemp("raw") / "sample_digits"
     folder.mkdir()
@@ -29,7 +29,7 @@ def raw_digits(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def digits(raw_digits, tmp_path_factory) -> Path:
     """The sample made ready: data/processed/sample_digits."""
-    from lectern.digits.preprocess import preprocess
+    from lectern.tasks.digits.data.preprocess import preprocess
 
     folder = tmp_path_factory.mktemp("processed") / "sample_digits"
     preprocess(raw_digits, folder, validation=240)
@@ -62,7 +62,7 @@ def house(digits, store, tmp_path, monkeypatch) -> Path:
     house = tmp_path / "house"
     for name in ("conf", "pipelines"):
         shutil.copytree(ROOT / name, house / name)
-    for name in ("dvc.yaml", "params.yaml"):
+    for name in ("dvc.yaml", "experiments.yaml", "params.yaml"):
         shutil.copy(ROOT / name, house)
     shutil.copytree(digits, house / "data" / "processed" / "sample_digits")
     monkeypatch.chdir(house)
@@ -90,14 +90,14 @@ def written(digits, tmp_path_factory) -> Path:
 @pytest.fixture
 def shop(house, written, monkeypatch) -> Path:
     """A checkout in which three experiments have come as far as `register`; its reports have no pictures."""
-    from lectern.digits import report
+    from lectern.tasks.digits.report import evaluate
     from registered import list_experiments
 
     for name in ("models", "metrics", "reports", "cards"):
         shutil.copytree(written / name, house / name)
     list_experiments()
     for name in ("draw_confusion", "draw_mistakes", "draw_calibration"):
-        monkeypatch.setattr(report.pictures, name, lambda *_: None)
+        monkeypatch.setattr(evaluate.plots, name, lambda *_: None)
     return house
 
 
@@ -145,7 +145,8 @@ def four(digits, empty_store, tmp_path_factory) -> Path:
     shutil.copytree(ROOT / "conf", house / "conf")
     patient = (ROOT / "conf/serve.yaml").read_text().replace("answer_seconds: 120", "answer_seconds: 600")
     (house / "conf/serve.yaml").write_text(patient)  # however busy the machine is that tests it
-    shutil.copy(ROOT / "dvc.yaml", house)
+    for name in ("dvc.yaml", "experiments.yaml"):
+        shutil.copy(ROOT / name, house)
     shutil.copyfile(empty_store, house / "mlflow.db")
 
     def fill() -> None:
@@ -186,13 +187,13 @@ def moved(four):
     """Moves the alias of the digits as promote and rollback do; the better one is champion again afterwards."""
     from mlflow import MlflowClient
 
-    from lectern import registry
+    from lectern.registry import versions
     from served import DIGITS
 
     client = MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
 
     def move(number: str) -> None:
-        registry.point_champion(client, DIGITS, registry.get_version(client, DIGITS, number))
+        versions.point_champion(client, DIGITS, versions.get_version(client, DIGITS, number))
 
     yield move
     move("2")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lectern.language_model.preprocess import preprocess
-from lectern.processed import read_facts
+from lectern.artifacts.dataset import read_facts
+from lectern.tasks.language_model.data.preprocess import preprocess
 
 WORKS = {
     "one.txt": """Shall I compare thee to a summer's day?

@@ -1,4 +1,4 @@
-"""Experiments that were trained in a blink: their outs, as the stages leave them, good enough to be registered."""
+"""Experiments that were trained in a blink: their paths, as the stages leave them, good enough to be registered."""
 
 from pathlib import Path
 
@@ -8,13 +8,17 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from lectern import cards, evaluation, models, reconcile, registry, rows
+from lectern.artifacts import history_file, model_folder
+from lectern.artifacts.dataset import read_facts
+from lectern.artifacts.history_file import Record
+from lectern.artifacts.paths import ExperimentPaths
 from lectern.config import Dataset
-from lectern.digits import report
-from lectern.digits.module import DigitClassifier
-from lectern.outs import Outs
-from lectern.processed import read_facts
-from lectern.rows import Row
+from lectern.registry import model_card, versions
+from lectern.registry import register as registration
+from lectern.tasks.digits.model.module import DigitClassifier
+from lectern.tasks.digits.report import evaluate
+from lectern.stages import evaluation
+from lectern.tracking import restored_run
 
 DATASET = Dataset(**yaml.safe_load((Path(__file__).parents[1] / "conf" / "dataset" / "sample_digits.yaml").read_text()))
 NAME = DATASET.name
@@ -22,8 +26,8 @@ TAUGHT = {"weak": 60, "better": 300, "best": 1200}  # how many of the training i
 WEAK, BETTER, BEST = "1", "2", "3"  # their versions, once all three are registered
 
 
-def outs(experiment: str) -> Outs:
-    return Outs(experiment, NAME)
+def paths_of(experiment: str) -> ExperimentPaths:
+    return ExperimentPaths(experiment, NAME)
 
 
 def teach(processed: Path, count: int) -> DigitClassifier:
@@ -43,19 +47,19 @@ def teach(processed: Path, count: int) -> DigitClassifier:
 
 def write_outs(experiment: str, count: int) -> None:
     """What train, evaluate and register leave, but for the store."""
-    made = outs(experiment)
-    models.save(teach(made.processed, count), made.model)
-    history = [Row(step, 0, name, 1.0 / step) for step in (1, 2) for name in ("train_loss", "validation_loss")]
-    rows.write(history, [], made.model)
+    made = paths_of(experiment)
+    model_folder.save_model(teach(made.processed, count), made.model)
+    history = [Record(step, 0, name, 1.0 / step) for step in (1, 2) for name in ("train_loss", "validation_loss")]
+    history_file.write_history(history, [], made.model)
     evaluation.evaluate(made, DATASET)
-    cards.write(made, DATASET)
+    model_card.write_card(made, DATASET)
 
 
 def without_pictures() -> None:
     """In a child: pictures take most of an evaluation's time."""
     for name in ("draw_confusion", "draw_mistakes", "draw_calibration"):
-        setattr(report.pictures, name, lambda *_: None)
-    evaluation.pictures.draw_curves = lambda *_: None
+        setattr(evaluate.plots, name, lambda *_: None)
+    evaluation.plotting.draw_curves = lambda *_: None
 
 
 def write_all() -> None:
@@ -65,26 +69,27 @@ def write_all() -> None:
 
 
 def register(client: MlflowClient, *experiments: str) -> list[ModelVersion]:
-    made = [outs(experiment) for experiment in experiments]
-    return [registry.register(client, one, reconcile.find_or_restore_run(client, one).info.run_id) for one in made]
+    made = [paths_of(experiment) for experiment in experiments]
+    return [
+        registration.register(client, one, restored_run.find_or_restore_run(client, one).info.run_id) for one in made
+    ]
 
 
 def list_experiments() -> None:
-    """The story of dvc.yaml, told of these experiments."""
-    story = yaml.safe_load(Path("dvc.yaml").read_text())
+    """Write `experiments.yaml` with these experiments."""
     listed = {name: {"dataset": "sample_digits", "task": "digits", "model": "digits_cnn"} for name in TAUGHT}
-    Path("dvc.yaml").write_text(yaml.safe_dump({**story, "vars": [{"experiments": listed}]}, sort_keys=False))
+    Path("experiments.yaml").write_text(yaml.safe_dump({"experiments": listed}, sort_keys=False))
 
 
 def champion(client: MlflowClient) -> str | None:
     """The experiment that is served."""
-    found = registry.find_champion(client, NAME)
+    found = versions.find_champion(client, NAME)
     return found and found.tags["lectern.experiment"]
 
 
 def challenger(client: MlflowClient) -> str | None:
-    number = registry.aliases(client, NAME).get("challenger")
-    return number and registry.get_version(client, NAME, number).tags["lectern.experiment"]
+    number = versions.aliases(client, NAME).get("challenger")
+    return number and versions.get_version(client, NAME, number).tags["lectern.experiment"]
 
 
 def decisions() -> bytes:

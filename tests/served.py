@@ -19,9 +19,11 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 
-from lectern import models, registry
-from lectern.outs import Outs
-from lectern.processed import read_facts, write_json
+from lectern.artifacts import model_folder
+from lectern.artifacts.dataset import read_facts
+from lectern.artifacts.paths import ExperimentPaths
+from lectern.atomic import write_json
+from lectern.registry import register, versions
 
 ROOT = Path(__file__).parents[1]
 DIGITS, POEMS, TOY, ROAD = "sample_digits", "sample_code", "sample_numbers", "sample_road"  # as the demo calls them
@@ -93,13 +95,13 @@ def as_png(picture: np.ndarray) -> bytes:
 
 def write_version(client: MlflowClient, experiment: str, dataset: str, module, score: float) -> str:
     """A model folder and what register needs beside it, registered; returns the version's number."""
-    outs = Outs(experiment, dataset)
-    models.save(module.eval(), outs.model)
-    metrics = {"score": score, "floor": 0.0, "higher_is_better": True, "test_digest": "0" * 64}
-    for folder in (outs.metrics_file.parent, outs.card.parent, outs.report):
+    paths = ExperimentPaths(experiment, dataset)
+    model_folder.save_model(module.eval(), paths.model)
+    metrics = {"score": score, "baseline": 0.0, "higher_is_better": True, "test_digest": "0" * 64}
+    for folder in (paths.metrics_file.parent, paths.card.parent, paths.report):
         folder.mkdir(parents=True, exist_ok=True)
-    write_json(outs.metrics_file, metrics)
-    outs.card.write_text(
+    write_json(paths.metrics_file, metrics)
+    paths.card.write_text(
         f"# {experiment}\n\nA small model for tests, of `{dataset}` (test digest `{'0' * 64}`).\n\n"
         f"| metric | value |\n| --- | ---: |\n| worst_class_recall | {score} |\n"
     )
@@ -109,14 +111,14 @@ def write_version(client: MlflowClient, experiment: str, dataset: str, module, s
     )  # fmt: skip
     run = client.create_run(experiment_id, run_name=experiment)
     client.set_terminated(run.info.run_id)
-    return str(registry.register(client, outs, run.info.run_id).version)
+    return str(register.register(client, paths, run.info.run_id).version)
 
 
 def make_champions(digits: Path, store: str) -> None:
     """In the house at hand: two versions of digits, the better one champion, and a champion of each other task."""
     client = MlflowClient(store, store)
     for name, (number, _) in {**write_digits(client, digits), **write_others(client)}.items():
-        registry.point_champion(client, name, registry.get_version(client, name, number))
+        versions.point_champion(client, name, versions.get_version(client, name, number))
 
 
 def write_digits(client: MlflowClient, digits: Path) -> dict:
@@ -133,9 +135,9 @@ def write_digits(client: MlflowClient, digits: Path) -> dict:
 def with_drawings(processed: Path) -> Path:
     """The training images with thirty drawings of each digit, which no test draws again."""
     from drawn_digits import draw
-    from lectern.digits.serving.drawing import look
+    from lectern.tasks.digits.serving.drawing import to_mnist_image
 
-    drawn = np.stack([look(draw(digit, number)) for digit in range(10) for number in range(1000, 1030)])
+    drawn = np.stack([to_mnist_image(draw(digit, number)) for digit in range(10) for number in range(1000, 1030)])
     more = {"images": drawn, "labels": np.repeat(np.arange(10, dtype=np.uint8), 30)}
     folder = Path("with_drawings")
     shutil.copytree(processed, folder)
@@ -163,7 +165,7 @@ def move_processed(made: Path, processed: Path) -> dict:
 def make_writer(processed: Path):
     """An untaught network for the letters of four poems, large enough to be stopped in the middle of a text."""
     from language_model_texts import make_processed
-    from lectern.language_model.module import CharacterModel
+    from lectern.tasks.language_model.model.module import CharacterModel
 
     facts = move_processed(make_processed(Path("raw_poems"))[0], processed)
     return CharacterModel(facts, {"class": "RecurrentNetwork", "cell": "gru", "layers": 1, "hidden": 512}, 0.01)
@@ -173,7 +175,7 @@ def make_translator(processed: Path, network: str = "transformer"):
     """A Transformer that has seen a toy language for a moment."""
     from torch.nn import functional as F
 
-    from lectern.translation.vocabulary import PAD
+    from lectern.tasks.translation.data.format.vocabulary import PAD
     from translation_toy import PAIRS, make_processed
     from translation_toy import make_translator as make
 
@@ -194,8 +196,8 @@ def make_translator(processed: Path, network: str = "transformer"):
 def pad(facts: dict, texts, begin: list[int]) -> torch.Tensor:
     from torch.nn.utils.rnn import pad_sequence
 
-    from lectern.translation import vocabulary
-    from lectern.translation.vocabulary import EOS
+    from lectern.tasks.translation.data.format import vocabulary
+    from lectern.tasks.translation.data.format.vocabulary import EOS
 
     ids = vocabulary.encode(vocabulary.load(facts["tokenizer"]), texts)
     return pad_sequence([torch.tensor(begin + one + [EOS]) for one in ids], batch_first=True)
@@ -203,12 +205,12 @@ def pad(facts: dict, texts, begin: list[int]) -> torch.Tensor:
 
 def make_steerer(processed: Path):
     """PilotNet, untaught but for its last layer, so that its wheel moves with what it sees."""
-    from lectern.steering.module import Steerer
-    from lectern.steering.preprocess import preprocess
+    from lectern.tasks.steering.data.preprocess import preprocess
+    from lectern.tasks.steering.model.module import SteeringModel
     from steering_recordings import ARGUMENTS, BLOCKS, udacity_sim
 
     udacity_sim(Path("raw_road"))
     preprocess(Path("raw_road"), processed, reader="udacity_sim", **BLOCKS, **ARGUMENTS)
-    steerer = Steerer(read_facts(processed), {"class": "PilotNet"}, {"angle": 1.0}, 0.001)
+    steerer = SteeringModel(read_facts(processed), {"class": "PilotNet"}, {"angle": 1.0}, 0.001)
     torch.nn.init.normal_(steerer.network.say.weight, std=0.5)
     return steerer

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from lectern import models, rows, training
-from lectern.batches import Rows
-from lectern.digits.module import DigitClassifier
-from lectern.history import History
-from lectern.resume import ExactResume
+from lectern.artifacts import history_file, model_folder
+from lectern.tasks.digits.model.module import DigitClassifier
+from lectern.training import fit as training
+from lectern.training.checkpointing import ExactResume
+from lectern.training.history import History
+from lectern.training.loader import InMemoryLoader
 
 TRAINER = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "threads": 1}
 BEST = {"metric": "validation_accuracy", "mode": "max"}
@@ -28,13 +29,13 @@ class Restless(DigitClassifier):
     """Also draws from Python's and NumPy's random states, and carries a tensor from step to step."""
 
     def on_train_epoch_start(self) -> None:
-        self.carried = {"memory": torch.zeros(())}
+        self.resume_state = {"memory": torch.zeros(())}
 
     def training_step(self, batch, index):
         loss = super().training_step(batch, index)
-        self.carried["memory"] = 0.9 * self.carried["memory"] + loss.detach()
-        self.watched["memory"] = self.carried["memory"]
-        return loss * (1 + 0.1 * self.carried["memory"] + 0.1 * random.random() + 0.1 * np.random.rand())
+        self.resume_state["memory"] = 0.9 * self.resume_state["memory"] + loss.detach()
+        self.step_metrics["memory"] = self.resume_state["memory"]
+        return loss * (1 + 0.1 * self.resume_state["memory"] + 0.1 * random.random() + 0.1 * np.random.rand())
 
 
 Restless.__module__ = DigitClassifier.__module__  # a model folder tells the room by it
@@ -53,8 +54,8 @@ def digits(first: int, last: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def fit(module, folder: Path, *, seed: int = 7, epochs: int = 3, **more: Any) -> History:
     """Ninety-two images in batches of 16: six steps an epoch, the last of twelve images."""
-    train = Rows(*digits(0, 92), batch_size=16, shuffle=True, seed=seed)
-    validation = Rows(*digits(92, 116), batch_size=16)
+    train = InMemoryLoader(*digits(0, 92), batch_size=16, shuffle=True, seed=seed)
+    validation = InMemoryLoader(*digits(92, 116), batch_size=16)
     return training.fit(
         module, train, validation, **{"folder": folder, "trainer": TRAINER, "best": BEST, "epochs": epochs, **more}
     )
@@ -64,8 +65,8 @@ def train(folder: Path, seed: int = 7, every: int = 4, **more: Any) -> None:
     """From the seed to a model folder in `folder/model`, with checkpoints in `folder/run`."""
     training.ExactResume = partial(ExactResume, every=every)
     training.History = partial(History, every=4)
-    training.start(seed, threads=1)
+    training.set_determinism(seed, threads=1)
     module = Restless(facts(), **RECIPE)
     history = fit(module, folder / "run", seed=seed, **{"validations_per_epoch": 2, **more})
-    rows.write(history.rows, history.shown, folder / "model")
-    models.save(module, folder / "model")
+    history_file.write_history(history.records, history.text_samples, folder / "model")
+    model_folder.save_model(module, folder / "model")

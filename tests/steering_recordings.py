@@ -144,7 +144,7 @@ def rosbag(path: Path, frames: int = 10, compressed: bool = True, images: bool =
 
 def deeptesla(raw: Path, frames: int = 20, rows: int | None = None) -> None:
     """One video and its log; `rows` where they should not fit."""
-    from lectern.steering.film import write_video
+    from lectern.tasks.steering.serving.video_writer import write_video
 
     raw.mkdir(parents=True, exist_ok=True)
     write_video((frame(angle, number) for number, angle in enumerate(angles(frames))), raw / "epoch01_front.mkv", 30.0)

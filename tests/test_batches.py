@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from lectern import batches
-from lectern.batches import Rows
+from lectern.training import loader as batches
+from lectern.training.loader import InMemoryLoader
 
 
-def rows(count: int = 97, batch_size: int = 10, **more) -> Rows:
-    return Rows(torch.arange(count), torch.arange(count) * 2, batch_size=batch_size, **more)
+def rows(count: int = 97, batch_size: int = 10, **more) -> InMemoryLoader:
+    return InMemoryLoader(torch.arange(count), torch.arange(count) * 2, batch_size=batch_size, **more)
 
 
-def numbers(loader: Rows, epoch: int = 0) -> list[int]:
+def numbers(loader: InMemoryLoader, epoch: int = 0) -> list[int]:
     loader.sampler.set_epoch(epoch)
     return [number for first, *_ in loader for number in first.tolist()]
 
@@ -23,7 +23,7 @@ def on_ranks(monkeypatch, world: int, make) -> list[list[tuple]]:
     """What each of `world` processes gets."""
     got = []
     for rank in range(world):
-        monkeypatch.setattr(batches, "place", lambda rank=rank: (rank, world))
+        monkeypatch.setattr(batches, "rank_and_world_size", lambda rank=rank: (rank, world))
         got.append(list(make()))
     return got
 
@@ -109,7 +109,7 @@ def test_each_row_goes_to_one_process_and_batches_are_as_for_one(monkeypatch, co
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_shares_make_the_average_over_processes_the_mean_over_rows(monkeypatch, world):
     values = torch.linspace(-3, 5, 97)
-    ranks = on_ranks(monkeypatch, world, lambda: Rows(values, batch_size=10))
+    ranks = on_ranks(monkeypatch, world, lambda: InMemoryLoader(values, batch_size=10))
     for step, parts in enumerate(zip(*ranks, strict=True)):
         losses = [part.mean() * share for part, share in parts]
         mean = values[step * 10 : step * 10 + 10].mean()

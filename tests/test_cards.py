@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from lectern import slices
+from lectern.registry import slice_tables
 
 
 def tables(tmp_path: Path, details: dict) -> dict[str, str]:
     (tmp_path / "details.json").write_text(json.dumps(details))
-    return dict(slices.tables(tmp_path))
+    return dict(slice_tables.slice_tables(tmp_path))
 
 
 def test_lists_side_by_side_are_a_row_a_class(tmp_path):
@@ -32,14 +32,14 @@ def test_what_is_no_slice_is_left_to_the_report(tmp_path):
         "text": {"a": {"x": "y"}, "b": {"x": "z"}},
         "flag": True,
     }
-    assert tables(tmp_path, odd) == {} and dict(slices.tables(tmp_path / "nowhere")) == {}
+    assert tables(tmp_path, odd) == {} and dict(slice_tables.slice_tables(tmp_path / "nowhere")) == {}
 
 
 def test_a_card_tells_scores_slices_pictures_training_and_guards(shop):
     card = Path("cards/better.md").read_text()
     metrics = json.loads(Path("metrics/better.json").read_text())
     details = json.loads(Path("reports/better/details.json").read_text())
-    assert f"| score | {metrics['score']:.6g} |" in card and f"| floor | {metrics['floor']:.6g} |" in card
+    assert f"| score | {metrics['score']:.6g} |" in card and f"| baseline | {metrics['baseline']:.6g} |" in card
     assert f"| 3 | {details['f1'][3]:.4g} | {details['precision'][3]:.4g} | {details['recall'][3]:.4g} |" in card
     assert "2 steps in 1 epoch; at its end validation loss 0.5" in card
     assert "no digit is given up for the others" in card and "CC BY 4.0" in card

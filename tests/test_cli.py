@@ -12,9 +12,9 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from children import lectern
-from lectern import promotion
 from lectern.cli import app, whole
-from lectern.cli.shared import as_table
+from lectern.cli.output import as_table
+from lectern.registry import promotion
 from registered import BEST, BETTER, NAME, TAUGHT
 
 
@@ -58,7 +58,7 @@ def test_every_command_shows_an_example_in_its_help_and_touches_no_store_for_it(
 def test_promote_prints_the_rules_and_the_champion(stocked):
     ended = lectern("promote", NAME, "--version", BETTER)
     assert ended.code == 0, ended.said
-    assert "yes  above the floor" in ended.said
+    assert "yes  above the baseline" in ended.said
     assert f"{NAME}: version {BETTER} (better) is the champion." in ended.said
 
 
@@ -83,7 +83,7 @@ def test_the_list_is_a_table_or_json(stocked):
     assert before["model"] == NAME and before["versions"] == 3 and before["champion"] is None
     promotion.promote(stocked, NAME, BEST)
     (row,) = read("registry", "list")
-    assert row["champion"] == f"{BEST} (best)" and str(row["challenger"]) == BETTER and row["score"] > row["floor"]
+    assert row["champion"] == f"{BEST} (best)" and str(row["challenger"]) == BETTER and row["score"] > row["baseline"]
     ended = lectern("registry", "list")
     assert ended.code == 0 and NAME in ended.said and f"{BEST} (best)" in ended.said
 

@@ -1,4 +1,4 @@
-"""Trainings as jobs of a real Slurm: sent, watched, told to end, gone on with; and what goes wrong, said plainly."""
+"""Trainings as jobs of a real Slurm: sent, step_metrics, told to end, gone on with; and what goes wrong, said plainly."""
 
 import os
 import re
@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from children import in_child
-from lectern import run_folder
-from lectern.cluster.reasons import explain
-from lectern.cluster.script import Shape
+from lectern.cluster.failures import explain
+from lectern.cluster.job_script import Shape
 from lectern.cluster.site import Site, read_site
-from lectern.cluster.submission import expand, shape_of
+from lectern.cluster.submit import expand, shape_of
 from lectern.errors import UserError
+from lectern.training import run_lock
 from local_slurm import ROOT, LocalSlurm, Login, await_that, begin, ended
 
 WORDS = ["python", "pipelines/train.py"]
@@ -124,17 +124,17 @@ def test_a_stage_that_trains_nothing_is_one_process(monkeypatch):
 def test_a_lock_that_a_dead_host_has_left_behind_holds_nobody(tmp_path):
     (tmp_path / "run.lock").touch()
     (tmp_path / "run.owner").write_text("process 1 on a host that is gone")
-    with run_folder.alone_in(tmp_path / "run"):
+    with run_lock.lock_run_directory(tmp_path / "run"):
         assert str(os.getpid()) in (tmp_path / "run.owner").read_text()
 
 
 def test_a_training_that_is_held_elsewhere_says_by_whom(tmp_path):
     def hold_too() -> None:
         says = f"is in use.*held by process {os.getppid()} on "
-        with pytest.raises(UserError, match=says), run_folder.alone_in(tmp_path / "run"):
+        with pytest.raises(UserError, match=says), run_lock.lock_run_directory(tmp_path / "run"):
             pass
 
-    with run_folder.alone_in(tmp_path / "run"):
+    with run_lock.lock_run_directory(tmp_path / "run"):
         child = in_child(hold_too)
     assert child.code == 0, child.said
 

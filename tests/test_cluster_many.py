@@ -36,10 +36,12 @@ def checkout(slurm, tmp_path) -> OnSlurm:
     assert slurm.jobs() == []
 
 
-def tell_of_drives(story: dict) -> None:
-    """One data set, whose raw files are there already."""
-    story["vars"] = [{"datasets": {"drives": {"task": "steering", "origin": "drives"}}}]
-    story["stages"] = {"preprocess": story["stages"]["preprocess"]}
+DRIVES = {"drives": {"task": "steering", "origin": "drives"}}
+
+
+def keep_preprocess(pipeline: dict) -> None:
+    """Remove every other stage: the raw files are there already."""
+    pipeline["stages"] = {"preprocess": pipeline["stages"]["preprocess"]}
 
 
 def test_drives_are_packed_by_an_array_of_jobs_to_the_bytes_of_one_process(checkout):
@@ -48,7 +50,8 @@ def test_drives_are_packed_by_an_array_of_jobs_to_the_bytes_of_one_process(check
     dataset |= {"name": "drives", "origin": "drives"}
     dataset["preprocess"] |= {**recordings.ARGUMENTS, "test": ["HMB_2"], "validation": ["HMB_4"]}
     (checkout / "conf/dataset/drives.yaml").write_text(yaml.safe_dump(dataset))
-    checkout.edit("dvc.yaml", tell_of_drives)
+    checkout.edit("dvc.yaml", keep_preprocess)
+    checkout.edit("experiments.yaml", lambda variables: variables.update(datasets=DRIVES))
     said = checkout.do("dvc", "repro", "preprocess@drives")
     assert "preprocess_part" in said and said.count("is completed") == 4, said
     apart = checkout.lock()["preprocess@drives"]

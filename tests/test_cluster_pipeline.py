@@ -80,7 +80,7 @@ def test_the_same_repro_trains_on_two_nodes(undisturbed):
     assert "sent as job" in undisturbed.told and "2 x 1 processes" in undisturbed.told
     assert set(STAGES) == set(undisturbed.lock())
     metrics = json.loads((undisturbed / "metrics/demo-digits.json").read_text())
-    assert metrics["score"] > metrics["floor"]
+    assert metrics["score"] > metrics["baseline"]
 
 
 def test_no_setting_of_the_cluster_makes_a_stage_stale(undisturbed):

@@ -18,10 +18,13 @@ from beartype import BeartypeConf
 from beartype.door import is_bearable
 
 from children import Ended, in_child, run_stage, warm
-from lectern import models, plan, sources, training
+from lectern.artifacts import model_folder
 from lectern.config import Dataset, Model, check_keys
+from lectern.download import fetch
 from lectern.errors import UserError
-from lectern.rooms import leg
+from lectern.task_modules import task_module
+from lectern.training import fit as training
+from lectern.training import plan
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -56,11 +59,11 @@ def fits(value: Any, hint: Any) -> bool:
 def sections(model: dict) -> Iterator[tuple[Callable, dict]]:
     """Each section of a model's file and what takes it; a section inside that names a class is that network's."""
     task, module = model["task"], dict(model["module"])
-    yield leg(task, "batches").load, model["batches"]
-    yield models.find_class(task, module.pop("class")), module
+    yield task_module(task, "model.loader").load, model["batches"]
+    yield model_folder.find_class(task, module.pop("class")), module
     for value in module.values():
         if isinstance(value, dict) and "class" in value:
-            network = getattr(leg(task, "networks"), value["class"])
+            network = getattr(task_module(task, "model.networks"), value["class"])
             yield network, {key: argument for key, argument in value.items() if key != "class"}
     for budget in model["fit"].values():
         yield training.fit, budget
@@ -100,7 +103,7 @@ def test_every_value_of_a_data_set_fits_what_takes_it(name):
     dataset = DATASETS[name]
     assert list(misfits(Dataset, dataset)) == []
     assert dataset["origin"] in ORIGINS
-    preprocess = leg(dataset["task"], "preprocess").preprocess
+    preprocess = task_module(dataset["task"], "data.preprocess").preprocess
     check_keys(preprocess, dataset["preprocess"], name, positional=2)
     assert list(misfits(preprocess, dataset["preprocess"])) == []
     assert dataset["score"].keys() == {"name", "unit", "higher_is_better"}
@@ -110,12 +113,12 @@ def test_every_value_of_a_data_set_fits_what_takes_it(name):
 @pytest.mark.parametrize("name", ORIGINS)
 def test_every_value_of_an_origin_fits_what_takes_it(name):
     origin = ORIGINS[name]
-    kind = next(kind for kind in sources.KINDS if kind in origin)
+    kind = next(kind for kind in fetch.KINDS if kind in origin)
     section = {key: value for key, value in origin.items() if key not in ("name", "licence")}
-    check_keys(sources.KINDS[kind], section, name, positional=1)
+    check_keys(fetch.KINDS[kind], section, name, positional=1)
     assert origin["licence"]
     if kind == "made":
-        make = leg(origin["made"]["task"], "samples").make
+        make = task_module(origin["made"]["task"], "data.samples").make
         check_keys(make, origin["made"]["arguments"], name, positional=1)
         assert list(misfits(make, origin["made"]["arguments"])) == []
 
@@ -125,7 +128,7 @@ def test_every_value_of_a_trainer_fits_what_takes_it(name):
     trainer = TRAINERS[name]
     plan.check_trainer(trainer, name)
     threads = {"threads": trainer["threads"]}
-    assert list(misfits(training.start, threads)) == []
+    assert list(misfits(training.set_determinism, threads)) == []
     assert list(misfits(pl.Trainer, {key: value for key, value in trainer.items() if key != "threads"})) == []
 
 
@@ -133,7 +136,7 @@ def test_a_misfit_would_be_seen():
     fit = {"epochs": "ten", "precision": "32-true", "clip": 1.0}
     assert list(misfits(training.fit, fit)) == ["epochs is 'ten', not <class 'int'>", "clip has no taker"]
     wrong = {"facts": {}, "network": [], "learning_rate": 1, "shift": "far"}
-    assert len(list(misfits(models.find_class("digits", "DigitClassifier"), wrong))) == 2
+    assert len(list(misfits(model_folder.find_class("digits", "DigitClassifier"), wrong))) == 2
 
 
 # Words mistyped
@@ -362,7 +365,9 @@ def test_a_training_by_other_code_starts_anew(file, tmp_path, monkeypatch):
 
 
 STORY = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-VARS = {name: value for part in STORY["vars"] for name, value in part.items()}
+VARS = yaml.safe_load((ROOT / "experiments.yaml").read_text())
+DEMO = yaml.safe_load((ROOT / "demo/experiments.yaml").read_text())
+VARS = {name: [*value, *DEMO[name]] if isinstance(value, list) else value | DEMO[name] for name, value in VARS.items()}
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
@@ -451,8 +456,7 @@ def test_no_two_stages_share_an_out():
 
 
 def test_every_guard_of_a_data_set_is_something_that_its_evaluations_give():
-    parts = yaml.safe_load((ROOT / "dvc.yaml").read_text())["vars"]
-    listed = next(part["experiments"] for part in parts if "experiments" in part)
+    listed = VARS["experiments"]
     measured = {path.stem: json.loads(path.read_text()) for path in (ROOT / "metrics").glob("*.json")}
     named = {name: set(DATASETS[listed[name]["dataset"]].get("guards", {})) for name in measured}
     assert any(named.values())

@@ -65,7 +65,7 @@ def test_the_gate_refuses_what_learned_nothing_and_passes_what_learned_more(hous
 @pytest.mark.slow
 def test_mlflow_serves_the_champion(stocked, store):
     """`mlflow models serve`, in this environment, as MLflow's users know it."""
-    from lectern import models
+    from lectern.artifacts import model_folder
 
     assert lectern("promote", NAME).code == 0
     port = str(free_port())
@@ -76,7 +76,9 @@ def test_mlflow_serves_the_champion(stocked, store):
         wait_until(f"http://127.0.0.1:{port}/ping", process, Path("log"))
         images = np.load(f"data/processed/{NAME}/test_images.npy")[:5]
         answered = requests.post(f"http://127.0.0.1:{port}/invocations", json={"inputs": images.tolist()}, timeout=60)
-        assert np.allclose(answered.json()["predictions"], models.load(Path("models/best")).predict(images), atol=1e-6)
+        assert np.allclose(
+            answered.json()["predictions"], model_folder.load_model(Path("models/best")).predict(images), atol=1e-6
+        )
     finally:
         process.terminate()
         process.wait(60)

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from lectern import models
-from lectern.digits import answer, module
-from lectern.digits.batches import load
-from lectern.digits.module import DigitClassifier
+from lectern.artifacts import model_folder
+from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
-from lectern.processed import read_facts
+from lectern.tasks.digits.model import module
+from lectern.tasks.digits.model.loader import load
+from lectern.tasks.digits.model.module import DigitClassifier
+from lectern.tasks.digits.serving import inference_api
 
 NETWORKS = {"cnn": {"class": "DigitCNN", "dropout": 0.5}, "resnet": {"class": "DigitResNet", "width": 16, "blocks": 1}}
 FACTS = {"mean": 0.2, "deviation": 0.3}
@@ -55,7 +56,7 @@ def test_it_memorises_one_batch(digits, network, rate):
 def test_the_model_folder_alone_rebuilds_the_classifier(tmp_path):
     """In a fresh process, elsewhere, with nothing but the folder and the inputs."""
     before = unlike(classifier("resnet", shift=2.0, weight_decay=0.1)).eval()
-    models.save(before, tmp_path / "model")
+    model_folder.save_model(before, tmp_path / "model")
     np.save(tmp_path / "images.npy", images())
     rebuild = (
         "import numpy as np; from pathlib import Path; from lectern import models;"
@@ -67,15 +68,15 @@ def test_the_model_folder_alone_rebuilds_the_classifier(tmp_path):
 
 def test_what_is_loaded_is_in_evaluation_mode_and_as_it_was_saved(tmp_path):
     before = unlike(classifier("resnet", shift=2.0, learning_rate=0.5))
-    models.save(before, tmp_path)
-    after = models.load(tmp_path)
+    model_folder.save_model(before, tmp_path)
+    after = model_folder.load_model(tmp_path)
     assert not after.training and dict(after.hparams) == dict(before.hparams)
     for name, value in before.state_dict().items():
         assert torch.equal(value, after.state_dict()[name]), name
 
 
 def test_hyperparameters_are_plain_values(tmp_path):
-    models.save(classifier(), tmp_path)
+    model_folder.save_model(classifier(), tmp_path)
     described = json.loads((tmp_path / "module.json").read_text())
     assert described["hyperparameters"]["facts"] == FACTS
     assert described["hyperparameters"]["network"] == NETWORKS["cnn"]
@@ -105,7 +106,7 @@ def test_a_training_step_gives_the_mean_loss_times_the_share():
     batch = torch.from_numpy(images(4)), torch.arange(4)
     whole = learner.training_step((*batch, 1.0), 0)
     assert learner.training_step((*batch, 0.25), 0).item() == pytest.approx(whole.item() / 4)
-    assert learner.watched["loss"].item() == pytest.approx(whole.item())
+    assert learner.step_metrics["loss"].item() == pytest.approx(whole.item())
 
 
 def test_a_row_that_another_process_counts_teaches_nothing_and_is_not_measured():
@@ -190,9 +191,9 @@ def test_validation_images_come_as_they_lie(digits):
 
 
 def test_the_answer_is_what_the_signature_says(digits):
-    signature, example = answer.signature(), answer.example(digits)
+    signature, example = inference_api.signature(), inference_api.example(digits)
     learner = unlike(classifier(facts=read_facts(digits))).eval()
-    answered = answer.answer(learner, example)
+    answered = inference_api.predict(learner, example)
     (given,), (taken,) = signature.outputs.inputs, signature.inputs.inputs
     assert (answered.dtype, answered.shape[1:]) == (given.type, given.shape[1:])
     assert (example.dtype, example.shape[1:]) == (taken.type, taken.shape[1:])
@@ -201,12 +202,12 @@ def test_the_answer_is_what_the_signature_says(digits):
 
 def test_the_example_is_not_of_the_test_split(digits):
     test = {image.tobytes() for image in np.load(digits / "test_images.npy")}
-    assert not {image.tobytes() for image in answer.example(digits)} & test
+    assert not {image.tobytes() for image in inference_api.example(digits)} & test
 
 
 def test_a_wrong_question_is_answered_with_what_is_expected():
     with pytest.raises(UserError, match=r"uint8 of shape \(n, 28, 28\); got float64 of shape \(1, 8, 8\)"):
-        answer.answer(classifier(), np.zeros((1, 8, 8)))
+        inference_api.predict(classifier(), np.zeros((1, 8, 8)))
 
 
 def test_the_loss_at_the_start_is_that_of_guessing():

@@ -9,10 +9,10 @@ import torch
 import yaml
 from torch import nn
 
-from lectern.digits import networks
-from lectern.digits.augment import jitter
-from lectern.digits.module import build
-from lectern.digits.networks import DigitCNN, DigitResNet
+from lectern.tasks.digits.model import networks
+from lectern.tasks.digits.model.augmentation import random_affine
+from lectern.tasks.digits.model.module import build
+from lectern.tasks.digits.model.networks import DigitCNN, DigitResNet
 
 MODELS = sorted((Path(__file__).parents[1] / "conf" / "model").glob("digits_*.yaml"))
 NETWORKS = {path.stem: yaml.safe_load(path.read_text())["module"]["network"] for path in MODELS}
@@ -99,21 +99,21 @@ def blob(row: int = 13, column: int = 13) -> torch.Tensor:
 
 def test_zero_ranges_leave_the_images_as_they_are():
     batch = images()
-    assert jitter(batch, shift=0.0, rotate=0.0, scale=0.0) is batch
+    assert random_affine(batch, shift=0.0, rotate=0.0, scale=0.0) is batch
 
 
 @pytest.mark.parametrize("ranges", [{"shift": 2.0}, {"rotate": 10.0}, {"scale": 0.1}], ids=str)
 def test_each_image_is_changed_by_its_own_draw_and_keeps_its_shape(ranges):
     torch.manual_seed(0)
     batch = blob(8, 8).expand(16, 1, 28, 28)
-    changed = jitter(batch, **{"shift": 0.0, "rotate": 0.0, "scale": 0.0, **ranges})
+    changed = random_affine(batch, **{"shift": 0.0, "rotate": 0.0, "scale": 0.0, **ranges})
     assert changed.shape == batch.shape and changed.dtype == batch.dtype
     assert len({image.numpy().tobytes() for image in changed}) == 16
 
 
 def test_an_image_moves_no_further_than_the_shift_allows():
     torch.manual_seed(0)
-    changed = jitter(blob().expand(200, 1, 28, 28), shift=2.0, rotate=0.0, scale=0.0)
+    changed = random_affine(blob().expand(200, 1, 28, 28), shift=2.0, rotate=0.0, scale=0.0)
     moves = torch.stack([centre(image[0]) - centre(blob()[0]) for image in changed]).abs()
     assert 1.5 < moves.max() <= 2.01
     assert (moves.max(0).values > 1.5).all()  # down and across
@@ -121,7 +121,7 @@ def test_an_image_moves_no_further_than_the_shift_allows():
 
 def test_turning_moves_no_further_than_the_angle_allows():
     torch.manual_seed(0)
-    changed = jitter(blob(4, 13).expand(200, 1, 28, 28), shift=0.0, rotate=10.0, scale=0.0)
+    changed = random_affine(blob(4, 13).expand(200, 1, 28, 28), shift=0.0, rotate=10.0, scale=0.0)
     middle = torch.tensor([13.5, 13.5])
     arms = torch.stack([centre(image[0]) for image in changed]) - middle
     start = centre(blob(4, 13)[0]) - middle
@@ -132,13 +132,13 @@ def test_turning_moves_no_further_than_the_angle_allows():
 
 def test_what_is_moved_out_of_the_image_is_not_moved_in_on_the_other_side():
     torch.manual_seed(0)
-    changed = jitter(blob(3, 3).expand(100, 1, 28, 28), shift=4.0, rotate=0.0, scale=0.0)
+    changed = random_affine(blob(3, 3).expand(100, 1, 28, 28), shift=4.0, rotate=0.0, scale=0.0)
     assert changed[:, :, 14:].max() == changed[:, :, :, 14:].max() == 0
 
 
 def test_the_draws_come_from_the_random_state_that_a_checkpoint_holds():
     state = torch.get_rng_state()
     ranges = {"shift": 2.0, "rotate": 10.0, "scale": 0.1}
-    first, second = jitter(images(), **ranges), jitter(images(), **ranges)
+    first, second = random_affine(images(), **ranges), random_affine(images(), **ranges)
     torch.set_rng_state(state)
-    assert torch.equal(jitter(images(), **ranges), first) and not torch.equal(first, second)
+    assert torch.equal(random_affine(images(), **ranges), first) and not torch.equal(first, second)

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lectern.digits import preprocess as leg
-from lectern.digits import samples
-from lectern.digits.preprocess import TEST, TRAIN, prepare, preprocess, read_idx
-from lectern.digits.samples import write_idx
+from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
-from lectern.processed import read_facts
+from lectern.tasks.digits.data import preprocess as leg
+from lectern.tasks.digits.data import samples
+from lectern.tasks.digits.data.format.images import prepare
+from lectern.tasks.digits.data.preprocess import TEST, TRAIN, preprocess, read_idx
+from lectern.tasks.digits.data.samples import write_idx
 
 SPLITS = ("train", "validation", "test")
 
@@ -72,7 +73,7 @@ def test_no_image_of_the_sample_is_in_two_splits(digits):
 
 
 def learned(facts: dict) -> dict:
-    """What the network and the floor get to know; beside it the facts count, digest and name what there is."""
+    """What the network and the baseline get to know; beside it the facts count, digest and name what there is."""
     return {key: value for key, value in facts.items() if key not in ("items", "files", "test_digest")}
 
 

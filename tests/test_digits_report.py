@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from lectern.digits import report
-from lectern.digits.module import DigitClassifier
-from lectern.processed import read_facts
+from lectern.artifacts.dataset import read_facts
+from lectern.tasks.digits.model.module import DigitClassifier
+from lectern.tasks.digits.report import baseline, evaluate
 
 
 class Learned:
@@ -47,7 +47,7 @@ def learned(labels) -> Learned:
 @pytest.fixture(scope="module")
 def reported(digits, learned, tmp_path_factory) -> tuple[dict, Path]:
     out = tmp_path_factory.mktemp("report")
-    return report.evaluate(learned, digits, out), out
+    return evaluate.evaluate(learned, digits, out), out
 
 
 def test_the_score_is_the_share_of_images_taken_for_what_they_are(reported):
@@ -59,9 +59,9 @@ def test_the_score_is_the_share_of_images_taken_for_what_they_are(reported):
 def test_the_score_can_be_computed_from_the_items_alone(reported):
     metrics, out = reported
     items = pd.read_parquet(out / "items.parquet")
-    assert report.score(items) == metrics["score"]
+    assert evaluate.score(items) == metrics["score"]
     assert items["item"].tolist() == list(range(300))
-    assert report.score(items.iloc[:60]) == 0.5  # and for any blocks of them
+    assert evaluate.score(items.iloc[:60]) == 0.5  # and for any blocks of them
 
 
 def test_blocks_are_runs_of_neighbours(reported):
@@ -90,14 +90,14 @@ def test_calibration_error_is_how_far_confidence_is_from_being_right(reported):
 
 
 def test_a_classifier_without_mistakes_is_reported_too(digits, labels, tmp_path):
-    metrics = report.evaluate(Learned(labels, {}), digits, tmp_path)
+    metrics = evaluate.evaluate(Learned(labels, {}), digits, tmp_path)
     assert metrics["score"] == metrics["macro_f1"] == metrics["worst_class_recall"] == 1.0
     assert (tmp_path / "mistakes.png").is_file()
 
 
 def test_the_report_has_the_same_bytes_twice(digits, learned, reported, tmp_path):
     _, out = reported
-    report.evaluate(learned, digits, tmp_path)
+    evaluate.evaluate(learned, digits, tmp_path)
     names = {path.name for path in out.iterdir()}
     assert names == {"items.parquet", "details.json", "confusion.png", "mistakes.png", "calibration.png"}
     for name in names:
@@ -111,12 +111,12 @@ def test_a_report_needs_no_more_than_the_module_and_the_test_split(digits, learn
         (tmp_path / name).write_bytes((digits / name).read_bytes())
     torch.manual_seed(0)
     classifier = DigitClassifier(facts, {"class": "DigitResNet", "width": 8, "blocks": 1}, learning_rate=0.1).eval()
-    assert 0 <= report.evaluate(classifier, tmp_path, tmp_path)["score"] <= 1
+    assert 0 <= evaluate.evaluate(classifier, tmp_path, tmp_path)["score"] <= 1
 
 
 def test_the_floor_is_what_always_saying_the_most_frequent_training_label_gives(digits, tmp_path):
     frequent = np.bincount(np.load(digits / "train_labels.npy")).argmax()
-    assert report.floor(digits) == (np.load(digits / "test_labels.npy") == frequent).mean()
+    assert baseline.score_baseline(digits) == (np.load(digits / "test_labels.npy") == frequent).mean()
     (tmp_path / "facts.json").write_text(json.dumps({"most_frequent": 3}))
     np.save(tmp_path / "test_labels.npy", np.array([3, 3, 8, 8, 8, 8, 8, 8], np.uint8))
-    assert report.floor(tmp_path) == 0.25  # though in the test data an eight is more frequent
+    assert baseline.score_baseline(tmp_path) == 0.25  # though in the test data an eight is more frequent

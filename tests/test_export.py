@@ -7,10 +7,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
-from lectern import models, registry
+from lectern.artifacts import model_folder
 from lectern.errors import UserError
+from lectern.registry import versions
 from lectern.serving import export
-from lectern.steering.preprocess import prepare
+from lectern.tasks.steering.data.format.frames import prepare
 from served import DIGITS, POEMS, ROAD
 
 
@@ -39,19 +40,19 @@ def inputs_of(four, name: str, module) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("name", [DIGITS, ROAD])
 def test_the_attached_file_answers_real_inputs_as_pytorch_does(client, four, name):
-    version = registry.find_named(client, name)
+    version = versions.find_named(client, name)
     where, difference = export.export(client, version)
     tags = client.get_model_version(name, version.version).tags
     assert tags["lectern.onnx_uri"] == where and float(tags["lectern.onnx_difference"]) == difference <= 1e-4
     path = download_artifacts(artifact_uri=where, tracking_uri=client.tracking_uri)
     with open(path, "rb") as file:
         assert hashlib.sha256(file.read()).hexdigest() == tags["lectern.onnx_sha256"]
-    inputs, expected = inputs_of(four, name, models.load(registry.model_folder(client, version)))
+    inputs, expected = inputs_of(four, name, model_folder.load_model(versions.model_folder(client, version)))
     np.testing.assert_allclose(run(path, inputs), expected, atol=1e-4)
 
 
 def test_a_file_that_answers_otherwise_is_not_attached(client, monkeypatch):
-    version = registry.find_named(client, DIGITS)
+    version = versions.find_named(client, DIGITS)
     monkeypatch.setattr(export, "compare", lambda *_: 2e-4)
     monkeypatch.setattr(client, "log_artifact", lambda *_: pytest.fail("attached"))
     with pytest.raises(UserError, match="differ by 0.0002"):
@@ -59,9 +60,9 @@ def test_a_file_that_answers_otherwise_is_not_attached(client, monkeypatch):
 
 
 def test_a_comparison_sees_a_network_that_was_changed(client, tmp_path):
-    from lectern.digits.serving import onnx
+    from lectern.tasks.digits.serving import onnx
 
-    module = models.load(registry.model_folder(client, registry.find_named(client, DIGITS)))
+    module = model_folder.load_model(versions.model_folder(client, versions.find_named(client, DIGITS)))
     export.write(onnx, module, tmp_path / "model.onnx")
     assert export.compare(onnx, module, tmp_path / "model.onnx") <= export.TOLERANCE
     module.network[-1].weight.data.neg_()
@@ -70,4 +71,4 @@ def test_a_comparison_sees_a_network_that_was_changed(client, tmp_path):
 
 def test_what_cannot_be_exported_is_told(client):
     with pytest.raises(UserError, match="language model are not exported"):
-        export.export(client, registry.find_named(client, POEMS))
+        export.export(client, versions.find_named(client, POEMS))

@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 from lectern.errors import UserError
-from lectern.gate import above_floor, better_than_noise, differences, no_worse_than, not_much_worse, reproduces
+from lectern.registry.gate_rules import (
+    above_baseline,
+    better_than_noise,
+    bootstrap_differences,
+    cost_within_factor,
+    metric_within_tolerance,
+    reproduces_score,
+)
 
 ASK = {"confidence": 0.95, "resamples": 400, "seed": 7}
 
@@ -53,37 +60,37 @@ def test_a_gain_inside_one_block_is_noise_however_many_items_it_has():
 
 def test_the_same_question_gets_the_same_figures():
     one, two = items(draw(0.9)), items(draw(0.9, seed=5))
-    first, second = (differences(one, two, accuracy, 50, 3) for _ in range(2))
+    first, second = (bootstrap_differences(one, two, accuracy, 50, 3) for _ in range(2))
     assert (first == second).all()
 
 
 def test_other_items_cannot_be_compared():
     with pytest.raises(UserError, match="same items"):
-        differences(items(draw(0.9)), items(draw(0.9, 1990)), accuracy, 10, 0)
+        bootstrap_differences(items(draw(0.9)), items(draw(0.9, 1990)), accuracy, 10, 0)
 
 
 def test_the_floor_itself_is_not_above_the_floor():
-    assert not above_floor(0.5, 0.5, 1).passed
-    assert above_floor(0.4, 0.5, -1).passed and not above_floor(0.6, 0.5, -1).passed
+    assert not above_baseline(0.5, 0.5, 1).passed
+    assert above_baseline(0.4, 0.5, -1).passed and not above_baseline(0.6, 0.5, -1).passed
 
 
 def test_a_score_that_its_files_do_not_give_is_refused():
-    assert reproduces(0.9871, 0.9871, 0.0005).passed
-    assert not reproduces(0.9871, 0.9801, 0.0005).passed
+    assert reproduces_score(0.9871, 0.9871, 0.0005).passed
+    assert not reproduces_score(0.9871, 0.9801, 0.0005).passed
 
 
 def test_a_cost_may_grow_to_its_factor_and_not_beyond():
-    assert not_much_worse("latency", 2.0, 1.0, 2.0, 0.1, "felt").passed
-    assert not not_much_worse("latency", 2.1, 1.0, 2.0, 0.1, "felt").passed
+    assert cost_within_factor("latency", 2.0, 1.0, 2.0, 0.1, "felt").passed
+    assert not cost_within_factor("latency", 2.1, 1.0, 2.0, 0.1, "felt").passed
 
 
 def test_a_growth_that_nobody_feels_never_counts():
-    assert not_much_worse("latency", 0.009, 0.001, 2.0, 0.1, "felt").passed
+    assert cost_within_factor("latency", 0.009, 0.001, 2.0, 0.1, "felt").passed
 
 
 @pytest.mark.parametrize(("better", "now"), [("higher", 0.85), ("lower", 0.95)])
 def test_a_guarded_metric_may_lose_its_tolerance_and_no_more(better, now):
     worse = 2 * now - 0.9  # twice as far from the champion's
-    assert no_worse_than("recall", now, 0.9, 0.0501, better, "felt").passed
-    assert not no_worse_than("recall", worse, 0.9, 0.0501, better, "felt").passed
-    assert no_worse_than("recall", 1.8 - now, 0.9, 0.0, better, "felt").passed
+    assert metric_within_tolerance("recall", now, 0.9, 0.0501, better, "felt").passed
+    assert not metric_within_tolerance("recall", worse, 0.9, 0.0501, better, "felt").passed
+    assert metric_within_tolerance("recall", 1.8 - now, 0.9, 0.0, better, "felt").passed

@@ -6,8 +6,8 @@ import torch
 
 from language_model_texts import make_processed
 from lectern.errors import UserError
-from lectern.language_model import batches
-from lectern.language_model.batches import IGNORED, Streams, load
+from lectern.tasks.language_model.model import loader
+from lectern.tasks.language_model.model.loader import IGNORED, Streams, load
 
 TEXT = torch.arange(1, 1004, dtype=torch.int16)  # each id once: a target tells its place
 
@@ -22,7 +22,7 @@ def targets_of(batch_list: list) -> list[int]:
 
 
 def as_rank(monkeypatch, rank: int, world: int) -> None:
-    monkeypatch.setattr(batches, "place", lambda: (rank, world))
+    monkeypatch.setattr(loader, "rank_and_world_size", lambda: (rank, world))
 
 
 def test_a_row_is_continued_by_the_same_row_of_the_next_batch():

@@ -5,12 +5,12 @@ import pytorch_lightning as pl
 import torch
 
 from language_model_texts import make_processed
-from lectern import models
+from lectern.artifacts import model_folder
 from lectern.errors import UserError
-from lectern.language_model import batches
-from lectern.language_model.batches import IGNORED, load
-from lectern.language_model.module import CharacterModel
-from lectern.language_model.networks import ByteDropout, RecurrentNetwork, TransformerNetwork
+from lectern.tasks.language_model.model import loader
+from lectern.tasks.language_model.model.loader import IGNORED, load
+from lectern.tasks.language_model.model.module import CharacterModel
+from lectern.tasks.language_model.model.networks import ByteDropout, RecurrentNetwork, TransformerNetwork
 
 FACTS = {"alphabet": "abcdefghijk", "prepare": {"normal_form": "NFC"}}
 RECURRENT = [{"class": "RecurrentNetwork", "cell": cell, "layers": 2, "hidden": 16} for cell in ("rnn", "lstm", "gru")]
@@ -101,15 +101,15 @@ def test_the_state_goes_on_to_the_next_batch_and_no_further_than_the_epoch():
     module, ids = make(RECURRENT[2]), torch.randint(1, 12, (4, 11))
     batch = (ids[:, :-1], ids[:, 1:], 1.0)
     module.training_step(batch, 0)
-    carried = module.carried["hidden"]
-    assert carried.abs().sum() > 0
-    assert not carried.requires_grad
+    resume_state = module.resume_state["hidden"]
+    assert resume_state.abs().sum() > 0
+    assert not resume_state.requires_grad
     module.training_step(batch, 1)
-    expected, _ = module(ids[:, :-1], carried)
-    assert not torch.equal(module.carried["hidden"], carried)
-    torch.testing.assert_close(module.watched["loss"], loss_of(expected, ids[:, 1:]))
+    expected, _ = module(ids[:, :-1], resume_state)
+    assert not torch.equal(module.resume_state["hidden"], resume_state)
+    torch.testing.assert_close(module.step_metrics["loss"], loss_of(expected, ids[:, 1:]))
     module.on_train_epoch_start()
-    assert "hidden" not in module.carried
+    assert "hidden" not in module.resume_state
 
 
 def test_targets_to_ignore_count_for_nothing():
@@ -118,7 +118,7 @@ def test_targets_to_ignore_count_for_nothing():
     cut[0] = IGNORED
     module.training_step((ids[:, :-1], cut, 1.0), 0)
     expected, _ = module(ids[1:, :-1])
-    torch.testing.assert_close(module.watched["loss"], loss_of(expected, ids[1:, 1:]))
+    torch.testing.assert_close(module.step_metrics["loss"], loss_of(expected, ids[1:, 1:]))
 
 
 def loss_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -128,8 +128,8 @@ def loss_of(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("network", NETWORKS, ids=name_of)
 def test_model_folder_alone_rebuilds_the_network(tmp_path, network):
     module, ids = make(network).eval(), torch.randint(0, 12, (1, 30))
-    models.save(module, tmp_path)
-    assert torch.equal(models.load(tmp_path)(ids)[0], module(ids)[0])
+    model_folder.save_model(module, tmp_path)
+    assert torch.equal(model_folder.load_model(tmp_path)(ids)[0], module(ids)[0])
 
 
 def test_a_training_validates_and_shows_a_sample_without_touching_the_random_state(tmp_path):
@@ -153,7 +153,7 @@ def test_two_ranks_learn_what_one_does(monkeypatch, tmp_path):
     processed, facts = make_processed(tmp_path)
 
     def gradient(rank: int, world: int) -> torch.Tensor:
-        monkeypatch.setattr(batches, "place", lambda: (rank, world))
+        monkeypatch.setattr(loader, "rank_and_world_size", lambda: (rank, world))
         module = make(RECURRENT[2], facts)
         for index, batch in enumerate(load(processed, "train", 1, batch_size=5, unroll=10)):
             module.training_step(batch, index).backward()

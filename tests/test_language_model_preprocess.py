@@ -8,16 +8,9 @@ import pytest
 
 from language_model_texts import BY_NAME, WORKS, make_processed, write_works
 from lectern.errors import UserError
-from lectern.language_model import samples
-from lectern.language_model.preprocess import (
-    UNKNOWN,
-    decode,
-    prepare,
-    preprocess,
-    read_works,
-    split_works,
-    unknown_characters,
-)
+from lectern.tasks.language_model.data import samples
+from lectern.tasks.language_model.data.format.alphabet import UNKNOWN, decode, prepare, unknown_characters
+from lectern.tasks.language_model.data.preprocess import preprocess, read_works, split_works
 
 WAYS = [("name", ["three.txt"], ["four.txt"]), ("place", 0.2, 0.1), ("hash", 0.3, 0.3)]
 

@@ -1,4 +1,4 @@
-"""Claims on the floor, the scores and what the report shows."""
+"""Claims on the baseline, the scores and what the report shows."""
 
 import json
 from collections import Counter
@@ -10,23 +10,23 @@ import torch
 from typer.testing import CliRunner
 
 from language_model_texts import WORKS, make_processed
-from lectern import evaluation, models, rows
+from lectern.artifacts import history_file, model_folder
+from lectern.artifacts.history_file import Record, TextSample
+from lectern.artifacts.paths import ExperimentPaths
 from lectern.config import Dataset
-from lectern.language_model import report, scoring
-from lectern.language_model.memorisation import compare_copying, longest_shared_run
-from lectern.language_model.memory import after_reset, find_closings
-from lectern.language_model.module import CharacterModel
-from lectern.language_model.ngram import score_ngram
-from lectern.language_model.preprocess import prepare
-from lectern.outs import Outs
-from lectern.rows import Row, Shown
+from lectern.tasks.language_model.data.format.alphabet import prepare
+from lectern.tasks.language_model.model.module import CharacterModel
+from lectern.tasks.language_model.report import baseline, evaluate, scoring
+from lectern.tasks.language_model.report.baseline import score_ngram
+from lectern.tasks.language_model.report.context_length import after_reset, find_closings
+from lectern.tasks.language_model.report.copying import compare_copying, longest_shared_run
 
 GRU = {"class": "RecurrentNetwork", "cell": "gru", "layers": 1, "hidden": 12}
 
 
 @pytest.fixture(autouse=True)
 def few_samples(monkeypatch):
-    monkeypatch.setattr(report, "SAMPLED", (2, 50))
+    monkeypatch.setattr(evaluate, "SAMPLED", (2, 50))
 
 
 def make(facts: dict) -> CharacterModel:
@@ -71,11 +71,11 @@ def test_likelihoods_of_all_next_characters_add_up_to_one():
 
 def test_the_floor_learns_from_the_training_text_alone(tmp_path):
     processed, _ = make_processed(tmp_path)
-    before = report.floor(processed)
+    before = baseline.score_baseline(processed)
     np.save(processed / "validation.npy", np.ones(5, np.uint16))
-    assert report.floor(processed) == before
+    assert baseline.score_baseline(processed) == before
     np.save(processed / "train.npy", np.load(processed / "train.npy")[:100])
-    assert report.floor(processed) > before
+    assert baseline.score_baseline(processed) > before
 
 
 def test_a_text_is_scored_as_if_read_once_from_its_start(tmp_path, monkeypatch):
@@ -92,11 +92,11 @@ def test_a_text_is_scored_as_if_read_once_from_its_start(tmp_path, monkeypatch):
 
 
 def test_the_score_is_that_of_all_characters(tmp_path):
-    items = report.tabulate("ab\nc\n", np.array([1.0, 2, 3, 4, 5]), np.array([True, False, True, True, True]))
+    items = evaluate.tabulate("ab\nc\n", np.array([1.0, 2, 3, 4, 5]), np.array([True, False, True, True, True]))
     assert items["characters"].tolist() == [3, 2]
     assert items["hits"].tolist() == [2, 2]
-    assert report.score(items) == 3.0
-    assert len(report.tabulate("ab\nc", np.ones(4), np.ones(4, bool))) == 2
+    assert evaluate.score(items) == 3.0
+    assert len(evaluate.tabulate("ab\nc", np.ones(4), np.ones(4, bool))) == 2
 
 
 def test_the_longest_shared_run_is_found():
@@ -125,7 +125,7 @@ def test_brackets_and_quotes_close_what_opened_last():
 
 
 def test_what_a_character_is():
-    assert report.classify("The cat's 2\n\t[") == [
+    assert evaluate.classify("The cat's 2\n\t[") == [
         "capital", "later letter", "later letter", "space", "first letter", "later letter", "later letter", "other",
         "later letter", "space", "digit", "new line", "tab", "other",
     ]  # fmt: skip
@@ -142,9 +142,9 @@ def test_a_reset_costs_nothing_where_nothing_is_remembered(tmp_path):
 
 def test_an_evaluation_leaves_all_that_the_gate_and_the_reader_need(tmp_path):
     processed, facts = make_processed(tmp_path)
-    metrics = report.evaluate(make(facts), processed, tmp_path)
+    metrics = evaluate.evaluate(make(facts), processed, tmp_path)
     items = pd.read_parquet(tmp_path / "items.parquet")
-    assert report.score(items) == metrics["score"]
+    assert evaluate.score(items) == metrics["score"]
     assert metrics["bits_per_character"] == pytest.approx(metrics["score"] / np.log(2))
     assert len(metrics) == 6
     assert len(items) == facts["items"]["test"]
@@ -159,40 +159,42 @@ def test_two_evaluations_give_the_same_bytes(tmp_path):
     processed, facts = make_processed(tmp_path)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        report.evaluate(make(facts), processed, tmp_path / name)
+        evaluate.evaluate(make(facts), processed, tmp_path / name)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 
 
 def test_samples_over_training_stand_in_order(tmp_path):
-    report.write_shown([Shown(10, 0, "sample", "qxz"), Shown(20, 0, "sample", "to be")], tmp_path)
+    evaluate.write_text_samples([TextSample(10, 0, "sample", "qxz"), TextSample(20, 0, "sample", "to be")], tmp_path)
     text = (tmp_path / "samples_over_training.md").read_text()
     assert text.index("qxz") < text.index("Step 20") < text.index("to be")
 
 
 def test_an_evaluation_reports_the_samples_that_the_training_left(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    outs = Outs("poems-gru", "poems")
+    paths = ExperimentPaths("poems-gru", "poems")
     processed, facts = make_processed(tmp_path)
-    outs.processed.parent.mkdir(parents=True)
-    processed.rename(outs.processed)
-    models.save(make(facts), outs.model)
-    history = [Row(step, 0, f"{part}_loss", 3.0) for step in (10, 20) for part in ("train", "validation")]
-    rows.write(history, [Shown(10, 0, "sample", "qxz"), Shown(20, 0, "sample", "to be")], outs.model)
-    evaluation.evaluate(outs, Dataset("poems", "language_model", "poems", {"higher_is_better": False}))
-    text = (outs.report / "samples_over_training.md").read_text()
+    paths.processed.parent.mkdir(parents=True)
+    processed.rename(paths.processed)
+    model_folder.save_model(make(facts), paths.model)
+    history = [Record(step, 0, f"{part}_loss", 3.0) for step in (10, 20) for part in ("train", "validation")]
+    history_file.write_history(
+        history, [TextSample(10, 0, "sample", "qxz"), TextSample(20, 0, "sample", "to be")], paths.model
+    )
+    evaluate.evaluate(paths, Dataset("poems", "language_model", "poems", {"higher_is_better": False}))
+    text = (paths.report / "samples_over_training.md").read_text()
     assert text.index("Step 10") < text.index("qxz") < text.index("Step 20") < text.index("to be")
 
 
 def test_the_memories_of_two_experiments_are_drawn_and_a_missing_one_is_named(tmp_path, monkeypatch):
     import typer
 
-    from lectern.language_model import commands
+    from lectern.tasks.language_model import commands
 
     monkeypatch.chdir(tmp_path)
     processed, facts = make_processed(tmp_path)
     (tmp_path / "reports/first").mkdir(parents=True)
-    report.evaluate(make(facts), processed, tmp_path / "reports/first")
+    evaluate.evaluate(make(facts), processed, tmp_path / "reports/first")
     app = typer.Typer()
     commands.add_to(app)
     assert CliRunner().invoke(app, ["memory", "first"]).exit_code == 0

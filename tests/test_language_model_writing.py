@@ -7,11 +7,12 @@ import torch
 from typer.testing import CliRunner
 
 from language_model_texts import make_processed
-from lectern import registry
 from lectern.errors import UserError
-from lectern.language_model import answer, writing
-from lectern.language_model.module import CharacterModel
-from lectern.language_model.preprocess import REPLACEMENT, UNKNOWN, prepare
+from lectern.registry import versions
+from lectern.tasks.language_model.data.format.alphabet import REPLACEMENT, UNKNOWN, prepare
+from lectern.tasks.language_model.model import generation
+from lectern.tasks.language_model.model.module import CharacterModel
+from lectern.tasks.language_model.serving import inference_api
 
 FACTS = {"alphabet": "\n abcdefgh", "prepare": {"normal_form": "NFC"}}
 PROMPT = prepare("a bad cab", FACTS)
@@ -25,22 +26,22 @@ def module() -> CharacterModel:
 
 
 def test_the_same_seed_writes_the_same_text_and_another_seed_another(module):
-    texts = [writing.write(module, PROMPT, 80, seed=seed) for seed in (1, 1, 2)]
+    texts = [generation.write(module, PROMPT, 80, seed=seed) for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_the_stream_is_the_text(module):
-    assert "".join(writing.stream(module, PROMPT, 30, seed=1)) == writing.write(module, PROMPT, 30, seed=1)
+    assert "".join(generation.stream(module, PROMPT, 30, seed=1)) == generation.write(module, PROMPT, 30, seed=1)
 
 
 def test_texts_side_by_side_are_as_long_as_asked(module):
-    texts = writing.write_together(module, np.zeros((3, 0), np.uint16), 25)
+    texts = generation.write_together(module, np.zeros((3, 0), np.uint16), 25)
     assert [len(text) for text in texts] == [25, 25, 25]
     assert len(set(texts)) == 3
 
 
 def test_temperature_zero_is_the_likeliest_character_of_the_whole_text_so_far(module):
-    written = writing.write(module, PROMPT, 12, temperature=0.0)
+    written = generation.write(module, PROMPT, 12, temperature=0.0)
     module.eval()
     for place, character in enumerate(written):
         logits, _ = module(torch.from_numpy(np.append(PROMPT, prepare(written[:place], FACTS)).astype(int))[None])
@@ -51,14 +52,14 @@ def test_temperature_zero_is_the_likeliest_character_of_the_whole_text_so_far(mo
 def test_writing_disturbs_neither_the_random_state_nor_the_mode(module):
     module.train()
     state = torch.get_rng_state()
-    writing.write(module, PROMPT, 10)
+    generation.write(module, PROMPT, 10)
     assert torch.equal(torch.get_rng_state(), state)
     assert module.training
 
 
 def test_draws_follow_the_probabilities():
     logits = np.log(np.tile([1e-9, 0.5, 0.3, 0.2], (20_000, 1)))
-    chosen = writing.choose(logits, np.random.default_rng(1).random(20_000))
+    chosen = generation.choose(logits, np.random.default_rng(1).random(20_000))
     assert np.bincount(chosen, minlength=4) / 20_000 == pytest.approx([0, 0.5, 0.3, 0.2], abs=0.02)
 
 
@@ -76,12 +77,12 @@ def test_draws_follow_the_probabilities():
 )
 def test_only_the_kept_are_written(how, kept):
     logits = np.log(np.tile([0.4, 0.3, 0.2, 0.1], (1000, 1)))  # without the unknown: 1/2, 1/3, 1/6
-    assert set(writing.choose(logits, np.linspace(0, 0.999, 1000), **how)) == kept
+    assert set(generation.choose(logits, np.linspace(0, 0.999, 1000), **how)) == kept
 
 
 def test_the_unknown_is_never_written(module):
     module.network.readout.bias.data[UNKNOWN] = 100.0
-    assert REPLACEMENT not in writing.write(module, PROMPT, 50)
+    assert REPLACEMENT not in generation.write(module, PROMPT, 50)
 
 
 @pytest.mark.parametrize(
@@ -99,35 +100,35 @@ def test_the_unknown_is_never_written(module):
 )
 def test_what_is_out_of_range_is_refused_before_a_character_is_written(module, how, message):
     with pytest.raises(UserError, match=message):
-        writing.stream(module, PROMPT, **how)
+        generation.stream(module, PROMPT, **how)
 
 
 def test_an_answer_is_a_text_a_prompt_that_depends_on_that_prompt_alone(module):
-    both = answer.answer(module, pd.DataFrame({"prompt": ["a bad", "cab"]}), length=20, seed=3)
-    alone = answer.answer(module, pd.DataFrame({"prompt": ["cab"]}), length=20, seed=3)
+    both = inference_api.predict(module, pd.DataFrame({"prompt": ["a bad", "cab"]}), length=20, seed=3)
+    alone = inference_api.predict(module, pd.DataFrame({"prompt": ["cab"]}), length=20, seed=3)
     assert both["text"][1] == alone["text"][0]
     assert both["text"].str.len().tolist() == [20, 20]
 
 
 def test_an_answer_to_unknown_characters_warns_which(module):
     with pytest.warns(UserWarning, match="'é'"):
-        found = answer.answer(module, pd.DataFrame({"prompt": ["caféa"]}), length=5)
+        found = inference_api.predict(module, pd.DataFrame({"prompt": ["caféa"]}), length=5)
     assert len(found["text"][0]) == 5
 
 
 def test_the_signature_takes_the_example_and_every_parameter(tmp_path):
     processed, _ = make_processed(tmp_path)
-    signature = answer.signature()
-    assert signature.inputs.input_names() == list(answer.example(processed).columns) == ["prompt"]
-    assert {param.name: param.default for param in signature.params} == answer.PARAMS
+    signature = inference_api.signature()
+    assert signature.inputs.input_names() == list(inference_api.example(processed).columns) == ["prompt"]
+    assert {param.name: param.default for param in signature.params} == inference_api.PARAMS
 
 
 def run_write(monkeypatch, module, *arguments: str):
     import typer
 
-    from lectern.language_model import commands
+    from lectern.tasks.language_model import commands
 
-    monkeypatch.setattr(registry, "load_champion", lambda name: module)
+    monkeypatch.setattr(versions, "load_champion", lambda name: module)
     app = typer.Typer()
     commands.add_to(app)
     return CliRunner().invoke(app, ["write", "poems", *arguments])
@@ -135,7 +136,7 @@ def run_write(monkeypatch, module, *arguments: str):
 
 def test_the_command_writes_prompt_and_text(monkeypatch, module):
     result = run_write(monkeypatch, module, "--prompt", "a bad cab", "--length", "30", "--seed", "4")
-    assert result.stdout == "a bad cab" + writing.write(module, PROMPT, 30, seed=4) + "\n"
+    assert result.stdout == "a bad cab" + generation.write(module, PROMPT, 30, seed=4) + "\n"
     assert result.stderr == ""
 
 

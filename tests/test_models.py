@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from children import in_child
-from lectern import models
-from lectern.digits.module import DigitClassifier
+from lectern.artifacts import model_folder
 from lectern.errors import UserError
+from lectern.tasks.digits.model.module import DigitClassifier
 from small import RECIPE, facts
 
 
@@ -22,7 +22,7 @@ def classifier() -> DigitClassifier:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    models.save(classifier(), tmp_path / "model")
+    model_folder.save_model(classifier(), tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -39,7 +39,7 @@ def test_the_folder_holds_weights_and_a_description_and_nothing_else(folder):
 
 
 def test_the_same_values_give_the_same_bytes_anywhere(folder, tmp_path):
-    models.save(classifier(), tmp_path / "somewhere" / "else")
+    model_folder.save_model(classifier(), tmp_path / "somewhere" / "else")
     for name in ("weights.safetensors", "module.json"):
         assert (tmp_path / "somewhere" / "else" / name).read_bytes() == (folder / name).read_bytes()
 
@@ -53,12 +53,12 @@ def test_weights_keep_their_types_and_shapes(folder):
 def test_an_unknown_format_is_refused(folder):
     describe(folder, format=2)
     with pytest.raises(UserError, match="is of format 2; this Lectern reads format 1"):
-        models.load(folder)
+        model_folder.load_model(folder)
 
 
 def test_a_folder_without_a_description_is_answered_with_what_to_run(tmp_path):
     with pytest.raises(UserError, match="no model folder. Train it: dvc repro train@mnist-cnn"):
-        models.load(tmp_path / "models" / "mnist-cnn")
+        model_folder.load_model(tmp_path / "models" / "mnist-cnn")
 
 
 @pytest.mark.parametrize(
@@ -67,22 +67,22 @@ def test_a_folder_without_a_description_is_answered_with_what_to_run(tmp_path):
 def test_a_class_that_is_not_the_rooms_own_module_is_refused(folder, name):
     describe(folder, **{"class": name})
     with pytest.raises(UserError, match=r"has no LightningModule .* It has: .*DigitClassifier"):
-        models.load(folder)
+        model_folder.load_model(folder)
 
 
 @pytest.mark.parametrize("task", ["os", "sources", "..", "digits.samples", ""])
 def test_a_task_that_is_no_room_is_refused(folder, task):
     describe(folder, task=task)
     with pytest.raises(UserError, match=r"There is no task .* The tasks are: .*digits"):
-        models.load(folder)
+        model_folder.load_model(folder)
 
 
 def test_a_class_of_the_same_name_from_elsewhere_is_refused(monkeypatch):
-    from lectern.digits import module
+    from lectern.tasks.digits.model import module
 
     monkeypatch.setattr(module, "Elsewhere", type("Elsewhere", (DigitClassifier,), {"__module__": "elsewhere"}), False)
     with pytest.raises(UserError, match="no LightningModule 'Elsewhere'"):
-        models.find_class("digits", "Elsewhere")
+        model_folder.find_class("digits", "Elsewhere")
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_damaged_weights_are_refused(folder, damage):
     path = folder / "weights.safetensors"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UserError, match="weights.safetensors does not fit its module.json"):
-        models.load(folder)
+        model_folder.load_model(folder)
 
 
 def test_missing_weights_are_refused(folder):
     (folder / "weights.safetensors").unlink()
     with pytest.raises(UserError, match="weights.safetensors does not fit its module.json"):
-        models.load(folder)
+        model_folder.load_model(folder)
 
 
 def test_weights_of_another_network_are_refused(folder):
@@ -114,14 +114,14 @@ def test_weights_of_another_network_are_refused(folder):
     described["hyperparameters"]["network"]["width"] = 16
     describe(folder, **described)
     with pytest.raises(UserError, match="does not fit its module.json"):
-        models.load(folder)
+        model_folder.load_model(folder)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"format": 1}', '{"format": 1, "task": "digits", "class": "X"}'])
 def test_a_damaged_description_is_refused(folder, text):
     (folder / "module.json").write_text(text)
     with pytest.raises(UserError, match=r"module\.json"):
-        models.load(folder)
+        model_folder.load_model(folder)
 
 
 @pytest.mark.parametrize("limit", [0, 200, 5000])
@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_no_half_written_file_and_is_said(tmp_path, limit):
     def save() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         with pytest.raises(UserError, match="could not be written to .*File too large.*Free some space"):
-            models.save(classifier(), tmp_path / "model")
+            model_folder.save_model(classifier(), tmp_path / "model")
 
     ended = in_child(save)
     assert ended.code == 0, ended.said

@@ -172,7 +172,7 @@ def upload(page: Page, path: Path) -> None:
 
 
 def test_an_uploaded_video_is_driven_too_and_what_is_none_is_told(server, visit, four, tmp_path):
-    from lectern.steering.film import write_video
+    from lectern.tasks.steering.serving.video_writer import write_video
 
     frames = np.load(four / "data" / "processed" / ROAD / "test_frames.npy")[:15]
     write_video(frames, tmp_path / "own.mp4", 10.0)

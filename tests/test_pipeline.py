@@ -15,7 +15,7 @@ import yaml
 from mlflow import MlflowClient
 
 from checkout import CODE, ROOT, STAGES, STAND_INS, Checkout
-from lectern.processed import file_digest
+from lectern.artifacts.digests import file_digest
 
 RESULTS = {"cards", "data", "metrics", "models", "reports", "dvc.lock"}
 STORE = {"mlflow.db", "mlartifacts"}
@@ -54,7 +54,7 @@ def test_five_stages_run_from_nothing_to_a_registered_version(checkout):
     assert version.tags["lectern.weights"] == run.data.tags["lectern.weights"] == weights
     metrics = json.loads((checkout / "metrics/demo-digits.json").read_text())
     assert float(version.tags["lectern.score"]) == run.data.metrics["test_score"] == metrics["score"]
-    assert metrics["score"] > metrics["floor"]
+    assert metrics["score"] > metrics["baseline"]
     assert run.data.params["model.fit.laptop.epochs"] == "2"
     reports = {file.path.rpartition("/")[2] for file in client.list_artifacts(version.run_id, "reports")}
     assert {"confusion.png", "mistakes.png", "curves.png", "items.parquet"} <= reports
@@ -62,7 +62,7 @@ def test_five_stages_run_from_nothing_to_a_registered_version(checkout):
 
 def test_what_the_stages_leave_is_what_the_design_says(checkout):
     metrics = json.loads((checkout / "metrics/demo-digits.json").read_text())
-    assert {"score", "floor", "higher_is_better", "test_items", "test_digest"} < set(metrics) and len(metrics) <= 10
+    assert {"score", "baseline", "higher_is_better", "test_items", "test_digest"} < set(metrics) and len(metrics) <= 10
     assert not any(isinstance(value, dict | list) for value in metrics.values())
     models = {path.name for path in (checkout / "models/demo-digits").iterdir()}
     assert models == {"weights.safetensors", "module.json", "history.csv"}

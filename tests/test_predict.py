@@ -12,8 +12,8 @@ from PIL import Image
 from children import Ended, in_child
 from drawn_digits import draw
 from lectern.errors import UserError
-from lectern.serving import predict as batch
-from lectern.serving.files import HELD, take
+from lectern.serving import batch_predict as batch
+from lectern.serving.file_inputs import HELD, take
 from served import DIGITS, POEMS, ROAD, TOY
 
 
@@ -90,7 +90,7 @@ def test_sentences_of_a_table_are_translated_in_their_order(lectern, server, tmp
 
 
 def test_a_drive_is_answered_frame_by_frame(lectern, four, tmp_path):
-    from lectern.steering.film import write_video
+    from lectern.tasks.steering.serving.video_writer import write_video
 
     frames = np.load(four / "data" / "processed" / ROAD / "test_frames.npy")[:40]
     write_video(frames, tmp_path / "drive.mp4", 10.0)
@@ -151,8 +151,8 @@ def test_large_items_are_put_together_a_few_at_a_time_and_none_is_lost():
 
 
 def test_frames_that_are_looked_at_together_are_not_unpacked_beyond_the_limit(four, tmp_path):
-    from lectern.steering.film import write_video
-    from lectern.steering.serving.desk import read_checked
+    from lectern.tasks.steering.serving.request import read_checked
+    from lectern.tasks.steering.serving.video_writer import write_video
 
     frames = np.load(four / "data" / "processed" / ROAD / "test_frames.npy")[:12]
     write_video(frames, tmp_path / "drive.mp4", 10.0)

@@ -16,11 +16,11 @@ from safetensors.numpy import load_file
 import steering_recordings as recordings
 from children import in_child, run_stage, warm
 from language_model_texts import BY_NAME, write_works
+from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
-from lectern.language_model.preprocess import preprocess
-from lectern.processed import read_facts
-from lectern.steering.preprocess import preprocess as preprocess_road
-from lectern.world import check_share
+from lectern.tasks.language_model.data.preprocess import preprocess
+from lectern.tasks.steering.data.preprocess import preprocess as preprocess_road
+from lectern.training.world_size import check_batch_divides
 
 ROOT = Path(__file__).parents[1]
 DIGITS = ("dataset=sample_digits", "model=digits_cnn", "model.module.network.dropout=0.0")  # its draws are a rank's own
@@ -73,7 +73,7 @@ def poems(house) -> Path:
 )
 def test_a_batch_that_the_processes_cannot_share_is_refused_with_the_numbers(batch_size, trainer, says):
     with pytest.raises(UserError, match=says):
-        check_share({"batch_size": batch_size}, trainer, "conf/model/a.yaml, batches")
+        check_batch_divides({"batch_size": batch_size}, trainer, "conf/model/a.yaml, batches")
 
 
 def train_here(*overrides: str) -> None:

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from children import KILLED, at_call, die, in_child
-from lectern import judgement, promotion, reconcile, registry, trail
-from lectern.alone import alone
-from lectern.errors import Overtaken, UserError
+from lectern.errors import ConcurrentPromotion, UserError
+from lectern.registry import audit_log, gate, promotion, reconcile, versions
+from lectern.registry.lock import promotion_lock
 from registered import BEST, BETTER, NAME, WEAK, challenger, champion, decisions, register
 
 
@@ -48,17 +48,17 @@ def test_a_worse_version_is_refused_with_figures_and_the_champion_stays(stocked)
 
 def test_a_version_below_its_floor_is_nobodys_champion(client):
     metrics = Path("metrics/weak.json")
-    metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "floor": 0.99}))
+    metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "baseline": 0.99}))
     (version,) = register(client, "weak")
     assert challenger(client) is None
-    with pytest.raises(UserError, match=r"NO +above the floor: score 0\.\d+, floor 0\.9900"):
+    with pytest.raises(UserError, match=r"NO +above the baseline: score 0\.\d+, baseline 0\.9900"):
         promotion.promote(client, NAME, str(version.version))
     assert champion(client) is None and not Path("registry", f"{NAME}.jsonl").exists()
 
 
 def test_a_version_whose_files_do_not_give_its_score_is_refused(client):
     (version,) = register(client, "best")
-    other = registry.model_folder(client, version) / "weights.safetensors"
+    other = versions.model_folder(client, version) / "weights.safetensors"
     other.write_bytes(Path("models/weak/weights.safetensors").read_bytes())
     with pytest.raises(UserError, match=r"NO +reproduces its score"):
         promotion.promote(client, NAME, str(version.version))
@@ -127,9 +127,7 @@ def test_a_champion_that_was_scored_on_other_test_data_is_scored_again_on_the_ca
     promotion.promote(stocked, NAME, BETTER)
     for key, other in {"test_digest": "0" * 64, "score": "0.999"}.items():
         stocked.set_model_version_tag(NAME, BETTER, f"lectern.{key}", other)
-    monkeypatch.setattr(
-        judgement, "download_artifacts", lambda **_: pytest.fail("items of the other data were asked for")
-    )
+    monkeypatch.setattr(gate, "download_artifacts", lambda **_: pytest.fail("items of the other data were asked for"))
     _, rules = promotion.promote(stocked, NAME, BEST)
     (told,) = [rule.reason for rule in rules if rule.name.startswith("better than")]
     assert f"champion {json.loads(Path('metrics/better.json').read_text())['score']:.4f}" in told
@@ -143,22 +141,24 @@ def test_whoever_is_overtaken_between_is_told_and_changes_nothing(stocked, monke
         return []
 
     monkeypatch.setattr(promotion, "judge", overtaken)
-    with pytest.raises(Overtaken, match=r"version 1 \(weak\) became the champion while version 3 was looked at"):
+    with pytest.raises(
+        ConcurrentPromotion, match=r"version 1 \(weak\) became the champion while version 3 was looked at"
+    ):
         promotion.promote(stocked, NAME, BEST)
     assert champion(stocked) == "weak" and not Path("registry", f"{NAME}.jsonl").exists()
 
 
 def test_whoever_is_overtaken_at_once_is_told(stocked, monkeypatch):
-    moved = registry.point_champion
+    moved = versions.point_champion
 
     def overtaken(client, name, version):
         moved(client, name, version)
         moved(client, name, client.get_model_version(NAME, WEAK))
 
-    monkeypatch.setattr(registry, "point_champion", overtaken)
-    with pytest.raises(Overtaken, match=r"version 1 \(weak\) became the champion just after version 3 had"):
+    monkeypatch.setattr(versions, "point_champion", overtaken)
+    with pytest.raises(ConcurrentPromotion, match=r"version 1 \(weak\) became the champion just after version 3 had"):
         promotion.promote(stocked, NAME, BEST)
-    assert champion(stocked) == "weak" and len(trail.read(stocked, NAME)) == 1
+    assert champion(stocked) == "weak" and len(audit_log.read_decisions(stocked, NAME)) == 1
 
 
 def test_rollback_goes_to_a_named_champion_and_to_no_version_that_never_was_one(stocked):
@@ -186,12 +186,12 @@ def test_a_killed_promotion_is_finished_before_the_next(stocked):
     promotion.promote(stocked, NAME, WEAK)
 
     def promote() -> None:
-        at_call(registry, "point_champion", 1, die)
+        at_call(versions, "point_champion", 1, die)
         promotion.promote(stocked, NAME, BETTER)
 
     assert in_child(promote).code == KILLED and champion(stocked) == "weak"
     promotion.promote(stocked, NAME, BEST)
-    assert [line["from"] and line["from"]["experiment"] for line in trail.read(stocked, NAME)] == [
+    assert [line["from"] and line["from"]["experiment"] for line in audit_log.read_decisions(stocked, NAME)] == [
         None,
         "weak",
         "better",
@@ -212,8 +212,8 @@ def test_a_line_that_a_full_disk_cut_short_is_passed_over(stocked):
     with open(f"registry/{NAME}.jsonl", "a") as file:
         file.write('{"action": "promo')
     promotion.promote(stocked, NAME, BEST)
-    assert [line["to"]["experiment"] for line in trail.read(stocked, NAME)] == ["better", "best"]
-    assert decisions().endswith(b"}\n") and len(trail.in_file(NAME)) == 2
+    assert [line["to"]["experiment"] for line in audit_log.read_decisions(stocked, NAME)] == ["better", "best"]
+    assert decisions().endswith(b"}\n") and len(audit_log.in_file(NAME)) == 2
 
 
 def test_rollback_goes_back_to_the_champion_before_and_no_further(stocked):
@@ -237,7 +237,7 @@ def test_decisions_are_appended_and_never_rewritten(stocked, monkeypatch):
         decide()
         assert decisions().startswith(seen) and decisions().count(b"\n") == seen.count(b"\n") + 1
         seen = decisions()
-    lines = trail.read(stocked, NAME)
+    lines = audit_log.read_decisions(stocked, NAME)
     assert [line["action"] for line in lines] == ["promote", "promote", "rollback"]
     assert [line["who"]["user"] for line in lines] == ["ada"] * 3
     ends = [(line["from"] and line["from"]["experiment"], line["to"]["experiment"]) for line in lines]
@@ -249,12 +249,12 @@ def test_a_version_carries_the_decision_that_was_taken_on_it(stocked):
     promotion.promote(stocked, NAME, None)
     tags = stocked.get_model_version(NAME, BEST).tags
     (told,) = [value for key, value in tags.items() if key.startswith("lectern.decision.")]
-    assert json.loads(told) == trail.read(stocked, NAME)[-1] == json.loads(decisions())
+    assert json.loads(told) == audit_log.read_decisions(stocked, NAME)[-1] == json.loads(decisions())
 
 
 def test_one_promotion_at_a_time(stocked, monkeypatch):
     monkeypatch.setattr("lectern.alone.PATIENCE", 0.05)
-    with alone(stocked, NAME), pytest.raises(UserError, match="Another decision on sample_digits has taken"):
+    with promotion_lock(stocked, NAME), pytest.raises(UserError, match="Another decision on sample_digits has taken"):
         in_another_thread(partial(promotion.promote, stocked, NAME, None))
     assert champion(stocked) is None
 
@@ -268,10 +268,10 @@ def in_another_thread(work):
 
 def test_a_promotion_killed_before_the_alias_moved_is_carried_out_by_reconcile(stocked):
     def promote() -> None:
-        at_call(registry, "point_champion", 1, die)
+        at_call(versions, "point_champion", 1, die)
         promotion.promote(stocked, NAME, None)
 
     assert in_child(promote).code == KILLED
-    assert champion(stocked) is None and trail.read(stocked, NAME)[-1]["to"]["experiment"] == "best"
+    assert champion(stocked) is None and audit_log.read_decisions(stocked, NAME)[-1]["to"]["experiment"] == "best"
     reconcile.reconcile(stocked)
     assert champion(stocked) == "best"

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from children import in_child
-from lectern import models, promotion, reconcile, registry
+from lectern.artifacts import model_folder
 from lectern.errors import UserError
-from registered import NAME, TAUGHT, images, outs, register
+from lectern.registry import promotion, reconcile, versions
+from registered import NAME, TAUGHT, images, paths_of, register
 
 
 def test_the_taught_experiments_are_as_good_as_they_are_called(written):
@@ -25,7 +26,7 @@ def test_a_version_says_what_it_is_and_nothing_of_store_or_machine(client, shop)
     (version,) = register(client, "better")
     tags = {key.removeprefix("lectern."): value for key, value in version.tags.items()}
     metrics = json.loads(Path("metrics/better.json").read_text())
-    assert tags["experiment"] == "better" and tags["task"] == "digits" and tags["weights"] == outs("better").weights
+    assert tags["experiment"] == "better" and tags["task"] == "digits" and tags["weights"] == paths_of("better").weights
     assert float(tags["score"]) == metrics["score"] and tags["test_digest"] == metrics["test_digest"]
     assert version.description == Path("cards/better.md").read_text()
     assert str(shop) not in json.dumps(version.tags) + version.description
@@ -74,9 +75,9 @@ def test_the_champion_answers_by_mlflow_as_the_module_does(stocked, store):
     promotion.promote(stocked, NAME, None)
     mlflow.set_tracking_uri(store)
     answered = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(images())
-    expected = models.load(Path("models/best")).predict(images())
+    expected = model_folder.load_model(Path("models/best")).predict(images())
     assert answered.dtype == np.float32 and np.array_equal(answered, expected)
-    assert np.array_equal(registry.load_champion(NAME, stocked).predict(images()), expected)
+    assert np.array_equal(versions.load_champion(NAME, stocked).predict(images()), expected)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_a_version_answers_in_an_environment_that_has_only_what_it_lists(client,
     folder = Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=store))
     shutil.copytree(folder, tmp_path / "version")
     np.save(tmp_path / "images.npy", images())
-    expected = models.load(Path("models/best")).predict(images())
+    expected = model_folder.load_model(Path("models/best")).predict(images())
     monkeypatch.delenv("PYTHONPATH", raising=False)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
@@ -150,8 +151,8 @@ def test_a_version_answers_in_an_environment_that_has_only_what_it_lists(client,
             lambda client: promotion.promote(client, NAME, "7"),
             r"no version or alias '7'. Versions: 1, 2, 3; aliases: challenger",
         ),
-        (lambda client: registry.find_named(client, f"{NAME}@champoin"), "no version or alias 'champoin'"),
-        (lambda client: registry.load_champion(NAME, client), "no champion yet. Promote one: lectern promote"),
+        (lambda client: versions.find_named(client, f"{NAME}@champoin"), "no version or alias 'champoin'"),
+        (lambda client: versions.load_champion(NAME, client), "no champion yet. Promote one: lectern promote"),
         (lambda client: promotion.rollback(client, NAME), "champion"),
     ],
     ids=["promote", "rollback", "version", "alias", "champion", "no champion"],
@@ -168,7 +169,7 @@ def test_an_empty_store_is_answered_with_what_to_run(client):
 
 def test_a_version_whose_files_are_gone_is_said(client):
     (version,) = register(client, "best")
-    shutil.rmtree(Path(registry.model_folder(client, version)))
+    shutil.rmtree(Path(versions.model_folder(client, version)))
     with pytest.raises(UserError, match="its files are gone .*Bring them back with `lectern reconcile`"):
         promotion.promote(client, NAME, None)
     assert f"best: the files of {NAME} version {version.version}" in reconcile.reconcile(client)

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from children import KILLED, ask_to_end, at_call, die, in_child
-from lectern import models, resume, training
+from lectern.artifacts import model_folder
 from lectern.errors import UserError
-from lectern.resume import AtomicCheckpointIO, ExactResume, last_good
+from lectern.training import callbacks, checkpointing, fit
+from lectern.training.checkpointing import AtomicCheckpointIO, ExactResume, last_valid_checkpoint
 from small import STEPS, Restless, train
 
 FILES = ("weights.safetensors", "module.json", "history.csv")
@@ -63,21 +64,21 @@ QUICK = {
     "a step after the save of a validation": (Restless, "training_step", 10),
     "in a validation within an epoch": (Restless, "validation_step", 6),
     "before the save of an epoch's end": (ExactResume, "on_train_epoch_end", 2),
-    "between the two renames of a save": (resume.os, "replace", 4, True),
-    "after the end, before the export": (training.KeepBest, "put_back", 1),
-    "between the files of the export": (models, "write_json", 1),
+    "between the two renames of a save": (checkpointing.os, "replace", 4, True),
+    "after the end, before the export": (callbacks.KeepBest, "put_back", 1),
+    "between the files of the export": (model_folder, "write_json", 1),
 }
 # at least one kill between any two saves, before, within and after each; every step would take twice as long
 MORE = {
     **{f"before step {step}": (Restless, "training_step", step) for step in range(1, 3 * STEPS + 1, 2)},
     **{f"before save {save}": (AtomicCheckpointIO, "save_checkpoint", save) for save in range(1, 10)},
     **{f"after save {save}": (AtomicCheckpointIO, "save_checkpoint", save, True) for save in range(1, 10)},
-    **{f"after rename {rename}": (resume.os, "replace", rename, True) for rename in range(1, 20, 3)},
+    **{f"after rename {rename}": (checkpointing.os, "replace", rename, True) for rename in range(1, 20, 3)},
     **{f"in validation batch {batch}": (Restless, "validation_step", batch, True) for batch in range(1, 13, 2)},
     **{f"after the end of epoch {epoch}": (ExactResume, "on_train_epoch_end", epoch, True) for epoch in (1, 2, 3)},
-    **{f"before history's row {row}": (training.History, "add", row) for row in (1, 4, 9, 20)},
-    "after the weights are put back": (training.KeepBest, "put_back", 1, True),
-    "after the export": (models, "write_json", 1, True),
+    **{f"before history's row {row}": (fit.History, "add", row) for row in (1, 4, 9, 20)},
+    "after the weights are put back": (callbacks.KeepBest, "put_back", 1, True),
+    "after the export": (model_folder, "write_json", 1, True),
 }
 
 
@@ -113,7 +114,7 @@ def test_a_validation_that_falls_on_a_save_is_not_skipped(tmp_path, undisturbed,
 @pytest.mark.parametrize("save", [1, 5])
 def test_a_checkpoint_half_written_does_no_harm(tmp_path, undisturbed, save):
     def cut_off() -> None:
-        at_call(AtomicCheckpointIO, "save_checkpoint", save, lambda: setattr(resume.torch, "save", half_of_it))
+        at_call(AtomicCheckpointIO, "save_checkpoint", save, lambda: setattr(checkpointing.torch, "save", half_of_it))
         train(tmp_path)
 
     assert in_child(cut_off).code == KILLED
@@ -180,9 +181,9 @@ def write(path: Path, content: bytes) -> Path:
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, undisturbed, damage: Callable):
     whole = (undisturbed / LAST).read_bytes()
     last = write(tmp_path / "last.ckpt", damage(whole))
-    assert last_good(last) is None
+    assert last_valid_checkpoint(last) is None
     before = write(tmp_path / "last.ckpt.previous", whole)
-    assert last_good(last) == before
+    assert last_valid_checkpoint(last) == before
 
 
 def test_a_checkpoint_never_runs_code(tmp_path):
@@ -193,7 +194,7 @@ def test_a_checkpoint_never_runs_code(tmp_path):
             return os.mkdir, (str(tmp_path / "ran"),)
 
     torch.save({"trap": Trap()}, tmp_path / "last.ckpt")
-    assert last_good(tmp_path / "last.ckpt") is None
+    assert last_valid_checkpoint(tmp_path / "last.ckpt") is None
     assert not (tmp_path / "ran").exists()
 
 
@@ -205,7 +206,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_says_so(tmp_path):
     checkpoints, path = AtomicCheckpointIO(), tmp_path / "last.ckpt"
     checkpoints.save_checkpoint({"step": torch.tensor(1)}, path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resume.torch, "save", full)
+        patch.setattr(checkpointing.torch, "save", full)
         with pytest.raises(UserError, match=r"last\.ckpt could not be written.*No space left.*before stands"):
             checkpoints.save_checkpoint({"step": torch.tensor(2)}, path)
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
@@ -214,8 +215,8 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_says_so(tmp_path):
 
 def test_a_checkpoint_of_other_processes_is_refused_with_what_to_do(tmp_path, undisturbed):
     def with_two() -> None:
-        resume.place = lambda: (0, 2)
-        resume.dist.all_gather_object = lambda ranks, mine: ranks.__setitem__(slice(None), [mine, mine])
+        checkpointing.place = lambda: (0, 2)
+        checkpointing.dist.all_gather_object = lambda ranks, mine: ranks.__setitem__(slice(None), [mine, mine])
         train(tmp_path)
 
     write(tmp_path / LAST, (undisturbed / LAST).read_bytes())

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lectern import rooms
+from lectern import task_modules
 from lectern.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "lectern"
-ROOMS = rooms.rooms()
+ROOMS = task_modules.task_names()
 FILES = {room: sorted((PACKAGE / room).rglob("*.py")) for room in ROOMS}
 HALL = [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in ROOMS]
 PIPELINES = sorted((ROOT / "pipelines").glob("*.py"))
@@ -111,12 +111,14 @@ def test_a_room_has_every_leg(room):
 
 def test_an_unknown_task_is_answered_with_those_there_are():
     with pytest.raises(UserError, match=r"There is no task 'digit'. The tasks are: .*digits"):
-        rooms.leg("digit", "module")
+        task_modules.task_module("digit", "model.module")
 
 
 def test_a_leg_that_a_room_lacks_is_known_to_be_missing():
-    assert rooms.has_leg("digits", "module") and not rooms.has_leg("digits", "cellar")
-    assert not rooms.has_leg("cellar", "module")
+    assert task_modules.has_task_module("digits", "model.module") and not task_modules.has_task_module(
+        "digits", "cellar"
+    )
+    assert not task_modules.has_task_module("cellar", "model.module")
 
 
 @pytest.mark.parametrize("path", [*HALL, *PIPELINES, *sum(FILES.values(), [])], ids=lambda path: path.name)

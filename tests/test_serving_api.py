@@ -10,7 +10,8 @@ import numpy as np
 import requests
 from mlflow import MlflowClient
 
-from lectern import models, registry
+from lectern.artifacts import model_folder
+from lectern.registry import versions as registry
 from served import DIGITS, POEMS, ROAD, TOY, as_png
 
 
@@ -20,7 +21,7 @@ def digit_images(four: Path, count: int = 5) -> np.ndarray:
 
 def champion_of(four: Path, name: str):
     client = MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
-    return models.load(registry.model_folder(client, registry.find_named(client, name)))
+    return model_folder.load_model(registry.model_folder(client, registry.find_named(client, name)))
 
 
 # What it answers
@@ -76,15 +77,15 @@ def test_translations_come_best_first_with_their_scores(server):
 def test_a_window_of_frames_is_answered_with_an_angle(server, four):
     frames = np.load(four / "data" / "processed" / ROAD / "test_frames.npy")[:2]
     answered = server.predict(ROAD, inputs=frames[:, None].tolist()).json()["outputs"]
-    from lectern.steering.answer import answer
+    from lectern.tasks.steering.serving.inference_api import predict as answer
 
     expected = answer(champion_of(four, ROAD), frames[:, None])["angle"]
     np.testing.assert_allclose([row["angle"] for row in answered], expected, atol=1e-5)
 
 
 def test_a_video_is_answered_frame_by_frame(server, four, tmp_path):
-    from lectern.steering.film import write_video
-    from lectern.steering.readers.videos import read_video
+    from lectern.tasks.steering.data.readers.videos import read_video
+    from lectern.tasks.steering.serving.video_writer import write_video
 
     frames = np.load(four / "data" / "processed" / ROAD / "test_frames.npy")[:20]
     write_video(frames, tmp_path / "drive.mp4", 10.0)
@@ -157,7 +158,7 @@ def test_a_promotion_under_load_fails_no_request_and_mixes_no_versions(server, f
     client = MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
     versions = {int(number): registry.get_version(client, DIGITS, number) for number in "12"}
     expected = {
-        number: models.load(registry.model_folder(client, version)).predict(images)
+        number: model_folder.load_model(registry.model_folder(client, version)).predict(images)
         for number, version in versions.items()
     }
     answers, stop = [], threading.Event()

@@ -11,11 +11,11 @@ import torch
 from mlflow.entities.model_registry import ModelVersion
 
 from lectern.errors import UserError
-from lectern.serving.asking import Asking
+from lectern.serving.batching import DynamicBatcher
 from lectern.serving.champions import Champion
-from lectern.serving.effort import Busy, TooLong
+from lectern.serving.deadline import Busy, TooLong
+from lectern.serving.executor import Executor
 from lectern.serving.settings import read_settings
-from lectern.serving.together import Together
 
 
 def test_requests_that_wait_are_answered_as_one_batch_each_with_its_own_rows():
@@ -27,7 +27,7 @@ def test_requests_that_wait_are_answered_as_one_batch_each_with_its_own_rows():
         return 2 * rows
 
     async def ask() -> list[np.ndarray]:
-        together = Together(double, most=8)
+        together = DynamicBatcher(double, most=8)
         return await asyncio.gather(*(together.ask(np.full(count, count)) for count in (1, 2, 3, 2, 4, 9)))
 
     answers = asyncio.run(ask())
@@ -42,7 +42,7 @@ def test_a_batch_that_fails_tells_each_and_the_next_is_answered():
         return rows
 
     async def ask():
-        together = Together(fail_on_seven, most=2)
+        together = DynamicBatcher(fail_on_seven, most=2)
         first = await asyncio.gather(*(together.ask(np.array([n])) for n in (7, 1)), return_exceptions=True)
         return first, await together.ask(np.array([2]))
 
@@ -56,7 +56,7 @@ def test_who_has_gone_away_costs_the_others_nothing():
         return rows
 
     async def ask() -> np.ndarray:
-        together = Together(same, most=4)
+        together = DynamicBatcher(same, most=4)
         gone, stays = (asyncio.create_task(together.ask(np.array([n]))) for n in (1, 2))
         await asyncio.sleep(0)
         gone.cancel()
@@ -71,7 +71,7 @@ def test_who_has_gone_away_costs_the_others_nothing():
 class Endless(Champion):
     """A champion whose network never comes to its end; it remembers that it began and that it was ended."""
 
-    desk = SimpleNamespace(TOGETHER=False)
+    request_format = SimpleNamespace(TOGETHER=False)
 
     def __init__(self, name: str):
         super().__init__(name, ModelVersion(name, "1", 0), "digits", torch.nn.Linear(2, 2))
@@ -100,8 +100,8 @@ def asking(four, monkeypatch):
     monkeypatch.chdir(four)
     made = []
 
-    def make(**changed) -> Asking:
-        made.append(Asking(read_settings(**changed)))
+    def make(**changed) -> Executor:
+        made.append(Executor(read_settings(**changed)))
         return made[-1]
 
     return make

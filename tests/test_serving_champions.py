@@ -5,8 +5,8 @@ import shutil
 import pytest
 from mlflow import MlflowClient
 
-from lectern import registry
 from lectern.errors import UserError
+from lectern.registry import versions
 from lectern.serving.champions import Champions, NotServed
 from lectern.serving.settings import read_settings
 from served import DIGITS, POEMS, ROAD, TOY
@@ -29,7 +29,7 @@ def test_what_is_a_champion_is_served_and_stays_loaded(champions):
 
 
 def test_an_alias_that_moved_is_followed_and_one_that_is_gone_is_told(champions):
-    registry.point_champion(champions.client, DIGITS, registry.get_version(champions.client, DIGITS, "1"))
+    versions.point_champion(champions.client, DIGITS, versions.get_version(champions.client, DIGITS, "1"))
     champions.follow()
     assert champions.get(DIGITS).number == 1
     champions.client.delete_registered_model_alias(DIGITS, "champion")
@@ -43,7 +43,7 @@ def test_an_alias_that_moved_is_followed_and_one_that_is_gone_is_told(champions)
 
 def test_a_version_whose_files_are_gone_leaves_the_old_one_serving(champions, tmp_path):
     client = champions.client
-    tags = registry.get_version(client, DIGITS, "2").tags
+    tags = versions.get_version(client, DIGITS, "2").tags
     lost = client.create_model_version(DIGITS, (tmp_path / "nowhere").as_uri(), tags=tags)
     client.set_registered_model_alias(DIGITS, "champion", lost.version)
     champions.follow()

@@ -26,10 +26,11 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from lectern.download import archive_reader, generated, http
+from lectern.download.fetch import KINDS, fetch
+from lectern.download.http import Downloader
+from lectern.download.repack import Archive
 from lectern.errors import UserError
-from lectern.sources import KINDS, downloads, fetch, made, members
-from lectern.sources.archives import Archive
-from lectern.sources.downloads import Downloader
 
 ORIGINS = sorted((Path(__file__).parents[1] / "conf" / "origin").glob("*.yaml"))
 WORDS = b"To be, or not to be\n" * 500
@@ -341,13 +342,13 @@ def test_a_host_that_does_not_answer_is_not_waited_for_again(tmp_path, site, clo
     }
     site.pages = {f"/{name}": text for name, text in texts.items()}
     connected = Counter()
-    download = downloads.HTTPDownloader.__call__
+    download = http.HTTPDownloader.__call__
 
     def counted(self, url, *arguments):
         connected[url.rpartition("/")[0]] += 1
         return download(self, url, *arguments)
 
-    monkeypatch.setattr(downloads.HTTPDownloader, "__call__", counted)
+    monkeypatch.setattr(http.HTTPDownloader, "__call__", counted)
     fetch(origin, tmp_path, None, quick())
     assert left_in(tmp_path) == sorted(texts)
     assert connected == {closed: 1, site.address: 5}
@@ -360,11 +361,11 @@ def test_hosts_that_swallow_everything_cost_ten_seconds_together():
     def swallow(self, url, part, limit, besides):
         asked.append(max(0.5, min(self.connect, self.patience)))
         self.patience -= asked[-1]  # what the clock would have taken off
-        raise downloads.ConnectionError(downloads.MaxRetryError(None, url, TimeoutError("timed out")))
+        raise http.ConnectionError(http.MaxRetryError(None, url, TimeoutError("timed out")))
 
     downloader.transfer = swallow.__get__(downloader)
     for number in range(5):
-        with pytest.raises(downloads.Refused, match="timed out"):
+        with pytest.raises(http.Refused, match="timed out"):
             downloader.download(f"http://host{number}.invalid/words.txt", Path("unused"), 1)
     assert sum(asked) <= 10.5 and len(asked) == 5
 
@@ -416,7 +417,7 @@ def test_an_archive_needs_room_for_itself_and_for_what_is_used_of_it(tmp_path, s
 def test_a_disk_that_fills_up_during_a_transfer_leaves_no_file(tmp_path, site, monkeypatch):
     site.pages["/words.txt"] = WORDS
     # the kernel's own full device in the place of the temporary file
-    monkeypatch.setattr(downloads, "open", lambda *_: io.FileIO("/dev/full", "w"), raising=False)
+    monkeypatch.setattr(http, "open", lambda *_: io.FileIO("/dev/full", "w"), raising=False)
     with pytest.raises(UserError, match="could not be written.*No space left on device.*Free some space"):
         fetch(a_file([site.address, site.address]), tmp_path, None, quick())
     assert left_in(tmp_path) == []
@@ -599,7 +600,7 @@ def test_a_bomb_that_lies_about_its_size_is_cut_off(tmp_path):
 
 
 def test_a_tar_that_unpacks_without_end_is_cut_off(tmp_path, monkeypatch):
-    monkeypatch.setattr(members, "LARGEST", 2**20)
+    monkeypatch.setattr(archive_reader, "LARGEST", 2**20)
     with pytest.raises(UserError, match="expected at most 1,048,576"):
         drive_from(tmp_path, tarred(FILES | {"other": bytes(50 * 2**20)}))
     assert left_in(tmp_path / "out") == []
@@ -648,10 +649,10 @@ def test_no_flipped_byte_of_an_archive_goes_unnoticed(tmp_path):
 
 
 @pytest.fixture
-def room(monkeypatch):
+def inference_api(monkeypatch):
     """A room whose `samples.make` is set by the test."""
     samples = SimpleNamespace()
-    monkeypatch.setattr(made.rooms, "leg", lambda task, name: {("numbers", "samples"): samples}[task, name])
+    monkeypatch.setattr(generated.rooms, "leg", lambda task, name: {("numbers", "samples"): samples}[task, name])
     return samples
 
 

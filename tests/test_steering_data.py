@@ -8,14 +8,15 @@ import pytest
 import torch
 
 import steering_recordings as recordings
+from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
-from lectern.processed import read_facts
-from lectern.steering import batches, samples
-from lectern.steering.frames import Crop, shrink
-from lectern.steering.packing import frame_files, pack
-from lectern.steering.preprocess import prepare, preprocess
-from lectern.steering.readers.faults import Faults
-from lectern.steering.splits import assign, average, find_runs
+from lectern.tasks.steering.data import samples
+from lectern.tasks.steering.data.format.frames import Crop, prepare, shrink
+from lectern.tasks.steering.data.packing import frame_files, pack
+from lectern.tasks.steering.data.preprocess import preprocess
+from lectern.tasks.steering.data.readers.bad_rows import BadRows
+from lectern.tasks.steering.data.splits import assign, average, find_runs
+from lectern.tasks.steering.model import loader as batches
 
 SPLITS = ("train", "validation", "test")
 
@@ -162,7 +163,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path, shard_megabytes):
         blank_frames = (blank.copy() for _ in range(frames))
         tracemalloc.start()
         with frame_files(tmp_path, shard_megabytes) as files:
-            pack(blank_frames, table, files, Crop(0.0, 0.0, 66, 200), Faults("stop"))
+            pack(blank_frames, table, files, Crop(0.0, 0.0, 66, 200), BadRows("stop"))
         reached = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return reached
@@ -229,16 +230,16 @@ def test_the_drawn_road_is_the_same_for_a_seed_and_reads_as_a_recording(tmp_path
         samples.make(tmp_path / name, frames=24, seed=seed)
     made = {name: (tmp_path / name / "sample_road.zip").read_bytes() for name in "abc"}
     assert made["a"] == made["b"] != made["c"]
-    from lectern.steering.readers import read
+    from lectern.tasks.steering.data.readers import read
 
     (tmp_path / "a").rename(tmp_path / "sample_road")
-    recording = read("udacity_sim", tmp_path / "sample_road", Faults("stop"))
+    recording = read("udacity_sim", tmp_path / "sample_road", BadRows("stop"))
     assert len(recording.table) == 24 and find_runs(recording.table, 0.5).nunique() == 4
     assert next(iter(recording.frames(recording.table))).shape == (80, 160, 3)
 
 
 def test_the_drawn_car_stays_on_the_road_and_turns_both_ways():
-    from lectern.steering.road import HALF_WIDTH, drive
+    from lectern.tasks.steering.data.road import HALF_WIDTH, drive
 
     driven = drive(600, np.random.default_rng(3))
     assert abs(driven.offset).max() < HALF_WIDTH

@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from children import KILLED, at_call, die, in_child
-from lectern import models, rows, training
+from lectern.artifacts import history_file, model_folder
 from lectern.errors import UserError
-from lectern.resume import ExactResume
-from lectern.steering import augment, inference, module, networks, saliency
-from lectern.steering.batches import Stretches
-from lectern.steering.recall import Recall
-from lectern.steering.schedule import one_cycle
+from lectern.tasks.steering.model import augmentation, inference, module, networks
+from lectern.tasks.steering.model.loader import Stretches
+from lectern.tasks.steering.model.schedule import one_cycle
+from lectern.tasks.steering.model.windowed_lstm import WindowedLSTM
+from lectern.tasks.steering.report import saliency
+from lectern.training import fit as training
+from lectern.training.checkpointing import ExactResume
 
 SIDE = 61  # the smallest frame that PilotNet's convolutions take
 PREPARE = {"top": 0.0, "bottom": 0.0, "height": SIDE, "width": SIDE}
@@ -36,9 +38,9 @@ WEIGHTS = {"angle": 1.0, "speed": 0.1, "torque": 0.1}  # there is no torque here
 TRAINER = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "threads": 1}
 
 
-def steerer(name: str = "PilotNet", **more) -> module.Steerer:
+def steerer(name: str = "PilotNet", **more) -> module.SteeringModel:
     torch.manual_seed(0)
-    made = module.Steerer(FACTS, NETWORKS[name], **{"weights": WEIGHTS, "learning_rate": 0.001, **more})
+    made = module.SteeringModel(FACTS, NETWORKS[name], **{"weights": WEIGHTS, "learning_rate": 0.001, **more})
     torch.nn.init.normal_(made.network.get_submodule("recall.say" if "LSTM" in name else "say").weight)
     return made.eval()
 
@@ -86,7 +88,7 @@ def test_nothing_is_known_of_frames_to_come_or_long_gone(name):
 
 
 def test_overlapping_windows_are_those_of_one_pass_each():
-    recall = Recall(3, 5, 2, window=4)
+    recall = WindowedLSTM(3, 5, 2, window=4)
     features = torch.randn(2, 9, 3)
     together = recall(features)
     assert together.shape == (2, 6, 4, 2)
@@ -100,7 +102,7 @@ def test_mirroring_turns_the_angle_and_nothing_else():
     wanted = driver.wanted(targets, torch.zeros(2, 1, 1, 2), torch.tensor([True, False]))
     assert wanted[:, 0, 0].tolist() == [[-2.0, 1.0], [2.0, 1.0]]  # in deviations of 0.2 and 2.0, speed from its mean
     pixels = torch.arange(2 * 3 * 2 * 4 * 3).view(2, 3, 2, 4, 3).byte()
-    mirrored = augment.mirror(pixels, torch.tensor([True, False]))
+    mirrored = augmentation.mirror(pixels, torch.tensor([True, False]))
     assert (mirrored[0] == pixels[0].flip(2)).all() and (mirrored[1] == pixels[1]).all()
 
 
@@ -115,11 +117,11 @@ def test_windows_are_told_what_was_done_at_their_own_frames():
 
 def test_light_is_the_same_over_a_stretch_and_within_its_range():
     torch.manual_seed(1)
-    factors = augment.light(torch.zeros(50, 3, 8, 9, 3), 0.3, 0.5)
+    factors = augmentation.light(torch.zeros(50, 3, 8, 9, 3), 0.3, 0.5)
     assert factors.shape == (50, 1, 8, 9, 1) and factors.min() >= 0.7 * 0.4 and factors.max() <= 1.3
     shaded = (factors.amax((2, 3)) - factors.amin((2, 3)) > 1e-6).float().mean()
     assert 0.2 < shaded < 0.7
-    assert (augment.light(torch.zeros(5, 3, 8, 9, 3), 0.0, 0.0) == 1).all()
+    assert (augmentation.light(torch.zeros(5, 3, 8, 9, 3), 0.0, 0.0) == 1).all()
 
 
 def test_a_recording_without_speed_is_learned_without():
@@ -176,10 +178,10 @@ def test_a_window_that_the_network_does_not_have_is_refused(tmp_path):
         fit(steerer("CNNLSTM"), tmp_path, window=1)
 
 
-def feature_steerer(**more) -> module.FeatureSteerer:
+def feature_steerer(**more) -> module.FeatureSteeringModel:
     torch.manual_seed(0)
     recipe = {"weights": WEIGHTS, "learning_rate": 0.003, "glance_learning_rate": 0.001, "glance_epochs": 2, **more}
-    return module.FeatureSteerer(FACTS, NETWORKS["FeaturesLSTM"], **recipe)
+    return module.FeatureSteeringModel(FACTS, NETWORKS["FeaturesLSTM"], **recipe)
 
 
 def test_features_are_computed_once_and_the_lstm_learns_from_them(tmp_path, monkeypatch):
@@ -199,9 +201,9 @@ def test_features_are_computed_once_and_the_lstm_learns_from_them(tmp_path, monk
     assert changed(0, 2, "glance.see.0.weight") and not changed(0, 2, "recall.say.weight")
     last = max(weights)
     assert not changed(4, last, "glance.see.0.weight") and changed(4, last, "recall.say.weight")
-    values = {row.epoch: row.value for row in history.rows if row.name == "validation_rmse"}
+    values = {row.epoch: row.value for row in history.records if row.name == "validation_rmse"}
     assert values[0] == values[1]  # it says zero until it begins
-    glances = [row.value for row in history.rows if row.name == "validation_glance_rmse"]
+    glances = [row.value for row in history.records if row.name == "validation_glance_rmse"]
     assert len(glances) == 5 and glances[1] == pytest.approx(glances[4])
 
 
@@ -213,8 +215,8 @@ def test_an_lstm_without_epochs_is_refused(tmp_path):
 @pytest.mark.parametrize("made", [lambda: steerer("CNN3D"), feature_steerer], ids=["Steerer", "FeatureSteerer"])
 def test_model_folder_alone_rebuilds_the_driver(made, tmp_path):
     driver = made().eval()
-    models.save(driver, tmp_path)
-    again = models.load(tmp_path)
+    model_folder.save_model(driver, tmp_path)
+    again = model_folder.load_model(tmp_path)
     assert type(again) is type(driver)
     assert (again.predict(frames(2, 3))["angle"] == driver.predict(frames(2, 3))["angle"]).all()
 
@@ -241,11 +243,11 @@ def train_small(folder: Path) -> None:
     """A CNN for two epochs, and an LSTM for two, saved every other step."""
     os.chdir(folder)
     training.ExactResume = partial(ExactResume, every=2)
-    training.start(7, threads=1)
+    training.set_determinism(7, threads=1)
     driver = feature_steerer()
     history = fit(driver, folder / "run", window=5, epochs=4)
-    rows.write(history.rows, history.shown, folder / "model")
-    models.save(driver, folder / "model")
+    history_file.write_history(history.records, history.text_samples, folder / "model")
+    model_folder.save_model(driver, folder / "model")
 
 
 @pytest.mark.parametrize("step", [6, 11, 13])  # of 16: while the CNN learns, and while the LSTM does
@@ -255,7 +257,7 @@ def test_a_killed_training_ends_with_the_same_bytes(tmp_path, step):
     assert in_child(train_small, tmp_path / "undisturbed").code == 0
 
     def train_and_die() -> None:
-        at_call(module.FeatureSteerer, "training_step", step, die)
+        at_call(module.FeatureSteeringModel, "training_step", step, die)
         train_small(tmp_path / "killed")
 
     assert in_child(train_and_die).code == KILLED

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import steering_recordings as recordings
-from lectern.steering.preprocess import preprocess
+from lectern.tasks.steering.data.preprocess import preprocess
 
 ROOT = Path(__file__).parents[1]
 HELD_OUT = {"test": ["HMB_2"], "validation": ["HMB_4"]}

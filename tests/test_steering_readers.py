@@ -8,14 +8,14 @@ import pytest
 
 import steering_recordings as recordings
 from lectern.errors import UserError
-from lectern.steering.checks import usable
-from lectern.steering.readers import READERS, read
-from lectern.steering.readers.faults import Faults
-from lectern.steering.readers.videos import count_frames, read_video
+from lectern.tasks.steering.data.readers import READERS, read
+from lectern.tasks.steering.data.readers.bad_rows import BadRows
+from lectern.tasks.steering.data.readers.videos import count_frames, read_video
+from lectern.tasks.steering.data.validation import usable
 
 
-def stop() -> Faults:
-    return Faults("stop")
+def stop() -> BadRows:
+    return BadRows("stop")
 
 
 def post(picture: np.ndarray) -> float:
@@ -112,7 +112,7 @@ def test_a_bad_row_stops_and_is_named_or_is_left_out_and_counted(tmp_path, case)
         (tmp_path / value).write_bytes(recordings.jpeg(recordings.frame(0)))
     with pytest.raises(UserError, match=rf"driving_log\.csv, row 5: .*{words}.*faults=skip"):
         usable(read("udacity_sim", tmp_path, stop()), stop())
-    faults = Faults("skip")
+    faults = BadRows("skip")
     table = usable(read("udacity_sim", tmp_path, faults), faults)
     assert table["row"].tolist() == [0, 1, 2, 3, 4, 6, 7] and sum(faults.counts.values()) == 1
 
@@ -147,7 +147,7 @@ def test_what_is_no_recording_is_told(tmp_path):
     with pytest.raises(UserError, match="'donky'; did you mean 'donkey'"):
         read("donky", tmp_path, stop())
     with pytest.raises(UserError, match="'ignore'; it is `stop` or `skip`"):
-        Faults("ignore")
+        BadRows("ignore")
 
 
 def test_damaged_files_are_told(tmp_path):

@@ -1,4 +1,4 @@
-"""What is said of a drive: scores against floors, pictures, what a version answers, and `lectern steer`."""
+"""What is said of a drive: scores against baselines, pictures, what a version answers, and `lectern steer`."""
 
 import json
 
@@ -9,13 +9,17 @@ import torch
 from PIL import Image
 
 import steering_recordings as recordings
+from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
-from lectern.processed import read_facts
-from lectern.steering import answer, commands, measures, report
-from lectern.steering.module import Steerer
-from lectern.steering.preprocess import prepare, preprocess
-from lectern.steering.readers.videos import read_video
-from lectern.steering.wheels import draw_wheels
+from lectern.tasks.steering import commands
+from lectern.tasks.steering.data.format.frames import prepare
+from lectern.tasks.steering.data.preprocess import preprocess
+from lectern.tasks.steering.data.readers.videos import read_video
+from lectern.tasks.steering.model.module import SteeringModel
+from lectern.tasks.steering.report import baseline, evaluate
+from lectern.tasks.steering.report import metrics as measures
+from lectern.tasks.steering.report.wheel_overlay import draw_wheels
+from lectern.tasks.steering.serving import inference_api
 
 UNIT = {"name": "share", "lock": 1.0, "right": 1, "degrees": 150.0}
 
@@ -32,7 +36,7 @@ def processed(tmp_path_factory):
 def driver(processed):
     torch.manual_seed(0)
     network = {"class": "CNNLSTM", "window": 3, "features": 8, "hidden": 8}
-    made = Steerer(read_facts(processed), network, {"angle": 1.0, "speed": 0.1}, 0.001)
+    made = SteeringModel(read_facts(processed), network, {"angle": 1.0, "speed": 0.1}, 0.001)
     torch.nn.init.normal_(made.network.recall.say.weight)
     return made.eval()
 
@@ -40,18 +44,18 @@ def driver(processed):
 @pytest.fixture(scope="module")
 def reported(driver, processed, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
-    return out, report.evaluate(driver, processed, out)
+    return out, evaluate.evaluate(driver, processed, out)
 
 
 def test_the_score_is_that_of_the_items_and_of_the_recorded_angle(reported, processed):
     out, metrics = reported
     items = pd.read_parquet(out / "items.parquet")
     test = pd.read_parquet(processed / "test.parquet")
-    assert metrics["score"] == report.score(items)
+    assert metrics["score"] == evaluate.score(items)
     assert metrics["score"] == pytest.approx(np.sqrt(np.mean((items["prediction"] - test["angle"]) ** 2)))
     assert items["item"].tolist() == list(range(40)) and items["row"].tolist() == test["row"].tolist()
     assert len(metrics) <= 6 and all(isinstance(value, float) for value in metrics.values())
-    assert report.floor(processed) == pytest.approx(
+    assert baseline.score_baseline(processed) == pytest.approx(
         np.sqrt(np.mean((test["angle"] - read_facts(processed)["mean"]["angle"]) ** 2))
     )
 
@@ -66,8 +70,8 @@ def test_a_block_is_at_most_five_seconds_of_one_run(reported):
 def test_details_hold_the_floors_and_what_else_was_learned(reported, processed):
     details = json.loads((reported[0] / "details.json").read_text())
     items = pd.read_parquet(reported[0] / "items.parquet")
-    assert details["floors"]["angle"]["mean"] == pytest.approx(report.floor(processed))
-    assert details["floors"]["angle"]["zero"] == pytest.approx(measures.rmse(items["angle"]))
+    assert details["baselines"]["angle"]["mean"] == pytest.approx(baseline.score_baseline(processed))
+    assert details["baselines"]["angle"]["zero"] == pytest.approx(measures.rmse(items["angle"]))
     assert details["others"]["speed"]["rmse"] == pytest.approx(
         measures.rmse(items["speed_prediction"] - items["speed"])
     )
@@ -100,29 +104,29 @@ def test_lag_smoothness_and_the_angle_half_a_second_ago_are_known():
 def test_a_version_answers_as_the_report_says(driver, processed, reported):
     raw = np.load(processed / "test_frames.npy")
     items = pd.read_parquet(reported[0] / "items.parquet")
-    said = answer.answer(driver, np.stack([raw[7:10], raw[27:30]]))
+    said = inference_api.predict(driver, np.stack([raw[7:10], raw[27:30]]))
     assert said.columns.tolist() == ["angle", "speed"]
     assert said["angle"].to_numpy() == pytest.approx(items["prediction"][[9, 29]].to_numpy(), abs=1e-5)
-    assert answer.example(processed).shape == (1, 2, 32, 64, 3)
-    assert len(answer.answer(driver, answer.example(processed))) == 1
+    assert inference_api.example(processed).shape == (1, 2, 32, 64, 3)
+    assert len(inference_api.predict(driver, inference_api.example(processed))) == 1
 
 
 def test_the_signature_takes_the_example_and_other_sizes(processed):
     from mlflow.models.utils import _enforce_schema
 
-    inputs = answer.signature().inputs
-    for frames in (answer.example(processed), np.zeros((3, 10, 7, 9, 3), np.uint8)):
+    inputs = inference_api.signature().inputs
+    for frames in (inference_api.example(processed), np.zeros((3, 10, 7, 9, 3), np.uint8)):
         assert _enforce_schema(frames, inputs).shape == frames.shape
 
 
 def test_a_request_of_another_shape_is_told(driver):
     for wrong in (np.zeros((32, 64, 3), np.uint8), np.zeros((1, 0, 32, 64, 3), np.uint8), np.zeros((1, 1, 4, 4, 3))):
         with pytest.raises(UserError, match="Frames must be uint8 of shape"):
-            answer.answer(driver, wrong)
+            inference_api.predict(driver, wrong)
 
 
 def test_steer_draws_a_video_and_writes_its_table(driver, tmp_path):
-    from lectern.steering.film import write_video
+    from lectern.tasks.steering.serving.video_writer import write_video
 
     drive = [recordings.frame(angle, number) for number, angle in enumerate(recordings.angles(9))]
     write_video(drive, tmp_path / "drive.mp4", 20.0)
@@ -131,7 +135,7 @@ def test_steer_draws_a_video_and_writes_its_table(driver, tmp_path):
     assert table.columns.tolist() == ["frame", "time", "angle", "speed"] and table["time"][2] == pytest.approx(0.1)
     drawn = list(read_video(tmp_path / "out" / "drawn.mp4"))
     assert len(drawn) == 9 and drawn[0].shape == (372, 480, 3)
-    from lectern.steering.inference import follow
+    from lectern.tasks.steering.model.inference import follow
 
     decoded = np.stack(list(read_video(tmp_path / "drive.mp4")))
     expected = follow(driver, prepare(decoded, driver.facts))["angle"]

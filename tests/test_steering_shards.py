@@ -12,15 +12,17 @@ import torch
 
 import steering_recordings as recordings
 from children import KILLED, at_call, die, in_child
-from lectern import batches as hall
-from lectern import models, rows, training
+from lectern.artifacts import history_file, model_folder
+from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
-from lectern.processed import read_facts
-from lectern.resume import ExactResume
-from lectern.steering import batches, shards
-from lectern.steering.lanes import LANES, MIXED, in_lanes
-from lectern.steering.module import Steerer
-from lectern.steering.preprocess import preprocess
+from lectern.tasks.steering.data.format import shards
+from lectern.tasks.steering.data.preprocess import preprocess
+from lectern.tasks.steering.model import loader as batches
+from lectern.tasks.steering.model.module import SteeringModel
+from lectern.tasks.steering.model.shard_order import LANES, MIXED, in_lanes
+from lectern.training import fit
+from lectern.training import loader as hall
+from lectern.training.checkpointing import ExactResume
 
 SHARD = 0.3  # megabytes: 26 frames of 61 x 61
 TRAINER = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "threads": 1}
@@ -48,7 +50,7 @@ def sharded(whole, tmp_path_factory) -> Path:
 
 def on_rank(monkeypatch, rank: int, world: int) -> None:
     for module in (hall, batches):
-        monkeypatch.setattr(module, "place", lambda: (rank, world))
+        monkeypatch.setattr(module, "rank_and_world_size", lambda: (rank, world))
 
 
 def starts(loader: batches.Stretches) -> list[list[int]]:
@@ -200,22 +202,22 @@ def test_a_shard_of_no_size_is_refused(tmp_path):
 
 def train(processed: Path, folder: Path, seed: int = 7, epochs: int = 6) -> float:
     """A small training on what is made ready; returns its best validation."""
-    training.ExactResume = partial(ExactResume, every=10)
-    training.start(seed, threads=1)
-    driver = Steerer(read_facts(processed), {"class": "PilotNet"}, {"angle": 1.0}, 0.002)
+    fit.ExactResume = partial(ExactResume, every=10)
+    fit.set_determinism(seed, threads=1)
+    driver = SteeringModel(read_facts(processed), {"class": "PilotNet"}, {"angle": 1.0}, 0.002)
     loaders = [batches.load(processed, split, seed, batch_size=16) for split in ("train", "validation")]
-    history = training.fit(driver, *loaders, folder=folder / "run", trainer=TRAINER, best=BEST, epochs=epochs)
-    rows.write(history.rows, history.shown, folder / "model")
-    models.save(driver, folder / "model")
-    return min(row.value for row in history.rows if row.name == "validation_rmse")
+    history = fit.fit(driver, *loaders, folder=folder / "run", trainer=TRAINER, best=BEST, epochs=epochs)
+    history_file.write_history(history.records, history.text_samples, folder / "model")
+    model_folder.save_model(driver, folder / "model")
+    return min(row.value for row in history.records if row.name == "validation_rmse")
 
 
 @pytest.mark.slow
 def test_training_on_shards_comes_to_the_same_loss(whole, sharded, tmp_path):
     reached = {folder.name: [train(folder, tmp_path / f"{folder.name}{seed}", seed) for seed in (1, 2, 3)]
                for folder in (whole, sharded)}  # fmt: skip
-    floor = 0.42  # RMSE of always straight on: 0.6 / sqrt(2)
-    assert max(max(values) for values in reached.values()) < floor / 3
+    baseline = 0.42  # RMSE of always straight on: 0.6 / sqrt(2)
+    assert max(max(values) for values in reached.values()) < baseline / 3
     spread = np.ptp(reached["whole"])
     assert abs(np.mean(reached["whole"]) - np.mean(reached["sharded"])) < 2 * spread, reached
 
@@ -224,7 +226,7 @@ def test_a_training_on_shards_that_is_killed_in_an_epoch_ends_with_the_same_byte
     assert in_child(train, sharded, tmp_path / "undisturbed", epochs=2).code == 0
 
     def train_and_die() -> None:
-        at_call(Steerer, "training_step", 27, die)
+        at_call(SteeringModel, "training_step", 27, die)
         train(sharded, tmp_path / "killed", epochs=2)
 
     assert in_child(train_and_die).code == KILLED

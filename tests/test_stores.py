@@ -10,8 +10,10 @@ import pytest
 from mlflow import MlflowClient
 
 from children import Child, in_child, lectern, run_lectern
-from lectern import models, registry, tracking, trail
-from registered import BEST, BETTER, NAME, TAUGHT, WEAK, champion, outs, register
+from lectern.artifacts import model_folder
+from lectern.registry import audit_log, versions
+from lectern.tracking import store as runs
+from registered import BEST, BETTER, NAME, TAUGHT, WEAK, champion, paths_of, register
 from servers import find_postgres, running_postgres, running_server
 
 NONE = "there is no PostgreSQL on this machine (Debian: apt-get install postgresql)"
@@ -43,7 +45,7 @@ def server(postgres, tmp_path_factory):
 @pytest.fixture
 def a_postgres(postgres, monkeypatch, house) -> str:
     monkeypatch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # a forked child must not inherit a connection
-    monkeypatch.setattr(tracking, "ROOT", house)
+    monkeypatch.setattr(runs, "ROOT", house)
     return postgres.create(f"test_{os.urandom(4).hex()}", template="empty")
 
 
@@ -55,9 +57,9 @@ def a_server(server, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
     yield address
     client = MlflowClient(address, address)
-    for name in registry.names(client):
+    for name in versions.names(client):
         client.delete_registered_model(name)
-    for run in client.search_runs([tracking.experiment_id(client, "digits")]):
+    for run in client.search_runs([runs.experiment_id(client, "digits")]):
         client.delete_run(run.info.run_id)
 
 
@@ -91,11 +93,11 @@ def test_a_model_is_promoted_refused_rolled_back_verified_and_loaded(stocked_too
     assert lectern("promote", NAME, "--version", BETTER).code == 0
     refused = lectern("promote", NAME, "--version", WEAK)
     assert refused.code == 3 and "does not pass the gate" in refused.said and champion(stocked_too) == "better"
-    assert f"{outs('weak').metrics['score']:.4f}" in refused.said
+    assert f"{paths_of('weak').metrics['score']:.4f}" in refused.said
     assert lectern("promote", NAME).code == 0 and champion(stocked_too) == "best"
     assert lectern("rollback", NAME).code == 0 and champion(stocked_too) == "better"
     assert lectern("rollback", NAME, "--version", BEST).code == 0 and champion(stocked_too) == "best"
-    assert {version.current_stage for version in registry.versions(stocked_too, NAME)} == {"None"}  # aliases alone
+    assert {version.current_stage for version in versions.versions(stocked_too, NAME)} == {"None"}  # aliases alone
     steps = [("promote", None, "better"), ("promote", "better", "best")]
     assert history() == [*steps, ("rollback", "best", "better"), ("rollback", "better", "best")]
     assert lectern("verify", f"{NAME}@champion").code == 0
@@ -112,7 +114,7 @@ def answer_by_mlflow(store: str) -> None:
     mlflow.set_tracking_uri(store)
     images = np.load(f"data/processed/{NAME}/test_images.npy")[:20]
     answered = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(images)
-    assert np.array_equal(answered, models.load(Path("models/best")).predict(images))
+    assert np.array_equal(answered, model_folder.load_model(Path("models/best")).predict(images))
 
 
 def test_eight_promotions_at_once_leave_one_champion_and_a_full_trail(stocked_too, tmp_path, request):
@@ -125,9 +127,9 @@ def test_eight_promotions_at_once_leave_one_champion_and_a_full_trail(stocked_to
     assert {one.code for one in ended} <= {0, 4}, [one.said for one in ended]
     moved = [one for one in ended if "is the champion." in one.said or "just after version" in one.said]
     told = [one for one in ended if one.code == 4 or "is the champion already" in one.said]
-    decisions = trail.read(stocked_too, NAME)
+    decisions = audit_log.read_decisions(stocked_too, NAME)
     assert len(decisions) == len(moved) >= 1 and {*map(id, moved), *map(id, told)} == {*map(id, ended)}
-    assert set(registry.aliases(stocked_too, NAME)) == {"champion", "challenger"}
+    assert set(versions.aliases(stocked_too, NAME)) == {"champion", "challenger"}
     if request.node.callspec.params["fresh"] != "server":  # which has no lock: there the overtaken are told
         assert all(one.code == 0 for one in ended)
         ends = [None, *(decision["to"]["experiment"] for decision in decisions)]
@@ -171,24 +173,24 @@ def test_a_new_store_gets_back_every_run_version_decision_and_alias(moved_to):
     ended = lectern("reconcile")
     assert ended.code == 0 and "3 decisions written back" in ended.said, ended.said
     for name in TAUGHT:
-        run = tracking.find_run(moved_to, "digits", outs(name).weights)
+        run = runs.find_run(moved_to, "digits", paths_of(name).weights)
         points = moved_to.get_metric_history(run.info.run_id, "train_loss")
         assert [(point.step, point.value) for point in points] == [(1, 1.0), (2, 0.5)]
-        assert run.data.tags[tracking.RESTORED] == "true"
+        assert run.data.tags[runs.RESTORED] == "true"
     assert champion(moved_to) == "better"
-    assert registry.get_version(moved_to, NAME, "challenger").tags["lectern.experiment"] == "best"
-    tagged = [key for one in registry.versions(moved_to, NAME) for key in one.tags if key.startswith(trail.TAG)]
+    assert versions.get_version(moved_to, NAME, "challenger").tags["lectern.experiment"] == "best"
+    tagged = [key for one in versions.versions(moved_to, NAME) for key in one.tags if key.startswith(audit_log.TAG)]
     assert len(tagged) == 3 and Path("registry", f"{NAME}.jsonl").read_bytes() == before
     assert lectern("reconcile").said.strip() == "Nothing was missing."
     assert lectern("rollback", NAME, "--version", number_of(moved_to, "best")).code == 0
 
 
 def number_of(client: MlflowClient, experiment: str) -> str:
-    return str(registry.find_version(client, NAME, outs(experiment).told()).version)
+    return str(versions.find_version(client, NAME, paths_of(experiment).version_tags()).version)
 
 
 def test_reconcile_says_what_is_lost(moved_to):
-    weights = outs("best").weights
+    weights = paths_of("best").weights
     shutil.rmtree("models/best")
     said = lectern("reconcile").said
     assert f"{NAME}: best {weights[:12]} is lost" in said and champion(moved_to) == "better"

@@ -1,4 +1,4 @@
-"""Searches for better values: over what may vary, in trainings that are watched, to a line of config to commit."""
+"""Searches for better values: over what may vary, in trainings that are step_metrics, to a line of config to commit."""
 
 import shutil
 import subprocess
@@ -15,12 +15,13 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from optuna.trial import TrialState
 
 from children import in_child
-from lectern import cli, tracking
+from lectern import cli
 from lectern.errors import UserError
-from lectern.sweeps import search, winner
+from lectern.sweeps import apply_best, search
 from lectern.sweeps.search import Search
-from lectern.sweeps.space import Range, read_space
+from lectern.sweeps.search_space import Range, read_space
 from lectern.sweeps.trials import Running
+from lectern.tracking import store as runs
 
 ROOT = Path(__file__).parents[1]
 WORDS = ["dataset=sample_digits", "model=digits_cnn", "seed=7", "budget=laptop"]
@@ -94,7 +95,7 @@ def test_suggested_values_lie_in_their_range_and_are_fit_to_be_read():
 
 def test_the_winner_changes_its_values_and_nothing_else(house):
     before = Path("conf/model/digits_cnn.yaml").read_text()
-    winner.write_back("digits_cnn", {"module.learning_rate": 0.007, "module.network.dropout": 0.4})
+    apply_best.write_back("digits_cnn", {"module.learning_rate": 0.007, "module.network.dropout": 0.4})
     after = Path("conf/model/digits_cnn.yaml").read_text()
     assert after == before.replace("learning_rate: 0.006", "learning_rate: 0.007").replace(
         "dropout: 0.5", "dropout: 0.4"
@@ -107,7 +108,7 @@ def test_a_search_starts_from_the_config_and_takes_the_best_validation_of_each(s
     assert study.trials[0].value == pytest.approx(1 - 0.004)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4 and len(told) == 4
     client = MlflowClient(store, store)
-    (parent,) = client.search_runs([tracking.experiment_id(client, "digits")])
+    (parent,) = client.search_runs([runs.experiment_id(client, "digits")])
     assert parent.info.status == "FINISHED" and parent.info.run_name == "sweep demo-digits"
     assert parent.data.metrics["best_validation_accuracy"] == study.best_value
 
@@ -143,8 +144,8 @@ def test_another_search_of_the_same_experiment_is_refused(stand_in):
 
 def test_a_training_worse_than_the_others_is_ended_and_its_run_is_a_child_of_the_sweeps(house, store):
     one, client = Search("demo-digits", WORDS), MlflowClient(store, store)
-    experiment = tracking.experiment_id(client, "digits")
-    child = client.create_run(experiment, tags={tracking.TRAINING: one.plan.key}).info.run_id
+    experiment = runs.experiment_id(client, "digits")
+    child = client.create_run(experiment, tags={runs.TRAINING: one.plan.key}).info.run_id
     client.log_batch(child, metrics=[Metric("validation_accuracy", 0.1, 0, 10)])
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=0.5))
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"], start_new_session=True)

@@ -15,10 +15,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from children import KILLED, Child, Ended, at_call, await_file, die, in_child, pause, run_stage, warm
-from lectern import tracking
+from lectern.artifacts.digests import file_digest
+from lectern.artifacts.history_file import Record
 from lectern.errors import UserError
-from lectern.processed import file_digest
-from lectern.rows import Row
+from lectern.tracking import store as tracking
 
 BRIEFLY = (  # two epochs of four steps on a small network
     "dataset=sample_digits", "model=digits_resnet", "out=models/brief", "trainer.threads=1",
@@ -30,8 +30,8 @@ BRIEFLY = (  # two epochs of four steps on a small network
 @pytest.fixture
 def house(house, raw_digits, tmp_path) -> Path:
     """The checkout with few images in it."""
-    from lectern.digits.preprocess import TEST, TRAIN, preprocess, read_idx
-    from lectern.digits.samples import write_idx
+    from lectern.tasks.digits.data.preprocess import TEST, TRAIN, preprocess, read_idx
+    from lectern.tasks.digits.data.samples import write_idx
 
     for name, dimensions in zip((*TRAIN, *TEST), (3, 1, 3, 1), strict=True):
         write_idx(tmp_path / name, read_idx(raw_digits / name, dimensions)[:320])
@@ -100,7 +100,7 @@ def test_a_run_holds_what_its_training_depended_on_and_gave(house, client):
 
 
 def test_a_killed_training_goes_on_in_the_same_run_with_no_point_doubled(house, client):
-    from lectern.training import pl
+    from lectern.training.fit import pl
 
     ended = train_until(pl.Trainer, "save_checkpoint", 1, after=True)
     assert ended.code == KILLED, ended.said
@@ -113,7 +113,7 @@ def test_a_killed_training_goes_on_in_the_same_run_with_no_point_doubled(house, 
 
 
 def test_a_training_may_go_on_under_another_trainer_and_the_run_tells(house, client):
-    from lectern.digits.module import DigitClassifier
+    from lectern.tasks.digits.model.module import DigitClassifier
 
     assert train_until(DigitClassifier, "training_step", 6).code == KILLED
     ended = train("trainer.threads=2")
@@ -123,14 +123,14 @@ def test_a_training_may_go_on_under_another_trainer_and_the_run_tells(house, cli
 
 
 def test_a_killed_stage_ends_with_the_bytes_of_an_undisturbed_one(house, client):
-    from lectern import models
+    from lectern.artifacts import model_folder
 
     assert train().code == 0
     names = ("weights.safetensors", "module.json", "history.csv")
     undisturbed = [Path("models/brief", name).read_bytes() for name in names]
     for name in names:
         Path("models/brief", name).unlink()
-    assert train_until(models, "save", 1).code == KILLED  # after the end, before the export
+    assert train_until(model_folder, "save", 1).code == KILLED  # after the end, before the export
     assert not Path("models/brief/weights.safetensors").exists() and list(Path("runs").glob("*/last.ckpt"))
     assert train().code == 0
     assert [Path("models/brief", name).read_bytes() for name in names] == undisturbed
@@ -146,7 +146,7 @@ def test_a_failed_training_is_told_as_failed_and_leaves_no_model(house, client):
 
 
 def test_a_training_that_is_running_already_is_refused_and_loses_nothing(house, client):
-    from lectern.training import pl
+    from lectern.training.fit import pl
 
     def train_and_pause() -> None:
         at_call(pl.Trainer, "save_checkpoint", 1, pause, after=True)
@@ -178,7 +178,7 @@ def test_a_run_by_hand_keeps_its_model_under_runs(house, client):
 
 def test_rows_beyond_what_the_store_takes_at_once_are_all_logged(client):
     run = client.create_run(tracking.experiment_id(client, "digits"))
-    rows = [Row(step, 0, f"train_{name}", float(step)) for step in range(1, 301) for name in "abcde"]
+    rows = [Record(step, 0, f"train_{name}", float(step)) for step in range(1, 301) for name in "abcde"]
     tracking.Tracker(client, run).log(rows, [])
     assert points(client, run) == sorted((row.step, row.name, row.value) for row in rows)
 
@@ -271,13 +271,15 @@ def test_asking_whether_the_store_answers_leaves_the_settings_as_they_were(store
 
 
 def test_a_full_disk_while_a_checkpoint_is_written_is_said_and_gone_on_from(house, client):
-    from lectern import resume
+    from lectern.training import checkpointing
 
     def full(checkpoint: object, file) -> None:
         file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
-    ended = train_until(resume.AtomicCheckpointIO, "save_checkpoint", 2, lambda: setattr(resume.torch, "save", full))
+    ended = train_until(
+        checkpointing.AtomicCheckpointIO, "save_checkpoint", 2, lambda: setattr(checkpointing.torch, "save", full)
+    )
     assert ended.code == 1 and "Traceback" not in ended.said
     assert "last.ckpt could not be written: [Errno 28] No space left on device" in ended.said
     assert not Path("models").exists() and not list(Path("runs").glob("*/*.part"))
@@ -286,14 +288,14 @@ def test_a_full_disk_while_a_checkpoint_is_written_is_said_and_gone_on_from(hous
 
 
 def test_a_full_disk_while_the_model_is_written_is_said_and_gone_on_from(house, client):
-    from lectern import models
+    from lectern.artifacts import model_folder
 
     def fill() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    ended = train_until(models, "save_file", 1, fill)
+    ended = train_until(model_folder, "save_file", 1, fill)
     assert ended.code == 1 and "Traceback" not in ended.said, ended.said
     assert "could not be written to models/brief" in ended.said and "File too large" in ended.said
     assert not Path("models/brief/weights.safetensors").exists() and not Path("models/brief/module.json").exists()

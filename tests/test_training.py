@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from children import at_call, in_child
-from lectern import training
-from lectern.digits.module import DigitClassifier
 from lectern.errors import UserError
-from lectern.history import History
-from lectern.training import KeepBest
+from lectern.tasks.digits.model.module import DigitClassifier
+from lectern.training import fit as training
+from lectern.training.callbacks import KeepBest
+from lectern.training.history import History
 from small import BEST, RECIPE, STEPS, TRAINER, digits, facts, fit
 
 
@@ -36,13 +36,13 @@ class Noted(DigitClassifier):
 @pytest.fixture(autouse=True)
 def as_before():
     """Training asks torch for deterministic algorithms, and so leaves it."""
-    training.start(7, threads=1)
+    training.set_determinism(7, threads=1)
     yield
     torch.use_deterministic_algorithms(False)
 
 
 def rows_of(history: History) -> pd.DataFrame:
-    return pd.DataFrame(history.rows)
+    return pd.DataFrame(history.records)
 
 
 def test_every_epoch_has_its_own_order_and_every_item_once(tmp_path):
@@ -77,17 +77,17 @@ def test_history_has_every_validation_value_at_its_step(tmp_path):
 def test_the_listener_gets_each_row_once_while_training_goes_on(tmp_path):
     heard: list[list] = []
     history = fit(Noted(), tmp_path, epochs=2, listen=lambda rows, shown: heard.append(list(rows)))
-    assert [row for rows in heard for row in rows] == history.rows
+    assert [row for rows in heard for row in rows] == history.records
     assert len([rows for rows in heard if rows]) == 2  # one batch an epoch
 
 
 def test_what_a_module_shows_is_kept_with_its_step(tmp_path):
     class Showing(Noted):
-        def show(self):
+        def text_samples(self):
             return {"sample": f"after {self.trainer.global_step} steps"}
 
     history = fit(Showing(), tmp_path, epochs=2)
-    assert [(shown.step, shown.epoch, shown.text) for shown in history.shown] == [
+    assert [(shown.step, shown.epoch, shown.text) for shown in history.text_samples] == [
         (6, 0, "after 6 steps"),
         (12, 1, "after 12 steps"),
     ]

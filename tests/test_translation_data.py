@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
-from lectern.processed import read_facts
-from lectern.translation import batches, samples, vocabulary
-from lectern.translation.cleaning import DIRT, count_dirt, normalise
-from lectern.translation.corpus import read_corpus, read_pairs
-from lectern.translation.duplicates import drop_repeats, keep_apart
-from lectern.translation.preprocess import prepare
+from lectern.tasks.translation.data import samples
+from lectern.tasks.translation.data.corpus import read_corpus, read_pairs
+from lectern.tasks.translation.data.duplicates import drop_repeats, keep_apart
+from lectern.tasks.translation.data.format import vocabulary
+from lectern.tasks.translation.data.format.cleaning import DIRT, count_dirt, normalise
+from lectern.tasks.translation.data.format.sentences import prepare
+from lectern.tasks.translation.model import loader
 from translation_toy import PAIRS, make_processed
 
 LANGUAGES, COLUMNS = ("en", "de"), (0, 1)
@@ -202,20 +204,20 @@ def test_any_text_comes_back_from_its_ids(tmp_path, text):
 # ---- batches ----
 
 
-def sentences(count: int = 157, tokens: int = 120, seed: int = 3, shuffle: bool = True) -> batches.Sentences:
+def sentences(count: int = 157, tokens: int = 120, seed: int = 3, shuffle: bool = True) -> loader.Sentences:
     """Rows whose first id says which they are; a translation is about as long as its source."""
     random = np.random.default_rng(0)
     lengths = random.integers(3, 20, count)
     sides = [
-        batches.Packed(
+        loader.Packed(
             [np.array([row + 10, *[5] * (length + random.integers(-1, 2))]) for row, length in enumerate(lengths)]
         )
         for _ in range(2)
     ]
-    return batches.Sentences(*sides, tokens=tokens, round_to=2, shuffle=shuffle, seed=seed)
+    return loader.Sentences(*sides, tokens=tokens, round_to=2, shuffle=shuffle, seed=seed)
 
 
-def rows_of(batch: batches.Batch) -> list[int]:
+def rows_of(batch: loader.Batch) -> list[int]:
     assert batch[0][:, 0].tolist() == batch[1][:, 0].tolist()  # source and target belong together
     return (batch[0][:, 0] - 10).tolist()
 
@@ -224,7 +226,7 @@ def rows_of(batch: batches.Batch) -> list[int]:
 def test_each_sentence_comes_once_an_epoch_over_all_ranks(monkeypatch, world):
     seen, shares = [], []
     for rank in range(world):
-        monkeypatch.setattr(batches, "place", lambda rank=rank: (rank, world))
+        monkeypatch.setattr(loader, "rank_and_world_size", lambda rank=rank: (rank, world))
         given = list(sentences())
         seen += [row for batch in given if batch[2] > 0 for row in rows_of(batch)]
         shares.append([batch[2] for batch in given])
@@ -269,7 +271,7 @@ def test_a_restored_place_goes_on_with_the_next_batch():
 
 def test_validation_is_not_shuffled(tmp_path):
     processed = make_processed(tmp_path)
-    data = batches.load(processed, "validation", seed=1, tokens=400)
+    data = loader.load(processed, "validation", seed=1, tokens=400)
     first = [batch[0].tolist() for batch in data]
     data.set_epoch(5)
     assert [batch[0].tolist() for batch in data] == first

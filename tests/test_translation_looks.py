@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lectern.processed import read_facts
-from lectern.translation.preprocess import prepare
-from lectern.translation.serving.attention import END, all_looks, group, look, merge
+from lectern.artifacts.dataset import read_facts
+from lectern.tasks.translation.data.format.sentences import prepare
+from lectern.tasks.translation.serving.attention import END, all_looks, group, look, merge
 from translation_toy import PAIRS, make_processed, make_translator
 
 

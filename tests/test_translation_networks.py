@@ -5,11 +5,11 @@ import torch
 from torch.nn import functional as F
 
 from lectern.errors import UserError
-from lectern.translation.loss import WordLoss
-from lectern.translation.module import build
-from lectern.translation.recurrent import AdditiveAttention, Encoder
-from lectern.translation.transformer import Transformer
-from lectern.translation.vocabulary import BOS, EOS, PAD
+from lectern.tasks.translation.data.format.vocabulary import BOS, EOS, PAD
+from lectern.tasks.translation.model.loss import ChunkedCrossEntropy
+from lectern.tasks.translation.model.module import build
+from lectern.tasks.translation.model.recurrent import AdditiveAttention, Encoder
+from lectern.tasks.translation.model.transformer import Transformer
 from translation_toy import NETWORKS
 
 SOURCE = torch.tensor([[5, 6, 7, 8, EOS], [9, 5, EOS, PAD, PAD]])
@@ -50,7 +50,7 @@ def test_the_one_vector_is_all_that_the_decoder_has_without_attention():
 def test_padding_gets_no_loss_and_no_gradient(name):
     network = make(name)
     is_word = TARGET[:, 1:] != PAD
-    loss, _ = WordLoss.apply(
+    loss, _ = ChunkedCrossEntropy.apply(
         network(SOURCE, TARGET[:, :-1])[is_word], network.embedding.weight, TARGET[:, 1:][is_word], 0.0
     )
     loss.backward()
@@ -61,7 +61,7 @@ def test_padding_gets_no_loss_and_no_gradient(name):
     wider = F.pad(SOURCE, (0, 4)), F.pad(TARGET, (0, 4))
     is_word = wider[1][:, 1:] != PAD
     features = network(wider[0], wider[1][:, :-1])[is_word]
-    WordLoss.apply(features, network.embedding.weight, wider[1][:, 1:][is_word], 0.0)[0].backward()
+    ChunkedCrossEntropy.apply(features, network.embedding.weight, wider[1][:, 1:][is_word], 0.0)[0].backward()
     torch.testing.assert_close(network.embedding.weight.grad, padded, atol=1e-6, rtol=1e-4)
 
 
@@ -134,7 +134,7 @@ def test_one_batch_is_learnt_by_heart(name):
     is_word = TARGET[:, 1:] != PAD
     for _ in range(60):
         features = network(SOURCE, TARGET[:, :-1])[is_word]
-        loss, plain = WordLoss.apply(features, network.embedding.weight, TARGET[:, 1:][is_word], 0.0)
+        loss, plain = ChunkedCrossEntropy.apply(features, network.embedding.weight, TARGET[:, 1:][is_word], 0.0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -166,13 +166,13 @@ def test_the_transformer_has_the_2_6_million_parameters_of_the_literature():
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_taken_in_parts_is_cross_entropy_with_its_gradient(smoothing, monkeypatch):
-    monkeypatch.setattr(WordLoss, "ROWS", 3)
+    monkeypatch.setattr(ChunkedCrossEntropy, "ROWS", 3)
     torch.manual_seed(0)
     features, embedding = torch.randn(7, 4, requires_grad=True), torch.randn(11, 4, requires_grad=True)
     words = torch.randint(0, 11, (7,))
     expected = F.cross_entropy(features @ embedding.T, words, label_smoothing=smoothing)
     gradients = torch.autograd.grad(3 * expected, (features, embedding))
-    loss, plain = WordLoss.apply(features, embedding, words, smoothing)
+    loss, plain = ChunkedCrossEntropy.apply(features, embedding, words, smoothing)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(plain, F.cross_entropy(features @ embedding.T, words))
     for own, right in zip(torch.autograd.grad(3 * loss, (features, embedding)), gradients, strict=True):
@@ -184,7 +184,7 @@ def test_half_precision_trains_too(name):
     network = make(name)
     with torch.autocast("cpu", torch.bfloat16):
         features = network(SOURCE, TARGET[:, :-1]).flatten(0, 1)
-        loss, _ = WordLoss.apply(features, network.embedding.weight, TARGET[:, 1:].flatten(), 0.1)
+        loss, _ = ChunkedCrossEntropy.apply(features, network.embedding.weight, TARGET[:, 1:].flatten(), 0.1)
     loss.backward()
     assert loss.dtype == torch.float32 and network.embedding.weight.grad.isfinite().all()
 

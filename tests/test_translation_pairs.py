@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from children import Ended, in_child, run_stage, warm
-from lectern.processed import read_facts
+from lectern.artifacts.dataset import read_facts
 
 PAIRS = {"multi30k_en_de": ("en", "de"), "multi30k_en_fr": ("en", "fr"), "multi30k_de_en": ("de", "en")}
 TESTS = ["test_2016_flickr", "test_2017_flickr", "test_2017_mscoco"]

@@ -1,4 +1,4 @@
-"""Translations to scores that sacreBLEU agrees with, floors, reports, and answers on the command line."""
+"""Translations to scores that sacreBLEU agrees with, baselines, reports, and answers on the command line."""
 
 import io
 import json
@@ -11,9 +11,11 @@ import sacrebleu
 import typer
 from typer.testing import CliRunner
 
+from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
-from lectern.processed import read_facts
-from lectern.translation import answer, commands, floors, pictures, report, scoring
+from lectern.tasks.translation import commands
+from lectern.tasks.translation.report import baseline, evaluate, plots, scoring
+from lectern.tasks.translation.serving import inference_api
 from translation_toy import PAIRS, make_processed, make_translator
 
 REFERENCES = ["The cat sits on the mat.", "Two dogs run fast!", "A man reads."]
@@ -36,26 +38,26 @@ def module(processed):
 def test_the_score_of_items_is_sacrebleus_of_the_corpus():
     items = scoring.tabulate("bleu", FOUND, FOUND, REFERENCES)
     expected = sacrebleu.corpus_bleu(FOUND, [REFERENCES], lowercase=True).score
-    assert report.score(items) == pytest.approx(expected)
-    assert report.score(items) != pytest.approx(sacrebleu.corpus_bleu(FOUND, [REFERENCES]).score)
+    assert evaluate.score(items) == pytest.approx(expected)
+    assert evaluate.score(items) != pytest.approx(sacrebleu.corpus_bleu(FOUND, [REFERENCES]).score)
 
 
 def test_a_corpus_without_one_long_match_is_smoothed_as_sacrebleu_does():
     items = scoring.tabulate("bleu", FOUND[2:], FOUND[2:], REFERENCES[2:])
     expected = sacrebleu.corpus_bleu(FOUND[2:], [REFERENCES[2:]], lowercase=True).score
-    assert report.score(items) == pytest.approx(expected) and expected > 0
+    assert evaluate.score(items) == pytest.approx(expected) and expected > 0
 
 
 def test_the_score_of_a_selection_is_sacrebleus_of_that_selection():
     items = scoring.tabulate("bleu", FOUND, FOUND, REFERENCES).iloc[[0, 0, 1]]
     chosen = [[texts[number] for number in (0, 0, 1)] for texts in (FOUND, REFERENCES)]
-    assert report.score(items) == pytest.approx(sacrebleu.corpus_bleu(chosen[0], [chosen[1]], lowercase=True).score)
+    assert evaluate.score(items) == pytest.approx(sacrebleu.corpus_bleu(chosen[0], [chosen[1]], lowercase=True).score)
 
 
 def test_a_data_set_scored_by_exact_match_counts_whole_sentences():
     items = scoring.tabulate("exact_match", FOUND, FOUND, REFERENCES)
-    assert report.score(items) == pytest.approx(1 / 3)
-    assert report.score(items.iloc[[1]]) == 1.0
+    assert evaluate.score(items) == pytest.approx(1 / 3)
+    assert evaluate.score(items.iloc[[1]]) == 1.0
 
 
 def test_the_interval_holds_the_score_and_narrows_with_more_sentences():
@@ -63,7 +65,7 @@ def test_the_interval_holds_the_score_and_narrows_with_more_sentences():
     for times in (10, 200):
         items = scoring.tabulate("exact_match", FOUND * times, FOUND * times, REFERENCES * times)
         low, high = scoring.interval(items)
-        assert low < report.score(items) < high
+        assert low < evaluate.score(items) < high
         widths.append(high - low)
     assert widths[1] < widths[0] / 3
 
@@ -75,14 +77,14 @@ def test_both_protocols_are_told_with_how_they_were_made():
     assert "case:mixed" in told["bleu_true_case_detokenised_signature"]
 
 
-# ---- floors ----
+# ---- baselines ----
 
 
 def test_word_by_word_finds_the_words_that_go_together():
     train = pd.DataFrame(PAIRS, columns=["source", "target"])
-    assert floors.word_by_word(train, ["A dog sleeps there. Hello?"]) == ["a dog sleeps there. hello?"]
+    assert baseline.word_by_word(train, ["A dog sleeps there. Hello?"]) == ["a dog sleeps there. hello?"]
     swapped = train.assign(target=train["target"].str.replace("DOG", "HUND").str.replace("SLEEPS", "SCHLÄFT"))
-    assert floors.word_by_word(swapped, ["a Dog sleeps"]) == ["a hund schläft"]
+    assert baseline.word_by_word(swapped, ["a Dog sleeps"]) == ["a hund schläft"]
 
 
 def test_the_floor_is_the_better_of_two(tmp_path):
@@ -91,8 +93,8 @@ def test_the_floor_is_the_better_of_two(tmp_path):
     processed = make_processed(
         tmp_path, train=pairs[:-1], test=[("A dog sleeps outside, man.", "A Hund schläft outside, Mann.")]
     )
-    both = report.score_floors(processed)
-    assert both["copy"] < both["word_by_word"] == report.floor(processed) == pytest.approx(100)
+    both = evaluate.score_baselines(processed)
+    assert both["copy"] < both["word_by_word"] == evaluate.score_baseline(processed) == pytest.approx(100)
 
 
 # ---- report ----
@@ -103,35 +105,35 @@ def reported(processed, module, tmp_path_factory) -> tuple[dict, Path]:
     """The numbers and the folder of a report."""
     out = tmp_path_factory.mktemp("one") / "report"
     out.mkdir()
-    return report.evaluate(module, processed, out), out
+    return evaluate.evaluate(module, processed, out), out
 
 
 def test_a_report_tells_the_score_and_at_most_five_more_numbers(processed, reported):
     numbers, out = reported
     items = pd.read_parquet(out / "items.parquet")
-    assert numbers["score"] == report.score(items) and len(numbers) <= 6
+    assert numbers["score"] == evaluate.score(items) and len(numbers) <= 6
     assert all(isinstance(value, float) for value in numbers.values())
     assert {"item", "block"} <= set(items) and len(items) == read_facts(processed)["items"]["test"]
     details = json.loads((out / "details.json").read_text())
-    assert details["floors"] == report.score_floors(processed)
+    assert details["baselines"] == evaluate.score_baselines(processed)
     assert {path.name for path in out.glob("*.png")} == {"attention.png", "score_by_length.png"}
 
 
 def test_a_report_twice_is_the_same_bytes(processed, module, reported, tmp_path):
     (tmp_path / "report").mkdir()
-    report.evaluate(module, processed, tmp_path / "report")
+    evaluate.evaluate(module, processed, tmp_path / "report")
     for path in reported[1].iterdir():
         assert path.read_bytes() == (tmp_path / "report" / path.name).read_bytes(), path.name
 
 
 def test_a_network_without_attention_has_no_map_of_it(processed, tmp_path):
-    report.evaluate(make_translator(read_facts(processed), "seq2seq"), processed, tmp_path)
+    evaluate.evaluate(make_translator(read_facts(processed), "seq2seq"), processed, tmp_path)
     assert not (tmp_path / "attention.png").exists()
 
 
 def test_one_length_only_still_gives_a_picture(tmp_path):
     items = scoring.tabulate("bleu", ["a b c"] * 4, ["x"] * 4, ["x"] * 4)
-    pictures.draw_score_by_length({"toy": items}, tmp_path / "picture.png")
+    plots.draw_score_by_length({"toy": items}, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 1000
 
 
@@ -140,7 +142,7 @@ def test_one_length_only_still_gives_a_picture(tmp_path):
 
 def test_an_answer_has_a_row_a_translation_the_best_first(module):
     sources = pd.DataFrame({"source": ["A man sleeps here.", "A dog sits there."]})
-    one, three = answer.answer(module, sources), answer.answer(module, sources, beam=4, n_best=3)
+    one, three = inference_api.predict(module, sources), inference_api.predict(module, sources, beam=4, n_best=3)
     assert list(one) == list(three) == ["target", "score"]
     assert len(one) == 2 and len(three) == 6
     assert (np.diff(three["score"].to_numpy().reshape(2, 3), axis=1) <= 0).all()
@@ -148,16 +150,16 @@ def test_an_answer_has_a_row_a_translation_the_best_first(module):
 
 def test_an_answer_needs_its_column(module):
     with pytest.raises(UserError, match="A column 'source' is needed; there is: text"):
-        answer.answer(module, pd.DataFrame({"text": ["A man."]}))
+        inference_api.predict(module, pd.DataFrame({"text": ["A man."]}))
 
 
 def test_the_example_fits_the_signature(processed, module):
     from mlflow.models.utils import _enforce_params_schema, _enforce_schema
 
-    signature, example = answer.signature(), answer.example(processed)
+    signature, example = inference_api.signature(), inference_api.example(processed)
     assert len(_enforce_schema(example, signature.inputs)) == len(example) > 0
     params = _enforce_params_schema({"beam": 2}, signature.params)
-    answered = _enforce_schema(answer.answer(module, example, **params), signature.outputs)
+    answered = _enforce_schema(inference_api.predict(module, example, **params), signature.outputs)
     assert list(answered.columns) == ["target", "score"]
 
 
@@ -176,7 +178,7 @@ def ask(module, monkeypatch):
 
 def test_a_sentence_typed_is_translated(ask, module):
     told = ask("translate", "toy", "A man sleeps here.")
-    expected = answer.answer(module, pd.DataFrame({"source": ["A man sleeps here."]}))["target"][0]
+    expected = inference_api.predict(module, pd.DataFrame({"source": ["A man sleeps here."]}))["target"][0]
     assert told.exit_code == 0 and told.stdout == expected + "\n"
 
 

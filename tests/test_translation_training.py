@@ -6,14 +6,15 @@ import pytest
 import torch
 import yaml
 
-from lectern import models, training
+from lectern.artifacts import model_folder
+from lectern.artifacts.dataset import read_facts
 from lectern.config import Model, call
 from lectern.errors import UserError
-from lectern.plan import check_model
-from lectern.processed import read_facts
-from lectern.translation import batches
-from lectern.translation.module import Translator
-from lectern.translation.preprocess import prepare
+from lectern.tasks.translation.data.format.sentences import prepare
+from lectern.tasks.translation.model import loader
+from lectern.tasks.translation.model.module import Translator
+from lectern.training import fit as training
+from lectern.training.plan import check_model
 from translation_toy import make_processed, make_translator
 
 TRAINER = {"accelerator": "cpu", "devices": 1, "threads": 1}
@@ -32,9 +33,9 @@ def processed(tmp_path_factory) -> Path:
 
 def fit(processed: Path, folder: Path, network: str = "attention", epochs: int = 2, **arguments):
     """Train a toy translator; returns it and its history."""
-    training.start(seed=5, threads=1)
+    training.set_determinism(seed=5, threads=1)
     module = make_translator(read_facts(processed), network, **arguments).train()
-    parts = [batches.load(processed, split, seed=5, tokens=45) for split in ("train", "validation")]
+    parts = [loader.load(processed, split, seed=5, tokens=45) for split in ("train", "validation")]
     history = training.fit(
         module, *parts, folder=folder, trainer=TRAINER, best=BEST, epochs=epochs, validations_per_epoch=2
     )
@@ -65,14 +66,14 @@ def test_a_killed_training_goes_on_to_the_same_weights_and_history(processed, tm
     resumed, resumed_history = fit(processed, tmp_path / "killed", **settings)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
-    assert resumed_history.rows == history.rows and resumed_history.shown == history.shown
+    assert resumed_history.records == history.records and resumed_history.text_samples == history.text_samples
 
 
 def test_history_has_what_was_watched_and_texts(processed, tmp_path):
     _, history = fit(processed, tmp_path, "transformer")
-    names = {row.name for row in history.rows}
+    names = {row.name for row in history.records}
     assert names == {"train_loss", "train_padding", "validation_loss", "validation_accuracy"}
-    source, found, target = history.shown[-1].text.split("\n\n")[0].split("\n")
+    source, found, target = history.text_samples[-1].text.split("\n\n")[0].split("\n")
     assert source.startswith("Now A") and found is not None and target.endswith("Now")
 
 
@@ -113,8 +114,8 @@ def test_teacher_forcing_that_cannot_be_is_refused(processed, network, shares, m
 def test_a_model_folder_alone_rebuilds_the_translator(processed, tmp_path, network):
     torch.manual_seed(3)
     module = make_translator(read_facts(processed), network)
-    models.save(module, tmp_path / "model")
-    again = models.load(tmp_path / "model")
+    model_folder.save_model(module, tmp_path / "model")
+    again = model_folder.load_model(tmp_path / "model")
     sources = ["A man sleeps here.", "Something else entirely?"]
     expected = module.predict(prepare(sources, module.facts), beam=3, n_best=2)
     assert again.predict(prepare(sources, again.facts), beam=3, n_best=2) == expected

@@ -3,8 +3,8 @@
 import itertools
 from pathlib import Path
 
-from lectern.translation.module import Translator
-from lectern.translation.preprocess import preprocess
+from lectern.tasks.translation.data.preprocess import preprocess
+from lectern.tasks.translation.model.module import Translator
 
 PAIRS = [
     (f"A {who} {does} {where}.", f"{where} {does} {who} a.".upper())

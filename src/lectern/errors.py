@@ -13,7 +13,7 @@ class UserError(Exception):
     code = 1
 
 
-class Refused(UserError):
+class CheckFailed(UserError):
     """The question was asked and the answer is no: of the gate, of a link of the lineage, of a score rebuilt.
 
     `answers` are the rules, where there were several questions.
@@ -26,7 +26,7 @@ class Refused(UserError):
         self.answers = answers
 
 
-class Overtaken(UserError):
+class ConcurrentPromotion(UserError):
     """Another decided on the same model at the same moment, and won."""
 
     code = 4

@@ -5,9 +5,9 @@ from functools import cache
 
 import typer
 
-from lectern.cli import deciding, launching, looking, serving
+from lectern.cli import inspect, promote, serve, train
 from lectern.errors import UserError
-from lectern.rooms import has_leg, leg, rooms
+from lectern.task_modules import has_task_module, task_module, task_names
 
 HELP = "Promote, ask and look after the models that `dvc repro` makes."
 CODES = (
@@ -15,18 +15,18 @@ CODES = (
     "3 it was asked, and the answer is no (the gate, a link, a score); 4 another promotion came first."
 )
 app = typer.Typer(help=HELP, epilog=CODES, no_args_is_help=True, pretty_exceptions_enable=False)
-deciding.add_to(app)
-looking.add_to(app)
-serving.add_to(app)
-launching.add_to(app)
+promote.add_to(app)
+inspect.add_to(app)
+serve.add_to(app)
+train.add_to(app)
 
 
 @cache
 def whole() -> typer.Typer:
     """With the commands that only a room has."""
-    for task in rooms():
-        if has_leg(task, "commands"):
-            leg(task, "commands").add_to(app)
+    for task in task_names():
+        if has_task_module(task, "commands"):
+            task_module(task, "commands").add_to(app)
     for command in app.registered_commands:
         command.rich_help_panel = command.rich_help_panel or "Of one task"
     return app

@@ -1,11 +1,11 @@
 """What a shell offers after TAB, from the files of the checkout: no store is asked, so that it comes at once."""
 
-from pathlib import Path
+from lectern.artifacts.paths import CONF, METRICS
 
 
 def complete_names(start: str) -> list[str]:
     """Registered models are named after data sets."""
-    names = sorted(path.stem for path in Path("conf/dataset").glob("*.yaml"))
+    names = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
     return [name for name in names if name.startswith(start)]
 
 
@@ -19,5 +19,5 @@ def complete_versions(start: str) -> list[str]:
 
 def complete_experiments(start: str) -> list[str]:
     """Those that have been evaluated here."""
-    names = sorted(path.stem for path in Path("metrics").glob("*.json"))
+    names = sorted(path.stem for path in METRICS.glob("*.json"))
     return [name for name in names if name.startswith(start)]

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import yaml
 
+from lectern.artifacts.paths import group_config
 from lectern.config import call, nearest
 from lectern.errors import UserError
 
@@ -34,7 +34,7 @@ class Site:
 def read_site(name: str | None = None) -> tuple[str, Site]:
     """A site's name and what its file says: the one named, or that of CLUSTER, or `local`."""
     name = name or os.environ.get("CLUSTER") or "local"
-    path = Path("conf/cluster") / f"{name}.yaml"
+    path = group_config("cluster", name)
     if not path.is_file():
         sites = sorted(file.stem for file in path.parent.glob("*.yaml"))
         raise UserError(

@@ -19,11 +19,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from lectern.errors import UserError
-from lectern.registry import figure
-from lectern.serving import files, measured, schemas
-from lectern.serving.asking import Asking
+from lectern.registry.versions import numeric_tag
+from lectern.serving import file_inputs, schemas
+from lectern.serving import metrics as measured
 from lectern.serving.champions import Champion, Champions, NotServed, can_be_asked
-from lectern.serving.effort import Busy, TooLong
+from lectern.serving.deadline import Busy, TooLong
+from lectern.serving.executor import Executor
 from lectern.serving.openapi import Problem, describe
 from lectern.serving.settings import Settings
 
@@ -43,7 +44,7 @@ class Served(BaseModel):
     experiment: str
     metric: str = Field(description="what the score is")
     score: float
-    floor: float
+    baseline: float
     higher_is_better: bool
     card: str = Field(description="Markdown")
     run: str = Field(description="the MLflow run that it came from")
@@ -61,7 +62,7 @@ def create_app(champions: Champions, settings: Settings) -> FastAPI:
     """The server over the champions; it follows them from its start to its end."""
     app = FastAPIOffline(title="Lectern", description="The champions of the registry.", lifespan=follow, version="1")
     app.state.champions, app.state.settings = champions, settings
-    app.state.asking = Asking(settings)
+    app.state.asking = Executor(settings)
     app.include_router(router)
     app.openapi = lambda: describe(app)
     for kind, respond in ANSWERED.items():
@@ -111,8 +112,8 @@ def tell(champion: Champion) -> Served:
         version=champion.number,
         experiment=version.tags["lectern.experiment"],
         metric=champion.metric,
-        score=figure(version, "score"),
-        floor=figure(version, "floor"),
+        score=numeric_tag(version, "score"),
+        baseline=numeric_tag(version, "baseline"),
         higher_is_better=version.tags["lectern.higher_is_better"] == "True",
         card=version.description or "",
         run=version.run_id or "",
@@ -147,16 +148,16 @@ async def read_json(champion: Champion, request: Request) -> tuple[Any, dict[str
 
 async def ask_file(champion: Champion, kind: str, request: Request) -> Any:
     """A picture or a video to the answers, an item after the other."""
-    suffix, settings = files.suffix_of(kind, champion.desk), request.app.state.settings
+    suffix, settings = file_inputs.suffix_of(kind, champion.request_format), request.app.state.settings
     if suffix is None:
-        there = ", ".join(["application/json", *files.media_types(champion.desk)])
+        there = ", ".join(["application/json", *file_inputs.media_types(champion.request_format)])
         raise HTTPException(415, f"{champion.name} takes {there}; this is {kind or 'of no content-type'}.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"body{suffix}"
         with path.open("wb") as file:
             async for chunk in request.stream():
                 file.write(chunk)
-        parts = files.read_parts(path, champion, settings.megapixels, settings.frames)
+        parts = file_inputs.read_parts(path, champion, settings.megapixels, settings.frames)
         return await unless_gone(request, request.app.state.asking.ask_in_parts(champion, parts))
 
 
@@ -188,16 +189,16 @@ def answer(champion: Champion, outputs: Any) -> Response:
 @router.post("/v1/models/{name}/stream", summary="What it writes, as it writes it")
 async def stream(name: str, request: Request) -> Response:
     champion, asking = find(name, request), request.app.state.asking
-    if not hasattr(champion.desk, "stream"):
+    if not hasattr(champion.request_format, "stream"):
         raise HTTPException(404, f"{name} answers all at once: POST /v1/models/{name}/predict")
     inputs, params = await read_json(champion, request)
     if len(inputs) != 1:
         raise UserError(f"One input can be streamed at a time; there are {len(inputs)}.")
-    pieces = champion.desk.stream(champion.module, inputs, params)
+    pieces = champion.request_format.stream(champion.module, inputs, params)
     return StreamingResponse(tell_pieces(champion, asking, pieces), media_type="text/event-stream")
 
 
-async def tell_pieces(champion: Champion, asking: Asking, pieces: Any) -> AsyncIterator[str]:
+async def tell_pieces(champion: Champion, asking: Executor, pieces: Any) -> AsyncIterator[str]:
     """Server-sent events: pieces of text, then `end` with the version that wrote them all."""
     async for text in asking.stream(champion, pieces):
         yield event("text", {"text": text})

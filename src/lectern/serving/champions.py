@@ -14,10 +14,12 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
-from lectern import models, registry
+from lectern.artifacts import model_folder
+from lectern.artifacts.paths import group_config
 from lectern.config import nearest
 from lectern.errors import UserError
-from lectern.rooms import has_leg, leg
+from lectern.registry import versions
+from lectern.task_modules import has_task_module, task_module
 
 SAMPLE = "sample_"  # data sets for the demo begin with it
 
@@ -43,29 +45,29 @@ class Champion:
         return int(self.version.version)
 
     @property
-    def room(self) -> ModuleType:
+    def inference_api(self) -> ModuleType:
         """What the task says of its answers."""
-        return leg(self.task, "answer")
+        return task_module(self.task, "serving.inference_api")
 
     @property
-    def desk(self) -> ModuleType:
-        """What the task says of its requests (`serving/desk.py` of its room)."""
-        return leg(self.task, "serving.desk")
+    def request_format(self) -> ModuleType:
+        """What the task says of its requests (`serving/request_format.py` of its room)."""
+        return task_module(self.task, "serving.request")
 
     @cached_property
     def metric(self) -> str:
         """What its score is, as the data set's config says: `accuracy`; empty where there is no such config here."""
-        path = Path(f"conf/dataset/{self.name}.yaml")
+        path = group_config("dataset", self.name)
         return yaml.safe_load(path.read_text())["score"]["name"].replace("_", " ") if path.is_file() else ""
 
     def answer(self, inputs: Any, params: dict[str, Any]) -> Any:
         """What the version's pyfunc would answer."""
-        return self.room.answer(self.module, inputs, **params)
+        return self.inference_api.predict(self.module, inputs, **params)
 
 
 def load(client: MlflowClient, version: ModelVersion) -> Champion:
     """A version from its own files, by this checkout's code: nothing is unpickled, no code of the store is run."""
-    module = models.load(registry.model_folder(client, version))
+    module = model_folder.load_model(versions.model_folder(client, version))
     return Champion(version.name, version, version.tags["lectern.task"], module, read_example(client, version))
 
 
@@ -92,7 +94,7 @@ class Champions:
 
     def follow(self) -> None:
         """Load the champions that have moved; the old one answers until the new one is loaded."""
-        known = {model.name: model.aliases.get(registry.CHAMPION) for model in self.models()}
+        known = {model.name: model.aliases.get(versions.CHAMPION) for model in self.models()}
         self.registered = {name: None if number is None else str(number) for name, number in known.items()}
         moved = {name: number for name, number in self.registered.items() if number != self.number_of(name)}
         for name, number in moved.items():
@@ -113,7 +115,7 @@ class Champions:
             if number is None:
                 served.pop(name, None)
             else:
-                served[name] = load(self.client, registry.get_version(self.client, name, number))
+                served[name] = load(self.client, versions.get_version(self.client, name, number))
             self.served = served  # at once: who reads sees the old table or the new one
             if self.problems.pop(name, None):
                 log.warning("%s version %s is served now", name, number)
@@ -149,4 +151,4 @@ class Champions:
 
 def can_be_asked(task: str) -> bool:
     """Whether the room says how its models are asked from outside."""
-    return has_leg(task, "serving.desk")
+    return has_task_module(task, "serving.request")

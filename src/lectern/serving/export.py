@@ -9,10 +9,10 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from lectern.artifacts.digests import file_digest
 from lectern.errors import UserError
-from lectern.processed import file_digest
-from lectern.rooms import has_leg, leg
 from lectern.serving.champions import load
+from lectern.task_modules import has_task_module, task_module
 
 TOLERANCE = 1e-4  # the largest difference from PyTorch's own answers
 SIZES = (1, 2, 7)  # rows that are compared: another number than the one it was traced with
@@ -24,9 +24,9 @@ def export(client: MlflowClient, version: ModelVersion, out: Path | None = None)
     Raises UserError for a task or a network that cannot be exported, and where the answers differ.
     """
     champion = load(client, version)
-    if not has_leg(champion.task, "serving.onnx"):
+    if not has_task_module(champion.task, "serving.onnx"):
         raise UserError(f"{version.name}: models of {champion.task.replace('_', ' ')} are not exported to ONNX.")
-    room = leg(champion.task, "serving.onnx")
+    room = task_module(champion.task, "serving.onnx")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{version.tags['lectern.experiment']}.onnx"
         write(room, champion.module, path)

@@ -1,4 +1,4 @@
-"""The champions to a table: score beside floor, card, and the run in MLflow."""
+"""The champions to a table: score beside baseline, card, and the run in MLflow."""
 
 import html
 import re
@@ -6,7 +6,7 @@ import re
 from mlflow import MlflowClient
 from nicegui import ui
 
-from lectern.registry import figure
+from lectern.registry.versions import numeric_tag
 from lectern.serving.champions import Champion, Champions
 from lectern.serving.settings import Settings
 
@@ -49,9 +49,9 @@ def show(champion: Champion, run: str) -> None:
                 ui.label(champion.name).classes("title")
                 ui.label(f"{task} · version {champion.number} · {experiment}").classes("note")
             with ui.column().classes("gap-0 figures"):
-                ui.label(f"{figure(champion.version, 'score'):.4g}").classes("figure")
+                ui.label(f"{numeric_tag(champion.version, 'score'):.4g}").classes("figure")
                 ui.label(meaning(champion)).classes("note")
-                ui.label(f"floor {figure(champion.version, 'floor'):.4g}").classes("note")
+                ui.label(f"baseline {numeric_tag(champion.version, 'baseline'):.4g}").classes("note")
         ui.link("Its run in MLflow", run, new_tab=True).classes("quiet")
         card = show_card(champion.version.description or "It has no card.")
         ui.markdown(card, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("prose")  # a_b_c is a name

@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from lectern.serving import files, schemas
+from lectern.serving import file_inputs, schemas
 from lectern.serving.champions import Champion, can_be_asked
 
 SCHEMA = "#/components/schemas/{model}"
@@ -45,7 +45,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     components |= definitions({champion.task for champion in champions}, app.state.settings.characters)
     for champion in champions:
         for verb, template in templates.items():
-            if verb == "predict" or hasattr(champion.desk, verb):
+            if verb == "predict" or hasattr(champion.request_format, verb):
                 operation = fill(template["post"], champion, verb, app.state.settings.characters)
                 paths[f"/v1/models/{champion.name}/{verb}"] = {"post": operation}
     return document
@@ -74,7 +74,8 @@ def fill(template: dict[str, Any], champion: Champion, verb: str, characters: in
         answers = {"text/event-stream": {"schema": EVENT}}
     else:
         bodies |= {
-            kind: {"schema": {"type": "string", "format": "binary"}} for kind in files.media_types(champion.desk)
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in file_inputs.media_types(champion.request_format)
         }
     operation["requestBody"] = {"required": True, "content": bodies}
     problem = {"application/json": {"schema": reference(Problem)}}

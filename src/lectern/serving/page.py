@@ -1,16 +1,15 @@
 """The champions to a page: a tab for each room that has one, and one that lists them all."""
 
-from collections import defaultdict
 from pathlib import Path
 from types import ModuleType
 
-import yaml
 from fastapi import FastAPI
 from nicegui import ui
 
-from lectern.rooms import has_leg, leg, rooms
 from lectern.serving import models_tab
-from lectern.serving.tab import Tab
+from lectern.serving.page_tab import Tab
+from lectern.stages.experiments import read_experiments
+from lectern.task_modules import has_task_module, task_module, task_names
 
 PACKAGE = Path(__file__).parents[1]
 STYLE = Path(__file__).with_name("style.css")
@@ -32,7 +31,7 @@ def build(app: FastAPI) -> None:
         ui.add_css(sheet)
     ui.colors(primary="#14657a")
     head()
-    tabs = {task: leg(task, "serving.page") for task in rooms() if has_leg(task, "serving.page")}
+    tabs = {task: task_module(task, "serving.page") for task in task_names() if has_task_module(task, "serving.page")}
     ordered = sorted(tabs.items(), key=lambda item: item[1].ORDER)
     with ui.tabs().props("no-caps align=justify inline-label outside-arrows").classes("tabs") as bar:
         for task, page in ordered:
@@ -79,9 +78,8 @@ def fill(tab: Tab, page: ModuleType) -> None:
 
 def ways(task: str) -> list[str]:
     """The commands that give a task a champion, the quickest first."""
-    story = yaml.safe_load(Path("dvc.yaml").read_text())
-    experiments = next(part["experiments"] for part in story["vars"] if "experiments" in part)
-    by_task = defaultdict(list)
-    for name, one in experiments.items():
-        by_task[one["task"]].append(f"dvc repro register@{name} && lectern promote {one['dataset']}")
-    return by_task[task][:2]
+    experiments = [experiment for experiment in read_experiments().values() if experiment.task == task]
+    return [
+        "make demo",
+        *(f"dvc repro register@{one.name} && lectern promote {one.dataset}" for one in experiments[:1]),
+    ]

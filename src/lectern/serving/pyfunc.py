@@ -5,22 +5,24 @@ from pathlib import Path
 import mlflow
 from mlflow.pyfunc import PythonModel
 
-from lectern.description import read_description
-from lectern.rooms import leg
+from lectern.artifacts.model_metadata import read_metadata
+from lectern.task_modules import task_module
 
 
 class Answer(PythonModel):
     """Loads the model folder that the version carries and answers as its task's room does."""
 
     def load_context(self, context) -> None:
-        from lectern import models  # here, as MLflow runs this file when a version is registered: torch takes seconds
+        from lectern.artifacts import (
+            model_folder,  # here, as MLflow runs this file when a version is registered: torch takes seconds
+        )
 
         folder = Path(context.artifacts["model"])
-        self.module = models.load(folder)
-        self.room = leg(read_description(folder)["task"], "answer")
+        self.module = model_folder.load_model(folder)
+        self.inference_api = task_module(read_metadata(folder)["task"], "serving.inference_api")
 
     def predict(self, context, model_input, params=None):
-        return self.room.answer(self.module, model_input, **(params or {}))
+        return self.inference_api.predict(self.module, model_input, **(params or {}))
 
 
 mlflow.models.set_model(Answer())

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from lectern.errors import UserError
-from lectern.rooms import leg
+from lectern.task_modules import task_module
 
 KINDS = {"string": str, "long": int, "integer": int, "double": float, "float": float, "boolean": bool}
 TOLD = 3  # mistakes of a body that are told
@@ -40,16 +40,19 @@ class Shapes:
 @cache
 def shapes(task: str, characters: int) -> Shapes:
     """From the signature that the room's versions are registered with; texts have at most so many characters."""
-    signature, desk = leg(task, "answer").signature(), leg(task, "serving.desk")
+    signature, request_format = (
+        task_module(task, "serving.inference_api").signature(),
+        task_module(task, "serving.request"),
+    )
     title = task.title().replace("_", "")
     item = item_type(signature.inputs, f"{title}Input", characters)
-    many = Annotated[list[item], Field(min_length=1, max_length=desk.ROWS)]
+    many = Annotated[list[item], Field(min_length=1, max_length=request_format.ROWS)]
     fields: dict[str, Any] = {
         "input": (item, Field(default=None, description="one")),
-        "inputs": (many, Field(default=None, description=f"many, {desk.ROWS} at most")),
+        "inputs": (many, Field(default=None, description=f"many, {request_format.ROWS} at most")),
     }
     if signature.params:
-        params = params_type(signature.params, desk.PARAMETERS, f"{title}Params")
+        params = params_type(signature.params, request_format.PARAMETERS, f"{title}Params")
         fields["params"] = (params, Field(default_factory=params))
     out = item_type(signature.outputs, f"{title}Output", None)
     answer = create_model(
@@ -108,7 +111,7 @@ def read_body(body: bytes, task: str, characters: int) -> tuple[Any, dict[str, A
         raise UserError(tell(error)) from None
     rows = [request.input] if "input" in request.model_fields_set else request.inputs
     params = request.params.model_dump() if hasattr(request, "params") else {}
-    return to_inputs(rows, leg(task, "answer").signature().inputs), params
+    return to_inputs(rows, task_module(task, "serving.inference_api").signature().inputs), params
 
 
 def to_inputs(rows: list[Any], schema) -> Any:

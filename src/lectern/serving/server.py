@@ -6,26 +6,26 @@ import sys
 import uvicorn
 from starlette.types import ASGIApp
 
-from lectern import tracking
 from lectern.errors import UserError
 from lectern.serving import page
 from lectern.serving.api import create_app
 from lectern.serving.champions import Champions
-from lectern.serving.limits import Key, Limits
+from lectern.serving.middleware import ApiKeyMiddleware, BodyLimitMiddleware
 from lectern.serving.settings import Settings
+from lectern.tracking import store
 
 PATIENCE = {"timeout_graceful_shutdown": 5, "timeout_keep_alive": 75}  # seconds; pools of clients keep theirs for less
 
 
 def build(settings: Settings) -> ASGIApp:
     """The whole server, its champions loaded. Raises UserError where the store does not answer."""
-    champions = Champions(tracking.connect())
+    champions = Champions(store.connect())
     champions.follow()
     app = create_app(champions, settings)
     page.mount(app)
-    app.add_middleware(Limits, settings=settings)
+    app.add_middleware(BodyLimitMiddleware, settings=settings)
     if settings.api_key:
-        app.add_middleware(Key, key=settings.api_key)
+        app.add_middleware(ApiKeyMiddleware, key=settings.api_key)
     for champion in champions.listed():
         print(f"{champion.name}: version {champion.number}", file=sys.stderr)
     return app

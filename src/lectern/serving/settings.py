@@ -2,15 +2,15 @@
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from lectern.artifacts.paths import SERVER_CONFIG
 from lectern.config import check_keys
 from lectern.errors import UserError
 
-PATH = Path("conf/serve.yaml")
+PATH = SERVER_CONFIG
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -16,15 +15,15 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from lectern import tracking
+from lectern.artifacts.paths import CONF, SWEEPS
 from lectern.errors import UserError
-from lectern.plan import Plan, read_plan
-from lectern.stage import to_plain
-from lectern.sweeps import record
-from lectern.sweeps.space import Range, read_space, value_at
+from lectern.stages.stage import to_plain
+from lectern.sweeps import mlflow_record
+from lectern.sweeps.search_space import Range, read_space, value_at
 from lectern.sweeps.trials import Running, start
+from lectern.tracking import store
+from lectern.training.plan import Plan, read_plan
 
-SWEEPS = Path("runs/sweeps")
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 PAUSE = 2.0  # seconds between two looks at the trainings
 
@@ -51,7 +50,7 @@ class Search:
 
     def planned(self, values: dict[str, Any]) -> Plan:
         """The training with these values, checked as the stage itself would."""
-        with initialize_config_dir(str(Path("conf").absolute()), version_base="1.3"):
+        with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
             return read_plan(to_plain(compose("train", self.overrides(values))))
 
     def open_study(self) -> optuna.Study:
@@ -79,14 +78,14 @@ class Search:
 
     def run(self, trials: int, parallel: int, seconds: float | None, tell: Callable[[str], None]) -> optuna.Study:
         """Train until so many trials are done, or no new one may begin. Interrupted, they end; the next goes on."""
-        client = tracking.connect()
+        client = store.connect()
         try:
             with FileLock(self.folder.with_suffix(".lock"), timeout=0):
                 study = self.open_study()
-                parent = record.open_parent(client, self.plan.model.task, self.name, self.experiment)
+                parent = mlflow_record.open_parent(client, self.plan.model.task, self.name, self.experiment)
                 signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
                 self.loop(study, client, parent, trials, parallel, seconds, tell)
-                record.close_parent(client, parent, self.space, study, self.plan.model.best["metric"])
+                mlflow_record.close_parent(client, parent, self.space, study, self.plan.model.best["metric"])
         except Timeout as error:
             raise UserError(
                 f"{self.experiment} is being searched by another process. Wait for it, or end it."

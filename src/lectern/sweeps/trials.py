@@ -1,4 +1,4 @@
-"""One set of values to a training in a process of its own, watched through its MLflow run."""
+"""One set of values to a training in a process of its own, step_metrics through its MLflow run."""
 
 import os
 import shlex
@@ -16,9 +16,11 @@ import optuna
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from lectern import rows
-from lectern.plan import Plan
-from lectern.tracking import TRAINING, experiment_id
+from lectern.artifacts import history_file
+from lectern.artifacts.paths import RUNS
+from lectern.tracking.runs import TRAINING
+from lectern.tracking.store import experiment_id
+from lectern.training.plan import Plan
 
 
 @dataclass
@@ -72,12 +74,12 @@ class Running:
         """The best validation of a training that came to its end."""
         if self.process.returncode or self.pruned or not (self.out / "history.csv").exists():
             return None
-        history, _ = rows.read(self.out)
+        history, _ = history_file.read_history(self.out)
         return getattr(history.loc[history["name"] == self.metric, "value"], self.plan.model.best["mode"])()
 
     def forget(self) -> None:
         """A pruned training will never go on."""
-        shutil.rmtree(Path("runs") / self.plan.key, ignore_errors=True)
+        shutil.rmtree(RUNS / self.plan.key, ignore_errors=True)
 
 
 def start(trial: optuna.Trial, plan: Plan, values: dict[str, Any], words: list[str], out: Path) -> Running:

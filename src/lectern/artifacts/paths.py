@@ -1,0 +1,97 @@
+"""The folders and files of a checkout, relative to its root. No other module of the package names them."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lectern.artifacts.digests import content_digest, file_digest
+from lectern.artifacts.model_metadata import read_metadata
+from lectern.errors import UserError
+
+CHECKOUT = Path(__file__).resolve().parents[3]  # the checkout that holds this package
+CONF = Path("conf")
+GATE_CONFIG = CONF / "gate.yaml"
+SERVER_CONFIG = CONF / "serve.yaml"
+PIPELINE = Path("dvc.yaml")
+PIPELINE_LOCK = Path("dvc.lock")
+PARAMS = Path("params.yaml")
+
+RAW = Path("data/raw")
+PROCESSED = Path("data/processed")
+FEATURES = Path("data/features")  # a cache of computed features; safe to delete
+MODELS = Path("models")
+METRICS = Path("metrics")
+REPORTS = Path("reports")
+CARDS = Path("cards")
+
+RUNS = Path("runs")  # checkpoints of trainings that have not ended
+JOBS = RUNS / "jobs"
+SWEEPS = RUNS / "sweeps"
+DRIVES = RUNS / "drives"
+AUDIT_LOGS = Path("registry")
+
+
+def group_config(group: str, name: str) -> Path:
+    """Return the path of a Hydra group's file, such as `conf/model/digits_cnn.yaml`."""
+    return CONF / group / f"{name}.yaml"
+
+
+@dataclass(frozen=True)
+class ExperimentPaths:
+    """The files that the stages write for one experiment."""
+
+    experiment: str
+    dataset: str
+
+    @property
+    def processed(self) -> Path:
+        return PROCESSED / self.dataset
+
+    @property
+    def model(self) -> Path:
+        return MODELS / self.experiment
+
+    @property
+    def report(self) -> Path:
+        return REPORTS / self.experiment
+
+    @property
+    def metrics_file(self) -> Path:
+        return METRICS / f"{self.experiment}.json"
+
+    @property
+    def card(self) -> Path:
+        return CARDS / f"{self.experiment}.md"
+
+    @cached_property
+    def task(self) -> str:
+        return read_metadata(self.model)["task"]
+
+    @cached_property
+    def weights(self) -> str:
+        """The sha256 of the weights, which identifies the model in every store."""
+        return file_digest(self.model / "weights.safetensors")
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The flat metrics. Raises UserError if the experiment has not been evaluated."""
+        if not self.metrics_file.is_file():
+            raise UserError(f"{self.metrics_file} does not exist. Evaluate first: dvc repro evaluate@{self.experiment}")
+        return json.loads(self.metrics_file.read_text())
+
+    def is_complete(self) -> bool:
+        """Return whether every stage up to `register` has written its outputs."""
+        needed = (self.model / "module.json", self.metrics_file, self.card, self.processed / "facts.json")
+        return all(path.is_file() for path in needed)
+
+    def version_tags(self) -> dict[str, Any]:
+        """Return what a registered version records of the outputs; no value differs from store to store."""
+        return {name: self.metrics[name] for name in ("score", "baseline", "higher_is_better", "test_digest")} | {
+            "experiment": self.experiment,
+            "dataset": self.dataset,
+            "task": self.task,
+            "weights": self.weights,
+            "metrics": content_digest([json.dumps(self.metrics, sort_keys=True)]),
+        }

@@ -1,0 +1,1 @@
+"""Download the raw files of an origin and verify them."""

@@ -1,0 +1,1 @@
+"""Register, compare and promote model versions."""

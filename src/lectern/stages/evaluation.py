@@ -1,0 +1,44 @@
+"""A trained model and the raw test data to `metrics/<experiment>.json`, `reports/<experiment>/` and its run."""
+
+from typing import Any
+
+from mlflow import MlflowClient
+
+from lectern import plotting
+from lectern.artifacts import history_file, model_folder
+from lectern.artifacts.dataset import read_facts
+from lectern.artifacts.paths import ExperimentPaths
+from lectern.atomic import atomic_directory, write_json
+from lectern.config import Dataset
+from lectern.task_modules import task_module
+from lectern.tracking.restored_run import find_or_restore_run
+from lectern.tracking.runs import Tracker
+
+
+def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:
+    """Score the model on the test data and write what was found; returns the flat metrics."""
+    report = task_module(paths.task, "report.evaluate")
+    with atomic_directory(paths.report) as part:
+        found = report.evaluate(model_folder.load_model(paths.model), paths.processed, part)
+        history, shown = history_file.read_history(paths.model)
+        getattr(report, "draw_curves", plotting.draw_curves)(history, part / "curves.png")
+        if hasattr(report, "write_text_samples"):
+            report.write_text_samples(shown, part)
+    facts = read_facts(paths.processed)
+    metrics = {
+        **found,
+        "baseline": task_module(paths.task, "report.baseline").score_baseline(paths.processed),
+        "higher_is_better": dataset.score["higher_is_better"],
+        "test_items": facts["items"]["test"],
+        "test_digest": facts["test_digest"],
+    }
+    paths.metrics_file.parent.mkdir(exist_ok=True)
+    write_json(paths.metrics_file, metrics)
+    return metrics
+
+
+def log_evaluation(client: MlflowClient, paths: ExperimentPaths) -> None:
+    """Add test metrics and the report to the run that the model came from."""
+    numbers = {f"test_{name}": value for name, value in paths.metrics.items() if type(value) in (int, float)}
+    run = Tracker(client, find_or_restore_run(client, paths))
+    run.add(numbers, {"lectern.test_digest": paths.metrics["test_digest"]}, paths.report)

@@ -1,0 +1,61 @@
+"""Read `dvc.yaml`: the experiments that it lists and the files that its stages depend on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lectern.artifacts.paths import CHECKOUT, PIPELINE, ExperimentPaths
+from lectern.config import nearest
+from lectern.errors import UserError
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One line of the list of experiments: a dataset and the model that is trained on it."""
+
+    name: str
+    dataset: str
+    task: str
+    model: str
+
+    @property
+    def paths(self) -> ExperimentPaths:
+        return ExperimentPaths(self.name, self.dataset)
+
+
+def read_experiments() -> dict[str, Experiment]:
+    """Return every experiment of the pipeline by its name; none if there is no pipeline here."""
+    listed = pipeline_variables().get("experiments", {})
+    return {name: Experiment(name, **values) for name, values in listed.items()}
+
+
+def get_experiment(name: str) -> Experiment:
+    """Return one experiment. Raises UserError that names the nearest one if it is not listed."""
+    experiments = read_experiments()
+    if name not in experiments:
+        raise UserError(f"There is no experiment {name!r}{nearest(name, list(experiments))}")
+    return experiments[name]
+
+
+def list_experiments() -> list[ExperimentPaths]:
+    """Return the paths of every experiment of the pipeline."""
+    return [experiment.paths for experiment in read_experiments().values()]
+
+
+def pipeline_variables() -> dict[str, Any]:
+    """Return the variables of `dvc.yaml`, including those of the files that it loads them from."""
+    if not PIPELINE.is_file():
+        return {}
+    variables: dict[str, Any] = {}
+    for entry in yaml.safe_load(PIPELINE.read_text())["vars"]:
+        variables |= yaml.safe_load(Path(entry).read_text()) if isinstance(entry, str) else entry
+    return variables
+
+
+def code_dependencies(stage: str, task: str, checkout: Path = CHECKOUT) -> list[Path]:
+    """Return the scripts and source folders that a stage of `dvc.yaml` depends on for a task."""
+    listed = yaml.safe_load((checkout / PIPELINE).read_text())["stages"][stage]["do"]["deps"]
+    code = [dependency for dependency in listed if dependency.startswith(("pipelines/", "src/"))]
+    return [checkout / dependency.replace("${item.task}", task) for dependency in code]

@@ -1,0 +1,1 @@
+"""The tasks: one folder each, whose subfolders mirror the stages of the pipeline."""

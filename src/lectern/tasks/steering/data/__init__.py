@@ -1,0 +1,1 @@
+"""Read the raw files and write the prepared dataset (the preprocess stage)."""

@@ -1,0 +1,1 @@
+"""How a registered model is called: its signature, its requests and its page."""

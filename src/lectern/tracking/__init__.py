@@ -1,0 +1,1 @@
+"""Record runs in MLflow and find them again by their weights."""
