@@ -1,32 +1,27 @@
-"""The project in a folder of its own, in which DVC's stages run for real."""
+"""A copy of the project in a temporary folder, in which the DVC stages run for real."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).parents[1]
-CODE = (
-    "conf",
-    "pipelines",
-    "src",
-    "dvc.yaml",
-    "experiments.yaml",
-    "params.yaml",
-    "pyproject.toml",
-    ".dvcignore",
+COPIED = (
+    "conf", "pipelines", "src", "dvc.yaml", "experiments.yaml", "params.yaml", "pyproject.toml", ".dvcignore",
     ".gitignore",
-)
+)  # fmt: skip
+EXPERIMENT_STAGES = ("train", "evaluate", "register")
 STAGES = ["download@sample_digits", "preprocess@sample_digits"]
-STAGES += [f"{stage}@demo-digits" for stage in ("train", "evaluate", "register")]
-STAND_INS = [f"{stage}@other-digits" for stage in ("train", "evaluate", "register")]  # of another model
-SAMPLE = {  # the variables of dvc.yaml: the sample's digits, and a second experiment with the other model
+STAGES += [f"{stage}@demo-digits" for stage in EXPERIMENT_STAGES]
+OTHER_STAGES = [f"{stage}@other-digits" for stage in EXPERIMENT_STAGES]
+SAMPLE = {  # experiments.yaml of the copy: the sample digits, and two experiments on them
     "origins": ["sample_digits"],
     "datasets": {"sample_digits": {"task": "digits", "origin": "sample_digits"}},
     "experiments": {
@@ -37,23 +32,23 @@ SAMPLE = {  # the variables of dvc.yaml: the sample's digits, and a second exper
 
 
 class Checkout:
-    """The project in a folder of its own, with its own git, DVC and store; only the sample's digits, and quickly."""
+    """A copy of the project with its own git repository, DVC project and store; its training is short."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, experiments: dict[str, Any] = SAMPLE):
         self.folder = folder
         folder.mkdir()
-        for name in CODE:
+        for name in COPIED:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, folder / name)
         (folder / ".dvc").mkdir()
         for name in ("config", ".gitignore"):
             shutil.copy(ROOT / ".dvc" / name, folder / ".dvc")
-        self.edit("experiments.yaml", lambda variables: variables.update(SAMPLE))
+        self.edit("experiments.yaml", lambda variables: variables.update(experiments))
         self.edit("conf/model/digits_cnn.yaml", lambda model: model["fit"]["laptop"].update(epochs=2))
         self.edit("conf/trainer/laptop.yaml", lambda trainer: trainer.update(threads=1))
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("add", ".")
-        self.git("commit", "--quiet", "--message=all of it")
+        self.git("commit", "--quiet", "--message=Initial commit")
 
     def __truediv__(self, path: str) -> Path:
         return self.folder / path
@@ -61,13 +56,13 @@ class Checkout:
     @property
     def environment(self) -> dict[str, str]:
         bin = Path(sys.executable).parent
-        own = {name: value for name, value in os.environ.items() if name not in ("LAUNCH", "TRAINER", "LECTERN_MIRROR")}
-        own.pop("PYTHONDONTWRITEBYTECODE", None)  # as on anybody's machine
-        person = {
-            f"GIT_{who}_{what}": "nobody@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        removed = ("LAUNCH", "TRAINER", "LECTERN_MIRROR", "PYTHONDONTWRITEBYTECODE")
+        inherited = {name: value for name, value in os.environ.items() if name not in removed}
+        author = {
+            f"GIT_{role}_{what}": "nobody@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
         }
         return {
-            **own, **person,
+            **inherited, **author,
             "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self / "src"),
             "MLFLOW_TRACKING_URI": self.store,
@@ -84,30 +79,48 @@ class Checkout:
         )  # fmt: skip
 
     def run(self, *command: str, **environment: str) -> tuple[int, str]:
+        """Return the exit code and the output of a command."""
         process = self.start(*command, **environment)
-        said, _ = process.communicate()
-        return process.returncode, said
+        output, _ = process.communicate()
+        return process.returncode, output
 
     def do(self, *command: str, **environment: str) -> str:
-        code, said = self.run(*command, **environment)
-        assert code == 0, said
-        return said
+        """Return the output of a command that must succeed."""
+        code, output = self.run(*command, **environment)
+        assert code == 0, output
+        return output
 
     def git(self, *arguments: str) -> str:
         return self.do("git", *arguments)
 
-    def edit(self, name: str, change) -> None:
+    def edit(self, name: str, change: Callable[[Any], Any]) -> None:
+        """Load a YAML file, change the value in place and write it back."""
         content = yaml.safe_load((self / name).read_text())
         change(content)
         (self / name).write_text(yaml.safe_dump(content, sort_keys=False))
 
     def stale(self, **environment: str) -> set[str]:
-        """The stages that DVC would run again, with those that come after them."""
+        """Return the stages that DVC would run again, including those that depend on a changed stage."""
         changed = json.loads(self.do("dvc", "status", "--json", **environment))
-        return {after for stage in changed for after in follow(stage)}
+        return {later for stage in changed for later in self.later_stages(stage)}
+
+    def later_stages(self, stage: str) -> list[str]:
+        """Return a stage and every stage that needs its output."""
+        variables = yaml.safe_load((self / "experiments.yaml").read_text())
+        name, _, item = stage.partition("@")
+        if name in EXPERIMENT_STAGES:
+            return [f"{later}@{item}" for later in EXPERIMENT_STAGES[EXPERIMENT_STAGES.index(name) :]]
+        key = "origin" if name == "download" else "name"
+        datasets = {other: {**values, "name": other} for other, values in variables["datasets"].items()}
+        used = [other for other, values in datasets.items() if values[key] == item]
+        experiments = [other for other, values in variables["experiments"].items() if values["dataset"] in used]
+        preprocessed = [f"preprocess@{dataset}" for dataset in used]
+        trained = [f"{later}@{experiment}" for experiment in experiments for later in EXPERIMENT_STAGES]
+        return [stage, *preprocessed, *trained]
 
     @contextmanager
-    def changed(self, name: str, change=lambda text: text + "\n# a comment\n") -> Iterator[None]:
+    def changed(self, name: str, change: Callable[[str], str] = lambda text: text + "\n# a comment\n") -> Iterator[None]:
+        """Change the text of a file inside the block; a file that did not exist is deleted afterwards."""
         path = self / name
         before = path.read_text() if path.exists() else None
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,17 +130,8 @@ class Checkout:
         finally:
             path.unlink() if before is None else path.write_text(before)
 
-    def lock(self) -> dict:
+    def lock(self) -> dict[str, Any]:
         return yaml.safe_load((self / "dvc.lock").read_text())["stages"]
 
-    def top(self) -> set[str]:
+    def top_level_names(self) -> set[str]:
         return {path.name for path in self.folder.iterdir()}
-
-
-def follow(stage: str) -> list[str]:
-    """A stage and those that come after it."""
-    order = ["download", "preprocess", "train", "evaluate", "register"]
-    name, _, item = stage.partition("@")
-    after = order[order.index(name) :]
-    items = [item] if name in ("train", "evaluate", "register") else ["sample_digits", "demo-digits", "other-digits"]
-    return [other for each in after for one in items if (other := f"{each}@{one}") in STAGES + STAND_INS]
