@@ -119,7 +119,9 @@ class Checkout:
         return [stage, *preprocessed, *trained]
 
     @contextmanager
-    def changed(self, name: str, change: Callable[[str], str] = lambda text: text + "\n# a comment\n") -> Iterator[None]:
+    def changed(
+        self, name: str, change: Callable[[str], str] = lambda text: text + "\n# a comment\n"
+    ) -> Iterator[None]:
         """Change the text of a file inside the block; a file that did not exist is deleted afterwards."""
         path = self / name
         before = path.read_text() if path.exists() else None

@@ -1,0 +1,68 @@
+"""A training that is run twice at once, killed, and run again through DVC."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from checkout import STAGES, Checkout
+
+pytestmark = pytest.mark.slow
+TRAIN = ("python", "pipelines/train.py", "dataset=sample_digits", "model=digits_cnn")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Checkout:
+    checkout = Checkout(tmp_path_factory.mktemp("undisturbed") / "lectern")
+    checkout.do("dvc", "repro", "register@demo-digits")
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory) -> Checkout:
+    """A checkout whose training is started a second time while it runs, killed, and run again."""
+    checkout = Checkout(tmp_path_factory.mktemp("disturbed") / "another folder")
+    first = checkout.start("dvc", "repro", "register@demo-digits")
+    wait_for_file(checkout, "runs/*/last.ckpt", first)
+    os.killpg(first.pid, signal.SIGSTOP)  # it must not end before the others have been refused
+    checkout.second_repro = checkout.run("dvc", "repro", "train@demo-digits")
+    checkout.second_training = checkout.run(*TRAIN, "budget=laptop", "seed=7", "out=models/by-hand")
+    models = checkout / "models"
+    checkout.files_before_kill = {path.name for path in models.rglob("*")} if models.exists() else set()
+    os.killpg(first.pid, signal.SIGKILL)
+    checkout.first_code = first.wait()
+    checkout.repro_after_kill = checkout.run("dvc", "repro", "register@demo-digits")
+    return checkout
+
+
+def wait_for_file(checkout: Checkout, pattern: str, process: subprocess.Popen) -> Path:
+    while not (paths := list(checkout.folder.glob(pattern))):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    return paths[0]
+
+
+def test_second_repro_of_a_running_stage_is_refused(disturbed):
+    code, output = disturbed.second_repro
+    assert code != 0 and "is busy, it is being blocked by" in output and "Traceback" not in output
+
+
+def test_second_training_with_the_same_key_is_refused(disturbed):
+    code, output = disturbed.second_training
+    assert code == 1 and "in use" in output and "Traceback" not in output
+
+
+def test_killed_stage_leaves_no_model_and_resumes_when_run_again(disturbed):
+    assert disturbed.first_code == -signal.SIGKILL
+    assert not disturbed.files_before_kill & {"weights.safetensors", "module.json"}
+    code, output = disturbed.repro_after_kill
+    assert code == 0, output
+    assert not list((disturbed / "runs").glob("*")) if (disturbed / "runs").exists() else True
+
+
+def test_killed_and_undisturbed_checkouts_have_the_same_lock(disturbed, undisturbed):
+    for stage in STAGES:
+        assert disturbed.lock()[stage] == undisturbed.lock()[stage], stage
