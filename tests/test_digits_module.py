@@ -161,9 +161,12 @@ def test_label_smoothing_is_not_part_of_what_validation_measures(monkeypatch):
     ("network", "said"),
     [
         ({"class": "DigitCNNN"}, r"'DigitCNNN'; did you mean 'DigitCNN'\?"),
-        ({"class": "ResidualBlock"}, "'ResidualBlock'.*one of: DigitCNN, DigitResNet"),
-        ({}, "class is None.*one of: DigitCNN"),
-        ({"class": "DigitCNN", "dropuot": 0.1}, r"module.network: no key 'dropuot' here; did you mean 'dropout'\?"),
+        ({"class": "ResidualBlock"}, "'ResidualBlock'.*Available: DigitCNN, DigitResNet"),
+        ({}, "unknown class None.*Available: DigitCNN"),
+        (
+            {"class": "DigitCNN", "dropuot": 0.1},
+            r"module.network \(DigitCNN\): no key 'dropuot' here; did you mean 'dropout'\?",
+        ),
     ],
 )
 def test_a_network_that_does_not_exist_is_answered_with_the_nearest(network, said):

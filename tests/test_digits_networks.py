@@ -9,10 +9,10 @@ import torch
 import yaml
 from torch import nn
 
-from lectern.tasks.digits.model import networks
+from lectern.tasks.digits.model import module, networks
 from lectern.tasks.digits.model.augmentation import random_affine
-from lectern.tasks.digits.model.module import build
 from lectern.tasks.digits.model.networks import DigitCNN, DigitResNet
+from lectern.training.networks import build_network
 
 MODELS = sorted((Path(__file__).parents[1] / "conf" / "model").glob("digits_*.yaml"))
 NETWORKS = {path.stem: yaml.safe_load(path.read_text())["module"]["network"] for path in MODELS}
@@ -28,13 +28,13 @@ def images(number: int = 3) -> torch.Tensor:
 
 def test_the_lectures_network_has_693962_parameters():
     assert count(DigitCNN()) == 693_962
-    assert count(build(NETWORKS["digits_cnn"])) == 693_962
+    assert count(build_network(NETWORKS["digits_cnn"], module.NETWORKS)) == 693_962
 
 
 def test_no_configured_network_has_more_than_700000_parameters():
     assert {"digits_cnn", "digits_resnet"} <= set(NETWORKS)
     for name, network in NETWORKS.items():
-        assert count(build(network)) <= 700_000, name
+        assert count(build_network(network, module.NETWORKS)) <= 700_000, name
 
 
 def test_pooling_before_rectifying_gives_what_the_lectures_order_gives():
@@ -50,7 +50,7 @@ def test_pooling_before_rectifying_gives_what_the_lectures_order_gives():
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize("number", [1, 5])
 def test_images_become_ten_logits_each(network, number):
-    logits = build(network).eval()(images(number))
+    logits = build_network(network, module.NETWORKS).eval()(images(number))
     assert logits.shape == (number, 10) and logits.dtype == torch.float32
 
 
@@ -68,7 +68,7 @@ def test_bytes_are_refused_at_the_door():
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 def test_an_images_logits_do_not_depend_on_its_neighbours(network):
-    network, batch = build(network).eval(), images(4)
+    network, batch = build_network(network, module.NETWORKS).eval(), images(4)
     alone = torch.cat([network(image[None]) for image in batch])
     torch.testing.assert_close(network(batch), alone, rtol=1e-4, atol=1e-5)
 

@@ -8,7 +8,7 @@ from language_model_texts import make_processed
 from lectern.artifacts import model_folder
 from lectern.errors import UserError
 from lectern.tasks.language_model.model import loader
-from lectern.tasks.language_model.model.loader import IGNORED, load
+from lectern.tasks.language_model.model.loader import IGNORE_INDEX, load
 from lectern.tasks.language_model.model.module import CharacterModel
 from lectern.tasks.language_model.model.networks import ByteDropout, RecurrentNetwork, TransformerNetwork
 
@@ -115,7 +115,7 @@ def test_the_state_goes_on_to_the_next_batch_and_no_further_than_the_epoch():
 def test_targets_to_ignore_count_for_nothing():
     module, ids = make(RECURRENT[2]), torch.randint(1, 12, (4, 11))
     cut = ids[:, 1:].clone()
-    cut[0] = IGNORED
+    cut[0] = IGNORE_INDEX
     module.training_step((ids[:, :-1], cut, 1.0), 0)
     expected, _ = module(ids[1:, :-1])
     torch.testing.assert_close(module.step_metrics["loss"], loss_of(expected, ids[1:, 1:]))
@@ -167,7 +167,7 @@ def test_two_ranks_learn_what_one_does(monkeypatch, tmp_path):
     [
         ({"class": "RecurrentNetwork", "cell": "gro", "layers": 1, "hidden": 8}, "no cell 'gro'"),
         ({"class": "RecurrentNetwork", "cell": "gru", "layers": 1, "hiden": 8}, "did you mean 'hidden'"),
-        ({"class": "Oracle"}, "one of RecurrentNetwork, TransformerNetwork"),
+        ({"class": "Oracle"}, "Available: RecurrentNetwork, TransformerNetwork"),
         ({"class": "RecurrentNetwork", "cell": "gru", "layers": 1, "hidden": 8, "dropout": 1.0}, "below 1"),
         ({**TRANSFORMER, "heads": 5}, "does not split"),
     ],

@@ -13,7 +13,7 @@ from lectern.artifacts import history_file, model_folder
 from lectern.errors import UserError
 from lectern.tasks.steering.model import augmentation, inference, module, networks
 from lectern.tasks.steering.model.loader import Stretches
-from lectern.tasks.steering.model.schedule import one_cycle
+from lectern.training.optimizers import one_cycle
 from lectern.tasks.steering.model.windowed_lstm import WindowedLSTM
 from lectern.tasks.steering.report import saliency
 from lectern.training import fit as training
@@ -133,9 +133,9 @@ def test_a_recording_without_speed_is_learned_without():
 
 
 def test_a_wrong_network_is_told():
-    with pytest.raises(UserError, match=r"no class 'PilotNett'; did you mean 'PilotNet'"):
+    with pytest.raises(UserError, match=r"unknown class 'PilotNett'; did you mean 'PilotNet'"):
         networks.build({"class": "PilotNett"}, PREPARE, 1)
-    with pytest.raises(UserError, match=r"module\.network, CNNLSTM: no key 'windows' here; did you mean 'window'"):
+    with pytest.raises(UserError, match=r"module\.network \(CNNLSTM\): no key 'windows' here; did you mean 'window'"):
         networks.build({"class": "CNNLSTM", "windows": 3}, PREPARE, 1)
     with pytest.raises(UserError, match=r"Frames of \(40, 200\) pixels are too small"):
         networks.build({"class": "PilotNet"}, {"height": 40, "width": 200}, 1)
@@ -222,7 +222,7 @@ def test_model_folder_alone_rebuilds_the_driver(made, tmp_path):
 
 
 def test_rates_rise_and_fall_between_their_bounds_and_rest_outside():
-    factor = one_cycle(10, 30, warm_up=0.25)
+    factor = one_cycle(10, 30, warm_up=0.25, start=0.04)
     assert [factor(step) for step in (0, 9, 30, 99)] == [0.0] * 4
     assert factor(10) == pytest.approx(0.04) and factor(15) == pytest.approx(1) and 0 < factor(29) < 0.02
 

@@ -6,10 +6,11 @@ from torch.nn import functional as F
 
 from lectern.errors import UserError
 from lectern.tasks.translation.data.format.vocabulary import BOS, EOS, PAD
+from lectern.tasks.translation.model import module
 from lectern.tasks.translation.model.loss import ChunkedCrossEntropy
-from lectern.tasks.translation.model.module import build
 from lectern.tasks.translation.model.recurrent import AdditiveAttention, Encoder
 from lectern.tasks.translation.model.transformer import Transformer
+from lectern.training.networks import build_network
 from translation_toy import NETWORKS
 
 SOURCE = torch.tensor([[5, 6, 7, 8, EOS], [9, 5, EOS, PAD, PAD]])
@@ -19,7 +20,7 @@ every_network = pytest.mark.parametrize("name", NETWORKS)
 
 def make(name: str, **arguments):
     torch.manual_seed(1)
-    return build({**NETWORKS[name], **arguments}, 20).eval()
+    return build_network({**NETWORKS[name], **arguments}, module.NETWORKS, 20).eval()
 
 
 @every_network
@@ -192,11 +193,11 @@ def test_half_precision_trains_too(name):
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        ({"class": "Decoding"}, "'Decoding'; it must be one of Seq2Seq, Transformer"),
-        ({"attention": True}, "None; it must be one of"),
+        ({"class": "Decoding"}, "unknown class 'Decoding'\..* Available: Seq2Seq, Transformer"),
+        ({"attention": True}, "unknown class None"),
         ({**NETWORKS["attention"], "widht": 3}, "no key 'widht' here; did you mean 'width'"),
     ],
 )
 def test_a_network_that_is_none_is_refused(network, message):
     with pytest.raises(UserError, match=message):
-        build(network, 20)
+        build_network(network, module.NETWORKS, 20)

@@ -8,8 +8,10 @@ from torch import nn
 
 from lectern.errors import UserError
 from lectern.tasks.translation.data.format.vocabulary import BOS, EOS, PAD
+from lectern.tasks.translation.model import module
 from lectern.tasks.translation.model.beam_search import beam_search
-from lectern.tasks.translation.model.module import build, check_search
+from lectern.tasks.translation.model.module import check_search
+from lectern.training.networks import build_network
 from translation_toy import NETWORKS
 
 SOURCES = [[5, 6, 7, 8, EOS], [9, 5, EOS], [7, EOS], [6, 6, 6, 6, 9, 8, EOS]]
@@ -40,7 +42,7 @@ def pad(sources: list[list[int]]) -> torch.Tensor:
 
 def make(name: str):
     torch.manual_seed(2)
-    return build(NETWORKS[name], 20).eval()
+    return build_network(NETWORKS[name], module.NETWORKS, 20).eval()
 
 
 def log_probability(network, source: list[int], words: list[int]) -> float:

@@ -64,6 +64,11 @@ def check_names(section: Mapping[str, Any], choices: list[str], where: str) -> N
             raise UserError(f"{where}: no key {key!r} here{nearest(key, choices)} It takes: {', '.join(choices)}.")
 
 
+def split_class(section: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Split a section `{class: Name, ...}` into the name, or None, and the arguments of the class."""
+    return section.get("class"), {key: value for key, value in section.items() if key != "class"}
+
+
 def nearest(word: str, choices: list[str]) -> str:
     """`; did you mean ...?` where a choice is near, else a full stop."""
     match = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)

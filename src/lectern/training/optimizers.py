@@ -1,5 +1,7 @@
-"""A module's hyperparameters to its optimizer and the schedule of its learning rate."""
+"""Create the optimizer and the learning-rate schedule of a module from its hyperparameters."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -7,14 +9,44 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 
-def adamw_one_cycle(module: pl.LightningModule, **cycle: Any) -> dict[str, Any]:
-    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) under one cycle (Smith 2018, arXiv:1803.09820).
+def one_cycle(first: int, last: int, warm_up: float, start: float = 0.0, head_start: int = 0) -> Callable[[int], float]:
+    """Return the factor of the peak learning rate at each step, for `LambdaLR` (Smith 2018, arXiv:1803.09820).
 
-    The rate rises to the module's `learning_rate` over the share `warm_up` of all steps, then falls to nothing;
-    `weight_decay` is the third hyperparameter read. `cycle` holds further arguments of OneCycleLR.
+    The factor is zero outside `first <= step < last`. For the share `warm_up` of these steps it rises from `start` to 1
+    along half a cosine. Then it falls to zero in the same way. With a `head_start` of 1, the first step already has the
+    rate of the second one, so that a cycle that starts from zero does not waste its first step.
+
+    PyTorch's `OneCycleLR` cannot run a different cycle for each group of parameters.
+    """
+    steps = last - first
+    rise = max(1.0, warm_up * steps)
+    fall = max(1.0, steps - rise)
+
+    def factor(step: int) -> float:
+        done = step - first
+        if not 0 <= done < steps:
+            return 0.0
+        if done < rise:
+            return start + (1 - start) * half_cosine((done + head_start) / rise)
+        return half_cosine(1 + (done - rise) / fall)
+
+    return factor
+
+
+def half_cosine(position: float) -> float:
+    """Return 0 at position 0, 1 at position 1 and 0 again at position 2."""
+    return 0.5 - 0.5 * math.cos(math.pi * position)
+
+
+def adamw_one_cycle(module: pl.LightningModule, **cycle: Any) -> dict[str, Any]:
+    """Return AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) with PyTorch's one-cycle schedule.
+
+    Reads the hyperparameters `learning_rate`, `weight_decay` and `warm_up` of the module. The rate rises to
+    `learning_rate` during the share `warm_up` of all steps, then falls almost to zero. The momentum moves the opposite
+    way. `cycle` contains further arguments of `OneCycleLR`.
     """
     chosen = module.hparams
     optimizer = AdamW(module.parameters(), chosen.learning_rate, weight_decay=chosen.weight_decay, fused=True)
-    steps = module.trainer.estimated_stepping_batches
+    steps = int(module.trainer.estimated_stepping_batches)
     schedule = OneCycleLR(optimizer, chosen.learning_rate, total_steps=steps, pct_start=chosen.warm_up, **cycle)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,33 +1,36 @@
-"""Batches of images and labels to a trained classifier of digits."""
+"""Train a classifier of digit images."""
+
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from lectern.config import call, nearest
-from lectern.errors import UserError
 from lectern.tasks.digits.model import networks
 from lectern.tasks.digits.model.augmentation import random_affine
+from lectern.training.networks import build_network
 from lectern.training.optimizers import adamw_one_cycle
 
-NETWORKS = ("DigitCNN", "DigitResNet")
+NETWORKS = (networks.DigitCNN, networks.DigitResNet)
 
 
 class DigitClassifier(pl.LightningModule):
-    """One of `networks` under cross-entropy, Adam and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
+    """A network trained with cross-entropy, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
-    `network` is `{class: DigitCNN, ...its arguments}`. `shift` (pixels), `rotate` (degrees) and `scale` (share) are
-    the ranges of the random change made to each training image; 0 leaves it as it is.
+    `network` selects the class of the network and its arguments, for example `{class: DigitCNN, dropout: 0.5}`.
+    `shift`, `rotate` and `scale` are the ranges of the augmentation of training images, see `random_affine`.
     """
 
     def __init__(
         self,
-        facts: dict,
-        network: dict,
+        facts: dict[str, Any],
+        network: dict[str, Any],
         learning_rate: float,
         weight_decay: float = 0.0,
         warm_up: float = 0.25,
@@ -39,67 +42,69 @@ class DigitClassifier(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.facts = facts
-        self.network = build(network).to(memory_format=torch.channels_last)
-        initialise(self.network)
-        self.validation = nn.ModuleDict({"loss": MeanMetric(), "accuracy": MulticlassAccuracy(10, average="micro")})
+        self.network = convert_conv2d_weight_memory_format(build_network(network, NETWORKS), torch.channels_last)
+        initialize_weights(self.network)
+        self.validation_loss = MeanMetric()
+        self.validation_accuracy = MulticlassAccuracy(10, average="micro")
         self.resume_state: dict[str, Tensor] = {}
         self.step_metrics: dict[str, Tensor] = {}
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 images (B, 28, 28) to logits (B, 10); scaling here means that no caller can forget it."""
-        return self.network(self.scale(images))
+        """Return the logits (B, 10) of raw uint8 images (B, 28, 28)."""
+        logits: Tensor = self.network(self.normalize(images))
+        return logits
 
-    def scale(self, images: Tensor) -> Tensor:
-        """uint8 (B, 28, 28) to about zero mean and unit deviation, (B, 1, 28, 28)."""
-        return (images.unsqueeze(1).float() / 255 - self.facts["mean"]) / self.facts["deviation"]
+    def normalize(self, images: Tensor) -> Tensor:
+        """Scale uint8 images (B, 28, 28) to about zero mean and unit deviation, shape (B, 1, 28, 28)."""
+        normalized: Tensor = (images.unsqueeze(1).float() / 255 - self.facts["mean"]) / self.facts["deviation"]
+        return normalized
 
-    def training_step(self, batch: tuple[Tensor, Tensor, float], index: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor, float], batch_idx: int) -> Tensor:
         images, labels, loss_weight = batch
-        logits = self.network(random_affine(self.scale(images), **self.jitters))
+        logits = self.network(random_affine(self.normalize(images), **self.augmentation_ranges))
+        smoothing = self.hparams["label_smoothing"]
         count = len(labels)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams.label_smoothing, reduction="sum") / count
+        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum") / count
         self.step_metrics = {"loss": loss.detach(), "accuracy": (logits.argmax(1) == labels).sum() / count}
         return loss * loss_weight
 
     @property
-    def jitters(self) -> dict[str, float]:
+    def augmentation_ranges(self) -> dict[str, float]:
         return {key: self.hparams[key] for key in ("shift", "rotate", "scale")}
 
-    def validation_step(self, batch: tuple[Tensor, Tensor, float], index: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, Tensor, float], batch_idx: int) -> None:
         images, labels, loss_weight = batch
-        if loss_weight == 0:  # an image that counts elsewhere
+        if loss_weight == 0:  # padding of this rank's batch; another rank counts the image
             return
         logits = self(images)
-        self.validation["loss"].update(F.cross_entropy(logits, labels, reduction="none"))
-        self.validation["accuracy"].update(logits, labels)
+        self.validation_loss.update(F.cross_entropy(logits, labels, reduction="none"))
+        self.validation_accuracy.update(logits, labels)
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict({f"validation_{name}": metric.compute() for name, metric in self.validation.items()})
-        for metric in self.validation.values():
+        metrics = {"validation_loss": self.validation_loss, "validation_accuracy": self.validation_accuracy}
+        self.log_dict({name: metric.compute() for name, metric in metrics.items()})
+        for metric in metrics.values():
             metric.reset()
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         return adamw_one_cycle(self)
 
     @torch.inference_mode()
     def predict(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-        """Prepared images uint8 (n, 28, 28) to probabilities float32 (n, 10), as many at a time as caches hold."""
-        parts = torch.as_tensor(images).to(self.device).split(batch_size)
-        return torch.cat([self(part).float().softmax(1).cpu() for part in parts] or [torch.empty(0, 10)]).numpy()
+        """Return the probabilities, float32 (n, 10), of uint8 images (n, 28, 28).
+
+        Batches of 100 images fit into the caches of the processor.
+        """
+        batches = torch.split(torch.as_tensor(images).to(self.device), batch_size)
+        probabilities = [self(batch).float().softmax(1).cpu() for batch in batches]
+        return torch.cat(probabilities or [torch.empty(0, 10)]).numpy()
 
 
-def build(network: dict) -> nn.Module:
-    """The network that a config names. Raises UserError for a class or an argument that does not exist."""
-    arguments = {key: value for key, value in network.items() if key != "class"}
-    name = network.get("class")
-    if name not in NETWORKS:
-        hint = nearest(str(name), list(NETWORKS))
-        raise UserError(f"module.network.class is {name!r}{hint} It is one of: {', '.join(NETWORKS)}.")
-    return call(getattr(networks, name), arguments, "module.network")
+def initialize_weights(network: nn.Module) -> None:
+    """Initialize all layers for ReLU (He et al. 2015, arXiv:1502.01852) and the last layer with zeros.
 
-
-def initialise(network: nn.Module) -> None:
-    """He et al. 2015 (arXiv:1502.01852) for what is rectified; the last layer starts at zero: no class is preferred."""
+    The zeros give every class the same probability before training.
+    """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     for layer in layers[:-1]:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

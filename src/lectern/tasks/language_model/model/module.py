@@ -7,14 +7,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
-from lectern.config import call
-from lectern.errors import UserError
 from lectern.tasks.language_model.model import networks
-from lectern.tasks.language_model.model.generation import write
-from lectern.tasks.language_model.model.loader import IGNORED
+from lectern.tasks.language_model.model.generation import generate_text
+from lectern.tasks.language_model.model.loader import IGNORE_INDEX
+from lectern.training.networks import build_network
 from lectern.training.optimizers import adamw_one_cycle
 
-NETWORKS = ("RecurrentNetwork", "TransformerNetwork")
+NETWORKS = (networks.RecurrentNetwork, networks.TransformerNetwork)
 
 
 class CharacterModel(pl.LightningModule):
@@ -30,7 +29,7 @@ class CharacterModel(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.facts = facts
-        self.network = build(network, 1 + len(facts["alphabet"]))
+        self.network = build_network(network, NETWORKS, 1 + len(facts["alphabet"]))
         self.resume_state: dict[str, Tensor] = {}  # "hidden": what the streams of the last batch left behind
         self.step_metrics: dict[str, Tensor] = {}
         self.validated = torch.nn.ModuleDict({"loss": MeanMetric(), "accuracy": MeanMetric()})
@@ -47,7 +46,7 @@ class CharacterModel(pl.LightningModule):
         ids, targets, loss_weight = batch
         logits, state = self(ids, self.resume_state.get("hidden"))
         self.resume_state = {"hidden": state.detach()}
-        loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE_INDEX)
         self.step_metrics = {"loss": loss.detach()}
         return loss * loss_weight
 
@@ -57,7 +56,7 @@ class CharacterModel(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor, float], index: int) -> None:
         ids, targets, _ = batch
         logits, self.validation_state = self(ids, self.validation_state)
-        counted = targets != IGNORED
+        counted = targets != IGNORE_INDEX
         logits, targets = logits[counted].float(), targets[counted]
         self.validated["loss"].update(F.cross_entropy(logits, targets, reduction="none"))
         self.validated["accuracy"].update((logits.argmax(1) == targets).float())
@@ -76,12 +75,4 @@ class CharacterModel(pl.LightningModule):
 
     def predict(self, prompt: np.ndarray, **how) -> str:
         """A prepared prompt (ids) to the text that follows it; `how` as in `writing.write`."""
-        return write(self, prompt, **how)
-
-
-def build(network: dict, vocabulary: int) -> torch.nn.Module:
-    """The network that a config names. Raises UserError for a class or an argument that does not exist."""
-    arguments = {key: value for key, value in network.items() if key != "class"}
-    if network.get("class") not in NETWORKS:
-        raise UserError(f"module.network.class is {network.get('class')!r}; it is one of {', '.join(NETWORKS)}.")
-    return call(getattr(networks, network["class"]), arguments, "module.network", vocabulary)
+        return generate_text(self, prompt, **how)

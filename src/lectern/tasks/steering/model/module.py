@@ -15,7 +15,7 @@ from lectern.tasks.steering.model import inference, networks
 from lectern.tasks.steering.model.augmentation import coin, light, mirror
 from lectern.tasks.steering.model.features import mirrored_or_not, see_all
 from lectern.tasks.steering.model.scaling import scale
-from lectern.tasks.steering.model.schedule import one_cycle
+from lectern.training.optimizers import one_cycle
 
 
 class SteeringModel(pl.LightningModule):
@@ -127,7 +127,10 @@ class SteeringModel(pl.LightningModule):
         """Each group of parameters learns between its two bounds, in steps, through one cycle to its peak rate."""
         options = [{"params": list(group), "lr": rate} for group, rate in zip(groups, rates, strict=True)]
         optimizer = torch.optim.AdamW(options, weight_decay=self.hparams.weight_decay, fused=True)
-        cycles = [one_cycle(first, last, self.hparams.warm_up) for first, last in zip(bounds, bounds[1:], strict=False)]
+        cycles = [
+            one_cycle(first, last, self.hparams.warm_up, start=0.04)
+            for first, last in zip(bounds, bounds[1:], strict=False)
+        ]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, cycles), "interval": "step"}}
 
     def predict(self, windows: np.ndarray) -> dict[str, np.ndarray]:

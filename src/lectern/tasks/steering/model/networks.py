@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lectern.config import call, nearest
 from lectern.errors import UserError
 from lectern.tasks.steering.model.windowed_lstm import WindowedLSTM
+from lectern.training.networks import build_network
 
 Frames = Float[Tensor, "batch length 3 height width"]
 Outputs = Float[Tensor, "batch windows positions outputs"]
@@ -26,13 +26,8 @@ def build(network: dict, prepare: dict, outputs: int) -> nn.Module:
 
     Raises UserError for a class or an argument that is not there.
     """
-    choices = {kind.__name__: kind for kind in (PilotNet, CNNLSTM, FeaturesLSTM, CNN3D)}
-    name = network.get("class", "")
-    if name not in choices:
-        raise UserError(f"module.network: no class {name!r}{nearest(name, list(choices))} There is: {list(choices)}.")
-    arguments = {key: value for key, value in network.items() if key != "class"}
     size = {"height": prepare["height"], "width": prepare["width"], "outputs": outputs}
-    built = call(choices[name], arguments, f"module.network, {name}", **size)
+    built = build_network(network, (PilotNet, CNNLSTM, FeaturesLSTM, CNN3D), **size)
     initialise(built)
     return built
 

@@ -1,6 +1,5 @@
 """Batches of sentences to a trained translator."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,14 +10,16 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torchmetrics import MeanMetric
 
-from lectern.config import call
 from lectern.errors import UserError
 from lectern.tasks.translation.data.format import vocabulary
 from lectern.tasks.translation.data.format.vocabulary import BOS, EOS, PAD
 from lectern.tasks.translation.model import networks
 from lectern.tasks.translation.model.beam_search import Hypothesis, beam_search
 from lectern.tasks.translation.model.loss import ChunkedCrossEntropy
+from lectern.training.networks import build_network
+from lectern.training.optimizers import one_cycle
 
+NETWORKS = (networks.Seq2Seq, networks.Transformer)
 WIDEST_BEAM = 32
 
 
@@ -44,7 +45,7 @@ class Translator(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.facts = facts
-        self.network = build(network, facts["vocabulary_size"])
+        self.network = build_network(network, NETWORKS, facts["vocabulary_size"])
         self.teaching = (teacher_forcing, teacher_forcing if teacher_forcing_end is None else teacher_forcing_end)
         check_teaching(self.network, self.teaching)
         self.validation = nn.ModuleDict({"loss": MeanMetric(), "accuracy": MeanMetric()})
@@ -105,9 +106,8 @@ class Translator(pl.LightningModule):
             fused=True,
         )
         self.steps = self.trainer.estimated_stepping_batches
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: one_cycle(step, self.steps, self.hparams.warm_up)
-        )
+        cycle = one_cycle(0, int(self.steps), self.hparams.warm_up, head_start=1)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cycle)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def predict(
@@ -154,25 +154,9 @@ class Translator(pl.LightningModule):
         return vocabulary.decode(vocabulary.load(self.facts["tokenizer"]), ids)
 
 
-def one_cycle(step: int, steps: int, warm_up: float) -> float:
-    """The share of the peak rate: up in half a cosine, then down to nothing (Smith 2018, arXiv:1803.09820)."""
-    rise = max(1.0, warm_up * steps)
-    way = (step + 1) / rise if step < rise else 1 + (step - rise) / max(1.0, steps - rise)
-    return 0.5 - 0.5 * math.cos(math.pi * way)
-
-
 def trim(ids: list[int]) -> list[int]:
     """The words of a padded row."""
     return [one for one in ids if one not in (PAD, BOS, EOS)]
-
-
-def build(network: dict, vocabulary_size: int) -> nn.Module:
-    """The network that a config names. Raises UserError where there is none, or where its arguments are others."""
-    choices = {name: made for name, made in vars(networks).items() if hasattr(made, "feeds_itself")}
-    arguments = {key: value for key, value in network.items() if key != "class"}
-    if network.get("class") not in choices:
-        raise UserError(f"module.network: class is {network.get('class')!r}; it must be one of {', '.join(choices)}.")
-    return call(choices[network["class"]], arguments, "module.network", vocabulary_size)
 
 
 def check_teaching(network: nn.Module, shares: Sequence[float]) -> None:

@@ -1,0 +1,26 @@
+"""Build the network that a model's config selects."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from lectern.config import call, nearest, split_class
+from lectern.errors import UserError
+
+
+def build_network(
+    section: Mapping[str, Any], networks: Sequence[type[nn.Module]], *arguments: Any, **more: Any
+) -> nn.Module:
+    """Create the network of a section such as `{class: DigitCNN, dropout: 0.3}`; `networks` are the possible classes.
+
+    `arguments` and `more` are passed to the class in addition to those of the section. Raises UserError if the class is
+    unknown or if the section does not fit it.
+    """
+    name, chosen = split_class(section)
+    choices = {network.__name__: network for network in networks}
+    if name not in choices:
+        hint = nearest(str(name), list(choices))
+        raise UserError(f"module.network: unknown class {name!r}{hint} Available: {', '.join(choices)}.")
+    network: nn.Module = call(choices[name], chosen, f"module.network ({name})", *arguments, **more)
+    return network
