@@ -1,7 +1,7 @@
-"""How long one waits for a digit while others ask for the longest texts and translations: python bench/crowd.py
+"""Measure how long a single digit waits while other clients send the most expensive requests: python bench/crowd.py
 
-Starts a server of its own beside the load. Prints what a digit and /healthz take alone, then beside four requests each
-for the longest texts and for the most and widest translations that the limits allow, and how those ended.
+Starts a server on the same machine. Prints the latency of a digit and of /healthz without other load. Then prints the
+same latencies next to four requests each for the longest texts and the widest translations that the limits allow.
 """
 
 import argparse
@@ -10,10 +10,10 @@ import time
 
 import aiohttp
 import numpy as np
-from serving import served
+from serving import run_server
 
-PAUSE = 0.05  # seconds between two questions of the one who waits
-EACH = 4
+PAUSE = 0.05  # seconds between two measured requests
+REQUESTS_PER_MODEL = 4
 TEXTS = {"inputs": [{"prompt": "x" * 9999}] * 4, "params": {"length": 5000}}
 SENTENCE = "A man in a blue shirt is standing on a ladder cleaning a window and a dog runs."
 TRANSLATIONS = {"inputs": [{"source": SENTENCE}] * 64, "params": {"beam": 32}}
@@ -21,46 +21,49 @@ TRANSLATIONS = {"inputs": [{"source": SENTENCE}] * 64, "params": {"beam": 32}}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--digits", default="mnist")
-    parser.add_argument("--texts", default="shakespeare")
-    parser.add_argument("--translations", default="multi30k_en_de")
-    parser.add_argument("--seconds", type=int, default=30, help="that one waits beside them")
-    given = parser.parse_args()
-    with served() as (url, _):
-        asyncio.run(measure(url, given))
+    parser.add_argument("--digits", default="mnist", help="a registered digits model")
+    parser.add_argument("--texts", default="shakespeare", help="a registered language model")
+    parser.add_argument("--translations", default="multi30k_en_de", help="a registered translation model")
+    parser.add_argument("--seconds", type=int, default=30, help="duration of the measurement under load")
+    arguments = parser.parse_args()
+    with run_server() as (url, _):
+        asyncio.run(measure(url, arguments))
 
 
-async def measure(url: str, given: argparse.Namespace) -> None:
-    asked = {given.texts: TEXTS, given.translations: TRANSLATIONS}
+async def measure(url: str, arguments: argparse.Namespace) -> None:
+    bodies = {arguments.texts: TEXTS, arguments.translations: TRANSLATIONS}
     async with aiohttp.ClientSession(url, timeout=aiohttp.ClientTimeout(None)) as session:
-        await wait_for_digits(session, given.digits, 5, "alone")
-        crowd = [asyncio.create_task(ask(session, name, body)) for name, body in asked.items() for _ in range(EACH)]
+        await measure_latencies(session, arguments.digits, 5, "without other load")
+        requests = [(name, body) for name, body in bodies.items() for _ in range(REQUESTS_PER_MODEL)]
+        tasks = [asyncio.create_task(send(session, name, body)) for name, body in requests]
         await asyncio.sleep(0.5)
-        await wait_for_digits(session, given.digits, given.seconds, "beside them")
-        for ended in asyncio.as_completed(crowd):
-            print("{} was answered with {} after {:.0f} s".format(*await ended))
+        await measure_latencies(session, arguments.digits, arguments.seconds, "under load")
+        for task in asyncio.as_completed(tasks):
+            name, status, seconds = await task
+            print(f"{name} responded with status {status} after {seconds:.0f} s")
 
 
-async def ask(session: aiohttp.ClientSession, name: str, body: dict) -> tuple[str, int, float]:
-    """The model, the status of its answer, and the seconds it took."""
-    began = time.perf_counter()
+async def send(session: aiohttp.ClientSession, name: str, body: dict) -> tuple[str, int, float]:
+    """Send a prediction request. Return the model's name, the status and the seconds until the response."""
+    start = time.perf_counter()
     async with session.post(f"/v1/models/{name}/predict", json=body) as response:
         await response.read()
-    return name, response.status, time.perf_counter() - began
+    return name, response.status, time.perf_counter() - start
 
 
-async def wait_for_digits(session: aiohttp.ClientSession, name: str, seconds: int, when: str) -> None:
+async def measure_latencies(session: aiohttp.ClientSession, name: str, seconds: int, condition: str) -> None:
+    """Send one digit and one health check at a time, and print the median and the maximum latency of each."""
     image = {"input": np.zeros((28, 28), int).tolist()}
-    until, times = time.perf_counter() + seconds, {"a digit": [], "/healthz": []}
-    while time.perf_counter() < until:
-        times["a digit"].append((await ask(session, name, image))[2])
-        began = time.perf_counter()
+    end, latencies = time.perf_counter() + seconds, {"a digit": [], "/healthz": []}
+    while time.perf_counter() < end:
+        latencies["a digit"].append((await send(session, name, image))[2])
+        start = time.perf_counter()
         async with session.get("/healthz") as response:
             await response.read()
-        times["/healthz"].append(time.perf_counter() - began)
+        latencies["/healthz"].append(time.perf_counter() - start)
         await asyncio.sleep(PAUSE)
-    for what, taken in times.items():
-        print(f"{when}, {what}: {1000 * np.median(taken):.0f} ms (median), {1000 * max(taken):.0f} ms at most")
+    for request, times in latencies.items():
+        print(f"{condition}, {request}: median {1000 * np.median(times):.0f} ms, at most {1000 * max(times):.0f} ms")
 
 
 if __name__ == "__main__":

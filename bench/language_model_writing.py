@@ -1,4 +1,4 @@
-"""How many characters a second a trained language model writes, one step a character, its state kept.
+"""Measure how many characters per second a trained language model writes. Each character is one step of the network.
 
 python bench/language_model_writing.py models/shakespeare-gru --threads 1
 """
@@ -11,19 +11,25 @@ import torch
 import typer
 
 from lectern.artifacts import model_folder
-from lectern.tasks.language_model.data.format.alphabet import prepare
-from lectern.tasks.language_model.model.generation import write
+from lectern.tasks.language_model.data.format.alphabet import encode
+from lectern.tasks.language_model.model.generation import generate_text
+
+ROUNDS = 3
 
 
-def main(model: Path, threads: Annotated[int, typer.Option(help="of torch")] = 1, length: int = 1000) -> None:
+def main(
+    model: Annotated[Path, typer.Argument(help="a model folder of the language_model task")],
+    threads: Annotated[int, typer.Option(help="the number of torch threads")] = 1,
+    length: Annotated[int, typer.Option(help="the number of characters per round")] = 1000,
+) -> None:
     torch.set_num_threads(threads)
     module = model_folder.load_model(model)
-    prompt = prepare("The ", module.facts)
-    write(module, prompt, length=100)
-    for _ in range(3):
-        began = time.perf_counter()
-        write(module, prompt, length=length)
-        print(f"{length / (time.perf_counter() - began):,.0f} characters a second on {threads} threads")
+    prompt = encode("The ", module.facts)
+    generate_text(module, prompt, length=100)  # warm-up
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        generate_text(module, prompt, length=length)
+        print(f"{length / (time.perf_counter() - start):,.0f} characters per second with {threads} threads")
 
 
 if __name__ == "__main__":

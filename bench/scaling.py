@@ -1,7 +1,7 @@
-"""A model's gradients to what sharing them costs: measured over gloo here, estimated for GPUs by a formula.
+"""Measure or estimate how much of a training step the exchange of gradients takes.
 
-python bench/scaling.py                measure 1, 2 and 4 processes on this machine
-python bench/scaling.py --estimate     the formula of docs/cluster.md for 8 to 1,024 GPUs
+python bench/scaling.py                measure 1, 2 and 4 processes over gloo on this machine
+python bench/scaling.py --estimate     estimate 8 to 1,024 GPUs with the formula of docs/cluster.md
 """
 
 import argparse
@@ -21,96 +21,101 @@ from torch.nn.parallel import DistributedDataParallel
 from lectern.tasks.digits.model.networks import DigitCNN
 from lectern.tasks.language_model.model.networks import RecurrentNetwork
 
-ROUNDS = 15  # of a step with communication and one without, in turn
-BANDWIDTHS = {"100 Gb/s": 12.5e9, "400 Gb/s": 50e9}  # bytes a second into and out of a node, all its GPUs together
-NODE = 8  # GPUs; within a node NVLink is an order faster than the network
-LATENCY = 10e-6  # seconds a hop
+ROUNDS = 15  # each round has one step with gradient exchange and one without
+WARM_UP = 2  # rounds that are not counted
+BANDWIDTHS = {"100 Gb/s": 12.5e9, "400 Gb/s": 50e9}  # bytes per second into and out of a node, for all its GPUs
+GPUS_PER_NODE = 8  # within a node, NVLink is ten times as fast as the network and is ignored
+LATENCY = 10e-6  # seconds per hop
+GPU_COUNTS = (8, 16, 64, 256, 1024)
 
 
-def digits() -> tuple[nn.Module, tuple[Tensor, ...], Tensor]:
-    """The lecture's CNN, and 64 images with their labels a process."""
+def create_digits() -> tuple[nn.Module, tuple[Tensor, ...], Tensor]:
+    """Return the CNN of `digits_cnn`, and 64 images with their labels for one process."""
     return DigitCNN(dropout=0.0), (torch.randn(64, 1, 28, 28),), torch.randint(10, (64,))
 
 
-def characters() -> tuple[nn.Module, tuple[Tensor, ...], Tensor]:
-    """Three GRU layers of 512, and 50 streams of 30 characters a process."""
+def create_characters() -> tuple[nn.Module, tuple[Tensor, ...], Tensor]:
+    """Return three GRU layers of 512, and 50 streams of 30 characters for one process."""
     network = RecurrentNetwork(100, cell="gru", layers=3, hidden=512, dropout=0.0)
     return network, (torch.randint(100, (50, 30)), network.start(50)), torch.randint(100, (50, 30))
 
 
-MODELS = {"digits_cnn": digits, "char_gru": characters}
+MODELS = {"digits_cnn": create_digits, "char_gru": create_characters}
 
 
-def parameters(network: nn.Module) -> int:
+def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def measure(rank: int, world: int, port: int, name: str, results) -> None:
-    """Seconds of a step with the gradients shared and without, in turn; the median of each."""
+def measure_steps(rank: int, world_size: int, port: int, name: str, results) -> None:
+    """Put the median seconds of a step with and without gradient exchange into `results`."""
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=world)
+    dist.init_process_group("gloo", rank=rank, world_size=world_size)
     network, inputs, targets = MODELS[name]()
-    shared = DistributedDataParallel(network)
+    parallel = DistributedDataParallel(network)
     times: dict[bool, list[float]] = {True: [], False: []}
-    for sharing in [True, False] * ROUNDS:
-        began = time.perf_counter()
-        with nullcontext() if sharing else shared.no_sync():
-            outputs = shared(*inputs)
+    for exchange in [True, False] * ROUNDS:
+        start = time.perf_counter()
+        with nullcontext() if exchange else parallel.no_sync():
+            outputs = parallel(*inputs)
             logits = outputs[0] if isinstance(outputs, tuple) else outputs
             cross_entropy(logits.flatten(0, -2), targets.flatten()).backward()
-        times[sharing].append(time.perf_counter() - began)
+        times[exchange].append(time.perf_counter() - start)
         dist.barrier()
     if rank == 0:
-        results.put((statistics.median(times[True][2:]), statistics.median(times[False][2:])))
+        results.put(tuple(statistics.median(times[exchange][WARM_UP:]) for exchange in (True, False)))
     dist.destroy_process_group()
 
 
-def run(world: int, name: str) -> tuple[float, float]:
+def run_processes(world_size: int, name: str) -> tuple[float, float]:
+    """Return the seconds of a step with and without gradient exchange, measured on `world_size` processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     results = processes.get_context("spawn").SimpleQueue()
-    processes.spawn(measure, (world, port, name, results), nprocs=world)
+    processes.spawn(measure_steps, (world_size, port, name, results), nprocs=world_size)
     return results.get()
 
 
-def efficiency(gpus: int, gradients: float, bandwidth: float, step: float) -> float:
-    """The share of a step that is not waiting, where sharing `gradients` bytes overlaps the backward half of it.
+def estimate_efficiency(gpus: int, gradients: float, bandwidth: float, step: float) -> float:
+    """Estimate the share of a step that is not waiting, if communication overlaps with the backward half of the step.
 
-    A ring over the nodes moves 2 (n - 1) / n of the gradients through each node's network, in 2 (n - 1) hops.
+    A ring over n nodes moves 2 (n - 1) / n of the `gradients` (bytes) through the network of each node, in 2 (n - 1)
+    hops. `step` is in seconds.
     """
-    nodes = max(gpus // NODE, 1)
+    nodes = max(gpus // GPUS_PER_NODE, 1)
     communication = 2 * (nodes - 1) / nodes * gradients / bandwidth + 2 * (nodes - 1) * LATENCY
     return step / (step + max(0.0, communication - step / 2))
 
 
-def show_measured(name: str) -> None:
-    print("| model | gradients | processes | step | without sharing | share of communication |")
+def print_measurement(name: str) -> None:
+    print("| model | gradients | processes | step | without exchange | share of communication |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    size = 4 * parameters(MODELS[name]()[0]) / 1e6
-    for world in (1, 2, 4):
-        shared, alone = run(world, name)
-        times = (f"{seconds * 1e3:.0f} ms" for seconds in (shared, alone))
-        share = max(0.0, 1 - alone / shared)
-        print("|", " | ".join([f"`{name}`", f"{size:.1f} MB", str(world), *times, f"{share:.0%}"]), "|", flush=True)
+    size = 4 * count_parameters(MODELS[name]()[0]) / 1e6
+    for world_size in (1, 2, 4):
+        with_exchange, without = run_processes(world_size, name)
+        times = (f"{seconds * 1e3:.0f} ms" for seconds in (with_exchange, without))
+        share = max(0.0, 1 - without / with_exchange)
+        cells = [f"`{name}`", f"{size:.1f} MB", str(world_size), *times, f"{share:.0%}"]
+        print("|", " | ".join(cells), "|", flush=True)
 
 
-def show_estimate() -> None:
-    sizes = {name: 4.0 * parameters(make()[0]) for name, make in MODELS.items()}
-    cases = [*((name, sizes[name], 0.005) for name in sizes), ("a model of 100 M", 400e6, 0.1), ("of 1 B", 4e9, 0.5)]
-    counts = (8, 16, 64, 256, 1024)
-    print("| model | gradients | step | network |", " | ".join(f"{count:,} GPUs" for count in counts), "|")
-    print("| --- | ---: | ---: | ---: |", " | ".join("---:" for _ in counts), "|")
-    for name, gradients, step in cases:
-        for speed, bandwidth in BANDWIDTHS.items():
-            kept = " | ".join(f"{efficiency(count, gradients, bandwidth, step):.0%}" for count in counts)
-            print(f"| {name} | {gradients / 1e6:,.1f} MB | {step * 1e3:.0f} ms | {speed} | {kept} |")
+def print_estimate() -> None:
+    sizes = {name: 4.0 * count_parameters(create()[0]) for name, create in MODELS.items()}
+    models = [*((name, sizes[name], 0.005) for name in sizes), ("100 M parameters", 400e6, 0.1), ("1 B", 4e9, 0.5)]
+    print("| model | gradients | step | network |", " | ".join(f"{count:,} GPUs" for count in GPU_COUNTS), "|")
+    print("| --- | ---: | ---: | ---: |", " | ".join("---:" for _ in GPU_COUNTS), "|")
+    for name, gradients, step in models:
+        for network, bandwidth in BANDWIDTHS.items():
+            shares = (estimate_efficiency(count, gradients, bandwidth, step) for count in GPU_COUNTS)
+            cells = [name, f"{gradients / 1e6:,.1f} MB", f"{step * 1e3:.0f} ms", network, *map("{:.0%}".format, shares)]
+            print("|", " | ".join(cells), "|")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", nargs="?", choices=MODELS, default="digits_cnn")
-    parser.add_argument("--estimate", action="store_true")
-    chosen = parser.parse_args()
-    show_estimate() if chosen.estimate else show_measured(chosen.model)
+    parser.add_argument("model", nargs="?", choices=MODELS, default="digits_cnn", help="the model to measure")
+    parser.add_argument("--estimate", action="store_true", help="print the estimate for GPUs")
+    arguments = parser.parse_args()
+    print_estimate() if arguments.estimate else print_measurement(arguments.model)

@@ -1,7 +1,7 @@
-"""How fast and how steadily `lectern serve` answers single digits: python bench/serving.py mnist
+"""Measure latency, throughput and memory of `lectern serve` for single digits: python bench/serving.py mnist
 
-Starts a server of its own beside the load, so on two cores both share them. Prints the time to answer at 50 requests a
-second, the most images a second from 16 clients, the server's processor time for each, and its memory over 10,000.
+Starts a server on the same machine, so server and load generator share its cores. Prints the latency at 50 requests
+per second, the throughput with 16 clients, the server's CPU time per image, and its memory over 10,000 requests.
 """
 
 import argparse
@@ -11,33 +11,35 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import aiohttp
 import numpy as np
 import psutil
 
-RATE = 50
+RATE = 50  # requests per second
 CLIENTS, COUNT = 16, 10_000
+
+Send = Callable[[], Awaitable[float]]  # sends one request and returns its latency in seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a registered digits model: mnist, sample_digits")
-    parser.add_argument("--seconds", type=int, default=40, help="at the even pace; 0 leaves that part out")
-    given = parser.parse_args()
-    with served() as (url, server):
-        asyncio.run(measure(f"{url}/v1/models/{given.model}/predict", server, given.seconds))
+    parser.add_argument("--seconds", type=int, default=40, help="duration at a constant rate; 0 skips this part")
+    arguments = parser.parse_args()
+    with run_server() as (url, server):
+        asyncio.run(measure(f"{url}/v1/models/{arguments.model}/predict", server, arguments.seconds))
 
 
 @contextmanager
-def served() -> Iterator[tuple[str, psutil.Process]]:
-    """A server of this project's champions, until the block ends."""
+def run_server() -> Iterator[tuple[str, psutil.Process]]:
+    """Run a server of this checkout's champions until the block ends. Yield its URL and its process."""
     command = [sys.executable, "-c", "from lectern.cli import main; main()", "serve", "--port", "0"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        url = next(found[0] for line in server.stderr if (found := re.search(r"http://[\d.]+:\d+", line)))
+        url = next(match[0] for line in server.stderr if (match := re.search(r"http://[\d.]+:\d+", line)))
         yield url, psutil.Process(server.pid)
     finally:
         server.terminate()
@@ -51,43 +53,48 @@ async def measure(url: str, server: psutil.Process, seconds: int) -> None:
     headers = {"Content-Type": "application/json"}
     async with aiohttp.ClientSession(connector=connections, headers=headers) as session:
 
-        async def ask() -> float:
-            began = time.perf_counter()
+        async def send() -> float:
+            start = time.perf_counter()
             async with session.post(url, data=body) as response:
                 assert response.status == 200, await response.text()
                 await response.read()
-            return time.perf_counter() - began
+            return time.perf_counter() - start
 
-        await saturate(ask, 500)  # warm
+        await send_without_pause(send, 500)  # warm-up
         if seconds:
-            times = 1000 * np.array(await steadily(ask, RATE * seconds))
-            told = ", ".join(f"p{share} {np.percentile(times, share):.1f} ms" for share in (50, 90, 99))
-            print(f"at {RATE} requests a second: {told}")
-        memory, cpu, began = server.memory_info().rss, server.cpu_times(), time.perf_counter()
-        await saturate(ask, COUNT)
-        seconds, after = time.perf_counter() - began, server.cpu_times()
-        used = after.user + after.system - cpu.user - cpu.system
-        print(f"saturated by {CLIENTS} clients: {COUNT / seconds:.0f} images a second, no error")
-        print(f"processor time of the server: {1000 * used / COUNT:.2f} ms an image")
-        grown = (server.memory_info().rss - memory) / 1e6
-        print(f"memory: {memory / 1e6:.0f} MB, {grown:+.1f} MB after {COUNT:,} requests")
+            latencies = 1000 * np.array(await send_at_rate(send, RATE * seconds))
+            percentiles = ", ".join(f"p{level} {np.percentile(latencies, level):.1f} ms" for level in (50, 90, 99))
+            print(f"at {RATE} requests per second: {percentiles}")
+        await measure_throughput(send, server)
 
 
-async def steadily(ask, count: int) -> list[float]:
-    """Requests at an even pace, whether or not those before are answered."""
-    began, waiting = time.perf_counter(), []
+async def measure_throughput(send: Send, server: psutil.Process) -> None:
+    """Send `COUNT` requests and print throughput, CPU time and memory of the server."""
+    memory, cpu_before, start = server.memory_info().rss, server.cpu_times(), time.perf_counter()
+    await send_without_pause(send, COUNT)
+    elapsed, cpu = time.perf_counter() - start, server.cpu_times()
+    cpu_seconds = cpu.user + cpu.system - cpu_before.user - cpu_before.system
+    growth = (server.memory_info().rss - memory) / 1e6
+    print(f"{CLIENTS} clients without a pause: {COUNT / elapsed:.0f} images per second, no error")
+    print(f"CPU time of the server: {1000 * cpu_seconds / COUNT:.2f} ms per image")
+    print(f"memory: {memory / 1e6:.0f} MB, {growth:+.1f} MB after {COUNT:,} requests")
+
+
+async def send_at_rate(send: Send, count: int) -> list[float]:
+    """Send requests at a constant rate, even if earlier responses are still missing. Return all latencies."""
+    start, tasks = time.perf_counter(), []
     for number in range(count):
-        await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))
-        waiting.append(asyncio.create_task(ask()))
-    return await asyncio.gather(*waiting)
+        await asyncio.sleep(max(0.0, start + number / RATE - time.perf_counter()))
+        tasks.append(asyncio.create_task(send()))
+    return await asyncio.gather(*tasks)
 
 
-async def saturate(ask, count: int) -> None:
-    """Clients that ask again as soon as they are answered."""
+async def send_without_pause(send: Send, count: int) -> None:
+    """Run clients that each send the next request as soon as the last response has arrived."""
 
     async def client() -> None:
         for _ in range(count // CLIENTS):
-            await ask()
+            await send()
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
 

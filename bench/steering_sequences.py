@@ -1,9 +1,10 @@
-"""How many windows a second a sequence network trains on, and follows a drive by: each frame once, or once a window.
+"""Measure how many windows per second a sequence network processes, in training and along a drive.
 
     python bench/steering_sequences.py --network CNNLSTM --threads 2
 
-The naive way takes every window as frames of its own, as a loader of windows would. Both ways compute the same
-outputs (the tests hold them to 1e-5); rounds of the two are interleaved.
+Lectern passes each frame through the CNN once. The naive method passes the frames of every window separately, as a
+loader of windows would. Both methods compute the same outputs (the tests compare them to 1e-5). Rounds of the two
+methods are interleaved.
 """
 
 import statistics
@@ -13,7 +14,7 @@ from typing import Annotated
 
 import numpy as np
 
-from lectern.tasks.steering.model import inference  # first: torch reads once, when it loads, how threads wait
+from lectern.tasks.steering.model import inference  # imported first: it sets how OpenMP threads wait
 
 # isort: split
 import torch
@@ -28,60 +29,62 @@ FACTS = {
     "deviation": dict.fromkeys(TARGETS, 1.0),
     "prepare": {"height": 66, "width": 200},
 }
-STRETCH = 24  # windows of one stretch, as in conf/model/cnn_lstm.yaml
+WINDOWS = 24  # per sequence, as in conf/model/cnn_lstm.yaml
 
 
 def main(
     network: Annotated[str, typer.Option(help="CNNLSTM or CNN3D")] = "CNNLSTM",
-    threads: Annotated[int, typer.Option(help="of torch")] = 2,
-    batch: Annotated[int, typer.Option(help="stretches")] = 4,
-    rounds: Annotated[int, typer.Option(help="of both ways")] = 5,
+    threads: Annotated[int, typer.Option(help="number of torch threads")] = 2,
+    batch_size: Annotated[int, typer.Option(help="number of sequences per batch")] = 4,
+    rounds: Annotated[int, typer.Option(help="number of rounds per method")] = 5,
 ) -> None:
     torch.set_num_threads(threads)
-    driver = SteeringModel(FACTS, {"class": network}, {"angle": 1.0, "speed": 0.1, "throttle": 0.1}, 0.001)
-    length = STRETCH + driver.network.window - 1
-    frames = torch.randint(0, 256, (batch, length, 66, 200, 3), dtype=torch.uint8)
-    inputs = (driver, frames, torch.rand(batch, length, len(TARGETS)))
-    compare("training", batch * STRETCH, rounds, lambda: train(*inputs), lambda: train_naive(*inputs))
-    driver.eval()
-    drive = (driver, frames.flatten(0, 1)[:64].numpy())
-    compare("following", len(drive[1]), rounds, lambda: inference.follow(*drive), lambda: follow_naive(*drive))
+    model = SteeringModel(FACTS, {"class": network}, {"angle": 1.0, "speed": 0.1, "throttle": 0.1}, 0.001)
+    length = WINDOWS + model.network.window - 1
+    frames = torch.randint(0, 256, (batch_size, length, 66, 200, 3), dtype=torch.uint8)
+    inputs = (model, frames, torch.rand(batch_size, length, len(TARGETS)))
+    compare("training", batch_size * WINDOWS, rounds, lambda: train(*inputs), lambda: train_naively(*inputs))
+    model.eval()
+    drive = frames.flatten(0, 1)[:64].numpy()
+    compare("drive", len(drive), rounds, lambda: inference.follow(model, drive), lambda: predict_naively(model, drive))
 
 
-def compare(what: str, windows: int, rounds: int, fast: Callable, naive: Callable) -> None:
-    fast(), naive()
-    speeds = [(windows / clock(fast), windows / clock(naive)) for _ in range(rounds)]
-    ours, theirs = (statistics.median(way) for way in zip(*speeds, strict=True))
-    times = statistics.median(quick / slow for quick, slow in speeds)
-    print(f"{what}: {ours:.0f} windows/s, naively {theirs:.0f}: {times:.1f} times as fast", flush=True)
+def compare(name: str, windows: int, rounds: int, fast: Callable, naive: Callable) -> None:
+    """Print the windows per second of both methods and the median of their ratio."""
+    fast(), naive()  # warm-up
+    speeds = [(windows / measure_seconds(fast), windows / measure_seconds(naive)) for _ in range(rounds)]
+    fast_speed, naive_speed = (statistics.median(method) for method in zip(*speeds, strict=True))
+    ratio = statistics.median(fast_one / naive_one for fast_one, naive_one in speeds)
+    print(f"{name}: {fast_speed:.0f} windows/s, naive {naive_speed:.0f}: {ratio:.1f} times as fast", flush=True)
 
 
-def clock(work: Callable) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+def measure_seconds(function: Callable) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
 
 
-def train(driver: SteeringModel, frames: torch.Tensor, targets: torch.Tensor) -> None:
-    driver.zero_grad()
-    driver.training_step((frames, targets, 1.0), 0).backward()
+def train(model: SteeringModel, frames: torch.Tensor, targets: torch.Tensor) -> None:
+    model.zero_grad()
+    model.training_step((frames, targets, 1.0), 0).backward()
 
 
-def train_naive(driver: SteeringModel, frames: torch.Tensor, targets: torch.Tensor) -> None:
-    """The same windows, each with frames of its own; a stretch at a time, so that memory does not decide."""
-    window = driver.network.window
-    driver.zero_grad()
-    for stretch, wanted in zip(frames, targets, strict=True):
-        windows = stretch.unfold(0, window, 1).permute(0, 4, 1, 2, 3)
-        batch = (windows, wanted.unfold(0, window, 1).permute(0, 2, 1), 1.0)
-        (driver.training_step(batch, 0) / len(frames)).backward()
+def train_naively(model: SteeringModel, frames: torch.Tensor, targets: torch.Tensor) -> None:
+    """Train on the same windows with separate frames, one sequence at a time to limit the memory."""
+    window = model.network.window
+    model.zero_grad()
+    for sequence, sequence_targets in zip(frames, targets, strict=True):
+        windows = sequence.unfold(0, window, 1).permute(0, 4, 1, 2, 3)
+        batch = (windows, sequence_targets.unfold(0, window, 1).permute(0, 2, 1), 1.0)
+        (model.training_step(batch, 0) / len(frames)).backward()
 
 
 @torch.inference_mode()
-def follow_naive(driver: SteeringModel, drive: np.ndarray) -> np.ndarray:
-    window = driver.network.window
+def predict_naively(model: SteeringModel, drive: np.ndarray) -> np.ndarray:
+    """Predict every frame of a drive from a window of its own frames."""
+    window = model.network.window
     rows = (np.arange(len(drive))[:, None] + np.arange(1 - window, 1)).clip(0)
-    return torch.cat([inference.run(driver, drive[some])[:, -1] for some in np.array_split(rows, 4)]).numpy()
+    return torch.cat([inference.run(model, drive[part])[:, -1] for part in np.array_split(rows, 4)]).numpy()
 
 
 if __name__ == "__main__":
