@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from children import KILLED, ask_to_end, at_call, die, in_child
+from lectern import atomic
 from lectern.artifacts import model_folder
 from lectern.errors import UserError
 from lectern.training import callbacks, checkpointing, fit
@@ -64,7 +65,7 @@ QUICK = {
     "a step after the save of a validation": (Restless, "training_step", 10),
     "in a validation within an epoch": (Restless, "validation_step", 6),
     "before the save of an epoch's end": (ExactResume, "on_train_epoch_end", 2),
-    "between the two renames of a save": (checkpointing.os, "replace", 4, True),
+    "between the two renames of a save": (atomic.os, "replace", 4, True),
     "after the end, before the export": (callbacks.KeepBest, "put_back", 1),
     "between the files of the export": (model_folder, "write_json", 1),
 }
@@ -73,7 +74,7 @@ MORE = {
     **{f"before step {step}": (Restless, "training_step", step) for step in range(1, 3 * STEPS + 1, 2)},
     **{f"before save {save}": (AtomicCheckpointIO, "save_checkpoint", save) for save in range(1, 10)},
     **{f"after save {save}": (AtomicCheckpointIO, "save_checkpoint", save, True) for save in range(1, 10)},
-    **{f"after rename {rename}": (checkpointing.os, "replace", rename, True) for rename in range(1, 20, 3)},
+    **{f"after rename {rename}": (atomic.os, "replace", rename, True) for rename in range(1, 20, 3)},
     **{f"in validation batch {batch}": (Restless, "validation_step", batch, True) for batch in range(1, 13, 2)},
     **{f"after the end of epoch {epoch}": (ExactResume, "on_train_epoch_end", epoch, True) for epoch in (1, 2, 3)},
     **{f"before history's row {row}": (fit.History, "add", row) for row in (1, 4, 9, 20)},
@@ -118,7 +119,7 @@ def test_a_checkpoint_half_written_does_no_harm(tmp_path, undisturbed, save):
         train(tmp_path)
 
     assert in_child(cut_off).code == KILLED
-    assert (tmp_path / f"{LAST}.part").exists()
+    assert list((tmp_path / "run").glob(".last.ckpt.*.part"))
     assert in_child(train, tmp_path).code == 0
     assert_same(tmp_path, undisturbed)
 
@@ -207,7 +208,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_says_so(tmp_path):
     checkpoints.save_checkpoint({"step": torch.tensor(1)}, path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpointing.torch, "save", full)
-        with pytest.raises(UserError, match=r"last\.ckpt could not be written.*No space left.*before stands"):
+        with pytest.raises(UserError, match=r"last\.ckpt could not be written.*No space left.*previous checkpoint is still there"):
             checkpoints.save_checkpoint({"step": torch.tensor(2)}, path)
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
     assert torch.load(path, weights_only=True) == {"step": torch.tensor(1)}
@@ -215,7 +216,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_says_so(tmp_path):
 
 def test_a_checkpoint_of_other_processes_is_refused_with_what_to_do(tmp_path, undisturbed):
     def with_two() -> None:
-        checkpointing.place = lambda: (0, 2)
+        checkpointing.rank_and_world_size = lambda: (0, 2)
         checkpointing.dist.all_gather_object = lambda ranks, mine: ranks.__setitem__(slice(None), [mine, mine])
         train(tmp_path)
 

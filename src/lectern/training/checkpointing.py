@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from lightning_fabric.plugins import TorchCheckpointIO
 
+from lectern.atomic import atomic_file
 from lectern.errors import UserError
 from lectern.training.distributed import rank_and_world_size
 
@@ -92,30 +93,31 @@ class ExactResume(pl.callbacks.Checkpoint):  # a Checkpoint: Lightning runs it a
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write beside, sync, rename, and keep the file before: a reader sees a whole checkpoint, never a part."""
+    """Write checkpoints atomically and keep the previous one."""
 
-    def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint. Raises UserError if the disk is full; the previous checkpoint stays."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
         try:
-            with open(part, "wb") as file:
+            with atomic_file(path, backup=previous_checkpoint(path)) as part, open(part, "wb") as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise UserError(
-                f"The checkpoint {path} could not be written: {error}. What was saved before stands."
+                f"The checkpoint {path} could not be written: {error}. The previous checkpoint is still there."
             ) from error
-        if path.exists():
-            os.replace(path, path.with_name(path.name + ".previous"))
-        os.replace(part, path)
+
+
+def previous_checkpoint(path: Path) -> Path:
+    """Return the path of the checkpoint before the last one."""
+    return path.with_name(f"{path.name}.previous")
 
 
 def last_valid_checkpoint(path: Path) -> Path | None:
     """The newest checkpoint that loads whole, or None."""
-    for candidate in (path, path.with_name(path.name + ".previous")):
+    for candidate in (path, previous_checkpoint(path)):
         if candidate.exists():
             try:
                 torch.load(candidate, map_location="cpu", weights_only=True, mmap=True)

@@ -1,7 +1,6 @@
 """Frames to what a trained CNN sees of them, computed once and kept on the disk under the digest of both."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lectern.artifacts.paths import FEATURES
+from lectern.atomic import atomic_file
 from lectern.tasks.steering.data.format.shards import ShardedFrames
 from lectern.tasks.steering.model.scaling import scale
 
@@ -24,9 +24,8 @@ def see_all(see: nn.Module, frames: Tensor | ShardedFrames) -> Tensor:
     path = FOLDER / f"{digest(see, frames)}.npy"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        write(part, see, frames)
-        os.replace(part, path)
+        with atomic_file(path) as part:
+            write(part, see, frames)
     return torch.from_numpy(np.load(path, mmap_mode="c"))
 
 
