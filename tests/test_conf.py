@@ -19,7 +19,7 @@ from beartype.door import is_bearable
 
 from children import Ended, in_child, run_stage, warm
 from lectern.artifacts import model_folder
-from lectern.config import Dataset, Model, check_keys
+from lectern.config import Dataset, Model, check_section
 from lectern.download import fetch
 from lectern.errors import UserError
 from lectern.task_modules import task_module
@@ -104,7 +104,7 @@ def test_every_value_of_a_data_set_fits_what_takes_it(name):
     assert list(misfits(Dataset, dataset)) == []
     assert dataset["origin"] in ORIGINS
     preprocess = task_module(dataset["task"], "data.preprocess").preprocess
-    check_keys(preprocess, dataset["preprocess"], name, positional=2)
+    check_section(preprocess, dataset["preprocess"], name, positional=2)
     assert list(misfits(preprocess, dataset["preprocess"])) == []
     assert dataset["score"].keys() == {"name", "unit", "higher_is_better"}
     assert type(dataset["score"]["higher_is_better"]) is bool
@@ -113,14 +113,14 @@ def test_every_value_of_a_data_set_fits_what_takes_it(name):
 @pytest.mark.parametrize("name", ORIGINS)
 def test_every_value_of_an_origin_fits_what_takes_it(name):
     origin = ORIGINS[name]
-    kind = next(kind for kind in fetch.KINDS if kind in origin)
+    kind = next(kind for kind in fetch.SOURCES if kind in origin)
     section = {key: value for key, value in origin.items() if key not in ("name", "licence")}
-    check_keys(fetch.KINDS[kind], section, name, positional=1)
+    check_section(fetch.SOURCES[kind], section, name, positional=1)
     assert origin["licence"]
-    if kind == "made":
-        make = task_module(origin["made"]["task"], "data.samples").make
-        check_keys(make, origin["made"]["arguments"], name, positional=1)
-        assert list(misfits(make, origin["made"]["arguments"])) == []
+    if kind == "generated":
+        make = task_module(origin["generated"]["task"], "data.samples").make
+        check_section(make, origin["generated"]["arguments"], name, positional=1)
+        assert list(misfits(make, origin["generated"]["arguments"])) == []
 
 
 @pytest.mark.parametrize("name", TRAINERS)
@@ -177,7 +177,7 @@ def test_a_wrong_key_is_answered_with_the_nearest_right_one(section, wrong, righ
     inner[wrong] = inner.pop(right, 1)
     with pytest.raises(UserError) as error:
         plan.read_plan(config)
-    assert f"no key {wrong!r} here; did you mean {right!r}?" in str(error.value)
+    assert f"unknown key {wrong!r}; did you mean {right!r}?" in str(error.value)
     assert f"conf/{section[0]}" in str(error.value)
 
 
@@ -200,7 +200,7 @@ def test_a_missing_key_is_named(section, missing):
     for name in section:
         inner = inner[name]
     del inner[missing]
-    with pytest.raises(UserError, match=f"the key '{missing}' is missing"):
+    with pytest.raises(UserError, match=f"missing key '{missing}'"):
         plan.read_plan(config)
 
 

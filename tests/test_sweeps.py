@@ -19,8 +19,8 @@ from lectern import cli
 from lectern.errors import UserError
 from lectern.sweeps import apply_best, search
 from lectern.sweeps.search import Search
-from lectern.sweeps.search_space import Range, read_space
-from lectern.sweeps.trials import Running
+from lectern.sweeps.search_space import Range, read_search_space
+from lectern.sweeps.trials import RunningTrial
 from lectern.tracking import store as runs
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ def run(trials: int, parallel: int = 2) -> tuple[Search, optuna.Study, list[str]
 def test_every_key_of_a_sweep_is_one_of_its_models_and_holds_the_value_it_has(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     model = yaml.safe_load((ROOT / "conf/model" / path.name).read_text())
-    for key, one in read_space(path.stem).items():
+    for key, one in read_search_space(path.stem).items():
         value = model
         for part in key.split("."):
             value = value[part]
@@ -66,21 +66,21 @@ def test_every_key_of_a_sweep_is_one_of_its_models_and_holds_the_value_it_has(pa
 
 def test_a_model_without_a_sweep_is_answered_with_what_to_write(house):
     with pytest.raises(UserError, match=r"no conf/sweep/digits_resnet.yaml.*module.learning_rate: \{low"):
-        read_space("digits_resnet")
+        read_search_space("digits_resnet")
 
 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
         ("module.learning_rat: {low: 1, high: 2}", "has no key 'module.learning_rat'"),
-        ("module.learning_rate: {lowest: 1, high: 2}", "no key 'lowest' here; did you mean 'low'"),
+        ("module.learning_rate: {lowest: 1, high: 2}", "unknown key 'lowest'; did you mean 'low'"),
         ("module.learning_rate: {low: 1}", "give low and high, or choices"),
     ],
 )
 def test_a_wrong_line_of_a_sweep_is_named(house, line, says):
     Path("conf/sweep/digits_cnn.yaml").write_text(line)
     with pytest.raises(UserError, match=says):
-        read_space("digits_cnn")
+        read_search_space("digits_cnn")
 
 
 def test_suggested_values_lie_in_their_range_and_are_fit_to_be_read():
@@ -95,7 +95,7 @@ def test_suggested_values_lie_in_their_range_and_are_fit_to_be_read():
 
 def test_the_winner_changes_its_values_and_nothing_else(house):
     before = Path("conf/model/digits_cnn.yaml").read_text()
-    apply_best.write_back("digits_cnn", {"module.learning_rate": 0.007, "module.network.dropout": 0.4})
+    apply_best.write_values("digits_cnn", {"module.learning_rate": 0.007, "module.network.dropout": 0.4})
     after = Path("conf/model/digits_cnn.yaml").read_text()
     assert after == before.replace("learning_rate: 0.006", "learning_rate: 0.007").replace(
         "dropout: 0.5", "dropout: 0.4"
@@ -149,7 +149,7 @@ def test_a_training_worse_than_the_others_is_ended_and_its_run_is_a_child_of_the
     client.log_batch(child, metrics=[Metric("validation_accuracy", 0.1, 0, 10)])
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=0.5))
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"], start_new_session=True)
-    running = Running(study.ask(), one.plan, {}, Path("out"), process)
+    running = RunningTrial(study.ask(), one.plan, {}, Path("out"), process)
     running.watch(client, "the sweep's")
     assert process.wait(20) == -15 and running.pruned and running.result() is None
     assert client.get_run(child).data.tags[MLFLOW_PARENT_RUN_ID] == "the sweep's"

@@ -1,29 +1,58 @@
-"""Sections of config files to calls: the signature that takes a section is its schema."""
+"""Check sections of config files against the functions and classes that receive them."""
 
 import difflib
 import inspect
+import json
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Le
+from typing_extensions import TypedDict
 
 from lectern.errors import UserError
+
+PositiveInt = Annotated[int, Gt(0)]
+NonNegativeInt = Annotated[int, Ge(0)]
+PositiveFloat = Annotated[float, Gt(0)]
+NonNegativeFloat = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Le(1)]
+
+KINDS = {  # of values in YAML, by pydantic's name of the problem
+    "int_type": "an integer",
+    "float_type": "a number",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "list_type": "a list",
+    "tuple_type": "a list",
+}
+
+
+class Score(TypedDict):
+    """The score by which the models of a dataset are compared."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What to learn from: an origin made ready for one task (`conf/dataset/<name>.yaml`)."""
+    """The data of an origin, prepared for one task (`conf/dataset/<name>.yaml`)."""
 
     name: str
     task: str
     origin: str
-    score: dict[str, Any]
+    score: Score
     preprocess: dict[str, Any] = field(default_factory=dict)
-    guards: dict[str, dict[str, Any]] = field(default_factory=dict)  # of the gate, beside those of conf/gate.yaml
+    guards: dict[str, dict[str, Any]] = field(default_factory=dict)  # gate checks in addition to conf/gate.yaml
 
 
 @dataclass(frozen=True)
 class Model:
-    """What to learn: a network with its training recipe (`conf/model/<name>.yaml`)."""
+    """A network and its training recipe (`conf/model/<name>.yaml`)."""
 
     name: str
     task: str
@@ -33,35 +62,90 @@ class Model:
     best: dict[str, str]
 
 
-def call(function: Callable, section: Mapping[str, Any], where: str, *given: Any, **more: Any) -> Any:
-    """`function(*given, **section, **more)`, where a wrong or missing key is a message and not a traceback.
+def call(function: Callable[..., Any], section: Mapping[str, Any], where: str, *given: Any, **more: Any) -> Any:
+    """Return `function(*given, **section, **more)` after checking the section against the signature.
 
     >>> call(Dataset, {"nam": "mnist"}, "conf/dataset/mnist.yaml")
-    UserError: conf/dataset/mnist.yaml: no key 'nam' here; did you mean 'name'? ...
+    UserError: conf/dataset/mnist.yaml: unknown key 'nam'; did you mean 'name'? Valid keys: name, task, ...
     """
-    check_keys(function, section, where, len(given), more)
+    check_section(function, section, where, len(given), more)
     return function(*given, **section, **more)
 
 
-def check_keys(
-    function: Callable, section: Mapping[str, Any], where: str, positional: int = 0, more: Mapping[str, Any] = ()
+def check_section(
+    function: Callable[..., Any],
+    section: Mapping[str, Any],
+    where: str,
+    positional: int = 0,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Raises UserError for a key that `function` does not take, or one it needs that is missing."""
+    """Check that a section has the keys and types that a function expects.
+
+    The first `positional` parameters and those in `more` do not come from the section. Raises UserError with the file,
+    the key, the value found and what was expected.
+    """
     if not isinstance(section, Mapping):
-        raise UserError(f"{where}: a mapping of keys belongs here, found {section!r}.")
+        raise UserError(f"{where}: expected a mapping of keys to values, found {section!r}.")
     parameters = dict(list(inspect.signature(function).parameters.items())[positional:])
-    open_keys = [name for name in parameters if name not in more]
-    check_names(section, open_keys, where)
-    for name in open_keys:
+    keys = [name for name in parameters if name not in (more or {})]
+    check_keys(section, keys, where)
+    for name in keys:
         if parameters[name].default is inspect.Parameter.empty and name not in section:
-            raise UserError(f"{where}: the key {name!r} is missing. It takes: {', '.join(open_keys)}.")
+            raise UserError(f"{where}: missing key {name!r}. Valid keys: {', '.join(keys)}.")
+    check_values(function, section, where)
 
 
-def check_names(section: Mapping[str, Any], choices: list[str], where: str) -> None:
-    """Raises UserError for a key that is none of the choices."""
+def check_keys(section: Mapping[str, Any], keys: list[str], where: str) -> None:
+    """Raise UserError if the section has a key that is not in `keys`; the message suggests the nearest one."""
     for key in section:
-        if key not in choices:
-            raise UserError(f"{where}: no key {key!r} here{nearest(key, choices)} It takes: {', '.join(choices)}.")
+        if key not in keys:
+            raise UserError(f"{where}: unknown key {key!r}{nearest(key, keys)} Valid keys: {', '.join(keys)}.")
+
+
+def check_values(function: Callable[..., Any], section: Mapping[str, Any], where: str) -> None:
+    """Raise UserError if a value does not fit the annotation of its parameter."""
+    annotated: Any = function.__init__ if inspect.isclass(function) else function
+    hints = typing.get_type_hints(annotated, include_extras=True)
+    for key, value in section.items():
+        if key in hints:
+            check_value(key, value, hints[key], where)
+
+
+def check_value(key: str, value: Any, hint: Any, where: str) -> None:
+    """Raise UserError if a value does not have the type `hint`. An int is a valid float; a list is a valid tuple."""
+    from pydantic import ConfigDict, TypeAdapter, ValidationError  # half a second that light commands do not need
+
+    adapter = TypeAdapter(hint, config=None if is_typed_dict(hint) else ConfigDict(arbitrary_types_allowed=True))
+    try:
+        adapter.validate_json(json.dumps(value, default=str), strict=True)  # JSON, like YAML, has no tuples
+    except ValidationError as error:
+        problems = [problem for problem in error.errors() if problem["type"] != "needs_python_object"]
+        path, found = locate(key, value, problems[0]["loc"])
+        expected = " or ".join(dict.fromkeys(map(describe_expected, problems)))
+        raise UserError(f"{where}: {path} is {found!r}; expected {expected}.") from error
+
+
+def describe_expected(problem: Mapping[str, Any]) -> str:
+    """Return the expected kind of value or range of one problem that pydantic found."""
+    if problem["type"] == "missing":
+        return f"a mapping with the key {problem['loc'][-1]!r}"
+    if problem["type"] in KINDS:
+        return KINDS[problem["type"]]
+    message: str = problem["msg"].removeprefix("Input should be ")
+    return f"a number {message}" if message.startswith(("greater", "less")) else message
+
+
+def is_typed_dict(hint: Any) -> bool:
+    """Return whether a type is a TypedDict, which has its own pydantic configuration."""
+    return isinstance(hint, type) and issubclass(hint, dict) and hasattr(hint, "__total__")
+
+
+def locate(key: str, value: Any, location: tuple[int | str, ...]) -> tuple[str, Any]:
+    """Return the dotted path of a wrong value inside a key's value, and the wrong value."""
+    for part in location:  # pydantic adds the names of the types in a union, which are no part of the path
+        if isinstance(value, Mapping) and part in value or isinstance(value, list) and isinstance(part, int):
+            key, value = f"{key}.{part}", value[part]
+    return key, value
 
 
 def split_class(section: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -70,6 +154,6 @@ def split_class(section: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def nearest(word: str, choices: list[str]) -> str:
-    """`; did you mean ...?` where a choice is near, else a full stop."""
+    """Return `; did you mean ...?` if a choice is similar to the word, else a full stop."""
     match = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else "."

@@ -15,7 +15,7 @@ import torch
 from lectern.artifacts.digests import file_digest
 from lectern.artifacts.model_folder import find_class
 from lectern.artifacts.paths import CHECKOUT, CONF, PROCESSED, group_config
-from lectern.config import Dataset, Model, call, check_keys, check_names, nearest
+from lectern.config import Dataset, Model, call, check_keys, check_section, nearest
 from lectern.errors import UserError
 from lectern.stages.experiments import code_dependencies
 from lectern.task_modules import task_module
@@ -71,20 +71,20 @@ def read_plan(config: dict[str, Any]) -> Plan:
 def check_model(model: Model, where: str) -> None:
     """Each section of a model's file has the keys of its callable, in every budget."""
     given = {"processed": None, "split": None, "seed": None}
-    check_keys(task_module(model.task, "model.loader").load, model.batches, f"{where}, batches", more=given)
+    check_section(task_module(model.task, "model.loader").load, model.batches, f"{where}, batches", more=given)
     arguments = {key: value for key, value in model.module.items() if key != "class"}
-    check_keys(
+    check_section(
         find_class(model.task, model.module.get("class", "")), arguments, f"{where}, module", more={"facts": None}
     )
-    check_keys(training.KeepBest, model.best, f"{where}, best")
+    check_section(training.KeepBest, model.best, f"{where}, best")
     own = dict.fromkeys(("folder", "trainer", "best", "listen", "name"))
     for budget, section in model.fit.items():
-        check_keys(training.fit, section, f"{where}, fit.{budget}", positional=3, more=own)
+        check_section(training.fit, section, f"{where}, fit.{budget}", positional=3, more=own)
 
 
 def check_trainer(trainer: dict[str, Any], where: str) -> None:
     """A trainer's keys are those of Lightning's Trainer, and `threads`. Raises UserError with the nearest right one."""
-    check_names(trainer, ["threads", *inspect.signature(pl.Trainer).parameters], where)
+    check_keys(trainer, ["threads", *inspect.signature(pl.Trainer).parameters], where)
     if "threads" not in trainer:
         raise UserError(f"{where}: the key 'threads' is missing: with how many threads a process computes.")
 
