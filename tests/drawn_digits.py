@@ -1,24 +1,25 @@
-"""Digits as a hand draws them on the page: strokes, of several widths, sizes and places, on a large paper."""
+"""Draw digits as a visitor of the web page would: with several pens, sizes and positions on a large canvas."""
 
 import math
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-PAPER = 560  # pixels, as the canvas of the page has
-WIDTHS, SIZES = (22, 32, 42, 54), (0.35, 0.5, 0.65, 0.8, 0.9)  # pixels; of the paper's side
+CANVAS_SIZE = 560  # pixels, the size of the canvas on the web page
+WIDTHS = (22, 32, 42, 54)  # of the pen, in pixels
+SIZES = (0.35, 0.5, 0.65, 0.8, 0.9)  # of the digit, as a share of the canvas
 
-Point = tuple[float, float]  # across and down, 0 to 1, in the digit's own box
+Point = tuple[float, float]  # x and y from 0 to 1 within the box of the digit
 Stroke = list[Point]
 
 
 def arc(x: float, y: float, width: float, height: float, begin: float, end: float) -> Stroke:
-    """Part of an ellipse around (x, y), in degrees clockwise from its right."""
-    turns = np.radians(np.linspace(begin, end, 24))
-    return [(x + width * math.cos(turn), y + height * math.sin(turn)) for turn in turns]
+    """Return a part of an ellipse around (x, y). Angles are in degrees, clockwise from the right."""
+    angles = np.radians(np.linspace(begin, end, 24))
+    return [(x + width * math.cos(angle), y + height * math.sin(angle)) for angle in angles]
 
 
-SHAPES: dict[int, list[list[Stroke]]] = {  # each digit in two hands
+SHAPES: dict[int, list[list[Stroke]]] = {  # each digit in two handwritings
     0: [[arc(0.5, 0.5, 0.32, 0.48, -90, 270)], [arc(0.5, 0.5, 0.38, 0.46, -60, 300)]],
     1: [[[(0.5, 0), (0.5, 1)]], [[(0.58, 0), (0.44, 1)]]],
     2: [
@@ -53,29 +54,31 @@ SHAPES: dict[int, list[list[Stroke]]] = {  # each digit in two hands
 }
 
 
-def strokes(digit: int, number: int) -> list[list[Point]]:
-    """The digit for the `number`th time, in pixels of the paper: another hand, size, place and slant each time."""
+def make_strokes(digit: int, number: int) -> list[list[Point]]:
+    """Return the strokes of a digit in pixels of the canvas.
+
+    Each `number` gives another combination of handwriting, size, position and slant.
+    """
     random = np.random.default_rng([digit, number])
-    size = SIZES[number % len(SIZES)] * PAPER
-    room = PAPER - size
-    left, top = random.uniform(0.05, 0.95, 2) * room
-    turn, slant = math.radians(random.uniform(-8, 8)), random.uniform(-0.12, 0.12)
-    placed = []
+    size = SIZES[number % len(SIZES)] * CANVAS_SIZE
+    left, top = random.uniform(0.05, 0.95, 2) * (CANVAS_SIZE - size)
+    angle, slant = math.radians(random.uniform(-8, 8)), random.uniform(-0.12, 0.12)
+    strokes_in_pixels = []
     for stroke in SHAPES[digit][number % 2]:
         points = np.array(stroke) - 0.5
         points[:, 0] = points[:, 0] * 0.8 - slant * points[:, 1]
-        rotated = points @ np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
-        rotated += random.normal(0, 0.006, rotated.shape)  # a hand is not a ruler
-        placed.append([(left + size * (x + 0.5), top + size * (y + 0.5)) for x, y in rotated])
-    return placed
+        rotated = points @ np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        rotated += random.normal(0, 0.006, rotated.shape)  # lines of handwriting are not exact
+        strokes_in_pixels.append([(left + size * (x + 0.5), top + size * (y + 0.5)) for x, y in rotated])
+    return strokes_in_pixels
 
 
-def draw(digit: int, number: int, ink: str = "black", paper: str = "white") -> Image.Image:
-    """The drawing as the browser's canvas would hold it."""
+def draw_digit(digit: int, number: int, ink: str = "black", background: str = "white") -> Image.Image:
+    """Draw a digit as an image of the canvas."""
     width = WIDTHS[number // len(SIZES) % len(WIDTHS)]
-    picture = Image.new("RGB", (PAPER, PAPER), paper)
+    picture = Image.new("RGB", (CANVAS_SIZE, CANVAS_SIZE), background)
     pen = ImageDraw.Draw(picture)
-    for stroke in strokes(digit, number):
+    for stroke in make_strokes(digit, number):
         pen.line(stroke, fill=ink, width=width, joint="curve")
         for x, y in (stroke[0], stroke[-1]):
             pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=ink)

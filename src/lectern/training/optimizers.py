@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -38,7 +39,7 @@ def half_cosine(position: float) -> float:
     return 0.5 - 0.5 * math.cos(math.pi * position)
 
 
-def adamw_one_cycle(module: pl.LightningModule, **cycle: Any) -> dict[str, Any]:
+def adamw_one_cycle(module: pl.LightningModule, **cycle: Any) -> OptimizerLRSchedulerConfig:
     """Return AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) with PyTorch's one-cycle schedule.
 
     Reads the hyperparameters `learning_rate`, `weight_decay` and `warm_up` of the module. The rate rises to

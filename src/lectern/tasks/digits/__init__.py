@@ -1,1 +1,1 @@
-"""Digits: images of 28x28 to the digit that is drawn."""
+"""Digits: classify images of 28x28 pixels by the digit they show."""

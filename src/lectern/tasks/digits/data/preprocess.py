@@ -1,4 +1,4 @@
-"""Raw IDX archives to packed splits, plus the facts learned from the training images."""
+"""Convert raw IDX archives to packed splits and compute facts about the training images."""
 
 import gzip
 import math
@@ -10,23 +10,25 @@ import numpy as np
 from lectern.artifacts.dataset import Facts, write_facts
 from lectern.artifacts.digests import content_digest
 from lectern.errors import UserError
-from lectern.tasks.digits.data.format.images import CLASSES, SIDE
+from lectern.tasks.digits.data.format.images import IMAGE_SIZE, NUM_CLASSES
 
-TRAIN = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
-TEST = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+TRAIN_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
+TEST_FILES = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
 def preprocess(raw: Path, out: Path, validation: int) -> None:
-    """Write images (n, 28, 28) and labels (n,) of each split as uint8 `.npy`, then the facts.
+    """Write images (n, 28, 28) and labels (n,) of each split as uint8 `.npy` files, then the facts.
 
-    The last `validation` training images are held out: in MNIST, as in the sample, neighbours share a writer, so a
-    block at the end shares fewer writers with the rest than a random draw would.
+    The last `validation` training images become the validation split. Neighboring images are often by the same
+    writer, both in MNIST and in the sample. A block at the end shares fewer writers with the training split than a
+    random draw would.
     """
-    images, labels = read_labelled(raw, *TRAIN)
-    test_images, test_labels = read_labelled(raw, *TEST)
+    images, labels = read_labeled_images(raw, *TRAIN_FILES)
+    test_images, test_labels = read_labeled_images(raw, *TEST_FILES)
     if not 0 < validation < len(labels):
         raise UserError(
-            f"preprocess.validation is {validation}; it must leave some of the {len(labels)} images to train on."
+            f"preprocess.validation is {validation}; it must be above 0 and below the {len(labels)} images, "
+            "so that some remain for training."
         )
     splits = {
         "train": (images[:-validation], labels[:-validation]),
@@ -37,11 +39,14 @@ def preprocess(raw: Path, out: Path, validation: int) -> None:
     for split, (split_images, split_labels) in splits.items():
         np.save(out / f"{split}_images.npy", split_images)
         np.save(out / f"{split}_labels.npy", split_labels)
-    write_facts(out, learn_facts(splits))
+    write_facts(out, compute_facts(splits))
 
 
-def learn_facts(splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> Facts:
-    """Mean and deviation of the training pixels in [0, 1], the most frequent training label, and the counts."""
+def compute_facts(splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> Facts:
+    """Return the number of images per split and the statistics of the training split.
+
+    `mean` and `deviation` are those of the training pixels, scaled to [0, 1].
+    """
     images, labels = splits["train"]
     pixels = images.astype(np.float32) / 255
     return {
@@ -49,43 +54,51 @@ def learn_facts(splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> Facts:
         "items": {split: len(split_labels) for split, (_, split_labels) in splits.items()},
         "mean": round(float(pixels.mean(dtype=np.float64)), 6),
         "deviation": round(float(pixels.std(dtype=np.float64)), 6),
-        "most_frequent": int(np.bincount(labels, minlength=CLASSES).argmax()),
+        "most_frequent": int(np.bincount(labels, minlength=NUM_CLASSES).argmax()),
         "test_digest": content_digest(*splits["test"]),
     }
 
 
-def read_labelled(raw: Path, images_name: str, labels_name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and their labels, as many of each, labels 0 to 9."""
+def read_labeled_images(raw: Path, images_name: str, labels_name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read images and their labels. Raises UserError if shapes, counts or labels are not as expected."""
     images = read_idx(raw / images_name, dimensions=3)
     labels = read_idx(raw / labels_name, dimensions=1)
-    if images.shape[1:] != (SIDE, SIDE):
-        raise UserError(f"{raw / images_name} holds images of {images.shape[1:]}; expected ({SIDE}, {SIDE}).")
+    if images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE):
+        raise UserError(
+            f"{raw / images_name} contains images of shape {images.shape[1:]}; expected ({IMAGE_SIZE}, {IMAGE_SIZE})."
+        )
     if len(images) != len(labels):
-        raise UserError(f"{raw / images_name} holds {len(images)} images, {labels_name} {len(labels)} labels.")
-    if labels.size and labels.max() >= CLASSES:
-        where = int((labels >= CLASSES).argmax())
-        raise UserError(f"{raw / labels_name}: label {labels[where]} at position {where}; labels are 0 to 9.")
+        raise UserError(
+            f"{raw / images_name} contains {len(images)} images, but {labels_name} contains {len(labels)} labels."
+        )
+    if labels.size and labels.max() >= NUM_CLASSES:
+        index = int((labels >= NUM_CLASSES).argmax())
+        raise UserError(f"{raw / labels_name}: label {labels[index]} at position {index}; labels must be 0 to 9.")
     return images, labels
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """A gzipped IDX file of uint8 with that many dimensions (format: the MNIST page of LeCun, Cortes and Burges).
+    """Read a gzipped IDX file of uint8 values with the given number of dimensions.
 
-    Raises UserError for a file that is missing, damaged, or does not hold what its header says.
+    The format is described on the MNIST page of LeCun, Cortes and Burges.
+    Raises UserError if the file is missing or damaged, or if its size does not match its header.
     """
     try:
         data = gzip.decompress(path.read_bytes())
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing. Download it: dvc repro download@{path.parent.name}") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is no whole gzip file ({error}). Delete it and download it again.") from error
+        raise UserError(f"{path} is not a complete gzip file ({error}). Delete it and download it again.") from error
     magic, start = (0x800 + dimensions).to_bytes(4), 4 + 4 * dimensions
     if len(data) < start or data[:4] != magic:
         raise UserError(
-            f"{path} is no IDX file of {dimensions} dimensions: it must start with {magic!r} and {dimensions} sizes of "
-            f"4 bytes each; found {data[:start]!r}."
+            f"{path} is not an IDX file with {dimensions} dimensions. It must start with {magic!r}, followed by "
+            f"{dimensions} sizes of 4 bytes each; found {data[:start]!r}."
         )
     shape, body = tuple(map(int, np.frombuffer(data[4:start], ">u4"))), data[start:]
     if len(body) != math.prod(shape):
-        raise UserError(f"{path}: its header says {shape}, which is {math.prod(shape)} bytes, but {len(body)} follow.")
+        raise UserError(
+            f"{path}: the header declares the shape {shape}, which needs {math.prod(shape)} bytes, "
+            f"but {len(body)} bytes follow."
+        )
     return np.frombuffer(body, np.uint8).reshape(shape)

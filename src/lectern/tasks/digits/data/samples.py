@@ -1,37 +1,41 @@
-"""scikit-learn's bundled 8x8 digits to raw IDX archives of 28x28 images, as MNIST has them."""
+"""Write scikit-learn's bundled 8x8 digits as raw IDX archives of 28x28 images, in the file layout of MNIST."""
 
 import gzip
 from pathlib import Path
 
 import numpy as np
 
-from lectern.tasks.digits.data.format.images import SIDE
-from lectern.tasks.digits.data.preprocess import TEST, TRAIN
+from lectern.tasks.digits.data.format.images import IMAGE_SIZE
+from lectern.tasks.digits.data.preprocess import TEST_FILES, TRAIN_FILES
 
-HELD_OUT = 300  # the last images: their writers hardly occur before, as in MNIST's own test set
+TEST_COUNT = 300  # the last images: few of their writers appear earlier, as in the test set of MNIST
 
 
 def make(out: Path) -> dict[str, str]:
-    """Write the sample's four archives; returns what they were found in."""
+    """Write the four archives of the sample. Return the version of scikit-learn that contains the images."""
     import sklearn
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    images, labels = enlarge(digits.images), digits.target.astype(np.uint8)
-    for part, (images_name, labels_name) in ((slice(-HELD_OUT), TRAIN), (slice(-HELD_OUT, None), TEST)):
+    images, labels = enlarge_images(digits.images), digits.target.astype(np.uint8)
+    parts = ((slice(-TEST_COUNT), TRAIN_FILES), (slice(-TEST_COUNT, None), TEST_FILES))
+    for part, (images_name, labels_name) in parts:
         write_idx(out / images_name, images[part])
         write_idx(out / labels_name, labels[part])
     return {"scikit-learn": sklearn.__version__}
 
 
-def enlarge(images: np.ndarray) -> np.ndarray:
-    """(n, 8, 8) of ink 0 to 16 to uint8 (n, 28, 28): three pixels for one, and a margin of two as in MNIST."""
+def enlarge_images(images: np.ndarray) -> np.ndarray:
+    """Enlarge images (n, 8, 8) with ink from 0 to 16 to uint8 (n, 28, 28).
+
+    Each pixel becomes a square of 3x3 pixels. A margin of two pixels surrounds the image, as in MNIST.
+    """
     large = images.repeat(3, axis=1).repeat(3, axis=2) * (255 / 16)
-    margin = (SIDE - large.shape[1]) // 2
+    margin = (IMAGE_SIZE - large.shape[1]) // 2
     return np.pad(large.round().astype(np.uint8), ((0, 0), (margin, margin), (margin, margin)))
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:
-    """A gzipped IDX file; its bytes depend on the values only."""
+    """Write a gzipped IDX file. The same values always give the same bytes."""
     header = np.array([0x800 + values.ndim, *values.shape], ">u4").tobytes()
     path.write_bytes(gzip.compress(header + values.tobytes(), mtime=0))

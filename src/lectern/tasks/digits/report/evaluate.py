@@ -1,6 +1,7 @@
-"""A trained classifier and the raw test images to scores, a row an image, and pictures of where it errs."""
+"""Score a digit classifier on the test images and write the report."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,21 +14,27 @@ from torchmetrics.classification import (
 )
 
 from lectern.atomic import write_json
-from lectern.tasks.digits.data.format.images import CLASSES, prepare
+from lectern.tasks.digits.data.format.images import NUM_CLASSES, validate_images
 from lectern.tasks.digits.report import plots
 
-BLOCK = 100  # neighbours share a writer: the gate resamples runs of images, not single ones
+if TYPE_CHECKING:
+    from lectern.tasks.digits.model.module import DigitClassifier
+
+BLOCK_SIZE = 100  # the gate resamples blocks of images, because neighboring images are often by the same writer
 
 
-def evaluate(module, processed: Path, out: Path) -> dict[str, float]:
-    """Accuracy, macro F1, calibration error (Guo et al. 2017, arXiv:1706.04599, 15 bins) and the worst recall."""
-    images, labels, probabilities = predict(module, processed)
-    items = tabulate(probabilities, labels)
+def evaluate(module: "DigitClassifier", processed: Path, out: Path) -> dict[str, float]:
+    """Write the report to `out` and return the metrics.
+
+    The calibration error is that of Guo et al. 2017 (arXiv:1706.04599) with 15 bins.
+    """
+    images, labels, probabilities = predict_test_images(module, processed)
+    items = tabulate_predictions(probabilities, labels)
     items.to_parquet(out / "items.parquet", index=False)
-    details = by_class(probabilities, labels)
+    details = compute_class_metrics(probabilities, labels)
     write_json(out / "details.json", details)
     plots.draw_confusion(items, out / "confusion.png")
-    plots.draw_mistakes(images, probabilities, items, out / "mistakes.png")
+    plots.draw_mistakes(images, items, out / "mistakes.png")
     plots.draw_calibration(items, out / "calibration.png")
     return {
         "score": score(items),
@@ -37,25 +44,25 @@ def evaluate(module, processed: Path, out: Path) -> dict[str, float]:
     }
 
 
-def measure(module, processed: Path) -> pd.DataFrame:
-    """The items alone: all that the gate asks for."""
-    _, labels, probabilities = predict(module, processed)
-    return tabulate(probabilities, labels)
+def measure(module: "DigitClassifier", processed: Path) -> pd.DataFrame:
+    """Return one row per test image, without the rest of the report."""
+    _, labels, probabilities = predict_test_images(module, processed)
+    return tabulate_predictions(probabilities, labels)
 
 
-def predict(module, processed: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The raw test images, their labels, and the module's probabilities."""
+def predict_test_images(module: "DigitClassifier", processed: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the raw test images, their labels and the predicted probabilities."""
     images, labels = np.load(processed / "test_images.npy"), np.load(processed / "test_labels.npy")
-    return images, labels, module.predict(prepare(images, module.facts))
+    return images, labels, module.predict(validate_images(images))
 
 
-def tabulate(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """A row an image: what it is, what the network took it for and how sure it was."""
+def tabulate_predictions(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """Return one row per image with its label, the predicted digit and the confidence."""
     number = np.arange(len(labels))
     return pd.DataFrame(
         {
             "item": number,
-            "block": number // BLOCK,
+            "block": number // BLOCK_SIZE,
             "label": labels.astype(int),
             "prediction": probabilities.argmax(1),
             "confidence": probabilities.max(1),
@@ -64,14 +71,14 @@ def tabulate(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
     )
 
 
-def by_class(probabilities: np.ndarray, labels: np.ndarray) -> dict:
-    """Precision, recall and F1 of each class, and how far confidence is from being right."""
+def compute_class_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Return lists of precision, recall and F1 per class, and the calibration error."""
     scores, targets = torch.from_numpy(probabilities), torch.from_numpy(labels.astype(np.int64))
     metrics = {"precision": MulticlassPrecision, "recall": MulticlassRecall, "f1": MulticlassF1Score}
-    each = {name: metric(CLASSES, average="none")(scores, targets).tolist() for name, metric in metrics.items()}
-    return {**each, "calibration_error": float(MulticlassCalibrationError(CLASSES, n_bins=15)(scores, targets))}
+    lists = {name: metric(NUM_CLASSES, average="none")(scores, targets).tolist() for name, metric in metrics.items()}
+    return {**lists, "calibration_error": float(MulticlassCalibrationError(NUM_CLASSES, n_bins=15)(scores, targets))}
 
 
 def score(items: pd.DataFrame) -> float:
-    """Accuracy: the share of images that were taken for what they are."""
+    """Return the accuracy."""
     return float(items["correct"].mean())

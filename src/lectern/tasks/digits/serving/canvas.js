@@ -1,35 +1,37 @@
-// A paper to draw on with mouse, finger or pen: black on white whatever the page's colours, which only the eye sees.
+// A canvas for drawing with a mouse, a finger or a pen. The pixels are always black on white;
+// in dark mode, a CSS filter inverts only the display.
 export default {
-  template: `<canvas ref="paper" width="560" height="560" class="paper" role="img" aria-label="Draw a digit here"></canvas>`,
+  template: `<canvas ref="canvas" width="560" height="560" class="drawing-canvas" role="img"
+    aria-label="Draw a digit in this area"></canvas>`,
   mounted() {
-    const paper = this.$refs.paper;
-    this.ink = paper.getContext("2d");
+    const canvas = this.$refs.canvas;
+    this.context = canvas.getContext("2d");
     this.clear();
     let last = null;
-    const place = (event) => {
-      const box = paper.getBoundingClientRect();
+    const position = (event) => {
+      const box = canvas.getBoundingClientRect();
       return [((event.clientX - box.left) / box.width) * 560, ((event.clientY - box.top) / box.height) * 560];
     };
-    const draw = (to) => {
-      this.ink.beginPath();
-      this.ink.moveTo(...last);
-      this.ink.lineTo(...to);
-      this.ink.stroke();
+    const drawLine = (to) => {
+      this.context.beginPath();
+      this.context.moveTo(...last);
+      this.context.lineTo(...to);
+      this.context.stroke();
       last = to;
     };
-    paper.addEventListener("pointerdown", (event) => {
+    canvas.addEventListener("pointerdown", (event) => {
       event.preventDefault();
-      paper.setPointerCapture(event.pointerId);
-      last = place(event);
-      draw([last[0] + 0.1, last[1]]);  // a tap is a dot
+      canvas.setPointerCapture(event.pointerId);
+      last = position(event);
+      drawLine([last[0] + 0.1, last[1]]);  // a tap draws a dot
     });
-    paper.addEventListener("pointermove", (event) => {
+    canvas.addEventListener("pointermove", (event) => {
       if (last === null) return;
-      const passed = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
-      for (const one of passed.length ? passed : [event]) draw(place(one));
+      const coalesced = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
+      for (const moved of coalesced.length ? coalesced : [event]) drawLine(position(moved));
     });
     for (const end of ["pointerup", "pointercancel"]) {
-      paper.addEventListener(end, () => {
+      canvas.addEventListener(end, () => {
         if (last !== null) this.$emit("drawn");
         last = null;
       });
@@ -37,12 +39,12 @@ export default {
   },
   methods: {
     clear() {
-      Object.assign(this.ink, { fillStyle: "white", strokeStyle: "black", lineWidth: 38, lineCap: "round" });
-      this.ink.lineJoin = "round";
-      this.ink.fillRect(0, 0, 560, 560);
+      Object.assign(this.context, { fillStyle: "white", strokeStyle: "black", lineWidth: 38, lineCap: "round" });
+      this.context.lineJoin = "round";
+      this.context.fillRect(0, 0, 560, 560);
     },
-    picture() {
-      return this.$refs.paper.toDataURL("image/png");
+    toDataUrl() {
+      return this.$refs.canvas.toDataURL("image/png");
     },
   },
 };

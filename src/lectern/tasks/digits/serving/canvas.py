@@ -1,4 +1,4 @@
-"""Strokes of a mouse or a finger to a picture."""
+"""Provide a drawing canvas for the web page."""
 
 import base64
 import io
@@ -10,12 +10,12 @@ from lectern.serving.images import read_image
 
 
 class Canvas(Element, component="canvas.js"):
-    """A paper; `drawn` is emitted after each stroke."""
+    """A canvas for drawing with a mouse or a finger. It emits `drawn` after each stroke."""
 
-    def clear_paper(self) -> None:
+    def clear_drawing(self) -> None:
         self.run_method("clear")
 
-    async def picture(self, megapixels: float) -> Image.Image:
-        """What is drawn. Raises UserError where the browser sends no picture."""
-        address = str(await self.run_method("picture", timeout=10))
-        return read_image(io.BytesIO(base64.b64decode(address.partition(",")[2])), megapixels)
+    async def read_drawing(self, megapixels: float) -> Image.Image:
+        """Return the drawing. Raises UserError if the browser does not send a valid image."""
+        data_url = str(await self.run_method("toDataUrl", timeout=10))
+        return read_image(io.BytesIO(base64.b64decode(data_url.partition(",")[2])), megapixels)

@@ -1,71 +1,76 @@
-"""A drawing of any size to what the network was taught on: 28x28, ink high, fitted and centred as MNIST is."""
+"""Convert a drawing or photograph of a digit to a 28x28 image in the style of MNIST."""
 
 import numpy as np
 from PIL import Image
 
 from lectern.errors import UserError
-from lectern.tasks.digits.data.format.images import SIDE
+from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 
-BOX = 20  # MNIST: the digit's longer side, its centre of mass in the middle of 28x28 (LeCun, Cortes and Burges)
-FAINT = 0.15  # of the strongest ink: less is paper, dust, or the shade of a photograph
-BLANK = 0.1  # a difference between paper and ink below which nothing has been drawn
+DIGIT_SIZE = 20  # pixels of the longer side of a digit in MNIST (LeCun, Cortes and Burges)
+MIN_INK = 0.15  # share of the strongest ink; weaker pixels are background, dust or shadow
+MIN_CONTRAST = 0.1  # below this difference from the background, the image is blank
 
 
 def to_mnist_image(picture: Image.Image) -> np.ndarray:
-    """A picture to uint8 (28, 28); one of 28x28 on a dark ground is taken as it is. Raises UserError for a blank one.
+    """Convert a picture to uint8 (28, 28) with bright ink, centered by its mass as in MNIST.
 
-    Ink is what differs from the border: dark on light or light on dark, whatever the colours.
+    Ink is what differs from the color of the border, so both dark on light and light on dark work.
+    A picture of 28x28 pixels with a dark background is already in the style of MNIST and is not changed.
+    Raises UserError if the picture is blank.
     """
-    grey = flatten(picture)
-    if picture.size == (SIDE, SIDE) and paper(grey) < 128:
-        return grey.astype(np.uint8)
-    return centre(fit(crop(ink(grey))))
+    gray = to_grayscale(picture)
+    if picture.size == (IMAGE_SIZE, IMAGE_SIZE) and measure_background(gray) < 128:
+        return gray.astype(np.uint8)
+    return center_by_mass(resize_to_digit_size(crop_to_ink(measure_ink(gray))))
 
 
-def flatten(picture: Image.Image) -> np.ndarray:
-    """Grey values float32 (height, width); what is transparent is white paper."""
+def to_grayscale(picture: Image.Image) -> np.ndarray:
+    """Return gray values, float32 (height, width). Transparent areas become white."""
     if picture.mode in ("RGBA", "LA", "PA", "P"):
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return np.asarray(picture.convert("L"), np.float32)
 
 
-def paper(grey: np.ndarray) -> float:
-    """The grey of the border."""
-    return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
+def measure_background(gray: np.ndarray) -> float:
+    """Return the median gray value of the border."""
+    return float(np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))
 
 
-def ink(grey: np.ndarray) -> np.ndarray:
-    """How much ink, 0 to 1. Raises UserError where there is none."""
-    strength = np.abs(grey - paper(grey)) / 255
-    if strength.max() < BLANK:
-        raise UserError("Nothing is drawn here: draw a digit, in one colour on another.")
+def measure_ink(gray: np.ndarray) -> np.ndarray:
+    """Return the amount of ink per pixel, from 0 to 1. Raises UserError if the picture is blank."""
+    strength = np.abs(gray - measure_background(gray)) / 255
+    if strength.max() < MIN_CONTRAST:
+        raise UserError("Nothing is drawn. Draw a digit in a color that differs from the background.")
     strength /= strength.max()
-    return np.where(strength < FAINT, 0, strength)
+    return np.where(strength < MIN_INK, 0, strength)
 
 
-def crop(drawn: np.ndarray) -> np.ndarray:
-    """The smallest box that holds all the ink."""
-    rows, columns = (np.flatnonzero(drawn.any(axis)) for axis in (1, 0))
-    return drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+def crop_to_ink(ink: np.ndarray) -> np.ndarray:
+    """Return the smallest rectangle that contains all the ink."""
+    rows, columns = (np.flatnonzero(ink.any(axis)) for axis in (1, 0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def fit(drawn: np.ndarray) -> np.ndarray:
-    """The longer side 20 pixels, the other in proportion; each pixel is the mean of what it covers."""
-    share = BOX / max(drawn.shape)
-    height, width = (max(1, round(side * share)) for side in drawn.shape)
-    resized = Image.fromarray(drawn.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
-    small = np.asarray(resized)
-    return small / small.max()  # a thin line loses strength in shrinking
+def resize_to_digit_size(ink: np.ndarray) -> np.ndarray:
+    """Resize the longer side to 20 pixels and keep the proportions. Each new pixel is the mean of the area it covers.
+
+    Thin lines become weaker when they shrink, so the strongest pixel is scaled to 1 again.
+    """
+    factor = DIGIT_SIZE / max(ink.shape)
+    height, width = (max(1, round(side * factor)) for side in ink.shape)
+    resized = np.asarray(Image.fromarray(ink.astype(np.float32)).resize((width, height), Image.Resampling.BOX))
+    scaled: np.ndarray = resized / resized.max()
+    return scaled
 
 
-def centre(small: np.ndarray) -> np.ndarray:
-    """Laid on 28x28 with the centre of its mass in the middle, as far as it fits; uint8."""
-    out = np.zeros((SIDE, SIDE), np.float32)
+def center_by_mass(ink: np.ndarray) -> np.ndarray:
+    """Place the ink on uint8 (28, 28) with its center of mass in the middle, or as close as the border permits."""
+    image = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32)
     corner = []
-    for axis, side in enumerate(small.shape):
-        mass = small.sum(1 - axis)
-        middle = (mass * (np.arange(side) + 0.5)).sum() / mass.sum()
-        corner.append(int(np.clip(round(SIDE / 2 - middle), 0, SIDE - side)))
-    out[corner[0] : corner[0] + small.shape[0], corner[1] : corner[1] + small.shape[1]] = small
-    return np.rint(out * 255).astype(np.uint8)
+    for axis, side in enumerate(ink.shape):
+        mass = ink.sum(1 - axis)
+        center = (mass * (np.arange(side) + 0.5)).sum() / mass.sum()
+        corner.append(int(np.clip(round(IMAGE_SIZE / 2 - center), 0, IMAGE_SIZE - side)))
+    image[corner[0] : corner[0] + ink.shape[0], corner[1] : corner[1] + ink.shape[1]] = ink
+    return np.rint(image * 255).astype(np.uint8)

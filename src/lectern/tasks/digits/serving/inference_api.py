@@ -1,27 +1,34 @@
-"""What a registered digits model answers: uint8 images (n, 28, 28), ink high, to probabilities (n, 10)."""
+"""Define the inference API of a registered digits model."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lectern.tasks.digits.data.format.images import SIDE, prepare
+from lectern.tasks.digits.data.format.images import IMAGE_SIZE, NUM_CLASSES, validate_images
+
+if TYPE_CHECKING:  # MLflow and torch are slow to import
+    from mlflow.models import ModelSignature
+
+    from lectern.tasks.digits.model.module import DigitClassifier
 
 
-def predict(module, inputs: np.ndarray) -> np.ndarray:
-    """Raw images to float32 probabilities (n, 10)."""
-    return module.predict(prepare(inputs, module.facts))
+def predict(module: "DigitClassifier", inputs: np.ndarray) -> np.ndarray:
+    """Return the probabilities, float32 (n, 10), of uint8 images (n, 28, 28) with bright ink."""
+    return module.predict(validate_images(inputs))
 
 
-def signature():
-    """The signature that MLflow checks requests against."""
+def signature() -> "ModelSignature":
+    """Return the signature that MLflow validates requests against."""
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    images = TensorSpec(np.dtype(np.uint8), (-1, SIDE, SIDE), name=None)
-    probabilities = TensorSpec(np.dtype(np.float32), (-1, 10), name=None)
+    images = TensorSpec(np.dtype(np.uint8), (-1, IMAGE_SIZE, IMAGE_SIZE), name=None)
+    probabilities = TensorSpec(np.dtype(np.float32), (-1, NUM_CLASSES), name=None)
     return ModelSignature(inputs=Schema([images]), outputs=Schema([probabilities]))
 
 
 def example(processed: Path) -> np.ndarray:
-    """Two validation images."""
-    return np.load(processed / "validation_images.npy")[:2]
+    """Return two validation images."""
+    images: np.ndarray = np.load(processed / "validation_images.npy")
+    return images[:2]

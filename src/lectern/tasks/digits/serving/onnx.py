@@ -1,30 +1,32 @@
-"""A classifier of digits to what ONNX can hold: uint8 images in, probabilities out, as in the signature."""
+"""Prepare a digit classifier for the export to ONNX."""
 
 import torch
 from torch import Tensor, nn
 
-from lectern.tasks.digits.data.format.images import SIDE
+from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 
-INPUT, OUTPUT = "images", "probabilities"
+INPUT_NAME, OUTPUT_NAME = "images", "probabilities"
 
 
-class Exported(nn.Module):
-    """Scaling and softmax are part of it: who runs it cannot forget them."""
+class OnnxClassifier(nn.Module):
+    """A classifier from raw images to probabilities. It includes the scaling of the pixels and the softmax."""
 
-    def __init__(self, module):
+    def __init__(self, module: nn.Module):
         super().__init__()
         self.module = module
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 (n, 28, 28) to (n, 10)."""
-        return self.module(images).softmax(1)
+        """Return the probabilities (n, 10) of uint8 images (n, 28, 28)."""
+        logits: Tensor = self.module(images)
+        return logits.softmax(1)
 
 
-def exportable(module) -> nn.Module:
-    return Exported(module)
+def exportable_network(module: nn.Module) -> nn.Module:
+    """Return the module that is exported."""
+    return OnnxClassifier(module)
 
 
-def example(module, rows: int) -> Tensor:
-    """Images to trace and to compare with."""
-    random = torch.Generator().manual_seed(rows)
-    return torch.randint(0, 256, (rows, SIDE, SIDE), dtype=torch.uint8, generator=random)
+def example_inputs(module: nn.Module, rows: int) -> Tensor:
+    """Return random images to trace the module and to compare its predictions with those of ONNX."""
+    generator = torch.Generator().manual_seed(rows)
+    return torch.randint(0, 256, (rows, IMAGE_SIZE, IMAGE_SIZE), dtype=torch.uint8, generator=generator)

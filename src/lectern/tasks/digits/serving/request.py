@@ -1,7 +1,8 @@
-"""What may be asked of digits: images in JSON, pictures of a digit, arrays of images; each image its own answer."""
+"""Define the limits of requests to a digits model and the files that it can read."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,22 +10,22 @@ from lectern.errors import UserError
 from lectern.serving.images import read_image
 from lectern.tasks.digits.serving.drawing import to_mnist_image
 
-ROWS = 512  # answered together
-TOGETHER = True  # images do not know of each other, and sixteen at once cost less than four alone
-PARAMETERS: dict = {}
+MAX_ROWS = 512
+SUPPORTS_BATCHING = True  # images are independent, and a batch of 16 takes less time than four single images
+PARAM_LIMITS: dict[str, Any] = {}
 
 
-def read_picture(path: Path, module, megapixels: float) -> Iterator[np.ndarray]:
-    """A picture of one digit, fitted as MNIST's are."""
+def read_picture(path: Path, module: object, megapixels: float) -> Iterator[np.ndarray]:
+    """Read a picture of one digit and convert it to the style of MNIST."""
     yield to_mnist_image(read_image(path, megapixels))
 
 
-def read_array(path: Path, module, megapixels: float) -> Iterator[np.ndarray]:
-    """The images of an `.npy`, uint8 (n, 28, 28), one at a time from the disk."""
+def read_array(path: Path, module: object, megapixels: float) -> Iterator[np.ndarray]:
+    """Read the images, uint8 (n, 28, 28), of an `.npy` file. Only one image at a time is read into memory."""
     try:
         yield from np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, TypeError) as error:
-        raise UserError(f"{path.name} is no array of images: {error}") from error
+        raise UserError(f"{path.name} does not contain an array of images: {error}") from error
 
 
-FILES = {suffix: read_picture for suffix in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")} | {".npy": read_array}
+FILE_READERS = dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"), read_picture) | {".npy": read_array}

@@ -1,22 +1,22 @@
-"""TODO: lectern.tasks.digits.data.format.images."""
+"""Define the format of the digit images and validate images against it."""
 
 import numpy as np
 
-from lectern.artifacts.dataset import Facts
 from lectern.errors import UserError
 
-SIDE, CLASSES = 28, 10
+IMAGE_SIZE, NUM_CLASSES = 28, 10
 
 
-def prepare(images: np.ndarray, facts: Facts) -> np.ndarray:
-    """Raw uint8 images (n, 28, 28), ink high, to what the network takes: the same, once they are known to be so.
+def validate_images(images: np.ndarray) -> np.ndarray:
+    """Check that images are uint8 of shape (n, 28, 28) and return them unchanged.
 
-    The network scales pixels itself: serving cannot forget to.
+    Ink has high values and the background is 0. The network scales the pixels itself.
     Raises UserError for another shape or type.
     """
     images = np.asarray(images)
-    if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
+    if images.ndim != 3 or images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE) or images.dtype != np.uint8:
         raise UserError(
-            f"Images must be uint8 of shape (n, {SIDE}, {SIDE}); got {images.dtype} of shape {images.shape}."
+            f"Images must be uint8 of shape (n, {IMAGE_SIZE}, {IMAGE_SIZE}); "
+            f"got {images.dtype} of shape {images.shape}."
         )
     return images
