@@ -1,5 +1,4 @@
-"""What every test may count on: one thread, so that tests side by side do not wait for each other; and what is dear
-and shared, made once."""
+"""Fixtures shared by the tests. Tests use one thread, so that parallel tests do not slow each other down."""
 
 import os
 import shutil
@@ -17,18 +16,18 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def raw_digits(tmp_path_factory) -> Path:
-    """The sample's four archives."""
+    """Return a folder with the four archives of the sample digits."""
     from lectern.tasks.digits.data import samples
 
     folder = tmp_path_factory.mktemp("raw") / "sample_digits"
     folder.mkdir()
-    samples.make(folder)
+    samples.MAKE(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def digits(raw_digits, tmp_path_factory) -> Path:
-    """The sample made ready: data/processed/sample_digits."""
+    """Return the preprocessed sample digits."""
     from lectern.tasks.digits.data.preprocess import preprocess
 
     folder = tmp_path_factory.mktemp("processed") / "sample_digits"
@@ -38,7 +37,7 @@ def digits(raw_digits, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory) -> Path:
-    """MLflow's tables in a SQLite file, with nothing in them: making them takes seconds, a copy none."""
+    """Return a SQLite file with MLflow's empty tables. Copying it saves the seconds that creating them takes."""
     from mlflow import MlflowClient
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
@@ -49,7 +48,7 @@ def empty_store(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def store(empty_store, tmp_path, monkeypatch) -> str:
-    """A store of one's own, and its address in MLFLOW_TRACKING_URI."""
+    """Set MLFLOW_TRACKING_URI to an empty store of this test and return its address."""
     shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
@@ -57,82 +56,85 @@ def store(empty_store, tmp_path, monkeypatch) -> str:
 
 
 @pytest.fixture
-def house(digits, store, tmp_path, monkeypatch) -> Path:
-    """A checkout of one's own without DVC, the sample made ready in it; the test stands in it, before its own store."""
-    house = tmp_path / "house"
+def project(digits, store, tmp_path, monkeypatch) -> Path:
+    """Change to a copy of the project without git and DVC that has the preprocessed sample digits."""
+    project = tmp_path / "project"
     for name in ("conf", "pipelines"):
-        shutil.copytree(ROOT / name, house / name)
+        shutil.copytree(ROOT / name, project / name)
     for name in ("dvc.yaml", "experiments.yaml", "params.yaml"):
-        shutil.copy(ROOT / name, house)
-    shutil.copytree(digits, house / "data" / "processed" / "sample_digits")
-    monkeypatch.chdir(house)
-    return house
+        shutil.copy(ROOT / name, project)
+    shutil.copytree(digits, project / "data" / "processed" / "sample_digits")
+    monkeypatch.chdir(project)
+    return project
 
 
 @pytest.fixture(scope="session")
-def written(digits, tmp_path_factory) -> Path:
-    """The outs of a weak, a better and the best experiment."""
-    from registered import write_all
+def written_outputs(digits, tmp_path_factory) -> Path:
+    """Return a folder with the outputs of the experiments weak, better and best."""
+    from registered import write_all_outputs
 
-    folder = tmp_path_factory.mktemp("written")
+    folder = tmp_path_factory.mktemp("outputs")
     shutil.copytree(digits, folder / "data" / "processed" / "sample_digits")
     shutil.copytree(ROOT / "conf", folder / "conf")
 
-    def in_folder() -> None:
+    def write_in_folder() -> None:
         os.chdir(folder)
-        write_all()
+        write_all_outputs()
 
-    ended = in_child(in_folder)
+    ended = in_child(write_in_folder)
     assert ended.code == 0, ended.said
     return folder
 
 
 @pytest.fixture
-def shop(house, written, monkeypatch) -> Path:
-    """A checkout in which three experiments have come as far as `register`; its reports have no pictures."""
+def evaluated_project(project, written_outputs, monkeypatch) -> Path:
+    """Change to a project in which three experiments have outputs but no version; its reports have no plots."""
     from lectern.tasks.digits.report import evaluate
-    from registered import list_experiments
+    from registered import write_experiments_file
 
     for name in ("models", "metrics", "reports", "cards"):
-        shutil.copytree(written / name, house / name)
-    list_experiments()
-    for name in ("draw_confusion", "draw_mistakes", "draw_calibration"):
+        shutil.copytree(written_outputs / name, project / name)
+    write_experiments_file()
+    for name in [name for name in vars(evaluate.plots) if name.startswith("draw_")]:
         monkeypatch.setattr(evaluate.plots, name, lambda *_: None)
-    return house
+    return project
 
 
 @pytest.fixture
-def client(shop, store):
-    """A client of the checkout's store."""
+def client(evaluated_project, store):
+    """Return a client of the project's empty store."""
     from mlflow import MlflowClient
 
     return MlflowClient(store, store)
 
 
 @pytest.fixture(scope="session")
-def stock(written, empty_store, tmp_path_factory) -> Path:
-    """A store in which all three are registered."""
+def store_with_versions(written_outputs, empty_store, tmp_path_factory) -> Path:
+    """Return a SQLite store in which the three experiments are registered."""
     from mlflow import MlflowClient
 
-    from registered import TAUGHT, register
+    from registered import TRAINING_IMAGES, register
 
-    folder = tmp_path_factory.mktemp("stock")
+    folder = tmp_path_factory.mktemp("registered")
 
-    def fill() -> None:
-        os.chdir(written)
+    def fill_store() -> None:
+        os.chdir(written_outputs)
         address = f"sqlite:///{folder / 'mlflow.db'}"
-        register(MlflowClient(address, address), *TAUGHT)
+        register(MlflowClient(address, address), *TRAINING_IMAGES)
 
     shutil.copyfile(empty_store, folder / "mlflow.db")
-    ended = in_child(fill)
+    ended = in_child(fill_store)
     assert ended.code == 0, ended.said
     return folder / "mlflow.db"
 
 
 @pytest.fixture
-def stocked(client, stock):
-    """The test's own store, with the three versions in it: WEAK, BETTER, BEST. Their files are everybody's."""
-    shutil.copyfile(stock, client.tracking_uri.removeprefix("sqlite:///"))
+def registered_client(client, store_with_versions):
+    """Return a client of the project's store with the versions WEAK, BETTER and BEST.
+
+    The store belongs to one test, but all tests share the files of the versions.
+    """
+    shutil.copyfile(store_with_versions, client.tracking_uri.removeprefix("sqlite:///"))
     return client
 
 
@@ -143,7 +145,7 @@ def four(digits, empty_store, tmp_path_factory) -> Path:
 
     house = tmp_path_factory.mktemp("four")
     shutil.copytree(ROOT / "conf", house / "conf")
-    patient = (ROOT / "conf/serve.yaml").read_text().replace("answer_seconds: 120", "answer_seconds: 600")
+    patient = (ROOT / "conf/serve.yaml").read_text().replace("prediction_timeout_seconds: 120", "prediction_timeout_seconds: 600")
     (house / "conf/serve.yaml").write_text(patient)  # however busy the machine is that tests it
     for name in ("dvc.yaml", "experiments.yaml"):
         shutil.copy(ROOT / name, house)
@@ -174,7 +176,7 @@ def guarded(four):
 
     settings = four / "conf" / "serve.yaml"
     before = settings.read_text()
-    settings.write_text(before.replace("body_seconds: 15", "body_seconds: 2"))
+    settings.write_text(before.replace("body_timeout_seconds: 15", "body_timeout_seconds: 2"))
     try:
         with serving(four, f"sqlite:///{four / 'mlflow.db'}", LECTERN_API_KEY="a key") as running:
             yield running
@@ -187,13 +189,14 @@ def moved(four):
     """Moves the alias of the digits as promote and rollback do; the better one is champion again afterwards."""
     from mlflow import MlflowClient
 
-    from lectern.registry import versions
+    from lectern.registry.registered_model import RegisteredModel
     from served import DIGITS
 
     client = MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
 
     def move(number: str) -> None:
-        versions.point_champion(client, DIGITS, versions.get_version(client, DIGITS, number))
+        model = RegisteredModel(client, DIGITS)
+        model.point_champion(model.get(number))
 
     yield move
     move("2")

@@ -1,27 +1,27 @@
-"""Commands that answer: serve over the network, predict from files, export to ONNX."""
+"""Commands that use registered models: serve them, predict from files, export to ONNX."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lectern.cli.output import Json, connect, print_json
 from lectern.errors import UserError
 
-Model = Annotated[str, typer.Argument(help="a model, or one of its versions: mnist, mnist@3")]
+VersionName = Annotated[str, typer.Argument(help="registered model or one of its versions, such as mnist or mnist@3")]
 
 
-def add_to(app: typer.Typer) -> None:
+def register_commands(app: typer.Typer) -> None:
     for command in (serve, predict, export):
-        app.command(rich_help_panel="Ask the champions")(command)
+        app.command(rich_help_panel="Use models")(command)
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="0.0.0.0 lets others in; set LECTERN_API_KEY before")] = None,
-    port: Annotated[int | None, typer.Option(help="8000 by conf/serve.yaml; 0 takes a free one")] = None,
+    host: Annotated[str | None, typer.Option(help="address; for 0.0.0.0 set LECTERN_API_KEY first")] = None,
+    port: Annotated[int | None, typer.Option(help="port; 0 selects a free port")] = None,
 ) -> None:
-    """A web page and an API over the champions, which follow every promotion and rollback.
+    """Serve the champions with a web page and an API; every promotion and rollback takes effect at once.
 
     Example: lectern serve --port 8080
     """
@@ -33,20 +33,20 @@ def serve(
 
 
 def predict(
-    name: Model,
-    input: Annotated[Path, typer.Option(help="a file or a folder: images, a video, a table with the model's column")],
-    output: Annotated[Path, typer.Option(help="a .csv or .parquet that is not there yet")],
-    param: Annotated[list[str] | None, typer.Option(help="of the model, as name=value; again for another")] = None,
+    name: VersionName,
+    input: Annotated[Path, typer.Option(help="file or folder: images, a video, or a table")],
+    output: Annotated[Path, typer.Option(help="new .csv or .parquet file")],
+    param: Annotated[list[str] | None, typer.Option(help="parameter as name=value; can be repeated")] = None,
     as_json: Json = False,
 ) -> None:
-    """Answer a file or a folder with the champion; killed and called again, it goes on where it was.
+    """Predict a file or a folder with the champion; a killed prediction continues when you run it again.
 
     Example: lectern predict mnist --input drawings --output answers.csv
     """
     client = connect()
-    from lectern.serving.batch_predict import predict
+    from lectern.serving.batch_predict import predict_to_table
 
-    rows = predict(client, name, input, output, read_params(param or []))
+    rows = predict_to_table(client, name, input, output, read_params(param or []))
     if as_json:
         print_json({"model": name, "output": str(output), "rows": rows})
         return
@@ -54,27 +54,27 @@ def predict(
 
 
 def export(
-    name: Model,
-    out: Annotated[Path | None, typer.Option(help="write a copy here too: model.onnx")] = None,
+    name: VersionName,
+    out: Annotated[Path | None, typer.Option(help="also write a copy to this file")] = None,
     as_json: Json = False,
 ) -> None:
-    """Export a version to ONNX, compare its answers with PyTorch's, and attach the file to the version.
+    """Export a version to ONNX, compare its predictions with PyTorch's, and attach the file to the version.
 
     Example: lectern export mnist --out mnist.onnx
     """
     client = connect()
-    from lectern.registry import versions
+    from lectern.registry.versions import find_version
     from lectern.serving.export import export
 
-    where, difference = export(client, versions.find_named(client, name), out)
+    uri, difference = export(client, find_version(client, name), out)
     if as_json:
-        print_json({"model": name, "uri": where, "difference": difference})
+        print_json({"model": name, "uri": uri, "difference": difference})
         return
-    print(f"{where}: its answers differ from PyTorch's by {difference:.2g} at most")
+    print(f"{uri}: predictions differ from PyTorch's by at most {difference:.2g}")
 
 
-def read_params(words: list[str]) -> dict:
-    """`beam=5` to a name and a number."""
+def read_params(words: list[str]) -> dict[str, Any]:
+    """Convert words such as `beam=5` to parameters. Raises UserError if a value is not a number."""
     params = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -83,5 +83,5 @@ def read_params(words: list[str]) -> dict:
         except ValueError:
             equals = ""
         if not equals:
-            raise UserError(f"--param is {word!r}; it must be name=number, as in --param beam=5.")
+            raise UserError(f"--param is {word!r}; expected name=number, such as --param beam=5.")
     return params

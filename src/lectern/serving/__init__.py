@@ -1,1 +1,1 @@
-"""What answers: the function that a registered version carries, and the server over the champions."""
+"""Serve the champions over HTTP, predict from files and export models to ONNX."""

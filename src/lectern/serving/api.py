@@ -1,16 +1,16 @@
-"""Requests over HTTP to what the champions answer."""
+"""Serve the champions over HTTP."""
 
 import asyncio
 import json
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
@@ -19,236 +19,220 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from lectern.errors import UserError
-from lectern.registry.versions import numeric_tag
-from lectern.serving import file_inputs, schemas
-from lectern.serving import metrics as measured
-from lectern.serving.champions import Champion, Champions, NotServed, can_be_asked
-from lectern.serving.deadline import Busy, TooLong
+from lectern.serving import file_inputs, metrics, schemas
+from lectern.serving.champions import Champion, Champions, NotServed
+from lectern.serving.deadline import ModelBusy, PredictionTimeout
+from lectern.serving.disconnect import cancel_on_disconnect
 from lectern.serving.executor import Executor
-from lectern.serving.openapi import Problem, describe
-from lectern.serving.settings import Settings
+from lectern.serving.openapi import ErrorResponse, build_document
 
-LARGE = 100_000  # bytes of JSON that are read in a thread, so that nobody waits for it
+LARGE_BODY_BYTES = 100_000  # a larger JSON body is parsed in a thread, to keep the event loop free
 
 log = logging.getLogger("lectern.serving")
 router = APIRouter()
 
 
-class Served(BaseModel):
-    """A champion, as the registry knows it."""
+class ModelInfo(BaseModel):
+    """A champion as it is registered."""
 
     name: str
     task: str
     version: int
     alias: str = "champion"
     experiment: str
-    metric: str = Field(description="what the score is")
+    metric: str = Field(description="name of the score")
     score: float
-    baseline: float
+    baseline: float = Field(description="score of a trivial method on the same test data")
     higher_is_better: bool
-    card: str = Field(description="Markdown")
-    run: str = Field(description="the MLflow run that it came from")
+    card: str = Field(description="model card in Markdown")
+    run: str = Field(description="id of the MLflow run that trained the version")
 
 
-class Ready(BaseModel):
-    """What is served, and what could not be loaded."""
+class Readiness(BaseModel):
+    """The served versions, and the champions that could not be loaded."""
 
     ready: bool
-    served: dict[str, int] = Field(description="name to version")
-    problems: dict[str, str]
+    served: dict[str, int] = Field(description="version number per model name")
+    problems: dict[str, str] = Field(description="error message per model name")
 
 
-def create_app(champions: Champions, settings: Settings) -> FastAPI:
-    """The server over the champions; it follows them from its start to its end."""
-    app = FastAPIOffline(title="Lectern", description="The champions of the registry.", lifespan=follow, version="1")
-    app.state.champions, app.state.settings = champions, settings
-    app.state.asking = Executor(settings)
+def create_app(champions: Champions, executor: Executor) -> FastAPI:
+    """Create the API server. While it runs, it checks the registry for new champions."""
+    description = "Predictions of the champions in the registry."
+    app = FastAPIOffline(title="Lectern", description=description, lifespan=lifespan, version="1")
+    app.state.champions, app.state.executor = champions, executor
     app.include_router(router)
-    app.openapi = lambda: describe(app)
-    for kind, respond in ANSWERED.items():
-        app.add_exception_handler(kind, respond)
+    app.add_exception_handler(UserError, respond_to_user_error)
+    app.add_exception_handler(ModelBusy, respond_to_busy_model)
+    app.add_exception_handler(ClientDisconnect, respond_to_disconnect)
+    document = partial(build_document, app, champions, executor.settings.max_characters)
+    setattr(app, "openapi", document)  # noqa: B010 (FastAPI documents an assignment, which mypy rejects)
     return app
 
 
 @asynccontextmanager
-async def follow(app: FastAPI) -> AsyncIterator[None]:
-    """Ask the store again and again, in a thread of its own."""
-    task = asyncio.create_task(keep_following(app.state.champions, app.state.settings.follow_seconds))
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Check the registry for new champions while the server runs."""
+    polling = asyncio.create_task(poll_registry(app.state.champions, app.state.executor.settings.alias_poll_seconds))
     yield
-    task.cancel()
+    polling.cancel()
     with suppress(asyncio.CancelledError):
-        await task
+        await polling
 
 
-async def keep_following(champions: Champions, seconds: float) -> None:
+async def poll_registry(champions: Champions, seconds: float) -> None:
+    """Refresh the champions at this interval. If the registry is unreachable, the loaded champions stay."""
     while True:
         try:
-            await asyncio.to_thread(champions.follow)
+            await asyncio.to_thread(champions.refresh)
             champions.problems.pop("registry", None)
-        except Exception as error:  # the store may be away for a while: what is loaded goes on answering
+        except Exception as error:
             if "registry" not in champions.problems:
-                log.warning("the registry does not answer: %s", error)
-            champions.problems["registry"] = f"it does not answer: {str(error)[:200]}"
-        for champion in champions.listed():
-            measured.VERSION.labels(champion.name).set(champion.number)
+                log.warning("cannot read the registry: %s", error)
+            champions.problems["registry"] = f"cannot read it: {str(error)[:200]}"
+        for champion in champions.all():
+            metrics.CHAMPION_VERSION.labels(champion.name).set(champion.version.number)
         await asyncio.sleep(seconds)
 
 
-@router.get("/v1/models", summary="Every champion")
-async def list_models(request: Request) -> list[Served]:
-    return [tell(champion) for champion in request.app.state.champions.listed()]
+async def get_champions(request: Request) -> Champions:
+    champions: Champions = request.app.state.champions
+    return champions
 
 
-@router.get("/v1/models/{name}", summary="One champion", responses={404: {"model": Problem}})
-async def show_model(name: str, request: Request) -> Served:
-    return tell(request.app.state.champions.get(name))
+async def get_executor(request: Request) -> Executor:
+    executor: Executor = request.app.state.executor
+    return executor
 
 
-def tell(champion: Champion) -> Served:
-    version = champion.version
-    return Served(
-        name=champion.name,
-        task=champion.task,
-        version=champion.number,
-        experiment=version.tags["lectern.experiment"],
-        metric=champion.metric,
-        score=numeric_tag(version, "score"),
-        baseline=numeric_tag(version, "baseline"),
-        higher_is_better=version.tags["lectern.higher_is_better"] == "True",
-        card=version.description or "",
-        run=version.run_id or "",
-    )
+ServedChampions = Annotated[Champions, Depends(get_champions)]
+ServerExecutor = Annotated[Executor, Depends(get_executor)]
 
 
-@router.post("/v1/models/{name}/predict", summary="What it answers")
-async def predict(name: str, request: Request) -> Response:
-    champion, asking = find(name, request), request.app.state.asking
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json":
-        outputs = await unless_gone(request, asking.ask(champion, *await read_json(champion, request)))
-    else:
-        outputs = await ask_file(champion, kind, request)
-    return answer(champion, outputs)
-
-
-def find(name: str, request: Request) -> Champion:
-    """The champion that answers this request from its beginning to its end."""
-    champion = request.app.state.champions.get(name)
-    if not can_be_asked(champion.task):
-        raise NotServed(f"{name} is served by no API: the room of its task offers none.")
+async def find_champion(name: str, champions: ServedChampions) -> Champion:
+    """Return the champion that processes the request, from beginning to end."""
+    champion = champions.get(name)
+    if not champion.has_request_module:
+        raise NotServed(f"{name} cannot be used through the API: its task has no module serving/request.py.")
     return champion
 
 
-async def read_json(champion: Champion, request: Request) -> tuple[Any, dict[str, Any]]:
-    body, characters = await request.body(), request.app.state.settings.characters
-    if len(body) > LARGE:
-        return await request.app.state.asking.run(schemas.read_body, body, champion.task, characters)
-    return schemas.read_body(body, champion.task, characters)
+ServedChampion = Annotated[Champion, Depends(find_champion)]
 
 
-async def ask_file(champion: Champion, kind: str, request: Request) -> Any:
-    """A picture or a video to the answers, an item after the other."""
-    suffix, settings = file_inputs.suffix_of(kind, champion.request_format), request.app.state.settings
+@router.get("/v1/models", summary="List the champions")
+async def list_models(champions: ServedChampions) -> list[ModelInfo]:
+    return [describe_champion(champion) for champion in champions.all()]
+
+
+@router.get("/v1/models/{name}", summary="Describe a champion", responses={404: {"model": ErrorResponse}})
+async def show_model(name: str, champions: ServedChampions) -> ModelInfo:
+    return describe_champion(champions.get(name))
+
+
+def describe_champion(champion: Champion) -> ModelInfo:
+    version = champion.version
+    return ModelInfo(
+        name=version.name,
+        task=version.task,
+        version=version.number,
+        experiment=version.experiment,
+        metric=champion.metric,
+        score=version.score,
+        baseline=version.baseline,
+        higher_is_better=version.higher_is_better,
+        card=version.card,
+        run=version.run_id,
+    )
+
+
+@router.post("/v1/models/{name}/predict", include_in_schema=False)
+async def predict(champion: ServedChampion, executor: ServerExecutor, request: Request) -> Response:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == "application/json":
+        inputs, params = await read_json(champion, executor, request)
+        outputs = await cancel_on_disconnect(request, executor.predict(champion, inputs, params))
+    else:
+        outputs = await predict_file(champion, executor, media_type, request)
+    schema = schemas.task_schemas(champion.task, executor.settings.max_characters).response
+    response = schema(model=champion.name, version=champion.version.number, outputs=schemas.to_outputs(outputs))
+    return Response(response.model_dump_json(exclude_none=True), media_type="application/json")
+
+
+async def read_json(champion: Champion, executor: Executor, request: Request) -> tuple[Any, dict[str, Any]]:
+    """Return the inputs and params in a JSON body."""
+    body, max_characters = await request.body(), executor.settings.max_characters
+    if len(body) > LARGE_BODY_BYTES:
+        return await executor.run_short(schemas.parse_body, body, champion.task, max_characters)
+    return schemas.parse_body(body, champion.task, max_characters)
+
+
+async def predict_file(champion: Champion, executor: Executor, media_type: str, request: Request) -> Any:
+    """Return the predictions for an uploaded image or video, one chunk at a time."""
+    suffix = file_inputs.find_suffix(media_type, champion.request_module)
     if suffix is None:
-        there = ", ".join(["application/json", *file_inputs.media_types(champion.request_format)])
-        raise HTTPException(415, f"{champion.name} takes {there}; this is {kind or 'of no content-type'}.")
+        accepted = ", ".join(["application/json", *file_inputs.accepted_media_types(champion.request_module)])
+        found = f"the content type {media_type}" if media_type else "no content type"
+        raise HTTPException(415, f"{champion.name} accepts {accepted}; the request has {found}.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"body{suffix}"
         with path.open("wb") as file:
-            async for chunk in request.stream():
-                file.write(chunk)
-        parts = file_inputs.read_parts(path, champion, settings.megapixels, settings.frames)
-        return await unless_gone(request, request.app.state.asking.ask_in_parts(champion, parts))
+            async for data in request.stream():
+                file.write(data)
+        settings = executor.settings
+        chunks = file_inputs.read_chunks(path, champion, settings.max_megapixels, settings.max_frames)
+        return await cancel_on_disconnect(request, executor.predict_chunks(champion, chunks))
 
 
-async def unless_gone(request: Request, work: Awaitable[Any]) -> Any:
-    """The work's result; a client that goes away ends it. Raises ClientDisconnect then."""
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(leave(request))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()
-
-
-async def leave(request: Request) -> None:
-    """The end of the client's connection; its body has been read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def answer(champion: Champion, outputs: Any) -> Response:
-    shape = schemas.shapes(champion.task, 0).answer
-    told = shape(model=champion.name, version=champion.number, outputs=schemas.to_outputs(outputs))
-    return Response(told.model_dump_json(exclude_none=True), media_type="application/json")
-
-
-@router.post("/v1/models/{name}/stream", summary="What it writes, as it writes it")
-async def stream(name: str, request: Request) -> Response:
-    champion, asking = find(name, request), request.app.state.asking
-    if not hasattr(champion.request_format, "stream"):
-        raise HTTPException(404, f"{name} answers all at once: POST /v1/models/{name}/predict")
-    inputs, params = await read_json(champion, request)
+@router.post("/v1/models/{name}/stream", include_in_schema=False)
+async def stream(champion: ServedChampion, executor: ServerExecutor, request: Request) -> Response:
+    if not hasattr(champion.request_module, "stream"):
+        raise HTTPException(404, f"{champion.name} cannot stream. Use POST /v1/models/{champion.name}/predict")
+    inputs, params = await read_json(champion, executor, request)
     if len(inputs) != 1:
-        raise UserError(f"One input can be streamed at a time; there are {len(inputs)}.")
-    pieces = champion.request_format.stream(champion.module, inputs, params)
-    return StreamingResponse(tell_pieces(champion, asking, pieces), media_type="text/event-stream")
+        raise UserError(f"A stream accepts one input; found {len(inputs)}. Send one request per input.")
+    pieces = champion.request_module.stream(champion.module, inputs, params)
+    return StreamingResponse(stream_events(champion, executor, pieces), media_type="text/event-stream")
 
 
-async def tell_pieces(champion: Champion, asking: Executor, pieces: Any) -> AsyncIterator[str]:
-    """Server-sent events: pieces of text, then `end` with the version that wrote them all."""
-    async for text in asking.stream(champion, pieces):
-        yield event("text", {"text": text})
-    yield event("end", {"model": champion.name, "version": champion.number})
+async def stream_events(champion: Champion, executor: Executor, pieces: Iterator[str]) -> AsyncIterator[str]:
+    """Yield server-sent events: the text in pieces, then `end` with the version that generated it."""
+    async for text in executor.stream(champion, pieces):
+        yield format_event("text", {"text": text})
+    yield format_event("end", {"model": champion.name, "version": champion.version.number})
 
 
-def event(name: str, data: dict[str, Any]) -> str:
+def format_event(name: str, data: dict[str, Any]) -> str:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
-@router.get("/healthz", summary="It is alive")
+@router.get("/healthz", summary="Check that the server runs")
 async def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz", summary="It can answer", responses={503: {"model": Ready}})
-async def readyz(request: Request) -> Ready:
-    champions = request.app.state.champions
-    served = {champion.name: champion.number for champion in champions.listed()}
-    told = Ready(ready=bool(served), served=served, problems=champions.problems)
-    return told if told.ready else JSONResponse(told.model_dump(), 503)
+@router.get("/readyz", summary="Check that the server has champions", responses={503: {"model": Readiness}})
+async def readyz(champions: ServedChampions, response: Response) -> Readiness:
+    served = {champion.name: champion.version.number for champion in champions.all()}
+    if not served:
+        response.status_code = 503
+    return Readiness(ready=bool(served), served=served, problems=champions.problems)
 
 
-@router.get("/metrics", summary="For Prometheus", response_class=Response)
-async def metrics() -> Response:
+@router.get("/metrics", summary="Return the metrics for Prometheus", response_class=Response)
+async def read_metrics() -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def refuse(request: Request, error: Exception) -> JSONResponse:
+async def respond_to_user_error(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, 404 if isinstance(error, NotServed) else 422)
 
 
-async def refuse_for_now(request: Request, error: Exception) -> JSONResponse:
-    again = {} if isinstance(error, TooLong) else {"Retry-After": "1"}
-    return JSONResponse({"detail": str(error)}, 503, again)
+async def respond_to_busy_model(request: Request, error: Exception) -> JSONResponse:
+    headers = {} if isinstance(error, PredictionTimeout) else {"Retry-After": "1"}
+    return JSONResponse({"detail": str(error)}, 503, headers)
 
 
-async def refuse_form(request: Request, error: RequestValidationError) -> JSONResponse:
-    told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-    return JSONResponse({"detail": told}, 422)
-
-
-async def forget(request: Request, error: Exception) -> Response:
-    """Nobody hears it: it is for the metrics."""
+async def respond_to_disconnect(request: Request, error: Exception) -> Response:
+    """Return status 499, so that the metrics count the request. The client is gone and does not receive it."""
     return Response(status_code=499)
-
-
-ANSWERED = {
-    UserError: refuse,
-    Busy: refuse_for_now,
-    RequestValidationError: refuse_form,
-    ClientDisconnect: forget,
-}

@@ -1,60 +1,76 @@
-"""Requests to one version, answered together: those that come while a batch is computed are the next batch.
+"""Combine concurrent requests into batches.
 
-Nobody waits for company: a request that finds the network idle is answered alone and at once.
+Requests that arrive while a batch is computed form the next batch. If the model is idle, a request is computed at once.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-Compute = Callable[[np.ndarray], Awaitable[np.ndarray]]
+Array = npt.NDArray[Any]
+
+
+class QueuedRequest(NamedTuple):
+    """The input rows of a request and the future that receives its output rows."""
+
+    inputs: Array
+    result: "asyncio.Future[Array]"
 
 
 class DynamicBatcher:
-    """Arrays whose rows are answered one by one, to their answers; `most` rows are computed at a time."""
+    """Computes the rows of concurrent requests in batches of at most `max_rows` rows.
 
-    def __init__(self, compute: Compute, most: int):
-        self.compute, self.most = compute, most
-        self.waiting: deque[tuple[np.ndarray, asyncio.Future]] = deque()
-        self.worker: asyncio.Task | None = None
+    A request is never split. A request with more than `max_rows` rows is a batch by itself.
+    """
 
-    async def ask(self, inputs: np.ndarray) -> np.ndarray:
-        """The answers to these rows, in their order."""
-        future = asyncio.get_running_loop().create_future()
-        self.waiting.append((inputs, future))
+    def __init__(self, compute: Callable[[Array], Awaitable[Array]], max_rows: int):
+        self.compute, self.max_rows = compute, max_rows
+        self.queue: deque[QueuedRequest] = deque()
+        self.worker: asyncio.Task[None] | None = None
+
+    async def predict(self, inputs: Array) -> Array:
+        """Return one output row per input row, in the same order."""
+        request = QueuedRequest(inputs, asyncio.get_running_loop().create_future())
+        self.queue.append(request)
         if self.worker is None or self.worker.done():
-            self.worker = asyncio.create_task(self.work())
-        return await future
+            self.worker = asyncio.create_task(self.process_queue())
+        return await request.result
 
-    async def work(self) -> None:
-        while self.waiting:
-            batch = self.take()
-            try:
-                answered = await self.compute(np.concatenate([inputs for inputs, _ in batch]))
-            except Exception as error:  # theirs, who asked: the server goes on
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
+    async def process_queue(self) -> None:
+        """Compute batches until the queue is empty. If a batch fails, each of its requests gets the exception."""
+        while self.queue:
+            batch = self.next_batch()
+            if not batch:
                 continue
-            share(answered, batch)
+            try:
+                outputs = await self.compute(np.concatenate([request.inputs for request in batch]))
+            except Exception as error:
+                for request in batch:
+                    if not request.result.done():
+                        request.result.set_exception(error)
+            else:
+                split_outputs(outputs, batch)
 
-    def take(self) -> list[tuple[np.ndarray, asyncio.Future]]:
-        """As many of those that wait as fit, one at least; who has gone away is left out."""
-        taken, rows = [], 0
-        while self.waiting and (not taken or rows + len(self.waiting[0][0]) <= self.most):
-            inputs, future = self.waiting.popleft()
-            if not future.done():
-                taken.append((inputs, future))
-                rows += len(inputs)
-        return taken
+    def next_batch(self) -> list[QueuedRequest]:
+        """Remove as many requests from the queue as fit into a batch. Skip requests whose clients disconnected."""
+        batch: list[QueuedRequest] = []
+        rows = 0
+        while self.queue and (not batch or rows + len(self.queue[0].inputs) <= self.max_rows):
+            request = self.queue.popleft()
+            if not request.result.done():
+                batch.append(request)
+                rows += len(request.inputs)
+        return batch
 
 
-def share(answered: np.ndarray, batch: list[tuple[np.ndarray, asyncio.Future]]) -> None:
-    """Give each its rows."""
+def split_outputs(outputs: Array, batch: list[QueuedRequest]) -> None:
+    """Give each request its own rows of the outputs."""
     start = 0
-    for inputs, future in batch:
-        if not future.done():
-            future.set_result(answered[start : start + len(inputs)])
-        start += len(inputs)
+    for request in batch:
+        if not request.result.done():
+            request.result.set_result(outputs[start : start + len(request.inputs)])
+        start += len(request.inputs)

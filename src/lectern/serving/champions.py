@@ -1,8 +1,7 @@
-"""The registry's champions to loaded models that can be asked, following the alias as it moves."""
+"""Load the champions of the registry, and reload them when the alias `champion` moves."""
 
 import json
 import logging
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,125 +10,133 @@ from typing import Any
 
 import yaml
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from lectern.artifacts import model_folder
 from lectern.artifacts.paths import group_config
 from lectern.config import nearest
 from lectern.errors import UserError
-from lectern.registry import versions
+from lectern.registry.registered_model import CHAMPION, RegisteredModel
+from lectern.registry.version_record import ModelVersionRecord
+from lectern.registry.versions import download_model_folder
 from lectern.task_modules import has_task_module, task_module
 
-SAMPLE = "sample_"  # data sets for the demo begin with it
+SAMPLE_PREFIX = "sample_"  # the datasets of the demo
 
 log = logging.getLogger("lectern.serving")
 
 
 class NotServed(UserError):
-    """A model that is not there, or has no champion."""
+    """Raised if a model is not registered, has no champion, or cannot be used through the API."""
 
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """A version that answers. It never changes: a request holds one, so that no answer can mix two."""
+    """A version with its loaded model. It is immutable, so all outputs of a request come from the same version."""
 
-    name: str
-    version: ModelVersion
-    task: str
+    version: ModelVersionRecord
     module: Any
-    example: dict[str, str] | None = None  # a row of the columns that it takes, as it was registered with
+    example: dict[str, str] | None = None  # first row of the version's input example, if the input is a table
 
     @property
-    def number(self) -> int:
-        return int(self.version.version)
+    def name(self) -> str:
+        return self.version.name
+
+    @property
+    def task(self) -> str:
+        return self.version.task
 
     @property
     def inference_api(self) -> ModuleType:
-        """What the task says of its answers."""
         return task_module(self.task, "serving.inference_api")
 
     @property
-    def request_format(self) -> ModuleType:
-        """What the task says of its requests (`serving/request_format.py` of its room)."""
+    def request_module(self) -> ModuleType:
+        """The module of the task that defines the limits of requests and reads uploaded files."""
         return task_module(self.task, "serving.request")
+
+    @property
+    def has_request_module(self) -> bool:
+        """Whether the task can be used through the API."""
+        return has_task_module(self.task, "serving.request")
 
     @cached_property
     def metric(self) -> str:
-        """What its score is, as the data set's config says: `accuracy`; empty where there is no such config here."""
+        """The name of the score in the dataset's config, or an empty string if there is no such config."""
         path = group_config("dataset", self.name)
-        return yaml.safe_load(path.read_text())["score"]["name"].replace("_", " ") if path.is_file() else ""
+        if not path.is_file():
+            return ""
+        name: str = yaml.safe_load(path.read_text())["score"]["name"]
+        return name.replace("_", " ")
 
-    def answer(self, inputs: Any, params: dict[str, Any]) -> Any:
-        """What the version's pyfunc would answer."""
+    def predict(self, inputs: Any, params: dict[str, Any]) -> Any:
+        """Return the same prediction as the pyfunc model of the version."""
         return self.inference_api.predict(self.module, inputs, **params)
 
 
-def load(client: MlflowClient, version: ModelVersion) -> Champion:
-    """A version from its own files, by this checkout's code: nothing is unpickled, no code of the store is run."""
-    module = model_folder.load_model(versions.model_folder(client, version))
-    return Champion(version.name, version, version.tags["lectern.task"], module, read_example(client, version))
+def load_version(client: MlflowClient, version: ModelVersionRecord) -> Champion:
+    """Load a version with the code of this checkout. Nothing is unpickled, and no code from the store runs."""
+    module = model_folder.load_model(download_model_folder(client, version))
+    return Champion(version, module, read_example(client, version))
 
 
-def read_example(client: MlflowClient, version: ModelVersion) -> dict[str, str] | None:
-    """The first row of the version's input example, where it is a table."""
+def read_example(client: MlflowClient, version: ModelVersionRecord) -> dict[str, str] | None:
+    """Return the first row of the version's input example, or None if it is missing or is not a table."""
     from mlflow.artifacts import download_artifacts
 
     uri = f"{version.source}/input_example.json"
     try:
-        told = json.loads(Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri)).read_text())
-        return dict(zip(told["columns"], told["data"][0], strict=True))
+        path = Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri))
+        table = json.loads(path.read_text())
+        return dict(zip(table["columns"], table["data"][0], strict=True))
     except (MlflowException, OSError, ValueError, KeyError, TypeError, IndexError):
-        return None  # an array, or a store that lost it: nothing that an answer depends on
+        return None
 
 
 class Champions:
-    """The champions as they were when the store was last asked (`follow`)."""
+    """The loaded champions. `refresh` compares them with the registry."""
 
     def __init__(self, client: MlflowClient):
         self.client = client
         self.served: dict[str, Champion] = {}
-        self.registered: dict[str, str | None] = {}  # every model, and the number of its champion
-        self.problems: dict[str, str] = {}  # what could not be loaded, and why
+        self.registered: dict[str, int | None] = {}  # every registered model, with the number of its champion
+        self.problems: dict[str, str] = {}  # model name to the reason why its champion could not be loaded
 
-    def follow(self) -> None:
-        """Load the champions that have moved; the old one answers until the new one is loaded."""
-        known = {model.name: model.aliases.get(versions.CHAMPION) for model in self.models()}
-        self.registered = {name: None if number is None else str(number) for name, number in known.items()}
-        moved = {name: number for name, number in self.registered.items() if number != self.number_of(name)}
-        for name, number in moved.items():
-            self.move(name, number)
-        gone = [name for name in self.served if name not in self.registered]
-        self.served = {name: champion for name, champion in self.served.items() if name not in gone}
+    def refresh(self) -> None:
+        """Load the champions that have changed. The old champion is served until the new one is loaded."""
+        models = self.client.search_registered_models(max_results=1000)
+        numbers = {model.name: model.aliases.get(CHAMPION) for model in models}
+        self.registered = {name: None if number is None else int(number) for name, number in numbers.items()}
+        for name, number in self.registered.items():
+            if number != self.served_number(name):
+                self.update(name, number)
+        self.served = {name: champion for name, champion in self.served.items() if name in self.registered}
 
-    def models(self) -> list[RegisteredModel]:
-        return self.client.search_registered_models(max_results=1000)
+    def served_number(self, name: str) -> int | None:
+        return self.served[name].version.number if name in self.served else None
 
-    def number_of(self, name: str) -> str | None:
-        return str(self.served[name].number) if name in self.served else None
-
-    def move(self, name: str, number: str | None) -> None:
-        """Serve this version from now on, or nothing. One that cannot be loaded leaves the old one where it is."""
+    def update(self, name: str, number: int | None) -> None:
+        """Serve this version of a model, or none. If it cannot be loaded, the old version stays."""
         served = {**self.served}
         try:
             if number is None:
                 served.pop(name, None)
             else:
-                served[name] = load(self.client, versions.get_version(self.client, name, number))
-            self.served = served  # at once: who reads sees the old table or the new one
+                served[name] = load_version(self.client, RegisteredModel(self.client, name).get(str(number)))
+            self.served = served  # replaced at once, because other threads read the dictionary
             if self.problems.pop(name, None):
-                log.warning("%s version %s is served now", name, number)
+                log.warning("%s: version %s is served now", name, number)
         except UserError as error:
             if self.problems.get(name) != str(error):
                 log.warning("%s", error)
             self.problems = {**self.problems, name: str(error)}
 
     def get(self, name: str) -> Champion:
-        """Raises NotServed that says what there is and how to get it."""
+        """Return the champion of a model. Raises NotServed with the reason if there is none."""
         if name in self.served:
             return self.served[name]
         if name in self.problems:
-            raise NotServed(f"{name}: its champion cannot be loaded: {self.problems[name]}")
+            raise NotServed(f"{name}: the champion cannot be loaded: {self.problems[name]}")
         if name in self.registered:
             raise NotServed(f"{name} has no champion yet. Promote one: lectern promote {name}")
         served = ", ".join(sorted(self.served)) or "nothing yet (make demo)"
@@ -137,18 +144,11 @@ class Champions:
             f"No model {name[:80]!r} is registered{nearest(name[:80], list(self.served))} Served: {served}."
         )
 
-    def listed(self) -> list[Champion]:
-        """All, real ones before samples."""
-        return sorted(self.served.values(), key=lambda champion: (champion.name.startswith(SAMPLE), champion.name))
+    def all(self) -> list[Champion]:
+        """Return all champions by name. Those of the demo come last."""
+        return sorted(
+            self.served.values(), key=lambda champion: (champion.name.startswith(SAMPLE_PREFIX), champion.name)
+        )
 
-    def of(self, task: str) -> list[Champion]:
-        """Those of a task, in the same order."""
-        by_task = defaultdict(list)
-        for champion in self.listed():
-            by_task[champion.task].append(champion)
-        return by_task[task]
-
-
-def can_be_asked(task: str) -> bool:
-    """Whether the room says how its models are asked from outside."""
-    return has_task_module(task, "serving.request")
+    def for_task(self, task: str) -> list[Champion]:
+        return [champion for champion in self.all() if champion.task == task]

@@ -1,62 +1,71 @@
-"""A computation in a thread to its end, or to an earlier one: out of time, or wanted by nobody any more.
+"""Stop a running prediction when its time is over or its client has disconnected.
 
-PyTorch asks before each layer of whatever network, so that no room needs to know of it.
+A PyTorch hook checks the deadline before each layer of every network, so the task code does not have to check it.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-here = threading.local()
+Result = TypeVar("Result")
+
+thread_state = threading.local()
 
 
 class Cancelled(Exception):
-    """Nobody waits for this any more."""
+    """Raised in a prediction whose result is no longer needed."""
 
 
-class Busy(Exception):
-    """More is under way than the settings allow."""
+class ModelBusy(Exception):
+    """Raised if a model has too many requests in progress."""
 
 
-class TooLong(Busy):
-    """It was begun, and is not done in its time."""
+class PredictionTimeout(ModelBusy):
+    """Raised in a prediction that runs longer than allowed."""
 
 
 class Deadline:
-    """What one computation may cost, from the moment that it is asked for; `wanted` may be taken back meanwhile."""
+    """The time limit of one prediction. It starts when the object is created. Set `cancelled` to stop earlier."""
 
     def __init__(self, seconds: float):
-        self.seconds, self.until, self.wanted = seconds, time.monotonic() + seconds, True
+        self.seconds = seconds
+        self.expires_at = time.monotonic() + seconds
+        self.cancelled = False
 
-    def run(self, function: Callable, *arguments: Any) -> Any:
-        """The function's result. Raises Busy where its time went by in a queue, TooLong or Unwanted in the middle."""
-        if time.monotonic() > self.until:
-            raise Busy(f"This model was busy with others for {self.seconds:g} seconds. Come again later.")
-        here.effort = self
+    def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Return the result of the function.
+
+        Raises ModelBusy if the time was over before the function started. Raises PredictionTimeout or Cancelled
+        before the next layer of a network if the function has to stop.
+        """
+        if time.monotonic() > self.expires_at:
+            raise ModelBusy(f"No worker of this model was free within {self.seconds:g} seconds. Retry later.")
+        thread_state.deadline = self
         try:
             return function(*arguments)
         finally:
-            here.effort = None
+            thread_state.deadline = None
 
     def check(self) -> None:
-        if not self.wanted:
+        """Raise Cancelled or PredictionTimeout if the prediction has to stop."""
+        if self.cancelled:
             raise Cancelled
-        if time.monotonic() > self.until:
-            raise TooLong(
-                f"This was not answered within {self.seconds:g} seconds, the most that an answer may take "
-                "(answer_seconds in conf/serve.yaml). Ask for less at a time, or use `lectern predict`."
+        if time.monotonic() > self.expires_at:
+            raise PredictionTimeout(
+                f"The prediction took longer than {self.seconds:g} seconds "
+                "(prediction_timeout_seconds in conf/serve.yaml). Send fewer inputs, or use `lectern predict`."
             )
 
 
-def watch() -> None:
-    """From now on every layer of this process asks first."""
-    register_module_forward_pre_hook(lambda *_: check())
+def install_deadline_hook() -> None:
+    """Check the deadline of the current thread before each layer of every network in this process."""
+    register_module_forward_pre_hook(lambda module, inputs: check_current_deadline())
 
 
-def check() -> None:
-    effort = getattr(here, "effort", None)
-    if effort is not None:
-        effort.check()
+def check_current_deadline() -> None:
+    deadline: Deadline | None = getattr(thread_state, "deadline", None)
+    if deadline is not None:
+        deadline.check()

@@ -1,4 +1,4 @@
-"""A champion and inputs to its answer, computed in a thread: what the API and the page have in common."""
+"""Run predictions in threads, for the API and for the page."""
 
 import asyncio
 import time
@@ -7,119 +7,121 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
 
-from lectern.serving import deadline, metrics
-from lectern.serving.batching import DynamicBatcher
+from lectern.serving import metrics
+from lectern.serving.batching import Array, DynamicBatcher
 from lectern.serving.champions import Champion
-from lectern.serving.deadline import Busy, Deadline
+from lectern.serving.deadline import Deadline, ModelBusy, install_deadline_hook
 from lectern.serving.settings import Settings
 
-BREATH = 0.05  # seconds of a stream that are computed before others may come in between
+STREAM_SLICE_S = 0.05  # a stream is computed in slices of this many seconds, so that other streams can run in between
+
+Result = TypeVar("Result")
 
 
 class Executor:
-    """Threads in which champions compute, and how many requests are under way to each.
+    """Runs predictions in thread pools and limits the number of requests per model.
 
-    Each model has threads of its own, so that one who asks for long answers keeps no other model's callers waiting.
-    What is short, a breath of a stream or the reading of a body, has threads that nothing long is done in.
+    Each model has its own pool, so slow requests to one model do not delay requests to another model.
+    Short jobs, such as parsing a body or computing a slice of a stream, have a separate pool.
     """
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.under_way: Counter[str] = Counter()
-        self.errands = self.pool("errands")
-        self.lanes: dict[str, ThreadPoolExecutor] = {}
-        self.queues: dict[str, tuple[Champion, DynamicBatcher]] = {}
-        deadline.watch()
+        self.in_progress: Counter[str] = Counter()  # requests per model
+        self.short_pool = self.create_pool("short")
+        self.model_pools: dict[str, ThreadPoolExecutor] = {}
+        self.batchers: dict[str, tuple[Champion, DynamicBatcher]] = {}
+        install_deadline_hook()
 
-    def pool(self, name: str) -> ThreadPoolExecutor:
-        threads = (self.settings.threads,)
+    def create_pool(self, name: str) -> ThreadPoolExecutor:
+        threads = (self.settings.torch_threads,)
         return ThreadPoolExecutor(self.settings.workers, name, initializer=torch.set_num_threads, initargs=threads)
 
-    async def run(self, function: Callable, *arguments: Any) -> Any:
-        """What is short, beside the loop that answers."""
-        return await asyncio.get_running_loop().run_in_executor(self.errands, function, *arguments)
+    async def run_short(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run a short function in a thread to keep the event loop free."""
+        return await asyncio.get_running_loop().run_in_executor(self.short_pool, partial(function, *arguments))
 
-    async def work(self, champion: Champion, function: Callable, *arguments: Any) -> Any:
-        """What may be long, in a thread of the model's, within its time; who is cancelled ends it at its next layer.
+    async def run_inference(self, champion: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run a function in the thread pool of the model, within the time limit.
 
-        Raises Busy for what does not come to its end in time.
+        Raises ModelBusy if the function does not finish in time. If the caller is cancelled, the function stops
+        before the next layer of the network.
         """
-        if champion.name not in self.lanes:
-            self.lanes[champion.name] = self.pool(champion.name)
-        one = Deadline(self.settings.answer_seconds)
-        computing = partial(one.run, function, *arguments)
+        if champion.name not in self.model_pools:
+            self.model_pools[champion.name] = self.create_pool(champion.name)
+        deadline = Deadline(self.settings.prediction_timeout_seconds)
+        job = partial(deadline.run, function, *arguments)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.lanes[champion.name], computing)
+            return await asyncio.get_running_loop().run_in_executor(self.model_pools[champion.name], job)
         except asyncio.CancelledError:
-            one.wanted = False
+            deadline.cancelled = True
             raise
 
-    async def ask(self, champion: Champion, inputs: Any, params: dict[str, Any]) -> Any:
-        """The champion's answer. Raises Busy, and UserError for inputs that the room does not take."""
-        with self.counted(champion):
-            if champion.request_format.TOGETHER and not params:
-                return await self.queue(champion).ask(inputs)
-            return await self.work(champion, champion.answer, inputs, params)
+    async def predict(self, champion: Champion, inputs: Any, params: dict[str, Any]) -> Any:
+        """Return the prediction of the champion. Raises ModelBusy, and UserError if the inputs are invalid."""
+        with self.track(champion):
+            if champion.request_module.SUPPORTS_BATCHING and not params:
+                return await self.batcher(champion).predict(inputs)
+            return await self.run_inference(champion, champion.predict, inputs, params)
 
-    async def ask_in_parts(self, champion: Champion, parts: Iterator[Any]) -> Any:
-        """The answers to inputs too large to be held at once, in a row."""
-        answered = []
-        with self.counted(champion):
-            while (inputs := await self.run(next, parts, None)) is not None:
-                answered.append(await self.work(champion, champion.answer, inputs, {}))
-        if isinstance(answered[0], pd.DataFrame):
-            return pd.concat(answered, ignore_index=True)
-        return np.concatenate(answered)
+    async def predict_chunks(self, champion: Champion, chunks: Iterator[Array]) -> Any:
+        """Return the joined predictions for inputs that are too large to be in memory at once."""
+        outputs = []
+        with self.track(champion):
+            while (inputs := await self.run_short(next, chunks, None)) is not None:
+                outputs.append(await self.run_inference(champion, champion.predict, inputs, {}))
+        if isinstance(outputs[0], pd.DataFrame):
+            return pd.concat(outputs, ignore_index=True)
+        return np.concatenate(outputs)
 
     async def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncIterator[str]:
-        """A text as it is written. Who stops listening stops the writing: each bit is computed when it is asked for."""
-        with self.counted(champion):
-            while text := await self.run(take, pieces):
+        """Yield a generated text in slices. Each slice is computed on demand, so a closed stream computes no more."""
+        with self.track(champion):
+            while text := await self.run_short(next_slice, pieces):
                 yield text
 
-    def queue(self, champion: Champion) -> DynamicBatcher:
-        """Where requests to this version meet; another version's are another's, until the last is answered."""
-        if self.queues.get(champion.name, (None,))[0] is not champion:
-            self.queues[champion.name] = (
-                champion,
-                DynamicBatcher(partial(self.compute, champion), champion.request_format.ROWS),
-            )
-        return self.queues[champion.name][1]
+    def batcher(self, champion: Champion) -> DynamicBatcher:
+        """Return the batcher of this version. Requests to different versions never share a batch."""
+        if self.batchers.get(champion.name, (None,))[0] is not champion:
+            batcher = DynamicBatcher(partial(self.predict_batch, champion), champion.request_module.MAX_ROWS)
+            self.batchers[champion.name] = (champion, batcher)
+        return self.batchers[champion.name][1]
 
-    async def compute(self, champion: Champion, inputs: np.ndarray) -> np.ndarray:
-        metrics.BATCH.labels(champion.name).observe(len(inputs))
-        return await self.work(champion, champion.answer, inputs, {})
+    async def predict_batch(self, champion: Champion, inputs: Array) -> Array:
+        metrics.BATCH_ROWS.labels(champion.name).observe(len(inputs))
+        return await self.run_inference(champion, champion.predict, inputs, {})
 
     @contextmanager
-    def counted(self, champion: Champion) -> Iterator[None]:
-        """Within the limit, and in the metrics."""
+    def track(self, champion: Champion) -> Iterator[None]:
+        """Count a request in the metrics. Raises ModelBusy if the model has too many requests in progress."""
         name = champion.name
-        if self.under_way[name] >= self.settings.waiting:
-            many = self.under_way[name]
-            raise Busy(f"{many} requests to {name} are under way, which is the most. Come again in a second.")
-        self.under_way[name] += 1
-        metrics.UNDER_WAY.labels(name).set(self.under_way[name])
-        began = time.perf_counter()
+        if self.in_progress[name] >= self.settings.max_requests_per_model:
+            raise ModelBusy(
+                f"{name} already has {self.in_progress[name]} requests in progress, the maximum. Retry in a second."
+            )
+        self.in_progress[name] += 1
+        metrics.IN_PROGRESS.labels(name).set(self.in_progress[name])
+        started = time.perf_counter()
         try:
             yield
-            metrics.ANSWERS.labels(name, champion.number).inc()
+            metrics.PREDICTIONS.labels(name, champion.version.number).inc()
         finally:
-            self.under_way[name] -= 1
-            metrics.UNDER_WAY.labels(name).set(self.under_way[name])
-            metrics.SECONDS.labels(name).observe(time.perf_counter() - began)
+            self.in_progress[name] -= 1
+            metrics.IN_PROGRESS.labels(name).set(self.in_progress[name])
+            metrics.PREDICTION_SECONDS.labels(name).observe(time.perf_counter() - started)
 
 
-def take(pieces: Iterator[str]) -> str:
-    """What is written in a breath; nothing at the end."""
-    until, text = time.perf_counter() + BREATH, []
+def next_slice(pieces: Iterator[str]) -> str:
+    """Return the text that is generated within STREAM_SLICE_S seconds, or an empty text at the end."""
+    ends_at, text = time.perf_counter() + STREAM_SLICE_S, []
     for piece in pieces:
         text.append(piece)
-        if time.perf_counter() > until:
+        if time.perf_counter() > ends_at:
             break
     return "".join(text)

@@ -1,58 +1,64 @@
-"""A registered version to an ONNX file that gives the same answers, attached to the version."""
+"""Export a registered version to ONNX, and attach the file to the version."""
 
 import tempfile
 import warnings
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
 
 from lectern.artifacts.digests import file_digest
 from lectern.errors import UserError
-from lectern.serving.champions import load
+from lectern.registry.version_record import ModelVersionRecord
+from lectern.serving.champions import load_version
 from lectern.task_modules import has_task_module, task_module
 
-TOLERANCE = 1e-4  # the largest difference from PyTorch's own answers
-SIZES = (1, 2, 7)  # rows that are compared: another number than the one it was traced with
+TOLERANCE = 1e-4  # largest difference allowed between the outputs of ONNX Runtime and PyTorch
+COMPARED_ROWS = (1, 2, 7)  # batch sizes of the comparison; they show that the file does not depend on the traced size
+TRACED_ROWS = 2
 
 
-def export(client: MlflowClient, version: ModelVersion, out: Path | None = None) -> tuple[str, float]:
-    """Write the file, compare it, and attach it to the version's run; returns where it lies and the difference.
+def export(client: MlflowClient, version: ModelVersionRecord, copy_to: Path | None = None) -> tuple[str, float]:
+    """Export a version, compare the outputs with PyTorch, and attach the file to the version's run.
 
-    Raises UserError for a task or a network that cannot be exported, and where the answers differ.
+    Returns the address of the file and the largest difference.
+    Raises UserError if the task or the network cannot be exported, or if the difference is too large.
     """
-    champion = load(client, version)
+    champion = load_version(client, version)
     if not has_task_module(champion.task, "serving.onnx"):
-        raise UserError(f"{version.name}: models of {champion.task.replace('_', ' ')} are not exported to ONNX.")
-    room = task_module(champion.task, "serving.onnx")
+        raise UserError(f"{version.name}: {champion.task.replace('_', ' ')} models cannot be exported to ONNX.")
+    onnx_module = task_module(champion.task, "serving.onnx")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{version.tags['lectern.experiment']}.onnx"
-        write(room, champion.module, path)
-        difference = compare(room, champion.module, path)
+        path = Path(folder) / f"{version.experiment}.onnx"
+        write_onnx(onnx_module, champion.module, path)
+        difference = compare_outputs(onnx_module, champion.module, path)
         if not difference <= TOLERANCE:
             raise UserError(
-                f"ONNX answers differ by {difference:.2g} from PyTorch's; at most {TOLERANCE:g} is allowed."
+                f"The ONNX outputs differ by {difference:.2g} from PyTorch's; at most {TOLERANCE:g} is allowed. "
+                "The version is unchanged."
             )
-        if out:
-            out.write_bytes(path.read_bytes())
+        if copy_to:
+            copy_to.write_bytes(path.read_bytes())
         client.log_artifact(version.run_id, str(path), "onnx")
-        attach(client, version, path, difference)
-    return f"runs:/{version.run_id}/onnx/{path.name}", difference
+        address = f"runs:/{version.run_id}/onnx/{path.name}"
+        write_tags(client, version, {"uri": address, "sha256": file_digest(path), "difference": difference})
+    return address, difference
 
 
-def write(room, module, path: Path) -> None:
-    """Trace the network with any number of rows."""
+def write_onnx(onnx_module: ModuleType, module: Any, path: Path) -> None:
+    """Trace the network with a variable batch size and write it to a file."""
     rows = torch.export.Dim("rows", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            room.exportable(module).eval(),
-            (room.example(module, 2),),
+            onnx_module.exportable_network(module).eval(),
+            (onnx_module.example_inputs(module, TRACED_ROWS),),
             str(path),
-            input_names=[room.INPUT],
-            output_names=[room.OUTPUT],
+            input_names=[onnx_module.INPUT_NAME],
+            output_names=[onnx_module.OUTPUT_NAME],
             dynamic_shapes=({0: rows},),
             dynamo=True,
             external_data=False,
@@ -61,21 +67,20 @@ def write(room, module, path: Path) -> None:
 
 
 @torch.inference_mode()
-def compare(room, module, path: Path) -> float:
-    """The largest difference of any output, from another number of rows each time."""
+def compare_outputs(onnx_module: ModuleType, module: Any, path: Path) -> float:
+    """Return the largest difference between ONNX Runtime and PyTorch over several batch sizes."""
     import onnxruntime
 
-    session, network = onnxruntime.InferenceSession(str(path)), room.exportable(module).eval()
+    session, network = onnxruntime.InferenceSession(str(path)), onnx_module.exportable_network(module).eval()
     differences = []
-    for rows in SIZES:
-        inputs = room.example(module, rows)
-        (answered,) = session.run(None, {room.INPUT: inputs.numpy()})
-        differences.append(np.abs(answered - network(inputs).numpy()).max())
+    for rows in COMPARED_ROWS:
+        inputs = onnx_module.example_inputs(module, rows)
+        (outputs,) = session.run(None, {onnx_module.INPUT_NAME: inputs.numpy()})
+        differences.append(np.abs(outputs - network(inputs).numpy()).max())
     return float(max(differences))
 
 
-def attach(client: MlflowClient, version: ModelVersion, path: Path, difference: float) -> None:
-    """The version tells where its file is, what its bytes are, and how near its answers."""
-    told = {"uri": f"runs:/{version.run_id}/onnx/{path.name}", "sha256": file_digest(path), "difference": difference}
-    for key, value in told.items():
-        client.set_model_version_tag(version.name, version.version, f"lectern.onnx_{key}", str(value))
+def write_tags(client: MlflowClient, version: ModelVersionRecord, values: dict[str, object]) -> None:
+    """Write the address and the digest of the ONNX file, and the measured difference, to the version's tags."""
+    for key, value in values.items():
+        client.set_model_version_tag(version.name, str(version.number), f"lectern.onnx_{key}", str(value))

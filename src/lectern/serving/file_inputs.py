@@ -1,59 +1,70 @@
-"""A file or a folder to the inputs of a model, a few at a time: what a request's body and the batch command share."""
+"""Read an image, a video or an array file into model inputs, one chunk at a time."""
 
 import mimetypes
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from lectern.errors import UserError
+from lectern.serving.batching import Array
 from lectern.serving.champions import Champion
 
-HELD = 64_000_000  # bytes of inputs beyond which no more are put together
+MAX_CHUNK_BYTES = 64_000_000  # a chunk is closed once it is larger than this
+
+Item = TypeVar("Item")
 
 
-def suffix_of(media_type: str, request_format: ModuleType) -> str | None:
-    """`.png` for `image/png`, where the room can read such files."""
-    return next(
-        (suffix for suffix in request_format.FILES if mimetypes.guess_type(f"x{suffix}")[0] == media_type), None
-    )
+def find_suffix(media_type: str, request_module: ModuleType) -> str | None:
+    """Return the file suffix of a media type (`.png` for `image/png`), or None if the task cannot read such files."""
+    for suffix in request_module.FILE_READERS:
+        if mimetypes.guess_type(f"file{suffix}")[0] == media_type:
+            return str(suffix)
+    return None
 
 
-def media_types(request_format: ModuleType) -> list[str]:
-    """What a body may be, beside JSON."""
-    return sorted({kind for suffix in request_format.FILES if (kind := mimetypes.guess_type(f"x{suffix}")[0])})
+def accepted_media_types(request_module: ModuleType) -> list[str]:
+    """Return the media types that a request body may have in addition to JSON."""
+    media_types = (mimetypes.guess_type(f"file{suffix}")[0] for suffix in request_module.FILE_READERS)
+    return sorted({media_type for media_type in media_types if media_type})
 
 
-def read_parts(path: Path, champion: Champion, megapixels: float, most: int | None = None) -> Iterator[np.ndarray]:
-    """The items of a file in arrays of a few rows. Raises UserError beyond `most` items, and where there is none."""
-    request_format, count = champion.request_format, 0
-    items = request_format.FILES[path.suffix.lower()](path, champion.module, megapixels)
-    while some := take(items, request_format.ROWS):
-        count += len(some)
-        if most is not None and count > most:
-            raise UserError(f"The file holds more than {most} items; send it in parts, or use `lectern predict`.")
-        yield stack(some)
+def read_chunks(path: Path, champion: Champion, max_megapixels: float, max_items: int) -> Iterator[Array]:
+    """Yield the items of a file in arrays of a few rows.
+
+    Raises UserError if the file is empty or has more than `max_items` items.
+    """
+    request_module, count = champion.request_module, 0
+    items = request_module.FILE_READERS[path.suffix.lower()](path, champion.module, max_megapixels)
+    while chunk := take_chunk(items, request_module.MAX_ROWS, lambda item: item.nbytes):
+        count += len(chunk)
+        if count > max_items:
+            raise UserError(
+                f"The file has more than {max_items} items, the maximum. Split it, or use `lectern predict`."
+            )
+        yield stack_items(chunk)
     if not count:
-        raise UserError("The file holds nothing to answer.")
+        raise UserError("The file is empty.")
 
 
-def take(items: Iterator[Any], most: int, size: Callable[[Any], int] = lambda item: item.nbytes) -> list[Any]:
-    """The next `most` items, or fewer where they are large; at least one while there is one."""
-    taken, held = [], 0
-    for item in islice(items, most):
-        taken.append(item)
-        held += size(item)
-        if held > HELD:
+def take_chunk(items: Iterator[Item], max_items: int, item_bytes: Callable[[Item], int]) -> list[Item]:
+    """Take up to `max_items` items, fewer if they are large. The list is empty only if there is no item left."""
+    chunk: list[Item] = []
+    chunk_bytes = 0
+    for item in islice(items, max_items):
+        chunk.append(item)
+        chunk_bytes += item_bytes(item)
+        if chunk_bytes > MAX_CHUNK_BYTES:
             break
-    return taken
+    return chunk
 
 
-def stack(items: list[Any]) -> np.ndarray:
-    """Items of one shape as the rows of an array. Raises UserError where they are of several."""
+def stack_items(items: list[Array]) -> Array:
+    """Stack items into an array. Raises UserError if their shapes differ."""
     shapes = {np.shape(item) for item in items}
     if len(shapes) > 1:
-        raise UserError(f"All items of a file must have one shape; there are {sorted(shapes)}.")
+        raise UserError(f"All items of a file must have the same shape; found shapes {sorted(shapes)}.")
     return np.stack(items)

@@ -1,4 +1,4 @@
-"""Bytes that somebody sent to a picture, once it is sure that it is one, and not too large to unpack."""
+"""Open uploaded images safely."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -8,22 +8,27 @@ from PIL import Image, UnidentifiedImageError
 from lectern.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-PILLOWS_OWN = 178  # megapixels beyond which Pillow opens nothing
+PILLOW_MAX_MEGAPIXELS = 178  # Pillow refuses larger images by itself
 
 
-def read_image(source: Path | BinaryIO, megapixels: float) -> Image.Image:
-    """The picture, unpacked. Raises UserError for what is none, is damaged, or is larger than allowed."""
+def read_image(source: Path | BinaryIO, max_megapixels: float) -> Image.Image:
+    """Open and decode an image.
+
+    Raises UserError if the file is not an image, is damaged, or has more pixels than allowed.
+    """
     try:
-        picture = Image.open(source, formats=FORMATS)
-        width, height = picture.size
-        if width * height > megapixels * 1e6:
-            raise UserError(f"The picture has {width} x {height} pixels; at most {megapixels:g} million are unpacked.")
-        picture.load()
-        return picture
+        image = Image.open(source, formats=FORMATS)
+        width, height = image.size
+        if width * height > max_megapixels * 1e6:
+            raise UserError(
+                f"The image has {width} x {height} pixels; at most {max_megapixels:g} million pixels are allowed."
+            )
+        image.load()
+        return image
     except Image.DecompressionBombError as error:
-        most = min(megapixels, PILLOWS_OWN)
-        raise UserError(f"The picture is too large: at most {most:g} million pixels are unpacked.") from error
+        limit = min(max_megapixels, PILLOW_MAX_MEGAPIXELS)
+        raise UserError(f"The image is too large; at most {limit:g} million pixels are allowed.") from error
     except UnidentifiedImageError as error:
-        raise UserError(f"This is no picture. Send one of: {', '.join(FORMATS)}.") from error
+        raise UserError(f"The file is not an image. Supported formats: {', '.join(FORMATS)}.") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UserError(f"The picture is damaged: {error}. Save it again.") from error
+        raise UserError(f"The image is damaged: {error}. Save it again.") from error

@@ -1,12 +1,15 @@
-"""What Prometheus is told: answers, seconds, batches, and which version is served."""
+"""Define the Prometheus metrics of the server."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
-SPANS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 512)
 
-ANSWERS = Counter("lectern_answers", "Answers given", ["model", "version"])
-SECONDS = Histogram("lectern_answer_seconds", "From a checked request to its answer", ["model"], buckets=SPANS)
-BATCH = Histogram("lectern_batch_rows", "Rows answered together", ["model"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 512))
-REQUESTS = Counter("lectern_requests", "Requests, by what they were answered with", ["status"])
-UNDER_WAY = Gauge("lectern_under_way", "Requests that are being answered", ["model"])
-VERSION = Gauge("lectern_champion_version", "The version that is served", ["model"])
+PREDICTIONS = Counter("lectern_predictions", "Successful prediction requests", ["model", "version"])
+PREDICTION_SECONDS = Histogram(
+    "lectern_prediction_seconds", "Time from a validated request to its result", ["model"], buckets=SECONDS_BUCKETS
+)
+BATCH_ROWS = Histogram("lectern_batch_rows", "Rows per batch of combined requests", ["model"], buckets=ROWS_BUCKETS)
+REQUESTS = Counter("lectern_requests", "HTTP responses by status code", ["status"])
+IN_PROGRESS = Gauge("lectern_requests_in_progress", "Prediction requests in progress", ["model"])
+CHAMPION_VERSION = Gauge("lectern_champion_version", "Version number of the loaded champion", ["model"])

@@ -1,4 +1,7 @@
-"""Bytes from outside to a request that is small enough, in time, and allowed: ASGI layers around the whole server."""
+"""Limit the size and the upload time of request bodies, and check the API key.
+
+The classes are ASGI middleware. They see every request before the API and the page do.
+"""
 
 import asyncio
 import base64
@@ -14,12 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lectern.serving import metrics
 from lectern.serving.settings import Settings
 
-OPEN = ("/healthz", "/readyz")  # who watches a server need not know its key
-MEGA = 1_000_000
+PUBLIC_PATHS = ("/healthz", "/readyz")  # monitoring tools do not need the API key
+BYTES_PER_MEGABYTE = 1_000_000
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies that are too large or too slow: 413 and 408, before anything is done with them."""
+    """Rejects a body that is too large (413) or arrives too slowly (408) before it is processed."""
 
     def __init__(self, app: ASGIApp, settings: Settings):
         self.app, self.settings = app, settings
@@ -27,74 +30,78 @@ class BodyLimitMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        headers = Headers(scope=scope)
+        settings, headers = self.settings, Headers(scope=scope)
         is_upload = not headers.get("content-type", "application/json").startswith(("application/json", "text/"))
-        megabytes = self.settings.upload_megabytes if is_upload else self.settings.body_megabytes
-        seconds = self.settings.upload_seconds if is_upload else self.settings.body_seconds
+        max_megabytes = settings.max_upload_megabytes if is_upload else settings.max_body_megabytes
+        timeout_seconds = settings.upload_timeout_seconds if is_upload else settings.body_timeout_seconds
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > megabytes * MEGA:
-            refused = JSONResponse({"detail": too_large(megabytes)}, 413, {"Connection": "close"})
-            return await refused(scope, receive, counted(send))
-        await self.app(scope, limited(receive, megabytes, seconds), counted(send))
+        if not length.isdigit() or int(length) > max_megabytes * BYTES_PER_MEGABYTE:
+            response = JSONResponse({"detail": too_large_message(max_megabytes)}, 413, {"Connection": "close"})
+            return await response(scope, receive, count_responses(send))
+        await self.app(scope, limit_body(receive, max_megabytes, timeout_seconds), count_responses(send))
 
 
-def counted(send: Send) -> Send:
-    """`send`, which also tells the metrics what was answered."""
+def count_responses(send: Send) -> Send:
+    """Wrap `send` to count responses by status code."""
 
-    async def told(message: Message) -> None:
+    async def counting_send(message: Message) -> None:
         if message["type"] == "http.response.start":
             metrics.REQUESTS.labels(message["status"]).inc()
         await send(message)
 
-    return told
+    return counting_send
 
 
-def limited(receive: Receive, megabytes: float, seconds: float) -> Receive:
-    """`receive`, until the body is whole, within its time and size."""
-    deadline, received, whole = time.monotonic() + seconds, 0, False
+def limit_body(receive: Receive, max_megabytes: float, timeout_seconds: float) -> Receive:
+    """Wrap `receive` to raise HTTPException if the body is too large or does not arrive in time."""
+    deadline = time.monotonic() + timeout_seconds
+    received_bytes, is_complete = 0, False
 
-    async def within() -> Message:
-        nonlocal received, whole
-        if whole:  # from here on it only tells of a client that goes away
+    async def limited_receive() -> Message:
+        nonlocal received_bytes, is_complete
+        if is_complete:  # the only message after the body is `http.disconnect`, which may come at any time
             return await receive()
         try:
             message = await asyncio.wait_for(receive(), deadline - time.monotonic())
         except TimeoutError:
-            slow = f"The body did not arrive within {seconds:g} seconds. Send it faster, or in parts."
-            raise HTTPException(408, slow, {"Connection": "close"}) from None
-        received += len(message.get("body", b""))
-        if received > megabytes * MEGA:
-            raise HTTPException(413, too_large(megabytes), {"Connection": "close"})
-        whole = not message.get("more_body", False)
+            detail = f"The body did not arrive within {timeout_seconds:g} seconds. Send it faster or in parts."
+            raise HTTPException(408, detail, {"Connection": "close"}) from None
+        received_bytes += len(message.get("body", b""))
+        if received_bytes > max_megabytes * BYTES_PER_MEGABYTE:
+            raise HTTPException(413, too_large_message(max_megabytes), {"Connection": "close"})
+        is_complete = not message.get("more_body", False)
         return message
 
-    return within
+    return limited_receive
 
 
-def too_large(megabytes: float) -> str:
-    return f"The body is larger than {megabytes:g} MB, the most that is taken. Send it in parts."
+def too_large_message(max_megabytes: float) -> str:
+    return f"The body is larger than {max_megabytes:g} MB, the maximum. Send it in parts."
 
 
 class ApiKeyMiddleware:
-    """Lets in who shows the key: `Authorization: Bearer KEY`, or KEY as the password that a browser asks for."""
+    """Rejects requests without the API key (401).
 
-    def __init__(self, app: ASGIApp, key: str):
-        self.app, self.key = app, key.encode()
+    Clients send `Authorization: Bearer KEY`. Browsers send the key as the password of HTTP basic authentication.
+    """
+
+    def __init__(self, app: ASGIApp, api_key: str):
+        self.app, self.api_key = app, api_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope["path"] in OPEN or self.is_shown(Headers(scope=scope)):
+        if scope["type"] == "lifespan" or scope["path"] in PUBLIC_PATHS or self.has_valid_key(Headers(scope=scope)):
             return await self.app(scope, receive, send)
         if scope["type"] == "websocket":
             return await send({"type": "websocket.close", "code": 1008})
-        told = "This server asks for a key: send `Authorization: Bearer KEY`, KEY being its LECTERN_API_KEY."
-        refused = JSONResponse({"detail": told}, 401, {"WWW-Authenticate": 'Basic realm="Lectern", charset="UTF-8"'})
-        await refused(scope, receive, send)
+        detail = "The API key is missing or wrong. Send `Authorization: Bearer KEY` with the server's LECTERN_API_KEY."
+        response = JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": 'Basic realm="Lectern", charset="UTF-8"'})
+        await response(scope, receive, send)
 
-    def is_shown(self, headers: Headers) -> bool:
-        scheme, _, shown = headers.get("authorization", "").partition(" ")
+    def has_valid_key(self, headers: Headers) -> bool:
+        scheme, _, key = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
             try:
-                shown = base64.b64decode(shown, validate=True).decode().partition(":")[2]
+                key = base64.b64decode(key, validate=True).decode().partition(":")[2]
             except (binascii.Error, UnicodeDecodeError):
                 return False
-        return hmac.compare_digest(shown.encode(), self.key)
+        return hmac.compare_digest(key.encode(), self.api_key)

@@ -1,4 +1,4 @@
-"""The champions to a table: score beside baseline, card, and the run in MLflow."""
+"""List the champions on the page, with score, baseline, model card and a link to the MLflow run."""
 
 import html
 import re
@@ -6,71 +6,76 @@ import re
 from mlflow import MlflowClient
 from nicegui import ui
 
-from lectern.registry.versions import numeric_tag
 from lectern.serving.champions import Champion, Champions
 from lectern.serving.settings import Settings
 
-SECONDS = 3  # between looks at what is served
+REFRESH_SECONDS = 3
 
 
-def build(champions: Champions, settings: Settings) -> None:
-    """A line a champion, which opens to its card; made anew when one has moved."""
-    ui.label("Every champion of the registry. The API answers with the same versions.").classes("asks")
+def build_tab(champions: Champions, settings: Settings) -> None:
+    """Build the list. It is rebuilt when a champion has changed."""
+    ui.label("All champions in the registry. The API serves the same versions.").classes("description")
 
     @ui.refreshable
-    def table() -> None:
-        for champion in champions.listed():
-            show(champion, run_address(champions.client, champion, settings))
+    def champion_list() -> None:
+        for champion in champions.all():
+            add_champion(champion, run_url(champions.client, champion, settings))
         for name, problem in champions.problems.items():
             ui.label(f"{name}: {problem}").classes("problem")
         without = [name for name, number in champions.registered.items() if number is None]
         if without:
             ui.label(f"Without a champion: {', '.join(without)}. Promote one: lectern promote NAME").classes("note")
 
-    def state() -> list:
-        return [(champion.name, champion.number) for champion in champions.listed()] + list(champions.problems)
+    def current_state() -> list[object]:
+        return [(champion.name, champion.version.number) for champion in champions.all()] + [*champions.problems]
 
-    seen = [state()]
+    shown_state = current_state()
 
-    def look() -> None:
-        if state() != seen[0]:
-            seen[0] = state()
-            table.refresh()
+    def refresh_if_changed() -> None:
+        nonlocal shown_state
+        if current_state() != shown_state:
+            shown_state = current_state()
+            champion_list.refresh()
 
-    table()
-    ui.timer(SECONDS, look)
+    champion_list()
+    ui.timer(REFRESH_SECONDS, refresh_if_changed)
 
 
-def show(champion: Champion, run: str) -> None:
-    task, experiment = champion.task.replace("_", " "), champion.version.tags["lectern.experiment"]
-    with ui.expansion().classes("card champion").props("dense") as line:
-        with line.add_slot("header"), ui.row().classes("line"):
-            with ui.column().classes("gap-0 who"):
+def add_champion(champion: Champion, run: str) -> None:
+    """Add a row for a champion. A click on the row opens its model card."""
+    version, task = champion.version, champion.task.replace("_", " ")
+    with ui.expansion().classes("card champion").props("dense") as row:
+        with row.add_slot("header"), ui.row().classes("champion-header"):
+            with ui.column().classes("gap-0 champion-name"):
                 ui.label(champion.name).classes("title")
-                ui.label(f"{task} · version {champion.number} · {experiment}").classes("note")
-            with ui.column().classes("gap-0 figures"):
-                ui.label(f"{numeric_tag(champion.version, 'score'):.4g}").classes("figure")
-                ui.label(meaning(champion)).classes("note")
-                ui.label(f"baseline {numeric_tag(champion.version, 'baseline'):.4g}").classes("note")
-        ui.link("Its run in MLflow", run, new_tab=True).classes("quiet")
-        card = show_card(champion.version.description or "It has no card.")
-        ui.markdown(card, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("prose")  # a_b_c is a name
+                ui.label(f"{task} · version {version.number} · {version.experiment}").classes("note")
+            with ui.column().classes("gap-0 champion-scores"):
+                ui.label(f"{version.score:.4g}").classes("score")
+                ui.label(metric_label(champion)).classes("note")
+                ui.label(f"baseline {version.baseline:.4g}").classes("note")
+        ui.link("Run in MLflow", run, new_tab=True).classes("plain-link")
+        card = plain_text_card(version.card or "This version has no model card.")
+        # "code-friendly" keeps the underscores in names such as a_b_c
+        ui.markdown(card, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("markdown")
 
 
-def meaning(champion: Champion) -> str:
-    """What the figure is, and which way it is better where that may surprise."""
-    is_lower = champion.version.tags["lectern.higher_is_better"] != "True"
-    return f"{champion.metric or 'score'}{', lower is better' if is_lower else ''}"
+def metric_label(champion: Champion) -> str:
+    """Return the name of the metric, with a note if a lower score is better."""
+    return f"{champion.metric or 'score'}{'' if champion.version.higher_is_better else ', lower is better'}"
 
 
-def show_card(card: str) -> str:
-    """The card as text alone: its pictures lie with the run, and what looks like HTML is shown as it is written."""
+def plain_text_card(card: str) -> str:
+    """Return a model card without its images, which are stored with the run. HTML in the card is escaped."""
     return html.escape(re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", card), quote=False)
 
 
-def run_address(client: MlflowClient, champion: Champion, settings: Settings) -> str:
-    """Where MLflow's own page shows the run: on the tracking server, or where `make ui` shows a local store."""
+def run_url(client: MlflowClient, champion: Champion, settings: Settings) -> str:
+    """Return the address of the run in MLflow's web interface.
+
+    It is on the tracking server, or on the server that `make ui` starts if the store is local.
+    """
     uri = client.tracking_uri
     base = uri.rstrip("/") if uri.startswith("http") else settings.mlflow_ui
-    experiment = client.get_run(champion.version.run_id).info.experiment_id
-    return f"{base}/#/experiments/{experiment}/runs/{champion.version.run_id}"
+    run_id = champion.version.run_id
+    experiment_id = client.get_run(run_id).info.experiment_id
+    return f"{base}/#/experiments/{experiment_id}/runs/{run_id}"

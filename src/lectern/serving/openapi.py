@@ -1,89 +1,78 @@
-"""The champions at hand to the OpenAPI document: each has paths of its own, with the very shape it takes."""
+"""Write the OpenAPI document, with one path per champion and the schemas of its task."""
 
-import copy
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from starlette.responses import StreamingResponse
 
 from lectern.serving import file_inputs, schemas
-from lectern.serving.champions import Champion, can_be_asked
+from lectern.serving.champions import Champion, Champions
 
-SCHEMA = "#/components/schemas/{model}"
-EVENT = {  # of a stream: its name, and JSON as text
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+EVENT = {  # a server-sent event: its name, and JSON as a string
     "type": "object",
     "properties": {"event": {"enum": ["text", "end"]}, "data": {"type": "string"}},
     "required": ["event", "data"],
 }
-MISTAKES = {
-    400: "a request that is no HTTP",
-    401: "no key, or a wrong one",
-    404: "no such model",
-    408: "the body came too slowly",
-    413: "the body is too large",
-    415: "a content type that it does not take",
-    422: "what is wrong with the input, and where",
-    503: "too much is under way",
+ERRORS = {
+    400: "The request is not valid HTTP.",
+    401: "The API key is missing or wrong.",
+    404: "No such model is served.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large.",
+    415: "The model does not accept this content type.",
+    422: "An input is invalid. The message says which one and why.",
+    503: "The model has too many requests in progress, or the prediction took too long.",
 }
 
 
-class Problem(BaseModel):
-    """What was found, what was expected and what to do."""
+class ErrorResponse(BaseModel):
+    """The error: what was found, what was expected and what to do."""
 
     detail: str
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The document, made anew each time: champions come and go."""
-    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    paths = document["paths"]
-    templates = {verb: paths.pop(f"/v1/models/{{name}}/{verb}") for verb in ("predict", "stream")}
-    champions = [champion for champion in app.state.champions.listed() if can_be_asked(champion.task)]
-    components = document.setdefault("components", {}).setdefault("schemas", {})
-    components |= definitions({champion.task for champion in champions}, app.state.settings.characters)
-    for champion in champions:
-        for verb, template in templates.items():
-            if verb == "predict" or hasattr(champion.request_format, verb):
-                operation = fill(template["post"], champion, verb, app.state.settings.characters)
-                paths[f"/v1/models/{champion.name}/{verb}"] = {"post": operation}
-    return document
+def build_document(app: FastAPI, champions: Champions, max_characters: int) -> dict[str, Any]:
+    """Return the document for the champions that are loaded now."""
+    router = APIRouter()
+    for champion in champions.all():
+        if champion.has_request_module:
+            add_routes(router, champion, schemas.task_schemas(champion.task, max_characters))
+    routes = [*app.routes, *router.routes]
+    return get_openapi(title=app.title, version=app.version, description=app.description, routes=routes)
 
 
-def definitions(tasks: set[str], characters: int) -> dict[str, Any]:
-    """The schemas of requests and answers, and of a problem."""
-    made = [Problem]
-    for task in sorted(tasks):
-        shapes = schemas.shapes(task, characters)
-        made += [shapes.request, shapes.answer]
-    _, found = models_json_schema([(model, "validation") for model in made], ref_template=SCHEMA)
-    return found["$defs"]
+def add_routes(router: APIRouter, champion: Champion, task_schemas: schemas.TaskSchemas) -> None:
+    """Add the paths of a champion to a router that is used for the document only."""
 
+    def endpoint(body: Any) -> None: ...
 
-def fill(template: dict[str, Any], champion: Champion, verb: str, characters: int) -> dict[str, Any]:
-    """A path's operation for one champion."""
-    shapes = schemas.shapes(champion.task, characters)
-    operation = copy.deepcopy(template)
-    operation.pop("parameters", None)
-    operation["operationId"] = f"{verb}_{champion.name}"
-    operation["tags"] = [champion.name]
-    bodies: dict[str, Any] = {"application/json": {"schema": reference(shapes.request)}}
-    answers: dict[str, Any] = {"application/json": {"schema": reference(shapes.answer)}}
-    if verb == "stream":
-        answers = {"text/event-stream": {"schema": EVENT}}
-    else:
-        bodies |= {
-            kind: {"schema": {"type": "string", "format": "binary"}}
-            for kind in file_inputs.media_types(champion.request_format)
-        }
-    operation["requestBody"] = {"required": True, "content": bodies}
-    problem = {"application/json": {"schema": reference(Problem)}}
-    operation["responses"] = {"200": {"description": "its answer", "content": answers}} | {
-        str(status): {"description": told, "content": problem} for status, told in MISTAKES.items()
+    endpoint.__annotations__["body"] = task_schemas.request
+    media_types = file_inputs.accepted_media_types(champion.request_module)
+    errors: dict[int | str, dict[str, Any]] = {
+        status: {"model": ErrorResponse, "description": description} for status, description in ERRORS.items()
     }
-    return operation
-
-
-def reference(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": SCHEMA.format(model=model.__name__)}
+    router.add_api_route(
+        f"/v1/models/{champion.name}/predict",
+        endpoint,
+        methods=["POST"],
+        summary="Predict",
+        operation_id=f"predict_{champion.name}",
+        tags=[champion.name],
+        response_model=task_schemas.response,
+        responses=errors,
+        openapi_extra={"requestBody": {"content": dict.fromkeys(media_types, BINARY)}},
+    )
+    if hasattr(champion.request_module, "stream"):
+        router.add_api_route(
+            f"/v1/models/{champion.name}/stream",
+            endpoint,
+            methods=["POST"],
+            summary="Generate a text as a stream",
+            operation_id=f"stream_{champion.name}",
+            tags=[champion.name],
+            response_class=StreamingResponse,
+            responses=errors | {200: {"content": {"text/event-stream": {"schema": EVENT}}}},
+        )

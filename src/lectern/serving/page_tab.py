@@ -1,78 +1,85 @@
-"""What a room's tab is given: the champions of its task, and a way to ask them; nothing else of the server."""
+"""Provide what the tab of a task needs from the server."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from nicegui import ui
 
 from lectern.errors import UserError
 from lectern.serving.champions import Champion, Champions
-from lectern.serving.deadline import Busy
+from lectern.serving.deadline import ModelBusy
 from lectern.serving.executor import Executor
 from lectern.serving.settings import Settings
 
+Result = TypeVar("Result")
+
 
 class Tab:
-    """One task's champions, asked as the API asks them."""
+    """The champions of one task, and the functions that run predictions for its tab."""
 
-    def __init__(self, task: str, champions: Champions, asking: Executor):
-        self.task, self.champions, self.asking = task, champions, asking
+    def __init__(self, task: str, champions: Champions, executor: Executor):
+        self.task, self.champions, self.executor = task, champions, executor
 
     @property
     def settings(self) -> Settings:
-        return self.asking.settings
+        return self.executor.settings
 
-    def choose(self) -> ui.select:
-        """A menu of the champions by data set, real ones before samples; its value is a name."""
-        names = [champion.name for champion in self.champions.of(self.task)]
+    def model_select(self) -> ui.select:
+        """Add a menu of the task's champions. Its value is the name of a registered model."""
+        names = [champion.name for champion in self.champions.for_task(self.task)]
         labels = {name: name.replace("_", " ") for name in names}
-        return ui.select(labels, value=names[0], label="Model").props("outlined dense").classes("choose")
+        return ui.select(labels, value=names[0], label="Model").props("outlined dense").classes("model-select")
 
     def champion(self, name: str) -> Champion:
-        """The version that is served now. Raises UserError where it is gone."""
+        """Return the champion that is loaded now. Raises NotServed if there is none."""
         return self.champions.get(name)
 
-    def checked(self, text: str | None) -> str:
-        """What was typed. Raises UserError for more of it than the API takes."""
-        if text and len(text) > self.settings.characters:
-            raise UserError(f"The text has {len(text):,} characters; at most {self.settings.characters:,} are taken.")
+    def check_text(self, text: str | None) -> str:
+        """Return the text. Raises UserError if it is longer than the API allows."""
+        if text and len(text) > self.settings.max_characters:
+            raise UserError(
+                f"The text has {len(text):,} characters; at most {self.settings.max_characters:,} are allowed."
+            )
         return text or ""
 
-    async def ask(self, champion: Champion, inputs: Any, params: dict[str, Any] | None = None) -> Any:
-        return await self.asking.ask(champion, inputs, params or {})
+    async def predict(self, champion: Champion, inputs: Any, params: dict[str, Any] | None = None) -> Any:
+        """Return the prediction of a champion, as the API does."""
+        return await self.executor.predict(champion, inputs, params or {})
 
-    async def run(self, function, *arguments: Any) -> Any:
-        """What takes a moment, in a thread of the server's."""
-        return await self.asking.run(function, *arguments)
+    async def run_short(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run a short function in a thread to keep the event loop free."""
+        return await self.executor.run_short(function, *arguments)
 
-    async def work(self, champion: Champion, function, *arguments: Any) -> Any:
-        """What may take long, in a thread of the model's."""
-        return await self.asking.work(champion, function, champion, *arguments)
+    async def run_inference(self, champion: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run `function(champion, *arguments)` in the thread pool of the model."""
+        return await self.executor.run_inference(champion, function, champion, *arguments)
 
     def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncIterator[str]:
-        return self.asking.stream(champion, pieces)
+        """Yield a generated text in slices."""
+        return self.executor.stream(champion, pieces)
 
     @contextmanager
-    def version_tags(self) -> Iterator[None]:
-        """What goes wrong within is told on the page, in the words of the API."""
+    def show_errors(self) -> Iterator[None]:
+        """Show the error messages of the block as notifications."""
         try:
             yield
-        except (UserError, Busy) as error:
+        except (UserError, ModelBusy) as error:
             ui.notify(str(error), type="warning", position="top", multi_line=True, timeout=8000)
 
     @contextmanager
-    def working(self, *buttons: ui.button) -> Iterator[None]:
-        """Buttons rest while something is computed."""
+    def show_progress(self, *buttons: ui.button) -> Iterator[None]:
+        """Disable the buttons and show a spinner on them during the block. Show its errors as notifications."""
         for button in buttons:
             button.props("loading")
         try:
-            with self.version_tags():
+            with self.show_errors():
                 yield
         finally:
             for button in buttons:
                 button.props(remove="loading")
 
 
-def answered_by(champion: Champion) -> str:
-    return f"answered by {champion.name} version {champion.number} ({champion.version.tags['lectern.experiment']})"
+def version_note(champion: Champion) -> str:
+    """Return a note that says which version computed a result."""
+    return f"model: {champion.name} version {champion.version.number} ({champion.version.experiment})"

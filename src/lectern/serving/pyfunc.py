@@ -1,28 +1,28 @@
-"""A version's model folder to MLflow's pyfunc: raw inputs in, answers out. This file is saved as code, not pickled."""
+"""Wrap a model folder as an MLflow pyfunc model. MLflow stores this file as code; nothing is pickled."""
 
 from pathlib import Path
+from typing import Any
 
 import mlflow
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from lectern.artifacts.model_metadata import read_metadata
 from lectern.task_modules import task_module
 
 
-class Answer(PythonModel):
-    """Loads the model folder that the version carries and answers as its task's room does."""
+class TaskModel(PythonModel):
+    """Loads the model folder of a version and predicts with the inference API of its task."""
 
-    def load_context(self, context) -> None:
-        from lectern.artifacts import (
-            model_folder,  # here, as MLflow runs this file when a version is registered: torch takes seconds
-        )
+    def load_context(self, context: PythonModelContext) -> None:
+        # MLflow runs this file when a version is registered; importing PyTorch at the top would cost seconds there.
+        from lectern.artifacts import model_folder
 
         folder = Path(context.artifacts["model"])
         self.module = model_folder.load_model(folder)
         self.inference_api = task_module(read_metadata(folder)["task"], "serving.inference_api")
 
-    def predict(self, context, model_input, params=None):
+    def predict(self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None) -> Any:
         return self.inference_api.predict(self.module, model_input, **(params or {}))
 
 
-mlflow.models.set_model(Answer())
+mlflow.models.set_model(TaskModel())

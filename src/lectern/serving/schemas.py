@@ -1,152 +1,175 @@
-"""A room's signature to the classes of its requests and answers, and a body to what `answer` takes."""
+"""Build the request and response schemas of a task from its model signature, and parse request bodies."""
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, ParamSchema, Schema, TensorSpec
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, conlist, create_model, model_validator
+from pydantic.fields import FieldInfo
 
 from lectern.errors import UserError
 from lectern.task_modules import task_module
 
-KINDS = {"string": str, "long": int, "integer": int, "double": float, "float": float, "boolean": bool}
-TOLD = 3  # mistakes of a body that are told
+PYTHON_TYPES: dict[str, type] = {
+    "string": str,
+    "long": int,
+    "integer": int,
+    "double": float,
+    "float": float,
+    "boolean": bool,
+}
+MAX_REPORTED_ERRORS = 3
 
 
-class Request(BaseModel):
-    """One `input`, or many `inputs`; and `params` where the model has any."""
+class PredictRequest(BaseModel):
+    """One `input` or a list of `inputs`, and `params` if the model has parameters."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"oneOf": [{"required": ["input"]}, {"required": ["inputs"]}]}
     )
 
     @model_validator(mode="after")
-    def one_or_many(self):
+    def check_one_input_field(self) -> Self:
         if len({"input", "inputs"} & self.model_fields_set) != 1:
-            raise ValueError("give one `input`, or a list of `inputs`")
+            raise ValueError("give either `input` or a list of `inputs`")
         return self
 
 
 @dataclass(frozen=True)
-class Shapes:
-    """What goes in and out of the models of one task."""
+class TaskSchemas:
+    """The request and response schemas of a task."""
 
-    request: type[Request]
-    answer: type[BaseModel]
+    request: type[PredictRequest]
+    response: type[BaseModel]
 
 
 @cache
-def shapes(task: str, characters: int) -> Shapes:
-    """From the signature that the room's versions are registered with; texts have at most so many characters."""
-    signature, request_format = (
-        task_module(task, "serving.inference_api").signature(),
-        task_module(task, "serving.request"),
-    )
-    title = task.title().replace("_", "")
-    item = item_type(signature.inputs, f"{title}Input", characters)
-    many = Annotated[list[item], Field(min_length=1, max_length=request_format.ROWS)]
+def task_schemas(task: str, max_characters: int) -> TaskSchemas:
+    """Build the schemas from the signature of the task's models. Texts have at most `max_characters` characters."""
+    signature, request_module = model_signature(task), task_module(task, "serving.request")
+    title, max_rows = task.title().replace("_", ""), request_module.MAX_ROWS
+    row = row_type(signature.inputs, f"{title}Input", max_characters)
+    rows = conlist(row, min_length=1, max_length=max_rows)
     fields: dict[str, Any] = {
-        "input": (item, Field(default=None, description="one")),
-        "inputs": (many, Field(default=None, description=f"many, {request_format.ROWS} at most")),
+        "input": (row, Field(default=None, description="one input")),
+        "inputs": (rows, Field(default=None, description=f"a list of at most {max_rows} inputs")),
     }
     if signature.params:
-        params = params_type(signature.params, request_format.PARAMETERS, f"{title}Params")
+        params = params_schema(signature.params, request_module.PARAM_LIMITS, f"{title}Params")
         fields["params"] = (params, Field(default_factory=params))
-    out = item_type(signature.outputs, f"{title}Output", None)
-    answer = create_model(
-        f"{title}Answer",
-        model=(str, Field(description="the name that was asked")),
-        version=(int, Field(description="the version that answered, all of it")),
-        outputs=(list[out], ...),
+    response = create_model(
+        f"{title}Response",
+        model=(str, Field(description="name of the registered model")),
+        version=(int, Field(description="version number that computed all outputs")),
+        outputs=(conlist(row_type(signature.outputs, f"{title}Output", None)), ...),
     )
-    return Shapes(create_model(f"{title}Request", __base__=Request, **fields), answer)
+    return TaskSchemas(create_model(f"{title}Request", __base__=PredictRequest, **fields), response)
 
 
-def item_type(schema, title: str, characters: int | None) -> Any:
-    """The type of one row: nested lists for a tensor, a class for columns."""
-    if schema.is_tensor_spec():
-        spec = schema.inputs[0]
-        return nested(number_type(spec.type), spec.shape[1:])
-    columns = {column.name: column_type(column, characters) for column in schema.inputs}
+def model_signature(task: str) -> ModelSignature:
+    signature: ModelSignature = task_module(task, "serving.inference_api").signature()
+    return signature
+
+
+def row_type(schema: Schema, title: str, max_characters: int | None) -> Any:
+    """Return the type of one row: nested lists for a tensor, a pydantic model for table columns."""
+    tensor = tensor_spec(schema)
+    if tensor:
+        return nested_list_type(number_type(tensor.type), tensor.shape[1:])
+    columns: dict[str, Any] = {str(column.name): column_field(column, max_characters) for column in schema.inputs}
     return create_model(title, __config__=ConfigDict(extra="forbid"), **columns)
 
 
-def nested(item: Any, shape: tuple[int, ...]) -> Any:
-    """Lists of lists of a shape; -1 is any length from 1 on."""
+def tensor_spec(schema: Schema) -> TensorSpec | None:
+    """Return the tensor of a schema, or None if the schema consists of table columns."""
+    spec = schema.inputs[0]
+    return spec if isinstance(spec, TensorSpec) else None
+
+
+def nested_list_type(number: Any, shape: tuple[int, ...]) -> Any:
+    """Return the type of nested lists of a shape. The length -1 stands for any length of at least 1."""
+    nested = number
     for length in reversed(shape):
-        bounds = {"min_length": 1} if length < 0 else {"min_length": length, "max_length": length}
-        item = Annotated[list[item], Field(**bounds)]
-    return item
+        nested = conlist(nested, min_length=max(length, 1), max_length=None if length < 0 else length)
+    return nested
 
 
-def number_type(kind: np.dtype) -> Any:
-    if kind.kind == "u":
-        return Annotated[int, Field(strict=True, ge=0, le=int(np.iinfo(kind).max))]
+def number_type(dtype: "np.dtype[Any]") -> Any:
+    if dtype.kind == "u":
+        return Annotated[int, Field(strict=True, ge=0, le=int(np.iinfo(dtype).max))]
     return float
 
 
-def column_type(column, characters: int | None) -> tuple[Any, Any]:
-    kind = KINDS[column.type.name]
-    if kind is str and characters:
-        kind = Annotated[str, Field(strict=True, max_length=characters)]
+def column_field(column: ColSpec | TensorSpec, max_characters: int | None) -> tuple[Any, Any]:
+    """Return the type and the default of a table column."""
+    kind: Any = PYTHON_TYPES[column.to_dict()["type"]]
+    if kind is str and max_characters:
+        kind = Annotated[str, Field(strict=True, max_length=max_characters)]
     return (kind, ...) if column.required else (kind | None, None)
 
 
-def params_type(schema, bounds: dict[str, Any], title: str) -> type[BaseModel]:
-    """The signature's params and defaults, each within what the room allows a caller from outside."""
-    fields = {
-        spec.name: (Annotated[KINDS[spec.dtype.name], bounds.get(spec.name, Field())], spec.default)
+def params_schema(schema: ParamSchema, limits: dict[str, FieldInfo], title: str) -> type[BaseModel]:
+    """Return a schema of the model parameters with their defaults, within the limits that the task sets."""
+    fields: dict[str, Any] = {
+        spec.name: (Annotated[PYTHON_TYPES[spec.to_dict()["type"]], limits.get(spec.name, Field())], spec.default)
         for spec in schema.params
     }
     return create_model(title, __config__=ConfigDict(extra="forbid", strict=True), **fields)
 
 
-def read_body(body: bytes, task: str, characters: int) -> tuple[Any, dict[str, Any]]:
-    """JSON to the inputs and params that the room's `answer` takes. Raises UserError that says where it is wrong."""
+def parse_body(body: bytes, task: str, max_characters: int) -> tuple[Any, dict[str, Any]]:
+    """Parse a JSON body into the inputs and params of the model.
+
+    Raises UserError that lists the first mistakes and their locations.
+    """
     try:
-        request = shapes(task, characters).request.model_validate_json(body)
+        request: Any = task_schemas(task, max_characters).request.model_validate_json(body)
     except ValidationError as error:
-        raise UserError(tell(error)) from None
+        raise UserError(format_errors(error)) from None
     rows = [request.input] if "input" in request.model_fields_set else request.inputs
     params = request.params.model_dump() if hasattr(request, "params") else {}
-    return to_inputs(rows, task_module(task, "serving.inference_api").signature().inputs), params
+    return to_inputs(rows, model_signature(task).inputs), params
 
 
-def to_inputs(rows: list[Any], schema) -> Any:
-    """Checked rows as an array or a table."""
-    if not schema.is_tensor_spec():
+def to_inputs(rows: list[Any], schema: Schema) -> Any:
+    """Convert validated rows to an array or a table."""
+    tensor = tensor_spec(schema)
+    if not tensor:
         return pd.DataFrame([row.model_dump() for row in rows])
     try:
-        return np.array(rows, schema.inputs[0].type)
+        return np.array(rows, tensor.type)
     except ValueError:
-        shape = " x ".join("n" if length < 0 else str(length) for length in schema.inputs[0].shape)
-        raise UserError(f"inputs are ragged: every list of a level must be as long as the others ({shape}).") from None
+        shape = " x ".join("n" if length < 0 else str(length) for length in tensor.shape)
+        raise UserError(f"inputs are ragged: all lists of a level must have the same length ({shape}).") from None
 
 
-def tell(error: ValidationError) -> str:
-    """The first mistakes of a body, each with its place."""
-    mistakes = error.errors(include_url=False, include_context=False)
-    lines = [f"{place(mistake['loc'])}{mistake['msg']}{found(mistake)}" for mistake in mistakes[:TOLD]]
-    more = [f"and {len(mistakes) - TOLD} more"] if len(mistakes) > TOLD else []
+def to_outputs(outputs: Any) -> list[Any]:
+    """Convert an array or a table to the rows of a response."""
+    rows: list[Any] = outputs.to_dict("records") if isinstance(outputs, pd.DataFrame) else outputs.tolist()
+    return rows
+
+
+def format_errors(error: ValidationError) -> str:
+    """Return the first validation errors with their locations, as one line."""
+    errors = error.errors(include_url=False, include_context=False)
+    lines = [
+        f"{format_location(error['loc'])}{error['msg']}{format_value(error['input'], error['type'])}"
+        for error in errors[:MAX_REPORTED_ERRORS]
+    ]
+    more = [f"and {len(errors) - MAX_REPORTED_ERRORS} more"] if len(errors) > MAX_REPORTED_ERRORS else []
     return "; ".join(lines + more)
 
 
-def place(location: tuple[Any, ...]) -> str:
+def format_location(location: tuple[int | str, ...]) -> str:
     return f"{'.'.join(map(str, location))}: " if location else ""
 
 
-def found(mistake: dict[str, Any]) -> str:
-    """What was there, where it can be shown in a word."""
-    value = mistake["input"]
-    if isinstance(value, str | int | float) and len(str(value)) <= 40 and mistake["type"] != "json_invalid":
+def format_value(value: Any, error_type: str) -> str:
+    """Return the wrong value, if it is short enough for a message."""
+    if isinstance(value, str | int | float) and len(str(value)) <= 40 and error_type != "json_invalid":
         return f" (found {value!r})"
     return ""
-
-
-def to_outputs(answered: Any) -> list[Any]:
-    """An array or a table as the rows of an answer."""
-    if isinstance(answered, pd.DataFrame):
-        return answered.to_dict("records")
-    return answered.tolist()

@@ -1,4 +1,4 @@
-"""Settings to a running server: API and page behind the same limits."""
+"""Build the server from its parts and run it."""
 
 import socket
 import sys
@@ -7,45 +7,53 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from lectern.errors import UserError
-from lectern.serving import page
 from lectern.serving.api import create_app
 from lectern.serving.champions import Champions
+from lectern.serving.executor import Executor
 from lectern.serving.middleware import ApiKeyMiddleware, BodyLimitMiddleware
+from lectern.serving.page import mount_page
 from lectern.serving.settings import Settings
 from lectern.tracking import store
 
-PATIENCE = {"timeout_graceful_shutdown": 5, "timeout_keep_alive": 75}  # seconds; pools of clients keep theirs for less
+SHUTDOWN_SECONDS = 5
+KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that they do not send to a closed one
 
 
-def build(settings: Settings) -> ASGIApp:
-    """The whole server, its champions loaded. Raises UserError where the store does not answer."""
-    champions = Champions(store.connect())
-    champions.follow()
-    app = create_app(champions, settings)
-    page.mount(app)
+def build_app(settings: Settings) -> ASGIApp:
+    """Load the champions and return the server with API and page. Raises UserError if the store is unreachable."""
+    champions, executor = Champions(store.connect()), Executor(settings)
+    champions.refresh()
+    app = create_app(champions, executor)
+    mount_page(app, champions, executor)
     app.add_middleware(BodyLimitMiddleware, settings=settings)
     if settings.api_key:
-        app.add_middleware(ApiKeyMiddleware, key=settings.api_key)
-    for champion in champions.listed():
-        print(f"{champion.name}: version {champion.number}", file=sys.stderr)
+        app.add_middleware(ApiKeyMiddleware, api_key=settings.api_key)
+    for champion in champions.all():
+        print(f"{champion.name}: version {champion.version.number}", file=sys.stderr)
     return app
 
 
 def serve(settings: Settings) -> None:
-    """Serve until interrupted. Raises UserError for an address that cannot be listened on."""
-    listening = listen(settings)
-    app = build(settings)
+    """Serve until interrupted. Raises UserError if the address is not available."""
+    listening = open_socket(settings)
+    app = build_app(settings)
     host, port = listening.getsockname()[:2]
-    print(f"The page: http://{host}:{port} · the API: http://{host}:{port}/docs", file=sys.stderr, flush=True)
-    config = uvicorn.Config(app, log_level="warning", server_header=False, **PATIENCE)
+    print(f"Web page: http://{host}:{port}   API: http://{host}:{port}/docs", file=sys.stderr, flush=True)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def listen(settings: Settings) -> socket.socket:
-    """The socket, before models are loaded: a port that is taken is told at once."""
+def open_socket(settings: Settings) -> socket.socket:
+    """Open the socket before the models are loaded, so that a port in use is reported at once."""
     try:
         return socket.create_server((settings.host, settings.port))
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"{settings.host}:{settings.port} cannot be listened on: {error}. Choose another: --port N"
+            f"cannot listen on {settings.host}:{settings.port}: {error}. Choose another port: --port N"
         ) from error

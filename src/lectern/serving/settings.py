@@ -1,57 +1,45 @@
-"""`conf/serve.yaml` and the environment to the settings of a server."""
+"""Read the server settings from `conf/serve.yaml` and the environment."""
 
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from annotated_types import Ge, Le
 
 from lectern.artifacts.paths import SERVER_CONFIG
-from lectern.config import check_keys
-from lectern.errors import UserError
-
-PATH = SERVER_CONFIG
+from lectern.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, call
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The keys of `conf/serve.yaml`, and the key that every call must show (None: nobody is asked)."""
+    """The keys of `conf/serve.yaml`, and the API key that clients must send (None disables authentication)."""
 
     host: str
-    port: int
+    port: Annotated[int, Ge(0), Le(65535)]
     mlflow_ui: str
-    follow_seconds: float
-    workers: int
-    threads: int
-    waiting: int
-    answer_seconds: float
-    body_megabytes: float
-    body_seconds: float
-    upload_megabytes: float
-    upload_seconds: float
-    characters: int
-    megapixels: float
-    frames: int
+    alias_poll_seconds: PositiveFloat
+    workers: PositiveInt
+    torch_threads: PositiveInt
+    max_requests_per_model: NonNegativeInt
+    prediction_timeout_seconds: NonNegativeFloat
+    max_body_megabytes: NonNegativeFloat
+    body_timeout_seconds: NonNegativeFloat
+    max_upload_megabytes: NonNegativeFloat
+    upload_timeout_seconds: NonNegativeFloat
+    max_characters: NonNegativeInt
+    max_megapixels: NonNegativeFloat
+    max_frames: NonNegativeInt
     api_key: str | None = field(default=None, repr=False)
 
 
-def read_settings(**changed) -> Settings:
-    """The settings, where `changed` that is not None takes the place of a key of the file.
+def read_settings(**overrides: Any) -> Settings:
+    """Read the settings. An override that is not None replaces the value in the file.
 
-    Raises UserError for a key that is missing or unknown, and for a value that is no number where one belongs.
+    Raises UserError for a missing or unknown key, and for a value of the wrong type or out of range.
     """
-    section = yaml.safe_load(PATH.read_text()) if PATH.is_file() else {}
-    section |= {key: value for key, value in changed.items() if value is not None}
-    check_keys(Settings, section, str(PATH), more={"api_key": None})
-    values = {name: check_value(name, value) for name, value in section.items()}
-    return Settings(**values, api_key=os.environ.get("LECTERN_API_KEY") or None)
-
-
-def check_value(name: str, value: Any) -> Any:
-    """A value of the type that its setting has."""
-    kind = Settings.__annotations__[name]
-    if kind is str:
-        return str(value)
-    if not isinstance(value, int | kind) or value < 0:
-        raise UserError(f"{PATH}: {name} is {value!r}; it must be a number of at least 0.")
-    return kind(value)
+    section = yaml.safe_load(SERVER_CONFIG.read_text()) if SERVER_CONFIG.is_file() else {}
+    section |= {key: value for key, value in overrides.items() if value is not None}
+    api_key = os.environ.get("LECTERN_API_KEY") or None
+    settings: Settings = call(Settings, section, str(SERVER_CONFIG), api_key=api_key)
+    return settings

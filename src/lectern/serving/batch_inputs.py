@@ -1,0 +1,126 @@
+"""Read the input files of a batch prediction in chunks."""
+
+import mimetypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from lectern.errors import UserError
+from lectern.serving.batching import Array
+from lectern.serving.champions import Champion
+from lectern.serving.file_inputs import take_chunk
+
+TABLE_SUFFIXES = (".csv", ".parquet", ".txt")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Inputs that are predicted together, with the file name and the row number of each input."""
+
+    inputs: Any
+    files: list[str]
+    rows: list[int]
+
+
+class Item(NamedTuple):
+    """One input of a tensor model, with its file name and its row number in the file."""
+
+    file: str
+    row: int
+    value: Array
+
+
+def find_input_files(source: Path) -> list[Path]:
+    """Return the file, or the files of a folder in the order of their names. Raises UserError if there is none."""
+    files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
+    if not source.exists() or not files:
+        raise UserError(f"--input is {source}, which does not exist or is empty. Give a file or a folder of files.")
+    return files
+
+
+def count_inputs(files: list[Path]) -> int | None:
+    """Return the number of inputs, or None if it is unknown before all files are read (as for a video)."""
+    counts = [count_file_inputs(path) for path in files]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def count_file_inputs(path: Path) -> int | None:
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".txt"):
+        with path.open("rb") as lines:
+            return sum(1 for _ in lines) - (suffix == ".csv")
+    try:
+        if suffix == ".parquet":
+            return int(pq.ParquetFile(path).metadata.num_rows)
+        if suffix == ".npy":
+            return len(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (ValueError, OSError, TypeError):  # reading the file reports the error
+        return None
+    return 1 if (mimetypes.guess_type(path.name)[0] or "").startswith("image/") else None
+
+
+def read_chunks(files: list[Path], champion: Champion) -> Iterator[Chunk]:
+    """Yield all inputs in chunks of at most MAX_ROWS rows. Raises UserError if a file cannot be read."""
+    is_tensor_model = champion.inference_api.signature().inputs.is_tensor_spec()
+    readable = sorted(champion.request_module.FILE_READERS if is_tensor_model else TABLE_SUFFIXES)
+    for path in files:
+        if path.suffix.lower() not in readable:
+            raise UserError(f"{path}: unknown file type. {champion.name} reads {', '.join(readable)}.")
+    yield from (read_tensor_chunks if is_tensor_model else read_table_chunks)(files, champion)
+
+
+def read_tensor_chunks(files: list[Path], champion: Champion) -> Iterator[Chunk]:
+    """Yield chunks of items with the same shape. A chunk can contain items from several files."""
+    items, max_rows = read_items(files, champion), champion.request_module.MAX_ROWS
+    while group := take_chunk(items, max_rows, lambda item: item.value.nbytes):
+        for shape in sorted({item.value.shape for item in group}):
+            same_shape = [item for item in group if item.value.shape == shape]
+            inputs = np.stack([item.value for item in same_shape])
+            yield Chunk(inputs, [item.file for item in same_shape], [item.row for item in same_shape])
+
+
+def read_items(files: list[Path], champion: Champion) -> Iterator[Item]:
+    for path in files:
+        read_file = champion.request_module.FILE_READERS[path.suffix.lower()]
+        try:
+            for row, value in enumerate(read_file(path, champion.module, np.inf)):
+                yield Item(path.name, row, value)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+
+
+def read_table_chunks(files: list[Path], champion: Champion) -> Iterator[Chunk]:
+    """Yield chunks of the columns that the model needs. Each line of a `.txt` file is a row."""
+    columns = champion.inference_api.signature().inputs.input_names()
+    for path in files:
+        start = 0
+        for table in read_table(path, columns, champion.request_module.MAX_ROWS):
+            missing = [name for name in columns if name not in table]
+            if missing:
+                found = ", ".join(map(str, table.columns))
+                raise UserError(f"{path} has no column {missing[0]!r}. Its columns are: {found}.")
+            yield Chunk(table[columns], [path.name] * len(table), list(range(start, start + len(table))))
+            start += len(table)
+
+
+def read_table(path: Path, columns: list[str], max_rows: int) -> Iterator[pd.DataFrame]:
+    """Yield a table in pieces. Raises UserError if the content does not match the file type."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            for batch in pq.ParquetFile(path).iter_batches(max_rows):
+                yield batch.to_pandas().reset_index(drop=True)
+        elif path.suffix.lower() == ".csv":
+            yield from pd.read_csv(path, chunksize=max_rows, dtype=dict.fromkeys(columns, str), keep_default_na=False)
+        else:
+            with path.open(encoding="utf-8") as file:
+                while lines := [line.rstrip("\r\n") for line in islice(file, max_rows)]:
+                    yield pd.DataFrame({columns[0]: lines})
+    except (ValueError, OSError) as error:  # not UTF-8, not CSV or not Parquet
+        raise UserError(f"{path} cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from error
