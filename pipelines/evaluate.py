@@ -1,4 +1,6 @@
-"""Score a model on the test data and write its metrics, beside the baseline, and its report."""
+"""Score a model on the test data; write its metrics, the baseline and its report."""
+
+from typing import Any
 
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.config import Dataset, call
@@ -8,7 +10,7 @@ from lectern.tracking.store import connect
 
 
 @stage("evaluate")
-def main(config: dict) -> None:
+def main(config: dict[str, Any]) -> None:
     dataset = call(Dataset, config["dataset"], "conf/dataset")
     paths = ExperimentPaths(config["experiment"], dataset.name)
     client = connect()

@@ -9,8 +9,8 @@ from lectern.errors import UserError
 
 
 def task_names() -> list[str]:
-    """The tasks there are: folders of this package that know how to preprocess."""
-    return sorted(path.parents[1].name for path in Path(__file__).parent.glob("tasks/*/data/preprocess.py"))
+    """Return the names of the tasks, which are the packages in `tasks/`."""
+    return sorted(path.parent.name for path in Path(__file__).parent.glob("tasks/*/__init__.py"))
 
 
 def task_module(task: str, name: str) -> ModuleType:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lectern.artifacts.digests import content_digest, file_digest
+from lectern.artifacts.digests import file_digest
 from lectern.artifacts.model_metadata import read_metadata
 from lectern.errors import UserError
 
@@ -85,13 +85,3 @@ class ExperimentPaths:
         """Return whether every stage up to `register` has written its outputs."""
         needed = (self.model / "module.json", self.metrics_file, self.card, self.processed / "facts.json")
         return all(path.is_file() for path in needed)
-
-    def version_tags(self) -> dict[str, Any]:
-        """Return what a registered version records of the outputs; no value differs from store to store."""
-        return {name: self.metrics[name] for name in ("score", "baseline", "higher_is_better", "test_digest")} | {
-            "experiment": self.experiment,
-            "dataset": self.dataset,
-            "task": self.task,
-            "weights": self.weights,
-            "metrics": content_digest([json.dumps(self.metrics, sort_keys=True)]),
-        }

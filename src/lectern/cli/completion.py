@@ -1,23 +1,23 @@
-"""What a shell offers after TAB, from the files of the checkout: no store is asked, so that it comes at once."""
+"""Complete names in the shell from files of the checkout, without opening the store, which takes seconds."""
 
 from lectern.artifacts.paths import CONF, METRICS
 
 
-def complete_names(start: str) -> list[str]:
-    """Registered models are named after data sets."""
+def complete_names(prefix: str) -> list[str]:
+    """Return the datasets that begin with `prefix`; registered models are named after datasets."""
     names = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
-    return [name for name in names if name.startswith(start)]
+    return [name for name in names if name.startswith(prefix)]
 
 
-def complete_versions(start: str) -> list[str]:
-    """A model's name, and then the alias of a version."""
-    name, at, alias = start.partition("@")
-    if not at:
-        return complete_names(start)
-    return [f"{name}@{each}" for each in ("champion", "challenger") if each.startswith(alias)]
+def complete_versions(prefix: str) -> list[str]:
+    """Return names of models, or, after `@`, the aliases of versions."""
+    name, separator, alias_prefix = prefix.partition("@")
+    if not separator:
+        return complete_names(prefix)
+    return [f"{name}@{alias}" for alias in ("champion", "challenger") if alias.startswith(alias_prefix)]
 
 
-def complete_experiments(start: str) -> list[str]:
-    """Those that have been evaluated here."""
+def complete_experiments(prefix: str) -> list[str]:
+    """Return the experiments that have been evaluated in this checkout and begin with `prefix`."""
     names = sorted(path.stem for path in METRICS.glob("*.json"))
-    return [name for name in names if name.startswith(start)]
+    return [name for name in names if name.startswith(prefix)]

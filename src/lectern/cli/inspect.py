@@ -1,149 +1,148 @@
-"""Commands that look and change nothing: experiments, what is registered, what was decided."""
+"""Commands that show experiments, registered models and decisions, and change nothing."""
 
 from fnmatch import fnmatch
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lectern.cli.completion import complete_experiments
-from lectern.cli.output import Json, Name, connect, show_table
+from lectern.cli.output import Json, Name, connect, open_model, print_warning, show_table
 
 Pattern = Annotated[
-    str, typer.Argument(help="which, as a shell pattern: 'demo-*'", autocompletion=complete_experiments)
+    str, typer.Argument(help="experiments to show, as a shell pattern: 'mnist-*'", autocompletion=complete_experiments)
 ]
+PANEL = "Show experiments and models"
+DIGEST_LENGTH = 8  # characters of a digest in a table
 
-LOOK = "Look"
 
-
-def add_to(app: typer.Typer) -> None:
-    app.command(rich_help_panel=LOOK)(experiments)
-    app.command(rich_help_panel=LOOK)(store)
-    group = typer.Typer(help="What is registered.", no_args_is_help=True)
-    for name, command in {"list": list_models, "show": show, "history": history}.items():
+def register_commands(app: typer.Typer) -> None:
+    app.command(rich_help_panel=PANEL)(experiments)
+    app.command(rich_help_panel=PANEL)(store)
+    group = typer.Typer(help="Show registered models.", no_args_is_help=True)
+    for name, command in {"list": list_models, "show": show_model, "history": show_history}.items():
         group.command(name)(command)
-    app.add_typer(group, name="registry", rich_help_panel=LOOK)
+    app.add_typer(group, name="registry", rich_help_panel=PANEL)
 
 
-def experiments(pattern: Pattern = "*", as_json: Json = False) -> None:
-    """What the experiments of dvc.yaml reached, beside their baselines, and the versions they became.
+def experiments(
+    pattern: Pattern = "*",
+    as_json: Json = False,
+    names: Annotated[bool, typer.Option("--names", help="print only the names, without opening the store")] = False,
+) -> None:
+    """Show the scores, baselines and registered versions of the experiments in dvc.yaml.
 
     Example: lectern experiments 'mnist-*'
+
+    Example: lectern experiments --names
     """
-    from lectern.registry.overview import experiment_summary
     from lectern.stages.experiments import list_experiments
 
+    selected = [paths for paths in list_experiments() if fnmatch(paths.experiment, pattern)]
+    if names:
+        for paths in selected:
+            print(paths.experiment)
+        return
     client = connect()
-    rows = [experiment_summary(client, paths) for paths in list_experiments() if fnmatch(paths.experiment, pattern)]
-    show_table(rows, as_json, f"No experiment in dvc.yaml is called {pattern}.")
+    from lectern.registry.overview import experiment_summary, outputs_problem, read_models
+
+    models = read_models(client)
+    rows = [experiment_summary(models, paths) for paths in selected]
+    show_table(rows, as_json, f"No experiment in dvc.yaml matches {pattern!r}.")
+    for paths in selected:
+        if paths.is_complete() and (problem := outputs_problem(paths)):
+            print_warning(f"{paths.experiment}: {problem}")
+    for dataset in dict.fromkeys(paths.dataset for paths in selected):
+        for version in models[dataset].unreadable if dataset in models else ():
+            print_warning(version.reason)
 
 
 def store() -> None:
-    """The address of the tracking store, as `make ui` hands it to MLflow.
+    """Print the address of the tracking store.
 
     Example: mlflow ui --backend-store-uri "$(lectern store)"
     """
-    from lectern.tracking import store as runs
+    from lectern.tracking.store import store_address
 
-    print(runs.store_address())
+    print(store_address())
 
 
 def list_models(
     as_json: Json = False,
     names: Annotated[str | None, typer.Option(help="print only the names that match a shell pattern")] = None,
 ) -> None:
-    """Every model with its champion and challenger.
+    """Show every registered model with its champion and its challenger.
 
     Example: lectern registry list --json
+
+    Example: lectern registry list --names 'sample_*'
     """
-    from lectern.registry import versions
-
     client = connect()
+    from lectern.registry.overview import model_summary, read_models
+
+    models = read_models(client).values()
     if names:
-        print("\n".join(name for name in versions.names(client) if fnmatch(name, names)))
+        for model in models:
+            if fnmatch(model.name, names):
+                print(model.name)
         return
-    models = [summary(client, versions, name) for name in versions.names(client)]
-    show_table(models, as_json, "Nothing is registered yet: dvc repro, or make demo.")
+    rows = [model_summary(model) for model in models]
+    show_table(rows, as_json, "Nothing is registered yet: dvc repro, or make demo.")
+    for version in (version for model in models for version in model.unreadable):
+        print_warning(version.reason)
 
 
-def summary(client, versions, name: str) -> dict:
-    """A model in a row of the table."""
-    known = versions.aliases(client, name)
-    champion = versions.get_version(client, name, versions.CHAMPION) if versions.CHAMPION in known else None
-    return {
-        "model": name,
-        "versions": len(versions.versions(client, name)),
-        "champion": f"{champion.version} ({champion.tags['lectern.experiment']})" if champion else None,
-        "score": round(versions.numeric_tag(champion, "score"), 4) if champion else None,
-        "baseline": round(versions.numeric_tag(champion, "baseline"), 4) if champion else None,
-        "challenger": known.get(versions.CHALLENGER),
-    }
-
-
-def show(name: Name, as_json: Json = False) -> None:
-    """Every version of a model, the newest first.
+def show_model(name: Name, as_json: Json = False) -> None:
+    """Show every version of a registered model, the newest first.
 
     Example: lectern registry show mnist
     """
-    from lectern.registry import versions
+    model = open_model(name)
+    from lectern.registry.overview import version_summary
 
-    client = connect()
-    known = versions.aliases(client, name)
-    cut = None if as_json else 8  # of a digest: enough to tell two apart
-    rows = [
-        {
-            "version": int(version.version),
-            "experiment": version.tags["lectern.experiment"],
-            "score": round(versions.numeric_tag(version, "score"), 4),
-            "baseline": round(versions.numeric_tag(version, "baseline"), 4),
-            "test data": version.tags["lectern.test_digest"][:cut],
-            "weights": version.tags["lectern.weights"][:cut],
-            "alias": ", ".join(alias for alias, number in known.items() if number == str(version.version)),
-        }
-        for version in versions.versions(client, name)
-    ]
-    show_table(rows, as_json, f"{name} has no version.")
+    length = None if as_json else DIGEST_LENGTH
+    rows = [version_summary(model, version, length) for version in model.versions]
+    show_table(rows, as_json, f"{name} has no readable version." if model.unreadable else f"{name} has no version.")
+    for version in model.unreadable:
+        print_warning(version.reason)
 
 
-def history(name: Name, as_json: Json = False) -> None:
-    """Every decision on a model, from the trail.
+def show_history(name: Name, as_json: Json = False) -> None:
+    """Show every decision on a registered model, from the audit log.
 
     Example: lectern registry history mnist
     """
-    from lectern.registry import audit_log
-
     client = connect()
-    decisions = audit_log.read_decisions(client, name)
+    from lectern.registry.audit_log import read_decisions, read_local_decisions
+    from lectern.registry.registered_model import RegisteredModel, find_model
+
+    model = find_model(client, name)
+    decisions = read_decisions(model) if model else read_local_decisions(name)
     if not decisions:
-        check_name(client, name)
+        RegisteredModel(client, name)  # raises UserError with the nearest name if there is no such model
     rows = [
         {
-            "when": line["when"][:19].replace("T", " "),
-            "who": f"{line['who']['user']} on {line['who']['host']}",
-            "action": line["action"],
-            "from": told(line["from"]),
-            "to": told(line["to"]),
-            "why": why(line),
+            "when": decision["when"][:19].replace("T", " "),
+            "who": f"{decision['who']['user']} on {decision['who']['host']}",
+            "action": decision["action"],
+            "from": format_version(decision["from"]),
+            "to": format_version(decision["to"]),
+            "reason": format_reason(decision),
         }
-        for line in decisions
+        for decision in decisions
     ]
-    show_table(decisions if as_json else rows, as_json, f"Nothing has been decided on {name} yet.")
+    show_table(decisions if as_json else rows, as_json, f"The audit log has no decision on {name} yet.")
 
 
-def told(version: dict | None) -> str | None:
-    """A version of the trail in a few words."""
-    return f"{version['version']} ({version['experiment']}, {float(version['score']):.4f})" if version else None
+def format_version(described: dict[str, Any] | None) -> str | None:
+    """Format a version of the audit log."""
+    if described is None:
+        return None
+    return f"{described['version']} ({described['experiment']}, {float(described['score']):.4f})"
 
 
-def why(line: dict) -> str | None:
-    """What the gate found, in short: the comparison with the champion, or why nobody listened to it."""
-    if "forced" in line:
-        return f"forced: {line['forced']}"
-    rules = line.get("rules", [])
+def format_reason(decision: dict[str, Any]) -> str | None:
+    """Return the comparison with the champion, or the reason for ignoring the gate."""
+    if "forced" in decision:
+        return f"forced: {decision['forced']}"
+    rules = decision.get("rules", [])
     return next((rule["reason"] for rule in rules if rule["name"].startswith("better than")), None)
-
-
-def check_name(client, name: str) -> None:
-    """Raises UserError with the nearest name for a model that is not there."""
-    from lectern.registry import versions
-
-    versions.aliases(client, name)

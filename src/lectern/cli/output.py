@@ -1,9 +1,9 @@
-"""What the commands share: the store of this checkout, and rows as a table or as JSON."""
+"""Open the store of this checkout, and print rows as a table or as JSON."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,57 +13,85 @@ from lectern.artifacts.paths import PIPELINE
 from lectern.cli.completion import complete_names
 from lectern.errors import UserError
 
+if TYPE_CHECKING:  # importing MLflow takes seconds, and `lectern --help` does not need it
+    from mlflow import MlflowClient
+
+    from lectern.registry.registered_model import RegisteredModel
+
 Name = Annotated[
-    str, typer.Argument(help="a registered model, named after its data set: mnist", autocompletion=complete_names)
+    str, typer.Argument(help="registered model, named after its dataset, such as mnist", autocompletion=complete_names)
 ]
-Json = Annotated[bool, typer.Option("--json", help="print JSON for a script")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
-def connect(tell: bool = True):
-    """The store's client; only in a checkout, where the outs and the trail are. Tells of outs that it lacks."""
+def connect(warn: bool = True) -> "MlflowClient":
+    """Connect to the store of this checkout.
+
+    Prints a warning if the checkout has outputs of experiments that the store lacks. Raises UserError outside a
+    checkout.
+    """
     from lectern.tracking import store
 
     if not PIPELINE.is_file():
-        raise UserError(f"{Path.cwd()} is not the root of a Lectern checkout (no dvc.yaml here). Change to it first.")
+        raise UserError(f"{Path.cwd()} has no {PIPELINE}. Run lectern in the root folder of a Lectern checkout.")
     client = store.connect()
-    if tell:
-        warn_of_missing(client)
+    if warn:
+        warn_of_unregistered(client)
     return client
 
 
-def warn_of_missing(client) -> None:
-    from lectern.registry import overview
+def warn_of_unregistered(client: "MlflowClient") -> None:
+    from lectern.registry.overview import read_models, unregistered_experiments
 
-    lost = overview.unregistered_experiments(client)
-    if lost:
-        print(
-            f"lectern: this store has no version of {', '.join(lost)}; bring them back: lectern reconcile",
-            file=sys.stderr,
-        )
+    experiments = unregistered_experiments(read_models(client))
+    if experiments:
+        print_warning(f"this store has no version of {', '.join(experiments)}; restore them: lectern reconcile")
+
+
+def open_model(name: str) -> "RegisteredModel":
+    """Read a registered model. Raises UserError with the nearest name if there is none."""
+    client = connect()
+    from lectern.registry.registered_model import RegisteredModel
+
+    return RegisteredModel(client, name)
+
+
+def print_warning(message: str) -> None:
+    print(f"lectern: {message}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
-    """One line for a script."""
+    """Print a value as one line."""
     print(json.dumps(value))
 
 
-def show_table(rows: list[dict], as_json: bool, nothing: str) -> None:
-    """Rows of the same keys as a table, or as JSON for a script."""
+def show_table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
+    """Print rows that have the same keys as a table or as JSON; print `empty` if there are none."""
     if as_json:
         print_json(rows)
     elif rows:
         Console().print(as_table(rows))
     else:
-        print(nothing)
+        print(empty)
 
 
-def as_table(rows: list[dict]) -> Table:
-    """A column a key; where the terminal is narrow, text is broken first: half a name or a digest is of no use."""
+def as_table(rows: list[dict[str, Any]]) -> Table:
+    """Build a table with one column per key.
+
+    In a narrow terminal, columns of text wrap first, because a name or a digest must not be broken.
+    """
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold underline")
-    cells = [["-" if value is None else str(value) for value in row.values()] for row in rows]
+    cells = [[format_cell(value) for value in row.values()] for row in rows]
     for key, column in zip(rows[0], zip(*cells, strict=True), strict=True):
-        words = not any(" " in cell for cell in column)
-        table.add_column(key.replace("_", " "), no_wrap=words, overflow="fold")
+        has_spaces = any(" " in cell for cell in column)
+        table.add_column(key.replace("_", " "), no_wrap=not has_spaces, overflow="fold")
     for row in cells:
         table.add_row(*row)
     return table
+
+
+def format_cell(value: Any) -> str:
+    """Format a value; every number with a fraction is a score, and has four decimals."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

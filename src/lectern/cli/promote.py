@@ -1,137 +1,144 @@
-"""Commands that decide: promote, rollback, reconcile; and those that check what was decided."""
+"""Commands that change the champion or check a registered version."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lectern.cli.completion import complete_versions
-from lectern.cli.output import Json, Name, connect, print_json, show_table
+from lectern.cli.output import Json, Name, connect, open_model, print_json, show_table
 from lectern.errors import CheckFailed
 
-Model = Annotated[
+if TYPE_CHECKING:
+    from lectern.registry.lineage import Link
+    from lectern.registry.version_record import ModelVersionRecord
+
+VersionName = Annotated[
     str,
-    typer.Argument(help="a model and a version or alias: mnist@champion, mnist@3", autocompletion=complete_versions),
+    typer.Argument(
+        help="registered model with a version or an alias, such as mnist@3 or mnist@champion",
+        autocompletion=complete_versions,
+    ),
 ]
 
 
-def add_to(app: typer.Typer) -> None:
+def register_commands(app: typer.Typer) -> None:
     for command in (promote, rollback, reconcile, lineage, verify):
-        app.command(rich_help_panel="Decide and check")(command)
+        app.command(rich_help_panel="Promote and check models")(command)
 
 
 def promote(
     name: Name,
-    version: Annotated[str | None, typer.Option(help="a version's number; the challenger without it")] = None,
-    force: Annotated[str | None, typer.Option(help="promote whatever the gate says; the reason is kept")] = None,
+    version: Annotated[str | None, typer.Option(help="number of the version; default: the challenger")] = None,
+    force: Annotated[str | None, typer.Option(help="promote even if the gate fails; the reason is logged")] = None,
     as_json: Json = False,
 ) -> None:
-    """Put a version through the gate and make it the champion; exit code 3 where the gate refuses it.
+    """Make a version the champion if it passes the promotion gate; exit code 3 if it does not.
 
     Example: lectern promote mnist --version 3
 
-    Example: lectern promote mnist --force "the only one trained on the corrected labels"
+    Example: lectern promote mnist --force "the only version trained on the corrected labels"
     """
-    from lectern.registry.scoring_process import scoring_worker
+    model = open_model(name)
+    from lectern.registry.gate_rules import format_rules
+    from lectern.registry.promotion import promote
 
     try:
-        with scoring_worker() as ask:
-            from lectern.registry import gate, promotion  # seconds, while the process beside imports its own
-
-            new, rules = promotion.promote(connect(), name, version, force, ask)
-    except CheckFailed as refusal:
+        champion, rules = promote(model, version, force)
+    except CheckFailed as failure:
         if as_json:
-            print_json({"model": name, "promoted": False, "rules": [asdict(rule) for rule in refusal.answers]})
+            print_json({"model": name, "promoted": False, "rules": [asdict(rule) for rule in failure.answers]})
         raise
     if as_json:
-        told = {**tell(name, new), "promoted": bool(rules)}
-        print_json({**told, "rules": [asdict(rule) for rule in rules]})
+        print_json(describe(champion) | {"promoted": bool(rules), "rules": [asdict(rule) for rule in rules]})
         return
-    if rules:
-        print("\n".join(gate.format_rules(rules)))
-    still = "is the champion." if rules else "is the champion already, and no other version challenges it."
-    print(f"{name}: version {new.version} ({new.tags['lectern.experiment']}) {still}")
+    ending = "is the champion" if rules else "is the champion already, and there is no challenger"
+    print("\n".join([*format_rules(rules), f"{champion} ({champion.experiment}) {ending}."]))
 
 
 def rollback(
     name: Name,
-    version: Annotated[str | None, typer.Option(help="one that has been champion; without it the last before")] = None,
+    version: Annotated[str | None, typer.Option(help="number of an earlier champion; default: the last")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the champion before this one, or an earlier one, the champion again.
+    """Make the previous champion, or another earlier one, the champion again.
 
     Example: lectern rollback mnist
 
     Example: lectern rollback mnist --version 2
     """
-    from lectern.registry import promotion
+    model = open_model(name)
+    from lectern.registry.promotion import rollback
 
-    new = promotion.rollback(connect(), name, version)
+    champion = rollback(model, version)
     if as_json:
-        print_json(tell(name, new))
+        print_json(describe(champion))
         return
-    print(f"{name}: version {new.version} ({new.tags['lectern.experiment']}) is the champion again.")
+    print(f"{champion} ({champion.experiment}) is the champion again.")
 
 
-def tell(name: str, version) -> dict:
-    """A version for a script."""
-    return {"model": name, "version": int(version.version), "experiment": version.tags["lectern.experiment"]}
+def describe(version: "ModelVersionRecord") -> dict[str, Any]:
+    """Describe a version for a script."""
+    return {"model": version.name, "version": version.number, "experiment": version.experiment}
 
 
 def reconcile(as_json: Json = False) -> None:
-    """Write back to the tracking store what the outs of DVC's stages and the trail know and it does not.
+    """Restore the runs, versions and decisions that the store lacks, from DVC's outputs and the audit log.
 
     Example: MLFLOW_TRACKING_URI=http://mlflow.example.org lectern reconcile
     """
-    from lectern.registry import reconcile
+    client = connect(warn=False)
+    from lectern.registry.reconcile import reconcile
 
-    done = reconcile.reconcile(connect(tell=False))
+    messages = reconcile(client)
     if as_json:
-        print_json(done)
+        print_json(messages)
         return
-    print("\n".join(done) if done else "Nothing was missing.")
+    print("\n".join(messages) if messages else "Nothing was missing.")
 
 
-def lineage(model: Model, as_json: Json = False) -> None:
-    """Print the chain from source addresses to the version, each link checked now; exit code 3 where one is broken.
+def lineage(model: VersionName, as_json: Json = False) -> None:
+    """Trace a version back to the sources of its data and check each link; exit code 3 if a link is broken.
 
     Example: lectern lineage mnist@champion
     """
-    from lectern.registry import lineage, versions
-
     client = connect()
-    links = lineage.trace(client, versions.find_named(client, model))
+    from lectern.registry.lineage import trace
+    from lectern.registry.versions import open_version
+
+    links = trace(*open_version(client, model))
     if as_json:
-        print_json([as_answer(link) for link in links])
+        print_json([describe_link(link) for link in links])
     else:
-        rows = [{"link": link.name, "value": link.value, "holds": link.holds} for link in links]
-        show_table(rows, False, f"{model} has no links.")
+        rows = [{"link": link.name, "value": link.value, "status": link.status} for link in links]
+        show_table(rows, as_json, f"{model} has no links.")
     broken = sum(bool(link.broken) for link in links)
     if broken:
-        raise CheckFailed(f"{broken} of {len(links)} links of {model} do not hold.")
+        raise CheckFailed(f"{broken} of {len(links)} links of {model} are broken.")
 
 
-def as_answer(link) -> dict:
-    """A link for a script; `holds` is null where nobody was asked."""
-    holds = not link.broken if link.checked else None
-    return {"link": link.name, "value": link.value, "holds": holds, "why": link.broken}
+def describe_link(link: "Link") -> dict[str, Any]:
+    """Describe a link for a script; `intact` is null if the link was not checked."""
+    intact = not link.broken if link.checked else None
+    return {"link": link.name, "value": link.value, "intact": intact, "reason": link.broken}
 
 
-def verify(model: Model, as_json: Json = False) -> None:
-    """Score a registered version again, from its own files and the test data here, and compare with its record.
-
-    Exit code 3 where it is another score.
+def verify(model: VersionName, as_json: Json = False) -> None:
+    """Score a version again from its files, and compare with the recorded score; exit code 3 if they differ.
 
     Example: lectern verify mnist@champion
     """
-    from lectern.registry import gate, versions
-
     client = connect()
-    version = versions.find_named(client, model)
-    recorded, (measured, same) = versions.numeric_tag(version, "score"), gate.rescore_version(client, version)
+    from lectern.registry.gate import rescore_version
+    from lectern.registry.score_unit import read_score_unit
+    from lectern.registry.versions import find_version
+
+    version = find_version(client, model)
+    measured, same = rescore_version(client, version)
     if as_json:
-        print_json({**tell(version.name, version), "recorded": recorded, "measured": measured, "same": same})
+        print_json(describe(version) | {"recorded": version.score, "measured": measured, "same": same})
     else:
-        print(f"{model}: recorded {recorded:.6f}, measured now {measured:.6f}")
+        unit = read_score_unit(version.name)
+        print(f"{model}: score recorded {version.score:.4f}, measured now {measured:.4f} ({unit})")
     if not same:
-        raise CheckFailed(f"{model} does not give the score that was recorded for it.")
+        raise CheckFailed(f"{model} does not reproduce its recorded score.")

@@ -1,4 +1,4 @@
-"""Commands that train somewhere else, or many times."""
+"""Commands that train on a cluster or search hyperparameters."""
 
 import re
 from typing import Annotated
@@ -8,19 +8,20 @@ import typer
 from lectern.errors import UserError
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+PANEL = "Train on a cluster and search hyperparameters"
 
 
-def add_to(app: typer.Typer) -> None:
-    as_they_are = {"ignore_unknown_options": True, "allow_interspersed_args": False}  # -m is the training's
-    app.command(context_settings=as_they_are, rich_help_panel="Train elsewhere, or many times")(submit)
-    app.command(rich_help_panel="Train elsewhere, or many times")(sweep)
+def register_commands(app: typer.Typer) -> None:
+    passed_on = {"ignore_unknown_options": True, "allow_interspersed_args": False}  # -m is an option of COMMAND
+    app.command(context_settings=passed_on, rich_help_panel=PANEL)(submit)
+    app.command(rich_help_panel=PANEL)(sweep)
 
 
 def submit(
-    words: Annotated[list[str], typer.Argument(metavar="COMMAND", help="python pipelines/train.py ...")],
-    cluster: Annotated[str | None, typer.Option(help="a file of conf/cluster; CLUSTER without it, or local")] = None,
+    words: Annotated[list[str], typer.Argument(metavar="COMMAND", help="such as python pipelines/train.py ...")],
+    cluster: Annotated[str | None, typer.Option(help="a name in conf/cluster; default: $CLUSTER, or local")] = None,
 ) -> None:
-    """Send a training, or another stage, to Slurm, show its log and wait for its end. Ctrl-C cancels it.
+    """Run a training or another stage as a Slurm job; show its log and wait until it ends. Ctrl-C cancels the job.
 
     Example: TRAINER=cluster LAUNCH="lectern submit" dvc repro train@mnist-cnn
 
@@ -32,35 +33,35 @@ def submit(
 
 
 def sweep(
-    experiment: Annotated[str, typer.Argument(help="an experiment of dvc.yaml: mnist-cnn")],
-    trials: Annotated[int, typer.Option(help="how many trainings in all, those of earlier searches included")] = 20,
-    parallel: Annotated[int, typer.Option(help="how many at once: jobs, where LAUNCH sends them")] = 1,
-    time: Annotated[str | None, typer.Option(help="after which no new one begins: 90m, 2h")] = None,
-    budget: Annotated[str | None, typer.Option(help="that of params.yaml without it")] = None,
+    experiment: Annotated[str, typer.Argument(help="an experiment of dvc.yaml, such as mnist-cnn")],
+    trials: Annotated[int, typer.Option(help="total number of trials, including those of earlier searches")] = 20,
+    parallel: Annotated[int, typer.Option(help="number of trials at the same time")] = 1,
+    time: Annotated[str | None, typer.Option(help="start no new trial after this time, such as 90m or 2h")] = None,
+    budget: Annotated[str | None, typer.Option(help="laptop or full; default: the budget of params.yaml")] = None,
 ) -> None:
-    """Search better values for the keys in conf/sweep/<model>.yaml, and write the winner to conf/model/<model>.yaml.
+    """Search better values for the keys in conf/sweep/<model>.yaml and write the best to conf/model/<model>.yaml.
 
     Example: TRAINER=cluster LAUNCH="lectern submit" lectern sweep mnist-cnn --trials 50 --parallel 8 --time 2h
     """
-    from lectern.sweeps import apply_best
-    from lectern.sweeps.mlflow_record import best_of
-    from lectern.sweeps.search import Search, say
+    from lectern.sweeps.apply_best import write_values
+    from lectern.sweeps.mlflow_record import best_trial
+    from lectern.sweeps.search import Search, print_line
 
-    words, sharers = training_of(experiment, budget)
-    search = Search(experiment, words)
-    best = best_of(search.run(trials, parallel, seconds(time), say))
+    overrides, sharers = training_overrides(experiment, budget)
+    search = Search(experiment, overrides)
+    best = best_trial(search.run(trials, parallel, seconds(time), print_line))
     if best is None:
-        raise UserError(f"No trial came to its end. Give it more --time, or see the logs in {search.folder}.")
-    if best.user_attrs["values"] == search.own_values():
-        print(f"Nothing better than the config was found: {best.value:.5g} in trial {best.number}.")
+        raise UserError(f"No trial finished. Allow more --time, or read the logs in {search.folder}.")
+    if best.user_attrs["values"] == search.config_values():
+        print(f"No trial was better than the present config, which is trial {best.number} with {best.value:.4f}.")
         return
-    path = apply_best.write_back(search.plan.model.name, best.user_attrs["values"])
-    print(f"The best is trial {best.number}, {best.value:.5g}. Its values stand in {path} now: git diff {path}")
-    print(f"That makes stale: {', '.join(sharers)}. To keep them, commit; to drop them: git checkout {path}")
+    path = write_values(search.plan.model.name, best.user_attrs["values"])
+    print(f"The best is trial {best.number} with {best.value:.4f}. Wrote its values to {path}; see git diff {path}")
+    print(f"These experiments must be trained again: {', '.join(sharers)}. To undo this: git checkout {path}")
 
 
-def training_of(experiment: str, budget: str | None) -> tuple[list[str], list[str]]:
-    """What the train stage of an experiment is given, and the experiments that share its model."""
+def training_overrides(experiment: str, budget: str | None) -> tuple[list[str], list[str]]:
+    """Return the arguments of the experiment's train stage, and the experiments that share its model."""
     import yaml
 
     from lectern.artifacts.paths import PARAMS
@@ -68,16 +69,16 @@ def training_of(experiment: str, budget: str | None) -> tuple[list[str], list[st
 
     chosen = get_experiment(experiment)
     params = yaml.safe_load(PARAMS.read_text())
-    words = [f"dataset={chosen.dataset}", f"model={chosen.model}", f"seed={params['seed']}"]
+    overrides = [f"dataset={chosen.dataset}", f"model={chosen.model}", f"seed={params['seed']}"]
     sharers = [name for name, other in read_experiments().items() if other.model == chosen.model]
-    return [*words, f"budget={budget or params['budget']}"], sharers
+    return [*overrides, f"budget={budget or params['budget']}"], sharers
 
 
 def seconds(time: str | None) -> float | None:
-    """A length of time as people write it: 90s, 30m, 2h, 1d."""
+    """Convert a duration such as 90s, 30m, 2h or 1d to seconds."""
     if time is None:
         return None
-    found = re.fullmatch(r"([\d.]+)([smhd])", time)
-    if not found:
-        raise UserError(f"--time is {time!r}; a number and one of s, m, h, d is expected, as 90m or 2h.")
-    return float(found[1]) * SECONDS[found[2]]
+    match = re.fullmatch(r"([\d.]+)([smhd])", time)
+    if not match:
+        raise UserError(f"--time is {time!r}; expected a number followed by s, m, h or d, such as 90m or 2h.")
+    return float(match[1]) * SECONDS[match[2]]

@@ -1,150 +1,169 @@
-"""Decisions on a model, appended and never rewritten: a line each in `registry/<name>.jsonl`, a tag each in the store.
+"""Keep the audit log: every decision on a model, appended and never rewritten.
 
-The file outlives the store, the store tells of what was decided in other checkouts; read together, they are the trail.
+A decision is one line of `registry/<name>.jsonl` and one tag of a version in the store. The file survives the loss of
+the store; the store has the decisions made in other checkouts. Both are read together.
 """
 
+import getpass
 import json
 import os
+import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
 
 from lectern.artifacts.paths import AUDIT_LOGS
-from lectern.registry import versions as registry
-
-FOLDER = AUDIT_LOGS
-TAG = "lectern.decision."
+from lectern.registry.registered_model import RegisteredModel
+from lectern.registry.version_record import DECISION_PREFIX, ModelVersionRecord, VersionIdentity
 
 Decision = dict[str, Any]
 
 
-def read_decisions(client: MlflowClient, name: str) -> list[Decision]:
-    """All decisions on a model that this checkout or the store knows, the oldest first."""
-    return in_order(in_file(name) | in_store(client, name))
+def read_decisions(model: RegisteredModel) -> list[Decision]:
+    """Return all decisions that this checkout or the store has, the oldest first."""
+    return parse_decisions(read_lines(model.name) | model.decisions)
+
+
+def read_local_decisions(name: str) -> list[Decision]:
+    """Return the decisions of this checkout, which may exist without a registered model."""
+    return parse_decisions(read_lines(name))
 
 
 def append_decision(
-    client: MlflowClient, name: str, action: str, old: ModelVersion | None, new: ModelVersion, **why: Any
-) -> Decision:
-    """Add a decision. Versions are told by weights too: their numbers mean nothing in another store."""
-    line = {
-        "when": next_timestamp(read_decisions(client, name)),
-        "who": registry.actor(client),
+    model: RegisteredModel, action: str, old: ModelVersionRecord | None, new: ModelVersionRecord, **details: Any
+) -> None:
+    """Add a decision to the file and to the store."""
+    decision = {
+        "when": next_timestamp(read_decisions(model)),
+        "who": actor(model.client),
         "action": action,
-        "from": describe(old),
-        "to": describe(new),
-        **why,
+        "from": describe_version(old) if old else None,
+        "to": describe_version(new),
+        **details,
     }
-    write([line], name)
-    tag(client, name, new, line)
-    return line
+    write_decisions([decision], model.name)
+    tag_version(model, new, decision)
 
 
-def sync(client: MlflowClient, name: str) -> list[str]:
-    """Give the file what only the store knows, and the store what only the file knows; says what was written."""
-    filed, stored = in_file(name), in_store(client, name)
-    if stored - filed:
-        write(in_order(stored - filed), name)
-    lacking = [(find_decided_version(client, name, line["to"]), line) for line in in_order(filed - stored)]
-    written = [tag(client, name, version, line) for version, line in lacking if version is not None]
-    told = [f"{name}: {len(written)} decisions written back to its versions"] if written else []
-    lost = {f"{line['to']['experiment']} {line['to']['weights'][:12]}" for version, line in lacking if version is None}
-    return told + [f"{name}: {each} is lost: it was decided on, and no outs here are it" for each in sorted(lost)]
+def sync(model: RegisteredModel) -> list[str]:
+    """Copy decisions that only the store has to the file, and the reverse. Return messages about what was done."""
+    lines = read_lines(model.name)
+    if model.decisions - lines:
+        write_decisions(parse_decisions(model.decisions - lines), model.name)
+    restored, lost = 0, set()
+    for decision in parse_decisions(lines - model.decisions):
+        version = model.find(identity(decision["to"]))
+        if version is None:
+            lost.add(label(decision["to"]))
+        else:
+            tag_version(model, version, decision)
+            restored += 1
+    messages = [f"{model.name}: wrote {restored} decisions back to the store"] if restored else []
+    return messages + [
+        f"{model.name}: cannot restore {each}: the audit log names it, but no matching outputs exist in this checkout"
+        for each in sorted(lost)
+    ]
 
 
-def champion_history(decisions: Iterable[Decision]) -> list[dict[str, Any]]:
-    """The champions that a rollback can walk back along, the present one last."""
-    stack: list[dict[str, Any]] = []
-    for decision in decisions:
-        new = decision["to"]
-        before = [at for at, one in enumerate(stack[:-1]) if identity(one) == identity(new)]
-        if decision["action"] == "rollback" and before:
-            stack = stack[: before[-1]]
-        stack.append(new)
-    return stack
+def apply_pending(model: RegisteredModel) -> list[str]:
+    """Move the alias `champion` to the version of the last decision if it still points to the version before.
 
-
-def find_decided_version(client: MlflowClient, name: str, described: dict[str, Any] | None) -> ModelVersion | None:
-    """The version of this store that a line of the trail means."""
-    return registry.find_version(client, name, described) if described else None
-
-
-def apply_pending(client: MlflowClient, name: str) -> list[str]:
-    """Carry out the last decision where the alias is still what it was before: a new store, or a promotion killed."""
-    decisions = read_decisions(client, name)
-    champion = registry.find_champion(client, name)
-    if not decisions or described(champion) == identity(decisions[-1]["to"]):
+    This happens in a new store, and after a promotion that was killed. Return messages about what was done.
+    """
+    decisions, champion = read_decisions(model), model.readable_champion
+    if not decisions:
         return []
     last = decisions[-1]
-    version = find_decided_version(client, name, last["to"])
+    decided = identity(last["to"])
+    if (champion and champion.identity == decided) or model.find_unreadable(decided):
+        return []
+    version = model.find(decided)
     if version is None:
-        lost = f"{last['to']['experiment']} {last['to']['weights'][:12]}"
-        return [f"{name}: the champion is lost: no outs here are {lost}"]
-    if described(champion) not in (None, identity(last["from"])):
-        return [f"{name}: champion is version {champion.version}, and no decision says so: it was moved by other hands"]
-    registry.point_champion(client, name, version)
-    return [f"{name}: champion is version {version.version}"]
+        return [f"{model.name}: cannot restore the champion {label(last['to'])}: no matching outputs exist here"]
+    if champion and (last["from"] is None or champion.identity != identity(last["from"])):
+        return [
+            f"{model.name}: alias 'champion' points to version {champion.number}, but the audit log has no such "
+            "promotion; it was changed outside Lectern"
+        ]
+    model.point_champion(version)
+    return [f"{model.name}: champion is version {version.number}"]
 
 
-def describe(version: ModelVersion | None) -> dict[str, Any] | None:
-    """A version as a line of the trail tells it."""
-    if version is None:
-        return None
-    told = (*registry.IDENTITY, "score", "test_digest")
-    return {"version": int(version.version), **{key: version.tags[f"lectern.{key}"] for key in told}}
+def champion_history(decisions: Iterable[Decision]) -> list[Decision]:
+    """Return the champions that a rollback can return to, the present one last."""
+    champions: list[Decision] = []
+    for decision in decisions:
+        new = decision["to"]
+        earlier = [index for index, old in enumerate(champions[:-1]) if identity(old) == identity(new)]
+        if decision["action"] == "rollback" and earlier:
+            champions = champions[: earlier[-1]]
+        champions.append(new)
+    return champions
 
 
-def described(version: ModelVersion | None) -> tuple | None:
-    return identity(describe(version))
+def describe_version(version: ModelVersionRecord) -> Decision:
+    """Describe a version by its content, because its number means nothing in another store."""
+    return {
+        "version": version.number,
+        **version.identity._asdict(),
+        "score": version.score,
+        "test_digest": version.test_digest,
+    }
 
 
-def identity(told: dict[str, Any] | None) -> tuple | None:
-    """What makes it the same version in every store."""
-    return told and tuple(told[key] for key in registry.IDENTITY)
+def identity(described: Decision) -> VersionIdentity:
+    return VersionIdentity(*(described[name] for name in VersionIdentity._fields))
 
 
-def in_file(name: str) -> set[str]:
-    """The whole lines: one that a full disk cut short was never resume_state out."""
-    path = FOLDER / f"{name}.jsonl"
+def label(described: Decision) -> str:
+    return f"{described['experiment']} {described['weights'][:12]}"
+
+
+def read_lines(name: str) -> set[str]:
+    """Return the complete lines of the file. A full disk can cut the last line short."""
+    path = AUDIT_LOGS / f"{name}.jsonl"
     return {line for line in path.read_text().splitlines() if line.endswith("}")} if path.is_file() else set()
 
 
-def in_store(client: MlflowClient, name: str) -> set[str]:
-    versions = registry.versions(client, name)
-    return {value for version in versions for key, value in version.tags.items() if key.startswith(TAG)}
+def parse_decisions(lines: set[str]) -> list[Decision]:
+    return sorted((json.loads(line) for line in lines), key=lambda decision: str(decision["when"]))
 
 
-def in_order(lines: set[str]) -> list[Decision]:
-    return sorted((json.loads(line) for line in lines), key=lambda line: line["when"])
-
-
-def write(lines: Iterable[Decision], name: str) -> None:
-    """Append to the file, safe from a power cut."""
-    FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{name}.jsonl"
-    torn = path.is_file() and not path.read_bytes().endswith(b"\n")
+def write_decisions(decisions: Iterable[Decision], name: str) -> None:
+    """Append decisions to the file and flush them to disk."""
+    AUDIT_LOGS.mkdir(exist_ok=True)
+    path = AUDIT_LOGS / f"{name}.jsonl"
+    is_cut_short = path.is_file() and not path.read_bytes().endswith(b"\n")
     with open(path, "a") as file:
-        file.write("\n" * torn + "".join(as_text(line) + "\n" for line in lines))
+        file.write("\n" * is_cut_short + "".join(format_line(decision) + "\n" for decision in decisions))
         file.flush()
         os.fsync(file.fileno())
 
 
-def tag(client: MlflowClient, name: str, version: ModelVersion, line: Decision) -> None:
-    """A tag of its own for each decision, so that none takes another's place."""
-    moment = "".join(sign for sign in line["when"] if sign.isalnum())
-    client.set_model_version_tag(name, version.version, TAG + moment, as_text(line))
+def tag_version(model: RegisteredModel, version: ModelVersionRecord, decision: Decision) -> None:
+    """Add a decision to a version under a tag that no other decision uses."""
+    timestamp = "".join(character for character in decision["when"] if character.isalnum())
+    model.client.set_model_version_tag(
+        model.name, str(version.number), DECISION_PREFIX + timestamp, format_line(decision)
+    )
 
 
-def as_text(line: Decision) -> str:
-    return json.dumps(line, sort_keys=True)
+def format_line(decision: Decision) -> str:
+    return json.dumps(decision, sort_keys=True)
 
 
 def next_timestamp(decisions: list[Decision]) -> str:
-    """Now, and later than every decision known, whatever the clock of the machine that took it said."""
+    """Return the present time, or a later time if the clock of another machine was ahead."""
     now = datetime.now(UTC)
     if decisions:
         now = max(now, datetime.fromisoformat(decisions[-1]["when"]) + timedelta(microseconds=1))
     return now.isoformat(timespec="microseconds")
+
+
+def actor(client: MlflowClient) -> dict[str, str]:
+    """Return the user and host of a decision: the account on the tracking server, or else the system's user."""
+    account = os.environ.get("MLFLOW_TRACKING_USERNAME") if client.tracking_uri.startswith("http") else None
+    user = account or os.environ.get("LECTERN_USER") or getpass.getuser()
+    return {"user": user, "host": socket.gethostname()}

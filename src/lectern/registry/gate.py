@@ -1,4 +1,4 @@
-"""A candidate and the champion to the gate's answers: what `conf/gate.yaml` and the data set's config ask of them."""
+"""Evaluate the promotion gate: compare a candidate version with its baseline and with the champion."""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,133 +9,143 @@ import pandas as pd
 import yaml
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.dataset import read_facts
 from lectern.artifacts.paths import GATE_CONFIG, PROCESSED, group_config
 from lectern.config import call
 from lectern.errors import UserError
-from lectern.registry import gate_rules, versions
-from lectern.registry.gate_rules import Rule
-from lectern.registry.scoring import Measurement, compare_items, measure_model
-from lectern.registry.scoring_process import RunFunction, run_inline
-from lectern.registry.versions import METRIC, numeric_tag
+from lectern.registry import gate_rules
+from lectern.registry.gate_rules import COST_FORMATS, Rule
+from lectern.registry.registered_model import RegisteredModel
+from lectern.registry.score_unit import read_score_unit
+from lectern.registry.scoring import Measurement, measure_model
+from lectern.registry.version_record import ModelVersionRecord
+from lectern.registry.versions import download_model_folder
 from lectern.task_modules import task_module
-
-GATE = GATE_CONFIG
 
 Guards = dict[str, dict[str, Any]]
 
 
 def evaluate_gate(
-    client: MlflowClient,
-    candidate: ModelVersion,
-    champion: ModelVersion | None,
-    items: pd.DataFrame | None = None,
-    ask: RunFunction = run_inline,
+    model: RegisteredModel, candidate: ModelVersionRecord, items: pd.DataFrame | None = None
 ) -> list[Rule]:
-    """The gate's rules on what both versions show on the test data at hand.
+    """Return the result of each rule for a candidate on the test data of this checkout.
 
-    The candidate is scored again from its own files, unless its `items` have just been made; the champion where its
-    recorded items are of other test data. The baseline is the one that its evaluation found on the same test data: to
-    find it anew can mean to count every word of the training text. Raises UserError where the candidate's test data is
-    not here.
+    The candidate is scored again from its own files, unless its `items` are given. The champion is scored again if its
+    recorded items belong to other test data. The baseline is the recorded one, because computing it can take long.
+    Raises UserError if the candidate was scored on other test data.
     """
-    rules = yaml.safe_load(GATE.read_text())
-    processed = PROCESSED / candidate.name
+    config, unit = read_gate_config(), read_score_unit(model.name)
+    processed = PROCESSED / model.name
     check_test_data(candidate, processed)
-    sign = 1 if candidate.tags["lectern.higher_is_better"] == "True" else -1
-    new = ask(measure_model, versions.model_folder(client, candidate), processed, items)
-    answers = [
-        gate_rules.above_baseline(new.score, numeric_tag(candidate, "baseline"), sign),
-        gate_rules.reproduces_score(numeric_tag(candidate, "score"), new.score, **rules["reproduce"]),
+    measured = measure_model(download_model_folder(model.client, candidate), processed, items)
+    rules = [
+        gate_rules.above_baseline(measured.score, candidate.baseline, candidate.direction, unit),
+        gate_rules.reproduces_score(candidate.score, measured.score, **config["reproduce"], unit=unit),
     ]
-    if champion is None:
-        return answers
-    recorded = recorded_items(client, champion, processed)
-    old = ask(measure_model, versions.model_folder(client, champion), processed, recorded)
-    answers.append(ask(compare_items, candidate.tags["lectern.task"], new.items, old.items, sign, rules["noise"]))
-    guards = rules["guards"] | dataset_guards(candidate.name)
-    costs = {name: guard for name, guard in guards.items() if name in ("latency", "size")}
-    metrics = {name: guard for name, guard in guards.items() if name not in costs}
-    return [*answers, *guard_costs(costs, new, old), *guard_metrics(client, metrics, candidate, champion, processed)]
+    champion = model.readable_champion
+    if champion is not None:
+        rules += compare_with_champion(model.client, candidate, measured, champion, config)
+    elif model.champion_number is not None:
+        rules.append(missing_comparison(model))
+    return rules
 
 
-def preview_gate(client: MlflowClient, candidate: ModelVersion, items: pd.DataFrame) -> list[Rule]:
-    """What the gate would say now of a version that has just been evaluated; decides nothing."""
-    champion = versions.find_champion(client, candidate.name)
-    if champion is not None and champion.version == candidate.version:
-        champion = None
-    return evaluate_gate(client, candidate, champion, items)
+def compare_with_champion(
+    client: MlflowClient,
+    candidate: ModelVersionRecord,
+    measured: Measurement,
+    champion: ModelVersionRecord,
+    config: dict[str, Any],
+) -> Iterator[Rule]:
+    """Yield the rules that compare a candidate with the champion on the same test items."""
+    processed, unit = PROCESSED / candidate.name, read_score_unit(candidate.name)
+    items = recorded_items(client, champion, processed)
+    old = measure_model(download_model_folder(client, champion), processed, items)
+    score = task_module(candidate.task, "report.evaluate").score
+    yield gate_rules.better_than_noise(measured.items, old.items, score, candidate.direction, unit, **config["noise"])
+    guards = config["guards"] | dataset_guards(candidate.name)
+    yield from guard_costs({name: guard for name, guard in guards.items() if name in COST_FORMATS}, measured, old)
+    metrics = {name: guard for name, guard in guards.items() if name not in COST_FORMATS}
+    yield from guard_metrics(client, metrics, candidate, champion)
 
 
-def rescore_version(client: MlflowClient, version: ModelVersion) -> tuple[float, bool]:
-    """The score that a version's own files reach now, and whether the gate takes it for the one on record.
+def missing_comparison(model: RegisteredModel) -> Rule:
+    """State that the champion was registered by an older version of Lectern and cannot be scored."""
+    reason = f"champion version {model.champion_number} was registered by an older version of Lectern; not compared"
+    return Rule("comparison with the champion", True, reason)
 
-    Raises UserError where the test data that it was scored on is not here.
+
+def preview_gate(model: RegisteredModel, version: ModelVersionRecord, items: pd.DataFrame) -> str:
+    """Describe in a few words whether a version that was just evaluated would pass the gate."""
+    if version.number == model.champion_number:
+        return "it is the champion"
+    failed = [rule.name for rule in evaluate_gate(model, version, items) if not rule.passed]
+    return f"it would fail the gate ({'; '.join(failed)})" if failed else "it would pass the gate"
+
+
+def rescore_version(client: MlflowClient, version: ModelVersionRecord) -> tuple[float, bool]:
+    """Score a version again from its files; return the score and whether it equals the recorded one.
+
+    Raises UserError if the version was scored on other test data.
     """
     processed = PROCESSED / version.name
     check_test_data(version, processed)
-    measured, rules = (
-        measure_model(versions.model_folder(client, version), processed).score,
-        yaml.safe_load(GATE.read_text()),
-    )
-    return measured, gate_rules.reproduces_score(numeric_tag(version, "score"), measured, **rules["reproduce"]).passed
+    measured = measure_model(download_model_folder(client, version), processed).score
+    tolerance = read_gate_config()["reproduce"]["tolerance"]
+    rule = gate_rules.reproduces_score(version.score, measured, tolerance, read_score_unit(version.name))
+    return measured, rule.passed
+
+
+def read_gate_config() -> dict[str, Any]:
+    return dict(yaml.safe_load(GATE_CONFIG.read_text()))
 
 
 def dataset_guards(name: str) -> Guards:
-    """What the data set's config asks beside, or instead of, what is asked of every model."""
+    """Return the guards of the dataset's config. They add to those of `conf/gate.yaml` or replace them."""
     path = group_config("dataset", name)
     return (yaml.safe_load(path.read_text()) or {}).get("guards", {}) if path.is_file() else {}
 
 
-def guard_costs(guards: Guards, new: Measurement, old: Measurement) -> Iterator[Rule]:
-    """Costs that were measured just now, on this machine, of both."""
+def guard_costs(guards: Guards, candidate: Measurement, champion: Measurement) -> Iterator[Rule]:
+    """Compare costs that were just measured on this machine."""
     for name, guard in guards.items():
-        yield gate_rules.cost_within_factor(name, getattr(new, name), getattr(old, name), **guard)
+        costs = getattr(candidate, name), getattr(champion, name)
+        yield call(gate_rules.cost_within_factor, guard, f"guards, {name}", name, *costs)
 
 
 def guard_metrics(
-    client: MlflowClient, guards: Guards, candidate: ModelVersion, champion: ModelVersion, processed: Path
+    client: MlflowClient, guards: Guards, candidate: ModelVersionRecord, champion: ModelVersionRecord
 ) -> Iterator[Rule]:
-    """Metrics of the evaluation. Raises UserError for a metric that it does not give."""
+    """Compare metrics of the evaluation. Raises UserError for a guard on a metric that does not exist."""
     if not guards:
         return
-    now, before = (recorded_metrics(client, version, processed) for version in (candidate, champion))
+    values, champion_values = (read_or_measure_metrics(client, version) for version in (candidate, champion))
     for name, guard in guards.items():
-        if name not in now or name not in before:
-            raise UserError(
-                f"conf/dataset/{candidate.name}.yaml guards {name!r}, which the evaluation does not give. "
-                f"It gives: {', '.join(sorted(now))}."
-            )
         where = f"conf/dataset/{candidate.name}.yaml, guards, {name}"
-        yield call(gate_rules.metric_within_tolerance, guard, where, name, now[name], before[name])
+        if name not in values or name not in champion_values:
+            raise UserError(f"{where}: the evaluation has no such metric. It has: {', '.join(sorted(values))}.")
+        yield call(gate_rules.metric_within_tolerance, guard, where, name, values[name], champion_values[name])
 
 
-def recorded_metrics(client: MlflowClient, version: ModelVersion, processed: Path) -> dict[str, float]:
-    """Those that were recorded, where they are of the test data at hand; else evaluated again."""
-    recorded = {key.removeprefix(METRIC): value for key, value in version.tags.items() if key.startswith(METRIC)}
-    if recorded and same_test_data(version, processed):
-        return {name: float(value) for name, value in recorded.items() if is_number(value)}
-    from lectern.artifacts import model_folder
+def read_or_measure_metrics(client: MlflowClient, version: ModelVersionRecord) -> dict[str, float]:
+    """Return the recorded metrics; evaluate the version again if they belong to other test data."""
+    processed = PROCESSED / version.name
+    if version.metrics and has_same_test_data(version, processed):
+        return dict(version.metrics)
+    from lectern.artifacts.model_folder import load_model
 
-    report = task_module(version.tags["lectern.task"], "report.evaluate")
+    report = task_module(version.task, "report.evaluate")
+    module = load_model(download_model_folder(client, version))
     with tempfile.TemporaryDirectory() as folder:
-        return report.evaluate(model_folder.load_model(versions.model_folder(client, version)), processed, Path(folder))
+        metrics = report.evaluate(module, processed, Path(folder))
+    return {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
 
 
-def is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
-
-
-def recorded_items(client: MlflowClient, version: ModelVersion, processed: Path) -> pd.DataFrame | None:
-    """The items that its evaluation left in its run, where they are of the test data at hand."""
-    if not same_test_data(version, processed):
+def recorded_items(client: MlflowClient, version: ModelVersionRecord, processed: Path) -> pd.DataFrame | None:
+    """Return the items that the version's run recorded, or None if they are missing or of other test data."""
+    if not has_same_test_data(version, processed):
         return None
     try:
         path = download_artifacts(
@@ -146,21 +156,16 @@ def recorded_items(client: MlflowClient, version: ModelVersion, processed: Path)
     return pd.read_parquet(path)
 
 
-def same_test_data(version: ModelVersion, processed: Path) -> bool:
-    return version.tags["lectern.test_digest"] == read_facts(processed)["test_digest"]
+def has_same_test_data(version: ModelVersionRecord, processed: Path) -> bool:
+    return version.test_digest == read_facts(processed)["test_digest"]
 
 
-def check_test_data(version: ModelVersion, processed: Path) -> None:
-    """Raises UserError where the data at hand is not what the version was scored on."""
-    if not same_test_data(version, processed):
-        recorded, found = version.tags["lectern.test_digest"], read_facts(processed)["test_digest"]
+def check_test_data(version: ModelVersionRecord, processed: Path) -> None:
+    """Raise UserError if the version was scored on test data other than that of `processed`."""
+    if not has_same_test_data(version, processed):
+        digest = read_facts(processed)["test_digest"]
         raise UserError(
-            f"{version.name} version {version.version} was scored on test data {recorded[:12]}, and {processed} holds "
-            f"{found[:12]}. Check out the commit of its run, dvc repro preprocess@{version.name}, and ask again; "
-            "or evaluate and register its experiment anew on the data at hand."
+            f"{version} was scored on test data {version.test_digest[:12]}, but {processed} has test data "
+            f"{digest[:12]}. Check out the commit of its run, run dvc repro preprocess@{version.name} and try again, "
+            "or evaluate and register its experiment again on the present data."
         )
-
-
-def format_rules(rules: list[Rule]) -> list[str]:
-    """A line a rule."""
-    return [f"  {'yes' if rule.passed else 'NO '}  {rule.name}: {rule.reason}" for rule in rules]

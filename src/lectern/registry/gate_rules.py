@@ -1,4 +1,4 @@
-"""A candidate's and the champion's scores on the same test items to rules, each passed or not, with its figures."""
+"""Define the rules of the promotion gate. Each rule passes or fails and states its numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,79 +7,102 @@ import numpy as np
 import pandas as pd
 
 from lectern.errors import UserError
+from lectern.registry.score_unit import ScoreUnit
 
 Score = Callable[[pd.DataFrame], float]
+COST_FORMATS = {"latency": "{:.4f} s", "size": "{:,.0f} bytes"}
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One question of the gate and its answer."""
+    """The result of one rule of the gate."""
 
     name: str
     passed: bool
     reason: str
 
 
-def above_baseline(score: float, baseline: float, sign: int) -> Rule:
-    """Better than the trivial baseline of the data set; `sign` is 1 where higher is better, else -1."""
-    return Rule("above the baseline", sign * (score - baseline) > 0, f"score {score:.4f}, baseline {baseline:.4f}")
+def above_baseline(score: float, baseline: float, direction: int, unit: ScoreUnit) -> Rule:
+    """Check that a score is better than the dataset's trivial baseline.
+
+    `direction` is 1 if a higher score is better, -1 if a lower score is better.
+    """
+    passed = direction * (score - baseline) > 0
+    return Rule("above the baseline", passed, f"score {score:.4f}, baseline {baseline:.4f} ({unit})")
 
 
-def reproduces_score(recorded: float, measured: float, tolerance: float) -> Rule:
-    """The version's own files give the score that it claims."""
-    said = f"recorded {recorded:.4f}, measured now {measured:.4f}"
-    return Rule("reproduces its score", abs(recorded - measured) <= tolerance * max(1.0, abs(recorded)), said)
+def reproduces_score(recorded: float, measured: float, tolerance: float, unit: ScoreUnit) -> Rule:
+    """Check that the files of a version reach the score recorded for it."""
+    passed = abs(recorded - measured) <= tolerance * max(1.0, abs(recorded))
+    return Rule("reproduces its score", passed, f"recorded {recorded:.4f}, measured now {measured:.4f} ({unit})")
 
 
 def better_than_noise(
     candidate: pd.DataFrame,
     champion: pd.DataFrame,
     score: Score,
-    sign: int,
+    direction: int,
+    unit: ScoreUnit,
     confidence: float,
     resamples: int,
     seed: int,
 ) -> Rule:
-    """The interval of the difference over resampled blocks lies on the better side of zero."""
-    gains = sign * bootstrap_differences(candidate, champion, score, resamples, seed)
+    """Check that the confidence interval of the improvement over the champion is above zero."""
+    gains = direction * bootstrap_differences(candidate, champion, score, resamples, seed)
     low, high = np.quantile(gains, [(1 - confidence) / 2, (1 + confidence) / 2])
-    now, before = score(candidate), score(champion)
-    told = (
-        f"score {now:.4f}, champion {before:.4f}; better by {low:+.4f} to {high:+.4f} in {confidence:.0%} of resamples"
+    reason = (
+        f"score {score(candidate):.4f}, champion {score(champion):.4f} ({unit}); "
+        f"better by {low:+.4f} to {high:+.4f} in {confidence:.0%} of resamples"
     )
-    return Rule("better than the champion by more than noise", bool(low > 0), told)
+    return Rule("better than the champion by more than noise", bool(low > 0), reason)
 
 
 def bootstrap_differences(
     candidate: pd.DataFrame, champion: pd.DataFrame, score: Score, resamples: int, seed: int
 ) -> np.ndarray:
-    """Candidate's score less the champion's in each resample: a paired bootstrap (Koehn 2004, W04-3250).
+    """Return the candidate's score minus the champion's in each resample: a paired bootstrap (Koehn 2004, W04-3250).
 
-    Blocks are drawn and not items: neighbouring frames, lines and digits of one writer are not independent.
+    Blocks are resampled instead of items, because neighbouring frames or lines, or the digits of one writer, are not
+    independent.
     """
     if not candidate["item"].equals(champion["item"]):
-        raise UserError("The candidate and the champion were not scored on the same items; evaluate both again.")
-    blocks = [rows for rows in candidate.groupby("block").indices.values()]
+        raise UserError(
+            "The candidate and the champion were scored on different test items, so they cannot be compared. "
+            "Evaluate and register both again."
+        )
+    blocks = list(candidate.groupby("block").indices.values())
     random = np.random.default_rng(seed)
-    found = []
+    differences = []
     for _ in range(resamples):
         rows = np.concatenate([blocks[block] for block in random.integers(len(blocks), size=len(blocks))])
-        found.append(score(candidate.iloc[rows]) - score(champion.iloc[rows]))
-    return np.array(found)
+        differences.append(score(candidate.iloc[rows]) - score(champion.iloc[rows]))
+    return np.array(differences)
 
 
 def cost_within_factor(
-    name: str, now: float, before: float, factor: int | float, unfelt: int | float, reason: str
+    name: str, cost: float, champion_cost: float, factor: int | float, absolute_slack: int | float, reason: str
 ) -> Rule:
-    """A guarded cost (lower is better) has not grown beyond a factor, or by so little that nobody feels it."""
-    passed = now <= before * factor or now - before <= unfelt
-    return Rule(f"{name} within {factor:g} times", passed, f"{now:.4g}, champion {before:.4g}; {reason}")
+    """Check that a cost has not grown beyond a factor of the champion's cost.
+
+    An increase of at most `absolute_slack` always passes.
+    """
+    passed = cost <= champion_cost * factor or cost - champion_cost <= absolute_slack
+    now, before = (COST_FORMATS[name].format(value) for value in (cost, champion_cost))
+    return Rule(f"{name} within {factor:g} times", passed, f"{now}, champion {before}; {reason}")
 
 
 def metric_within_tolerance(
-    name: str, now: float, before: float, tolerance: int | float, better: str, reason: str
+    name: str, value: float, champion_value: float, tolerance: int | float, better: str, reason: str
 ) -> Rule:
-    """A guarded metric has not fallen (`better: higher`) or risen (`better: lower`) by more than its tolerance."""
-    loss = before - now if better == "higher" else now - before
-    told = f"{now:.4f}, champion {before:.4f}; {reason}"
-    return Rule(f"{name} no worse by more than {tolerance:g}", loss <= tolerance, told)
+    """Check that a metric is not worse than the champion's by more than a tolerance.
+
+    `better` is "higher" or "lower".
+    """
+    loss = champion_value - value if better == "higher" else value - champion_value
+    numbers = f"{value:.4f}, champion {champion_value:.4f}"
+    return Rule(f"{name} no worse by more than {tolerance:g}", loss <= tolerance, f"{numbers}; {reason}")
+
+
+def format_rules(rules: list[Rule]) -> list[str]:
+    """Return one line per rule."""
+    return [f"  {'pass' if rule.passed else 'FAIL'}  {rule.name}: {rule.reason}" for rule in rules]

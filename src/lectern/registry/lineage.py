@@ -1,28 +1,30 @@
-"""A registered version to the chain that made it, from source addresses to its alias, each link checked now."""
+"""Trace a registered version back to the sources of its data, and check each link of that chain."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.digests import file_digest
 from lectern.artifacts.paths import PIPELINE_LOCK, RAW, ExperimentPaths, group_config
 from lectern.errors import UserError
-from lectern.registry import versions
+from lectern.registry.registered_model import RegisteredModel
+from lectern.registry.version_record import ModelVersionRecord
+from lectern.registry.versions import download_model_folder
 from lectern.tracking.provenance import git
 from lectern.tracking.runs import RESTORED, TRAINING, WEIGHTS
 
 
 @dataclass(frozen=True)
 class Link:
-    """One link: what it is, its value, and a word on why it does not hold, empty where it does.
+    """One link of the chain: its name, its value and the reason why it is broken (empty if it is intact).
 
-    An address is told and not asked: it may serve other bytes tomorrow, which is why files are pinned by digest.
+    Addresses of sources are listed, but not checked: their content can change, so the files are pinned by SHA-256.
     """
 
     name: str
@@ -31,15 +33,14 @@ class Link:
     checked: bool = True
 
     @property
-    def holds(self) -> str:
-        return self.broken or ("yes" if self.checked else "not asked")
+    def status(self) -> str:
+        return self.broken or ("intact" if self.checked else "not checked")
 
 
-def trace(client: MlflowClient, version: ModelVersion) -> list[Link]:
-    """The links from the served version back to the bytes it learned from, the oldest first."""
-    told = {key.removeprefix("lectern."): value for key, value in version.tags.items()}
-    paths = ExperimentPaths(told["experiment"], told["dataset"])
-    run = find_run(client, version)
+def trace(model: RegisteredModel, version: ModelVersionRecord) -> list[Link]:
+    """Return the links from the sources of the data to the version, the oldest first."""
+    paths = ExperimentPaths(version.experiment, version.dataset)
+    run = find_run(model.client, version)
     changed = changed_stages(paths)
     return [
         *source_links(paths, changed),
@@ -47,75 +48,76 @@ def trace(client: MlflowClient, version: ModelVersion) -> list[Link]:
         config_link(run),
         commit_link(run),
         *stage_links(paths, changed),
-        weights_link(paths, told["weights"]),
-        run_link(version, run, told["weights"]),
-        files_link(client, version, told["weights"]),
-        alias_link(client, version),
+        weights_link(paths, version.weights),
+        run_link(version, run),
+        files_link(model.client, version),
+        Link("alias", model.aliases_of(version.number) or "none"),
     ]
 
 
-def source_links(paths: ExperimentPaths, changed: dict[str, str]) -> Iterator[Link]:
-    """Where the raw files came from, and whether what lies here is still what was pinned."""
-    path = group_config("dataset", paths.dataset)
-    origin = yaml.safe_load(path.read_text())["origin"] if path.is_file() else paths.dataset
-    conf = group_config("origin", origin)
-    if not conf.is_file():
-        yield Link("source", origin, f"{conf} is not there")
+def source_links(paths: ExperimentPaths, changed: Mapping[str, str]) -> Iterator[Link]:
+    """Yield the addresses of the raw files, and compare the files with their pinned digests."""
+    dataset_config = group_config("dataset", paths.dataset)
+    has_config = dataset_config.is_file()
+    origin = yaml.safe_load(dataset_config.read_text())["origin"] if has_config else paths.dataset
+    origin_config = group_config("origin", origin)
+    if not origin_config.is_file():
+        yield Link("source", origin, f"{origin_config} does not exist")
         return
-    described = yaml.safe_load(conf.read_text())
-    for url in described.get("urls", [f"made on the machine: {described.get('made')}"]):
+    config = yaml.safe_load(origin_config.read_text())
+    for url in config.get("urls", [f"generated on this machine: {config.get('generated')}"]):
         yield Link("source", url, checked=False)
-    pinned = described.get("files", {})
-    for name, file in pinned.items():
-        yield Link("source file", f"{name} sha256 {file['sha256']}", broken_file(RAW / origin / name, file))
+    for name, pinned in config.get("files", {}).items():
+        yield Link("source file", f"{name} sha256 {pinned['sha256']}", file_problem(RAW / origin / name, pinned))
     yield Link("raw files", str(RAW / origin), changed.get(f"download@{origin}", ""))
 
 
-def broken_file(path: Path, pinned: dict) -> str:
+def file_problem(path: Path, pinned: Mapping[str, Any]) -> str:
+    """Return why a raw file is not the pinned one, or an empty string."""
     if not path.is_file():
-        return f"{path} is not here: dvc repro, or dvc pull"
-    return "" if file_digest(path) == pinned["sha256"] else f"{path} is not what was pinned"
+        return f"{path} does not exist: dvc repro, or dvc pull"
+    return "" if file_digest(path) == pinned["sha256"] else f"{path} differs from the pinned file"
 
 
-def processed_link(paths: ExperimentPaths, run: Run | None, changed: dict[str, str]) -> Link:
+def processed_link(paths: ExperimentPaths, run: Run | None, changed: Mapping[str, str]) -> Link:
     facts = paths.processed / "facts.json"
     if not facts.is_file():
-        return Link("processed data", str(paths.processed), "not here: dvc repro, or dvc pull")
+        return Link("processed data", str(paths.processed), "does not exist: dvc repro, or dvc pull")
     digest = file_digest(facts)
     inputs = [entry.dataset.digest for entry in run.inputs.dataset_inputs] if run and run.inputs else []
-    other = "the run learned from other data" if inputs and digest[:32] not in inputs else ""
+    other = "the run was trained on other data" if inputs and digest[:32] not in inputs else ""
     broken = other or changed.get(f"preprocess@{paths.dataset}", "")
     return Link("processed data", f"{paths.processed} facts {digest}", broken)
 
 
 def config_link(run: Run | None) -> Link:
     if run is None:
-        return Link("config", "unknown", "its run is gone")
+        return Link("config", "unknown", "the run is missing")
     if run.data.tags.get(RESTORED):
-        return Link("config", "restored from the outs", "only the module's own values are known")
+        return Link("config", "restored from outputs", "only the arguments of the module are known")
     return Link("config", f"{len(run.data.params)} values, key {run.data.tags[TRAINING]}")
 
 
 def commit_link(run: Run | None) -> Link:
     commit = run.data.tags.get("lectern.commit", "") if run else ""
     if not commit or commit == "unknown":
-        return Link("git commit", "unknown", "the run does not tell it")
+        return Link("git commit", "unknown", "the run has no commit")
     if commit.endswith("-dirty"):
         return Link("git commit", commit, "files had been changed and not committed")
     return Link("git commit", commit, "" if git("cat-file", "-t", commit) else "not in this repository")
 
 
-def stage_links(paths: ExperimentPaths, changed: dict[str, str]) -> Iterator[Link]:
-    """The stages of the experiment in dvc.lock."""
+def stage_links(paths: ExperimentPaths, changed: Mapping[str, str]) -> Iterator[Link]:
+    """Yield the stages of the experiment in dvc.lock."""
     lock = yaml.safe_load(PIPELINE_LOCK.read_text())["stages"] if PIPELINE_LOCK.is_file() else {}
-    for stage in (f"{leg}@{paths.experiment}" for leg in ("train", "evaluate", "register")):
+    for stage in (f"{name}@{paths.experiment}" for name in ("train", "evaluate", "register")):
         entry = lock.get(stage)
         digest = entry["outs"][0].get("md5", "") if entry else "-"
         yield Link(f"dvc {stage}", digest, changed.get(stage, "") if entry else "not in dvc.lock")
 
 
 def changed_stages(paths: ExperimentPaths) -> dict[str, str]:
-    """Stage to what DVC says has changed, over the experiment's whole pipeline."""
+    """Return the changes that DVC reports for the stages of the experiment, by the name of the stage."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -123,10 +125,10 @@ def changed_stages(paths: ExperimentPaths) -> dict[str, str]:
         status = Repo().status([f"register@{paths.experiment}"], with_deps=True)
     except DvcException as error:
         return {f"register@{paths.experiment}": str(error)}
-    return {stage: "DVC says: " + ", ".join(describe(changes)) for stage, changes in status.items()}
+    return {stage: "DVC reports: " + ", ".join(describe_changes(changes)) for stage, changes in status.items()}
 
 
-def describe(changes: list) -> Iterator[str]:
+def describe_changes(changes: list[Any]) -> Iterator[str]:
     for change in changes:
         yield " ".join(change) if isinstance(change, dict) else str(change)
 
@@ -134,35 +136,28 @@ def describe(changes: list) -> Iterator[str]:
 def weights_link(paths: ExperimentPaths, weights: str) -> Link:
     path = paths.model / "weights.safetensors"
     if not path.is_file():
-        return Link("model folder", str(paths.model), "not here: dvc repro, or dvc pull")
+        return Link("model folder", str(paths.model), "does not exist: dvc repro, or dvc pull")
     broken = "" if paths.weights == weights else "trained again since"
     return Link("model folder", f"{paths.model} weights {weights}", broken)
 
 
-def run_link(version: ModelVersion, run: Run | None, weights: str) -> Link:
+def run_link(version: ModelVersionRecord, run: Run | None) -> Link:
     if run is None:
-        return Link("run", version.run_id or "none", "gone from the store: lectern reconcile")
-    same = run.data.tags.get(WEIGHTS) == weights
-    return Link("run", run.info.run_id, "" if same else "its weights are others")
+        return Link("run", version.run_id or "none", "missing from the store: lectern reconcile")
+    matches = run.data.tags.get(WEIGHTS) == version.weights
+    return Link("run", run.info.run_id, "" if matches else "its weights are not those of the version")
 
 
-def files_link(client: MlflowClient, version: ModelVersion, weights: str) -> Link:
-    name = f"{version.name} version {version.version}"
+def files_link(client: MlflowClient, version: ModelVersionRecord) -> Link:
     try:
-        found = file_digest(versions.model_folder(client, version) / "weights.safetensors")
+        digest = file_digest(download_model_folder(client, version) / "weights.safetensors")
     except (UserError, OSError) as error:
-        return Link("version", name, str(error))
-    return Link("version", name, "" if found == weights else "its files are not what was registered")
+        return Link("version", str(version), str(error))
+    return Link("version", str(version), "" if digest == version.weights else "its files have changed")
 
 
-def alias_link(client: MlflowClient, version: ModelVersion) -> Link:
-    known = versions.aliases(client, version.name)
-    names = [alias for alias, number in known.items() if number == str(version.version)]
-    return Link("alias", ", ".join(names) or "none")
-
-
-def find_run(client: MlflowClient, version: ModelVersion) -> Run | None:
-    """None too for a run that was deleted, which MLflow still tells of until its rubbish is collected."""
+def find_run(client: MlflowClient, version: ModelVersionRecord) -> Run | None:
+    """Return the run of a version; None if it is missing or deleted. MLflow keeps deleted runs for some time."""
     try:
         run = client.get_run(version.run_id)
     except MlflowException:

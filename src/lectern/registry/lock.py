@@ -1,58 +1,61 @@
-"""A store and a model's name to a lock: one decision at a time, as MLflow cannot compare and set an alias."""
+"""Lock a registered model, so that only one decision is made at a time. MLflow cannot compare and set an alias."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from mlflow import MlflowClient
 
+from lectern.artifacts.paths import AUDIT_LOGS
 from lectern.errors import UserError
+from lectern.registry.registered_model import RegisteredModel
 from lectern.tracking.store import sqlite_file
 
-PATIENCE = 300  # seconds; a gate that scores champion and candidate again can take a minute
+TIMEOUT_S = 300  # scoring the champion and the candidate again can take a minute
 POSTGRES = ("postgresql://", "postgresql+", "postgres://")
 
 
-def promotion_lock(client: MlflowClient, name: str) -> AbstractContextManager[None]:
-    """Wait until nobody else decides on the model, and keep it so.
+def promotion_lock(model: RegisteredModel) -> AbstractContextManager[None]:
+    """Wait for the lock of a model and hold it until the block ends.
 
-    An advisory lock in PostgreSQL, a file beside a SQLite store. A server that is known by HTTP alone offers neither:
-    there a file keeps this checkout's promotions apart, and those of other machines are told by `promotion.move`.
-    Raises UserError where another decision takes too long.
+    The lock is an advisory lock in PostgreSQL, or a file next to a SQLite store. A tracking server offers neither: a
+    file excludes only the promotions of this checkout, and `promotion.check_champion` reports those of other machines.
+    Raises UserError if another decision takes too long.
     """
-    address = client.tracking_uri
+    address = model.client.tracking_uri
     if address.startswith(POSTGRES):
-        return lock_in_postgres(address, name)
-    beside = sqlite_file(address)
-    return lock_file((beside.parent if beside else Path()) / "registry" / f"{name}.lock", name)
+        return lock_in_postgres(address, model.name)
+    database = sqlite_file(address)
+    return lock_file((database.parent if database else Path()) / AUDIT_LOGS / f"{model.name}.lock", model.name)
 
 
 @contextmanager
 def lock_file(path: Path, name: str) -> Iterator[None]:
     path.parent.mkdir(exist_ok=True)
     try:
-        with FileLock(path, timeout=PATIENCE):
+        with FileLock(path, timeout=TIMEOUT_S):
             yield
     except Timeout as error:
-        raise too_long(name) from error
+        raise timeout_error(name) from error
 
 
 @contextmanager
 def lock_in_postgres(address: str, name: str) -> Iterator[None]:
-    """A lock of the session: it goes with the connection, however the process ends."""
+    """Hold a session-level lock, which PostgreSQL releases when the connection ends."""
     from sqlalchemy import NullPool, create_engine, text
     from sqlalchemy.exc import OperationalError
 
     engine = create_engine(address, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"SET lock_timeout = '{PATIENCE}s'"))
+        connection.execute(text(f"SET lock_timeout = '{TIMEOUT_S}s'"))
         try:
-            connection.execute(text("SELECT pg_advisory_lock(hashtextextended(:what, 0))"), {"what": f"lectern/{name}"})
+            connection.execute(text("SELECT pg_advisory_lock(hashtextextended(:key, 0))"), {"key": f"lectern/{name}"})
         except OperationalError as error:
-            raise too_long(name) from error
+            raise timeout_error(name) from error
         yield
 
 
-def too_long(name: str) -> UserError:
-    return UserError(f"Another decision on {name} has taken {PATIENCE} seconds. Ask again when it has ended.")
+def timeout_error(name: str) -> UserError:
+    return UserError(
+        f"Another decision on {name} has held the lock for {TIMEOUT_S} seconds. Try again when it has ended."
+    )

@@ -1,14 +1,17 @@
-"""An experiment's paths to its model card: nothing in it depends on store, time or commit."""
+"""Write the model card of an experiment. Nothing in it depends on the store, the time or the commit."""
 
 import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import yaml
 
 from lectern.artifacts import history_file
 from lectern.artifacts.dataset import read_facts
 from lectern.artifacts.paths import ExperimentPaths, group_config
 from lectern.config import Dataset
-from lectern.registry import slice_tables
 
 CARD = """# {experiment}
 
@@ -16,25 +19,28 @@ A `{class_name}` for {task}, trained on `{dataset}`.
 
 ## Intended use
 
-To show, and to build on, what the lectures teach. It was measured on the test data of `{dataset}` only; ask for
-nothing that differs from that data without measuring again.
+The model demonstrates what the lectures teach. It was measured on the test data of `{dataset}` only. Measure it again
+before you use it on other data.
 
 ## Data
 
-`{origin}`, {items}. Licence: {licence}
+Origin `{origin}`; number of items: {items}. Licence: {licence}
 
 ## Scores on the test data
+
+The score is {score_name} ({score_unit}); {direction} is better.
 
 | metric | value |
 | --- | ---: |
 {scores}
 
-The score is {meaning}; the baseline is what a trivial baseline reaches on the same data
-(test digest `{test_digest}`).
-{slices}
-## Pictures
+## Baseline
 
-In `reports/{experiment}/`: {pictures}.
+The baseline is the score of a trivial method on the same test data (test digest `{test_digest}`).
+{slices}
+## Plots
+
+In `reports/{experiment}/`: {plots}.
 
 ## Network and training
 
@@ -54,57 +60,105 @@ model = mlflow.pyfunc.load_model("models:/{dataset}@champion")
 
 ## Limits
 
-It knows what its training data held and nothing else. {weakest}
+The model was trained on the data above and on nothing else. {guards}
 """
 
 
 def write_card(paths: ExperimentPaths, dataset: Dataset) -> None:
     """Write `cards/<experiment>.md`."""
-    described = json.loads((paths.model / "module.json").read_text())
-    facts = read_facts(paths.processed)
-    hyperparameters = {key: value for key, value in described["hyperparameters"].items() if key != "facts"}
-    numbers = {name: value for name, value in paths.metrics.items() if isinstance(value, int | float)}
-    direction = "higher" if paths.metrics["higher_is_better"] else "lower"
+    metadata = json.loads((paths.model / "module.json").read_text())
+    hyperparameters = {key: value for key, value in metadata["hyperparameters"].items() if key != "facts"}
+    items = read_facts(paths.processed)["items"]
     text = CARD.format(
         experiment=paths.experiment,
-        class_name=described["class"],
+        class_name=metadata["class"],
         task=paths.task.replace("_", " "),
         dataset=dataset.name,
         origin=dataset.origin,
-        licence=licence(dataset.origin),
-        items=", ".join(f"{count:,} {split}" for split, count in facts["items"].items()),
-        scores="\n".join(f"| {name} | {value:.6g} |" for name, value in numbers.items() if type(value) is not bool),
-        meaning=f"{dataset.score['name'].replace('_', ' ')} ({dataset.score['unit']}, {direction} is better)",
+        licence=read_licence(dataset.origin),
+        items=", ".join(f"{count:,} {split}" for split, count in items.items()),
+        score_name=dataset.score["name"].replace("_", " "),
+        score_unit=dataset.score["unit"],
+        direction="higher" if paths.metrics["higher_is_better"] else "lower",
+        scores="\n".join(score_rows(paths.metrics, dataset.score["unit"])),
         test_digest=paths.metrics["test_digest"],
-        slices="".join(f"\n### {title}\n\n{table}\n" for title, table in slice_tables.slice_tables(paths.report)),
-        pictures=", ".join(f"`{path.name}`" for path in sorted(paths.report.glob("*.png"))) or "none",
-        training=training(paths),
-        weakest=weakest(dataset),
+        slices="".join(f"\n### {title}\n\n{table}\n" for title, table in slice_tables(paths.report)),
+        plots=", ".join(f"`{path.name}`" for path in sorted(paths.report.glob("*.png"))) or "none",
+        training=describe_training(paths),
         hyperparameters=json.dumps(hyperparameters, indent=1),
+        guards=describe_guards(dataset),
     )
     paths.card.parent.mkdir(exist_ok=True)
     paths.card.write_text(text)
 
 
-def training(paths: ExperimentPaths) -> str:
-    """How long it learned, and where the validation data said to stop."""
+def score_rows(metrics: Mapping[str, Any], unit: str) -> Iterator[str]:
+    """Yield one table row per numeric metric; the score and the baseline have the unit of the score."""
+    for name, value in metrics.items():
+        if is_number(value):
+            label = f"{name} ({unit})" if name in ("score", "baseline") else name
+            yield f"| {label} | {value:,} |" if isinstance(value, int) else f"| {label} | {value:.4f} |"
+
+
+def describe_training(paths: ExperimentPaths) -> str:
+    """Return the length of the training and the last validation metrics."""
     history, _ = history_file.read_history(paths.model)
     if history.empty:
-        return "Nothing was recorded of its training."
+        return "The training has no recorded history."
     epochs, steps = int(history["epoch"].max()) + 1, int(history["step"].max())
     last = history[history["name"].str.startswith("validation_")].groupby("name")["value"].last()
-    measured = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in last.items())
-    plural = "" if epochs == 1 else "s"
-    return f"{steps:,} steps in {epochs} epoch{plural}; at its end {measured or 'nothing was validated'}."
+    metrics = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in last.items())
+    ending = f"at the end {metrics}" if metrics else "no validation metrics"
+    return f"{steps:,} steps in {epochs} epoch{'' if epochs == 1 else 's'}; {ending}."
 
 
-def weakest(dataset: Dataset) -> str:
-    """What its promotion is guarded against losing."""
+def describe_guards(dataset: Dataset) -> str:
+    """Return the metrics that a promotion must not make worse, with the reasons."""
     if not dataset.guards:
-        return "The report beside it shows where it errs."
-    told = "; ".join(f"{name.replace('_', ' ')}: {guard['reason']}" for name, guard in dataset.guards.items())
-    return f"The gate watches over more than the score: {told}."
+        return "The report shows its errors."
+    reasons = "; ".join(f"{name.replace('_', ' ')} ({guard['reason']})" for name, guard in dataset.guards.items())
+    return f"In addition to the score, the promotion gate guards these metrics: {reasons}."
 
 
-def licence(origin: str) -> str:
-    return yaml.safe_load(group_config("origin", origin).read_text())["licence"]
+def read_licence(origin: str) -> str:
+    return str(yaml.safe_load(group_config("origin", origin).read_text())["licence"])
+
+
+def slice_tables(report: Path) -> Iterator[tuple[str, str]]:
+    """Yield title and Markdown table of each group of metrics in the report's `details.json`.
+
+    Lists of numbers that have the same length become one table with one row per class. A mapping of rows that have the
+    same numeric columns becomes a table of its own. Other details are skipped.
+    """
+    path = report / "details.json"
+    details = json.loads(path.read_text()) if path.is_file() else {}
+    lists = {name: value for name, value in details.items() if is_list_of_numbers(value)}
+    for length in sorted({len(value) for value in lists.values()}):
+        columns = {name: value for name, value in lists.items() if len(value) == length}
+        yield "By class", format_table(pd.DataFrame(columns, dtype=object))
+    for name, value in details.items():
+        if is_table(value):
+            yield name.replace("_", " ").capitalize(), format_table(pd.DataFrame(value.values(), value, dtype=object))
+
+
+def is_list_of_numbers(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(map(is_number, value))
+
+
+def is_table(value: Any) -> bool:
+    """Return whether a value maps at least two names to rows with the same numeric columns."""
+    if not isinstance(value, Mapping) or len(value) < 2 or not all(isinstance(row, Mapping) for row in value.values()):
+        return False
+    columns, *others = (list(row) for row in value.values())
+    has_same_columns = bool(columns) and all(other == columns for other in others)
+    return has_same_columns and all(is_number(number) for row in value.values() for number in row.values())
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def format_table(table: pd.DataFrame) -> str:
+    """Format a table as Markdown: four decimals, and commas between thousands."""
+    table = table.rename(columns=lambda name: name.replace("_", " "))
+    return str(table.to_markdown(floatfmt=".4f", intfmt=","))

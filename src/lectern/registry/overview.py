@@ -1,33 +1,86 @@
-"""TODO: lectern.registry.overview."""
+"""Summarise experiments and registered models as rows of a table."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
 
 from lectern.artifacts.paths import ExperimentPaths
-from lectern.registry import versions
-from lectern.registry.versions import has_version
+from lectern.errors import UserError
+from lectern.registry.registered_model import CHALLENGER, RegisteredModel, model_names
+from lectern.registry.score_unit import read_score_unit
+from lectern.registry.version_record import ModelVersionRecord, output_identity, version_tags
 from lectern.stages.experiments import list_experiments
 
-
-def unregistered_experiments(client: MlflowClient) -> list[str]:
-    """Experiments whose paths stand here and of which this store has no version: worth a word to the user."""
-    return [paths.experiment for paths in list_experiments() if paths.is_complete() and not has_version(client, paths)]
+Row = dict[str, Any]
 
 
-def experiment_summary(client: MlflowClient, paths: ExperimentPaths) -> dict[str, Any]:
-    """An experiment in a row of a table: what it reached, and the version that it became in this store."""
-    row = dict.fromkeys(("experiment", "data_set", "score", "baseline", "better", "version", "alias"))
-    row |= {"experiment": paths.experiment, "data_set": paths.dataset}
-    if paths.is_complete():
-        numbers = {name: round(paths.metrics[name], 4) for name in ("score", "baseline")}
-        row |= {**numbers, "better": "higher" if paths.metrics["higher_is_better"] else "lower"}
-        version = versions.find_version(client, paths.dataset, paths.version_tags())
-        row |= {"version": version and int(version.version), "alias": version and alias_of(client, version)}
+def read_models(client: MlflowClient) -> dict[str, RegisteredModel]:
+    """Return every registered model by its name."""
+    return {name: RegisteredModel(client, name) for name in model_names(client)}
+
+
+def unregistered_experiments(models: Mapping[str, RegisteredModel]) -> list[str]:
+    """Return the experiments that have outputs in this checkout but no version in the store."""
+    complete = [paths for paths in list_experiments() if paths.is_complete() and not outputs_problem(paths)]
+    return [paths.experiment for paths in complete if find_output_version(models, paths) is None]
+
+
+def outputs_problem(paths: ExperimentPaths) -> str | None:
+    """Return why the outputs of an experiment cannot be registered, or None if they can."""
+    try:
+        version_tags(paths)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def find_output_version(models: Mapping[str, RegisteredModel], paths: ExperimentPaths) -> ModelVersionRecord | None:
+    model = models.get(paths.dataset)
+    return model.find(output_identity(paths)) if model else None
+
+
+def experiment_summary(models: Mapping[str, RegisteredModel], paths: ExperimentPaths) -> Row:
+    """Return the scores of an experiment and the version that it is registered as."""
+    columns = ("experiment", "dataset", "score", "baseline", "better", "unit", "version", "alias")
+    row: Row = dict.fromkeys(columns) | {"experiment": paths.experiment, "dataset": paths.dataset}
+    if paths.is_complete() and not outputs_problem(paths):
+        row |= {name: round(paths.metrics[name], 4) for name in ("score", "baseline")}
+        row["better"] = "higher" if paths.metrics["higher_is_better"] else "lower"
+        row["unit"] = str(read_score_unit(paths.dataset))
+        version = find_output_version(models, paths)
+        if version:
+            row |= {"version": version.number, "alias": models[paths.dataset].aliases_of(version.number) or None}
     return row
 
 
-def alias_of(client: MlflowClient, version: ModelVersion) -> str | None:
-    known = versions.aliases(client, version.name)
-    return ", ".join(alias for alias, number in known.items() if number == str(version.version)) or None
+def model_summary(model: RegisteredModel) -> Row:
+    """Return the champion and the challenger of a registered model."""
+    champion = model.readable_champion
+    row: Row = {
+        "model": model.name,
+        "versions": len(model.versions) + len(model.unreadable),
+        "champion": model.champion_number,
+        "score": None,
+        "baseline": None,
+        "unit": str(read_score_unit(model.name)),
+        "challenger": model.aliases.get(CHALLENGER),
+    }
+    if champion:
+        row["champion"] = f"{champion.number} ({champion.experiment})"
+        row |= {"score": round(champion.score, 4), "baseline": round(champion.baseline, 4)}
+    return row
+
+
+def version_summary(model: RegisteredModel, version: ModelVersionRecord, digest_length: int | None) -> Row:
+    """Return the description of one version. Digests are cut to `digest_length` characters."""
+    return {
+        "version": version.number,
+        "experiment": version.experiment,
+        "score": round(version.score, 4),
+        "baseline": round(version.baseline, 4),
+        "unit": str(read_score_unit(model.name)),
+        "test data": version.test_digest[:digest_length],
+        "weights": version.weights[:digest_length],
+        "alias": model.aliases_of(version.number),
+    }

@@ -1,127 +1,136 @@
-"""A candidate and the champion to a decision, and the decision to the alias `champion`."""
+"""Promote a version that passes the gate, or roll back to an earlier champion."""
 
 from dataclasses import asdict
-
-from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
+from typing import Any
 
 from lectern.artifacts.model_metadata import read_metadata
 from lectern.errors import CheckFailed, ConcurrentPromotion, UserError
-from lectern.registry import audit_log, versions
-from lectern.registry.gate import evaluate_gate, format_rules
-from lectern.registry.gate_rules import Rule
+from lectern.registry import audit_log
+from lectern.registry.gate import evaluate_gate
+from lectern.registry.gate_rules import Rule, format_rules
 from lectern.registry.lock import promotion_lock
-from lectern.registry.scoring_process import RunFunction, run_inline
-from lectern.registry.versions import CHALLENGER, CHAMPION
+from lectern.registry.registered_model import CHALLENGER, CHAMPION, RegisteredModel
+from lectern.registry.version_record import ModelVersionRecord
+from lectern.registry.versions import download_model_folder
 
 
 def promote(
-    client: MlflowClient,
-    name: str,
-    which: str | None,
-    force: str | None = None,
-    ask: RunFunction = run_inline,
-) -> tuple[ModelVersion, list[Rule]]:
-    """Move `champion` to a version that passes the gate; without a number the challenger is asked for.
+    model: RegisteredModel, which: str | None = None, force: str | None = None
+) -> tuple[ModelVersionRecord, list[Rule]]:
+    """Make a version the champion if it passes the gate; return the champion and the results of the rules.
 
-    `force` is why it is promoted whatever the gate says, and stands in the trail. Where the champion stays, as no
-    other version is named or able, no rule was asked. Raises Refused where the gate says no, with its figures,
-    Overtaken where another got in between, and UserError where there is nobody to promote.
+    `which` is a number or an alias; the default is the challenger. `force` is the reason to promote whatever the gate
+    finds, and is written to the audit log. If the version is the champion already, no rule is evaluated.
+    Raises CheckFailed if the gate refuses, ConcurrentPromotion if the champion changed meanwhile, and UserError if
+    there is no version to promote.
     """
-    versions.aliases(client, name)
-    with promotion_lock(client, name):
-        catch_up(client, name)
-        old = versions.find_champion(client, name)
-        candidate = versions.get_version(client, name, which or candidate_of(client, name))
-        if old is not None and candidate.version == old.version:
-            return old, []
-        rules = evaluate_gate(client, candidate, old, ask=ask)
+    with promotion_lock(model):
+        catch_up(model)
+        candidate = model.get(which or default_candidate(model))
+        if candidate.number == model.champion_number:
+            return candidate, []
+        rules = evaluate_gate(model, candidate)
         if not force and not all(rule.passed for rule in rules):
-            told = "\n".join(format_rules(rules))
             raise CheckFailed(
-                f"{name} version {candidate.version} does not pass the gate:\n{told}\n"
-                'The champion stays. To promote it all the same: --force "why"',
+                "\n".join([
+                    f"{candidate} does not pass the gate:",
+                    *format_rules(rules),
+                    'The champion stays. To promote the version anyway: --force "reason"',
+                ]),
                 rules,
-            )
-        why = {"forced": force} if force else {}
-        move(client, name, "promote", old, candidate, rules=[asdict(rule) for rule in rules], **why)
+            )  # fmt: skip
+        details = {"forced": force} if force else {}
+        change_champion(model, "promote", candidate, rules=[asdict(rule) for rule in rules], **details)
         return candidate, rules
 
 
-def candidate_of(client: MlflowClient, name: str) -> str:
-    """The challenger, or the champion itself where nobody challenges it."""
-    known = versions.aliases(client, name)
+def default_candidate(model: RegisteredModel) -> str:
+    """Return the challenger, or the champion if there is no challenger."""
     for alias in (CHALLENGER, CHAMPION):
-        if alias in known:
-            return known[alias]
-    raise UserError(f"{name} has no version above its baseline, so there is nobody to promote. Train another.")
+        if alias in model.aliases:
+            return alias
+    if model.unreadable and not model.versions:
+        raise UserError(model.unreadable[0].reason)
+    raise UserError(f"{model.name} has no version above its baseline, so none can be promoted. Train another model.")
 
 
-def rollback(client: MlflowClient, name: str, which: str | None = None) -> ModelVersion:
-    """Back to the champion before this one, or to a version that has been champion, through the same trail.
+def rollback(model: RegisteredModel, which: str | None = None) -> ModelVersionRecord:
+    """Make the previous champion the champion again, or the earlier champion that `which` names; return it.
 
-    Again without a version, and it goes one further back. Raises UserError where the trail knows no such champion, or
-    this store does not have it or its files.
+    A second rollback goes one champion further back. Raises UserError if the audit log has no such champion, or if the
+    store lacks the version or its files.
     """
-    versions.aliases(client, name)
-    with promotion_lock(client, name):
-        catch_up(client, name)
-        old = versions.get_version(client, name, CHAMPION)
-        new = named_champion(client, name, which) if which else last_champion(client, name)
-        if new.version == old.version:
-            raise UserError(f"{name}: version {new.version} is the champion already.")
-        read_metadata(versions.model_folder(client, new))
-        move(client, name, "rollback", old, new)
-        return new
+    with promotion_lock(model):
+        catch_up(model)
+        if model.champion is None:
+            raise UserError(f"{model.name} has no champion, so there is nothing to roll back.")
+        version = find_former_champion(model, which) if which else find_previous_champion(model)
+        if version.number == model.champion_number:
+            raise UserError(f"{version} is the champion already.")
+        read_metadata(download_model_folder(model.client, version))  # the files must be present and readable
+        change_champion(model, "rollback", version)
+        return version
 
 
-def last_champion(client: MlflowClient, name: str) -> ModelVersion:
-    """The one before the present one."""
-    earlier = audit_log.champion_history(audit_log.read_decisions(client, name))[:-1]
+def find_previous_champion(model: RegisteredModel) -> ModelVersionRecord:
+    """Return the champion before the present one."""
+    earlier = audit_log.champion_history(audit_log.read_decisions(model))[:-1]
     if not earlier:
-        raise UserError(f"{name} has had no earlier champion to go back to; see lectern registry history {name}.")
-    found = audit_log.find_decided_version(client, name, earlier[-1])
-    if found is None:
-        lost = f"{earlier[-1]['experiment']} {earlier[-1]['weights'][:12]}"
+        raise UserError(f"{model.name} has no earlier champion; see lectern registry history {model.name}.")
+    decided = audit_log.identity(earlier[-1])
+    version, unreadable = model.find(decided), model.find_unreadable(decided)
+    if unreadable:
+        raise UserError(unreadable.reason)
+    if version is None:
         raise UserError(
-            f"{name}: the champion before, {lost}, is not in this store. Where its outs are at hand (dvc checkout of "
-            f"its commit), lectern reconcile brings it back; or name another: lectern rollback {name} --version N"
-        )
-    return found
-
-
-def named_champion(client: MlflowClient, name: str, which: str) -> ModelVersion:
-    """A version that has been champion before: any other has to go through the gate."""
-    version = versions.get_version(client, name, which)
-    been = {audit_log.identity(decision["to"]) for decision in audit_log.read_decisions(client, name)}
-    if audit_log.identity(audit_log.describe(version)) not in been:
-        raise UserError(
-            f"{name} version {version.version} has never been champion, so there is no going back to it. "
-            f"Through the gate: lectern promote {name} --version {version.version}"
+            f"{model.name}: the previous champion, {audit_log.label(earlier[-1])}, is not in this store. Restore its "
+            "outputs with dvc checkout in the commit of its training and run lectern reconcile, or choose another "
+            f"version: lectern rollback {model.name} --version N"
         )
     return version
 
 
-def catch_up(client: MlflowClient, name: str) -> None:
-    """Learn what was decided elsewhere, and finish what a killed promotion began."""
-    audit_log.sync(client, name)
-    audit_log.apply_pending(client, name)
+def find_former_champion(model: RegisteredModel, which: str) -> ModelVersionRecord:
+    """Return a version that has been champion. Every other version must pass the gate first."""
+    version = model.get(which)
+    champions = {audit_log.identity(decision["to"]) for decision in audit_log.read_decisions(model)}
+    if version.identity not in champions:
+        raise UserError(
+            f"{version} has never been champion, so a rollback to it is not possible. "
+            f"Promote it through the gate: lectern promote {model.name} --version {version.number}"
+        )
+    return version
 
 
-def move(client: MlflowClient, name: str, action: str, old: ModelVersion | None, new: ModelVersion, **why) -> None:
-    """The trail first, then the alias: a crash between leaves a decision that `trail.settle` carries out.
+def catch_up(model: RegisteredModel) -> None:
+    """Read decisions made elsewhere, and finish a promotion that was killed."""
+    model.refresh()
+    audit_log.sync(model)
+    audit_log.apply_pending(model)
 
-    The alias is read before and after. Under a lock it cannot have moved; a server known by HTTP alone has none.
+
+def change_champion(model: RegisteredModel, action: str, new: ModelVersionRecord, **details: Any) -> None:
+    """Write the decision to the audit log and then move the alias.
+
+    A crash between the two leaves a decision that `audit_log.apply_pending` completes. The alias is read before and
+    after. It cannot change under a lock, but a tracking server has no lock for other machines.
     """
-    check_champion(client, name, old, f"while version {new.version} was looked at. Nothing was changed; ask again.")
-    audit_log.append_decision(client, name, action, old, new, **why)
-    versions.point_champion(client, name, new)
-    check_champion(client, name, new, f"just after version {new.version} had.")
+    old = model.readable_champion
+    moment = f"while version {new.number} was checked. Nothing was changed; try again."
+    check_champion(model, model.champion_number, moment)
+    audit_log.append_decision(model, action, old, new, **details)
+    model.point_champion(new)
+    check_champion(model, new.number, f"just after version {new.number}.")
 
 
-def check_champion(client: MlflowClient, name: str, expected: ModelVersion | None, when: str) -> None:
-    """Raises Overtaken where the champion is another than the one that this decision rests on."""
-    found = versions.find_champion(client, name)
-    if (found and found.version) != (expected and expected.version):
-        other = f"version {found.version} ({found.tags['lectern.experiment']})" if found else "nobody"
-        raise ConcurrentPromotion(f"{name}: {other} became the champion {when} See lectern registry history {name}.")
+def check_champion(model: RegisteredModel, expected: int | None, moment: str) -> None:
+    """Read the alias again. Raises ConcurrentPromotion if the champion is not the expected version."""
+    model.refresh()
+    if model.champion_number == expected:
+        return
+    champion = model.readable_champion
+    experiment = f" ({champion.experiment})" if champion else ""
+    found = "no version" if model.champion_number is None else f"version {model.champion_number}{experiment}"
+    raise ConcurrentPromotion(
+        f"{model.name}: {found} became the champion {moment} See lectern registry history {model.name}."
+    )

@@ -1,47 +1,68 @@
-"""What DVC's paths and the trail know, written back to a store that lacks it: runs, versions, decisions."""
+"""Restore runs, versions and decisions that the store lacks, from DVC's outputs and the audit log."""
 
 from mlflow import MlflowClient
 
-from lectern.artifacts.paths import ExperimentPaths
-from lectern.registry import audit_log, register, versions
+from lectern.artifacts.paths import AUDIT_LOGS, ExperimentPaths
+from lectern.errors import UserError
+from lectern.registry import audit_log
 from lectern.registry.lock import promotion_lock
-from lectern.registry.versions import has_version
+from lectern.registry.register import register, upload_files
+from lectern.registry.registered_model import RegisteredModel, find_model, model_names
+from lectern.registry.version_record import output_identity, version_tags
+from lectern.registry.versions import has_model_files
 from lectern.stages.experiments import list_experiments
 from lectern.tracking.restored_run import find_or_restore_run
 from lectern.tracking.runs import find_run
 
 
 def reconcile(client: MlflowClient) -> list[str]:
-    """Write back whatever the store lacks; returns what was done and what is lost, a line each."""
-    done = [line for paths in list_experiments() if paths.is_complete() for line in restore(client, paths)]
-    for name in versions.names(client):
-        with promotion_lock(client, name):
-            done += audit_log.sync(client, name) + audit_log.apply_pending(client, name)
-    return done + unregistered(client)
+    """Restore everything that the store lacks. Return one message per action and per loss."""
+    complete = [paths for paths in list_experiments() if paths.is_complete()]
+    messages = [message for paths in complete for message in restore_experiment(client, paths)]
+    for name in model_names(client):
+        messages += restore_decisions(RegisteredModel(client, name))
+    return messages + lost_models(client)
 
 
-def unregistered(client: MlflowClient) -> list[str]:
-    """Models of the trail of which no version is left."""
-    trails = {path.stem for path in audit_log.FOLDER.glob("*.jsonl")} - set(versions.names(client))
-    return [f"{name}: lost with every version that was decided on; its paths are not here" for name in sorted(trails)]
+def restore_decisions(model: RegisteredModel) -> list[str]:
+    """Synchronise the audit log and move the alias `champion`; report versions that cannot be read."""
+    with promotion_lock(model):
+        model.refresh()
+        messages = audit_log.sync(model)
+        messages += audit_log.apply_pending(model)
+    return messages + [version.reason for version in model.unreadable]
 
 
-def restore(client: MlflowClient, paths: ExperimentPaths) -> list[str]:
-    """The run and the version of an experiment's paths, where they are missing."""
+def lost_models(client: MlflowClient) -> list[str]:
+    """Report the models that have an audit log but no version in the store."""
+    names = {path.stem for path in AUDIT_LOGS.glob("*.jsonl")} - set(model_names(client))
+    return [
+        f"{name}: cannot restore any version: the audit log names some, but no matching outputs exist in this checkout"
+        for name in sorted(names)
+    ]
+
+
+def restore_experiment(client: MlflowClient, paths: ExperimentPaths) -> list[str]:
+    """Restore the run and the version of an experiment if they are missing."""
+    try:
+        version_tags(paths)
+    except UserError as error:
+        return [f"{paths.experiment}: {error}"]
     had_run = find_run(client, paths.task, paths.weights) is not None
-    had_version = has_version(client, paths)
+    model = find_model(client, paths.dataset)
+    had_version = model is not None and model.find(output_identity(paths)) is not None
     run = find_or_restore_run(client, paths)
     if had_run and had_version:
         return restore_files(client, paths)
-    version = register.register(client, paths, run.info.run_id)
-    restored = [] if had_run else [f"{paths.experiment}: run with its history; its config, commit and machine are lost"]
-    return restored if had_version else [*restored, f"{paths.experiment}: {paths.dataset} version {version.version}"]
+    version = register(client, paths, run.info.run_id)
+    messages = [] if had_run else [f"{paths.experiment}: run with its history; its config, commit and machine are lost"]
+    return messages if had_version else [*messages, f"{paths.experiment}: {version}"]
 
 
 def restore_files(client: MlflowClient, paths: ExperimentPaths) -> list[str]:
-    """The files of a version that the store still tells of."""
-    version = versions.find_version(client, paths.dataset, paths.version_tags())
-    if version is None or versions.has_files(client, version):
+    """Upload the files of a registered version if they are missing."""
+    version = RegisteredModel(client, paths.dataset).find(output_identity(paths))
+    if version is None or has_model_files(client, version):
         return []
-    register.upload_files(client, paths, version.run_id)
-    return [f"{paths.experiment}: the files of {paths.dataset} version {version.version}"]
+    upload_files(client, paths, version.run_id)
+    return [f"{paths.experiment}: the files of {version}"]

@@ -1,61 +1,63 @@
-"""A model folder and the test data at hand to what the gate asks about: score, items, time to answer, size.
-
-Nothing here knows the store, so that it can be asked of a process that opens none (`beside.py`).
-"""
+"""Measure a model folder on the test data: score, per-item results, latency and size."""
 
 import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from lectern.artifacts.model_metadata import read_metadata
-from lectern.registry import gate_rules
-from lectern.registry.gate_rules import Rule
 from lectern.task_modules import task_module
+
+if TYPE_CHECKING:  # importing Lightning takes seconds, and a rollback does not need it
+    from pytorch_lightning import LightningModule
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a model shows now, on this machine: latency in seconds for a small request, size in bytes of weights."""
+    """The measurements of a model on this machine."""
 
     score: float
-    items: pd.DataFrame
-    latency: float
-    size: float
+    items: pd.DataFrame  # one row per test item
+    latency: float  # seconds per small request
+    size: float  # bytes of the weights
 
 
 def measure_model(folder: Path, processed: Path, items: pd.DataFrame | None = None) -> Measurement:
-    """Score a model folder on the test data of `processed`, unless its `items` are known, and time its answers."""
-    from lectern.artifacts import model_folder
+    """Measure a model folder on the test data of `processed`. Known `items` are not computed again."""
+    from lectern.artifacts.model_folder import load_model
 
-    room = read_metadata(folder)["task"]
-    module, report = model_folder.load_model(folder), task_module(room, "report.evaluate")
+    task = read_metadata(folder)["task"]
+    module, report = load_model(folder), task_module(task, "report.evaluate")
     if items is None:
         items = report.measure(module, processed)
-    size = float((folder / "weights.safetensors").stat().st_size)
     return Measurement(
-        report.score(items), items, measure_latency(module, task_module(room, "serving.inference_api"), processed), size
+        score=report.score(items),
+        items=items,
+        latency=measure_latency(module, task_module(task, "serving.inference_api"), processed),
+        size=float((folder / "weights.safetensors").stat().st_size),
     )
 
 
-def compare_items(room: str, new: pd.DataFrame, old: pd.DataFrame, sign: int, noise: dict[str, Any]) -> Rule:
-    """Whether a candidate's items are better than the champion's by more than the noise, by the room's own score."""
-    return gate_rules.better_than_noise(new, old, task_module(room, "report.evaluate").score, sign, **noise)
+def measure_latency(
+    module: "LightningModule",
+    inference_api: ModuleType,
+    processed: Path,
+    repetitions: int = 7,
+    max_seconds: float = 1.0,
+) -> float:
+    """Return the median time in seconds to predict the task's example, after one prediction to warm up.
 
-
-def measure_latency(module, inference_api, processed: Path, times: int = 7, patience: float = 1.0) -> float:
-    """The median time to answer the room's example, after a first answer that only warms up.
-
-    At most so many times, and no more once `patience` seconds are over: a page of text is timed once.
+    Stops early once `max_seconds` are used, so that a slow model is timed only once.
     """
     example = inference_api.example(processed)
     inference_api.predict(module, example)
-    taken: list[float] = []
-    while len(taken) < times and sum(taken) < patience:
-        began = time.perf_counter()
+    times: list[float] = []
+    while len(times) < repetitions and sum(times) < max_seconds:
+        start = time.perf_counter()
         inference_api.predict(module, example)
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)

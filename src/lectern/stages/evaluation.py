@@ -1,4 +1,4 @@
-"""A trained model and the raw test data to `metrics/<experiment>.json`, `reports/<experiment>/` and its run."""
+"""Evaluate a trained model: write its metrics and report, and add them to its run."""
 
 from typing import Any
 
@@ -16,17 +16,17 @@ from lectern.tracking.runs import Tracker
 
 
 def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:
-    """Score the model on the test data and write what was found; returns the flat metrics."""
+    """Score the model on the test data, write the metrics file and the report, and return the metrics."""
     report = task_module(paths.task, "report.evaluate")
     with atomic_directory(paths.report) as part:
-        found = report.evaluate(model_folder.load_model(paths.model), paths.processed, part)
-        history, shown = history_file.read_history(paths.model)
+        scores = report.evaluate(model_folder.load_model(paths.model), paths.processed, part)
+        history, text_samples = history_file.read_history(paths.model)
         getattr(report, "draw_curves", plotting.draw_curves)(history, part / "curves.png")
         if hasattr(report, "write_text_samples"):
-            report.write_text_samples(shown, part)
+            report.write_text_samples(text_samples, part)
     facts = read_facts(paths.processed)
     metrics = {
-        **found,
+        **scores,
         "baseline": task_module(paths.task, "report.baseline").score_baseline(paths.processed),
         "higher_is_better": dataset.score["higher_is_better"],
         "test_items": facts["items"]["test"],
@@ -38,7 +38,7 @@ def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:
 
 
 def log_evaluation(client: MlflowClient, paths: ExperimentPaths) -> None:
-    """Add test metrics and the report to the run that the model came from."""
+    """Add the test metrics and the report to the run that trained the model."""
     numbers = {f"test_{name}": value for name, value in paths.metrics.items() if type(value) in (int, float)}
-    run = Tracker(client, find_or_restore_run(client, paths))
-    run.add(numbers, {"lectern.test_digest": paths.metrics["test_digest"]}, paths.report)
+    tracker = Tracker(client, find_or_restore_run(client, paths))
+    tracker.log_results(numbers, {"lectern.test_digest": paths.metrics["test_digest"]}, paths.report)

@@ -1,4 +1,4 @@
-"""This checkout and machine to plain words: which commit, whether it was changed, which stage, where it ran."""
+"""Describe the commit of this checkout and the machine that a run used."""
 
 import os
 import platform
@@ -8,29 +8,30 @@ from pathlib import Path
 from lectern.artifacts.paths import CHECKOUT
 
 ROOT = CHECKOUT  # DVC may run a stage in another folder
-MADE = ("dvc.lock", "metrics", "reports", "registry")  # committed results: changed by running, not by people
+RESULTS = ("dvc.lock", "metrics", "reports", "registry")  # committed files that stages and promotions change
 
 
 def git_commit() -> str:
-    """The commit, with `-dirty` where anything but results has been changed; `unknown` outside git."""
+    """Return the commit, with `-dirty` if files other than results have changed, or `unknown` outside git."""
     commit = git("rev-parse", "HEAD")
     if not commit:
         return "unknown"
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *(f":(exclude){path}" for path in MADE))
-    return commit + ("-dirty" if changed else "")
+    excluded = (f":(exclude){path}" for path in RESULTS)
+    changes = git("status", "--porcelain", "--untracked-files=no", "--", ".", *excluded)
+    return commit + ("-dirty" if changes else "")
 
 
 def git(*arguments: str) -> str:
-    """What git prints, or nothing where it fails or is not there."""
+    """Return the output of a git command, or an empty string if it fails or git is not installed."""
     try:
-        done = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True, check=True)
+        result = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
 def machine() -> str:
-    """What a figure was measured on: system, processor, cores and GPU. No host name: it says nothing of speed."""
+    """Describe the hardware that determines speed: system, processor, number of cores and GPU."""
     import torch
 
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
@@ -38,7 +39,7 @@ def machine() -> str:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """Return the name of the processor, if the system provides it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

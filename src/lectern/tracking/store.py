@@ -1,4 +1,4 @@
-"""TODO: lectern.tracking.store."""
+"""Connect to the MLflow tracking store."""
 
 import os
 from pathlib import Path
@@ -9,32 +9,39 @@ from mlflow.exceptions import MlflowException
 from lectern.errors import UserError
 from lectern.tracking.provenance import ROOT
 
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+
 
 def store_address() -> str:
-    """MLFLOW_TRACKING_URI, or a SQLite file at the root of the checkout: absolute, as DVC may run elsewhere."""
+    """Return MLFLOW_TRACKING_URI, or the address of `mlflow.db` in the root folder of the checkout.
+
+    The address is absolute, because DVC may run a stage in another folder.
+    """
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ROOT / 'mlflow.db'}"
 
 
 def connect() -> MlflowClient:
-    """A client of the store, once it is sure that the store answers.
+    """Return a client of the store after a test query, so that a failure appears before a long training.
 
-    Raises UserError where it does not: better before an hour of training than after it.
+    Raises UserError if the store does not answer.
     """
     address = store_address()
-    quiet = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-    before = {name: os.environ.get(name) for name in quiet}
-    os.environ.update(quiet)
+    previous = {name: os.environ.get(name) for name in IMPATIENT}
+    os.environ.update(IMPATIENT)
     try:
         client = MlflowClient(address, address)
         client.search_experiments(max_results=1)
-    except Exception as error:  # whatever the store's driver raises: it is not to be had
+    except Exception as error:  # any error of any database driver means that the store is unreachable
         raise UserError(
             f"The tracking store {address} does not answer: {first_line(error)}. Start it, correct "
             "MLFLOW_TRACKING_URI, or unset it to use the SQLite file of this checkout."
         ) from error
     finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        for name, value in previous.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
     return client
 
 
@@ -43,28 +50,31 @@ def first_line(error: Exception) -> str:
 
 
 def experiment_id(client: MlflowClient, task: str) -> str:
-    """MLflow's experiment `lectern/<task>`, made where it is missing (and again asked for: another may just have)."""
+    """Return the id of MLflow's experiment `lectern/<task>`; create it if it is missing.
+
+    Raises UserError if the experiment has been deleted.
+    """
     name = f"lectern/{task}"
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
-            return client.create_experiment(name, artifact_location(client.tracking_uri, task))
-        except MlflowException:
-            found = client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != "active":
+            return str(client.create_experiment(name, artifact_location(client.tracking_uri, task)))
+        except MlflowException:  # another process created it at the same time
+            experiment = client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage != "active":
         raise UserError(f"MLflow's experiment {name!r} has been deleted. Restore it: mlflow experiments restore -x ID")
-    return found.experiment_id
+    return str(experiment.experiment_id)
 
 
 def artifact_location(address: str, task: str) -> str | None:
-    """Beside a SQLite file, in this checkout for another database; a server decides for itself."""
+    """Return a folder next to the SQLite file, or in the checkout for another database. A server chooses its own."""
     if address.startswith("http"):
         return None
-    beside = sqlite_file(address)
-    return ((beside.parent if beside else ROOT) / "mlartifacts" / task).as_uri()
+    database = sqlite_file(address)
+    return ((database.parent if database else ROOT) / "mlartifacts" / task).as_uri()
 
 
 def sqlite_file(address: str) -> Path | None:
-    """The file of a SQLite store, absolute; None for any other store."""
-    start = "sqlite:///"
-    return Path(address.removeprefix(start)).absolute() if address.startswith(start) else None
+    """Return the absolute path of a SQLite store, or None for another store."""
+    prefix = "sqlite:///"
+    return Path(address.removeprefix(prefix)).absolute() if address.startswith(prefix) else None

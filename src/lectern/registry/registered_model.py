@@ -1,0 +1,123 @@
+"""Read the versions and aliases of a registered model, and move its aliases."""
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from lectern.config import nearest
+from lectern.errors import UserError
+from lectern.registry.version_record import DECISION_PREFIX, ModelVersionRecord, UnreadableVersion, VersionIdentity, read_record
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+class RegisteredModel:
+    """The versions and aliases of a registered model, as they were when they were last read.
+
+    Raises UserError if no model of that name is registered.
+    """
+
+    aliases: dict[str, int]
+    versions: list[ModelVersionRecord]  # the newest first
+    unreadable: list[UnreadableVersion]
+    decisions: set[str]  # lines of the audit log that the versions carry as tags
+
+    def __init__(self, client: MlflowClient, name: str):
+        self.client, self.name = client, name
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read versions and aliases again."""
+        self.aliases = read_aliases(self.client, self.name)
+        found = self.client.search_model_versions(f"name = '{self.name}'")
+        records = [read_record(version) for version in found]
+        self.versions = [record for record in records if isinstance(record, ModelVersionRecord)]
+        self.versions.sort(key=lambda record: record.number, reverse=True)
+        self.unreadable = [record for record in records if isinstance(record, UnreadableVersion)]
+        self.decisions = {
+            value for version in found for key, value in version.tags.items() if key.startswith(DECISION_PREFIX)
+        }
+
+    @property
+    def champion_number(self) -> int | None:
+        return self.aliases.get(CHAMPION)
+
+    @property
+    def champion(self) -> ModelVersionRecord | None:
+        """The version that is served, if there is one. Raises UserError if it cannot be read."""
+        return None if self.champion_number is None else self.get(CHAMPION)
+
+    @property
+    def readable_champion(self) -> ModelVersionRecord | None:
+        """The champion, or None if there is none or an older version of Lectern registered it."""
+        return next((record for record in self.versions if record.number == self.champion_number), None)
+
+    def get(self, which: str) -> ModelVersionRecord:
+        """Return a version by its number or alias. Raises UserError that lists the versions if there is none."""
+        number = str(self.aliases.get(which, which))
+        for record in self.versions:
+            if str(record.number) == number:
+                return record
+        for version in self.unreadable:
+            if str(version.number) == number:
+                raise UserError(version.reason)
+        numbers = sorted(record.number for record in (*self.versions, *self.unreadable))
+        raise UserError(
+            f"{self.name} has no version or alias {which!r}. "
+            f"Versions: {', '.join(map(str, numbers)) or 'none'}; aliases: {', '.join(self.aliases) or 'none yet'}."
+        )
+
+    def find(self, identity: VersionIdentity) -> ModelVersionRecord | None:
+        """Return the version with this content, whatever its number in this store."""
+        return next((record for record in self.versions if record.identity == identity), None)
+
+    def find_unreadable(self, identity: VersionIdentity) -> UnreadableVersion | None:
+        return next((version for version in self.unreadable if version.identity == identity), None)
+
+    def aliases_of(self, number: int) -> str:
+        """Return the aliases of a version, joined by commas."""
+        return ", ".join(alias for alias, target in self.aliases.items() if target == number)
+
+    def point_champion(self, record: ModelVersionRecord) -> None:
+        """Make a version the champion, and the best of the other versions the challenger."""
+        self.client.set_registered_model_alias(self.name, CHAMPION, str(record.number))
+        self.update_challenger(record)
+
+    def update_challenger(self, scored: ModelVersionRecord) -> None:
+        """Point `challenger` to the best version that is not the champion.
+
+        Only versions above their baseline on the test data of `scored` are considered. If there is none, the alias
+        is removed.
+        """
+        self.refresh()
+        candidates = [
+            record
+            for record in self.versions
+            if record.number != self.champion_number
+            and record.test_digest == scored.test_digest
+            and record.is_above_baseline
+        ]
+        if candidates:
+            best = max(candidates, key=lambda record: scored.direction * record.score)
+            self.client.set_registered_model_alias(self.name, CHALLENGER, str(best.number))
+        elif CHALLENGER in self.aliases:
+            self.client.delete_registered_model_alias(self.name, CHALLENGER)
+        self.refresh()
+
+
+def read_aliases(client: MlflowClient, name: str) -> dict[str, int]:
+    """Return the version number of each alias. Raises UserError if the model is not registered."""
+    try:
+        return {alias: int(number) for alias, number in client.get_registered_model(name).aliases.items()}
+    except MlflowException as error:
+        names = model_names(client)
+        choices = f"Registered: {', '.join(names)}." if names else "Nothing is registered yet: dvc repro, or make demo."
+        raise UserError(f"No model {name!r} is registered{nearest(name, names)} {choices}") from error
+
+
+def model_names(client: MlflowClient) -> list[str]:
+    return sorted(model.name for model in client.search_registered_models(max_results=1000))
+
+
+def find_model(client: MlflowClient, name: str) -> RegisteredModel | None:
+    """Return a registered model, or None if no model of that name is registered."""
+    return RegisteredModel(client, name) if name in model_names(client) else None

@@ -1,0 +1,146 @@
+"""Write the tags of a registered version and read them back as a typed record."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mlflow.entities.model_registry import ModelVersion
+
+from lectern.artifacts.digests import content_digest
+from lectern.artifacts.paths import ExperimentPaths
+from lectern.errors import UserError
+
+PREFIX = "lectern."
+METRIC_PREFIX = "lectern.metric."
+DECISION_PREFIX = "lectern.decision."
+OUTPUT_TAGS = ("score", "baseline", "higher_is_better", "test_digest")  # copied from metrics/<experiment>.json
+REQUIRED_TAGS = ("experiment", "dataset", "task", "weights", "metrics", *OUTPUT_TAGS)
+
+
+class VersionIdentity(NamedTuple):
+    """The content of a version, which is the same in every store; version numbers differ between stores."""
+
+    experiment: str
+    weights: str
+    metrics: str
+
+
+@dataclass(frozen=True)
+class ModelVersionRecord:
+    """A version of a registered model, as the store describes it."""
+
+    name: str
+    number: int
+    experiment: str
+    dataset: str
+    task: str
+    weights: str  # sha256 of weights.safetensors
+    metrics_digest: str
+    test_digest: str
+    score: float
+    baseline: float
+    higher_is_better: bool
+    metrics: Mapping[str, float]
+    run_id: str
+    source: str  # address of the version's files
+    card: str  # Markdown
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.number}"
+
+    @property
+    def identity(self) -> VersionIdentity:
+        return VersionIdentity(self.experiment, self.weights, self.metrics_digest)
+
+    @property
+    def direction(self) -> int:
+        """1 if a higher score is better, -1 if a lower score is better."""
+        return 1 if self.higher_is_better else -1
+
+    @property
+    def is_above_baseline(self) -> bool:
+        return self.direction * (self.score - self.baseline) > 0
+
+
+@dataclass(frozen=True)
+class UnreadableVersion:
+    """A version that lacks tags which this version of Lectern needs."""
+
+    number: int
+    identity: VersionIdentity
+    reason: str
+
+
+def output_identity(paths: ExperimentPaths) -> VersionIdentity:
+    """Return the identity of the version that the outputs of an experiment are registered as."""
+    metrics = content_digest([json.dumps(paths.metrics, sort_keys=True)])
+    return VersionIdentity(paths.experiment, paths.weights, metrics)
+
+
+def version_tags(paths: ExperimentPaths) -> dict[str, str]:
+    """Return the tags of a new version. No value depends on the store or the machine.
+
+    Raises UserError if an older version of Lectern wrote the metrics.
+    """
+    missing = [name for name in OUTPUT_TAGS if name not in paths.metrics]
+    if missing:
+        raise UserError(
+            f"{paths.metrics_file} lacks {', '.join(missing)}; an older version of Lectern wrote it. "
+            f"Train and evaluate again: dvc repro register@{paths.experiment}"
+        )
+    values = output_identity(paths)._asdict() | {name: paths.metrics[name] for name in OUTPUT_TAGS}
+    values |= {"dataset": paths.dataset, "task": paths.task}
+    metrics = {f"{METRIC_PREFIX}{name}": str(value) for name, value in paths.metrics.items()}
+    return metrics | {f"{PREFIX}{name}": str(value) for name, value in values.items()}
+
+
+def read_record(version: ModelVersion) -> ModelVersionRecord | UnreadableVersion:
+    """Read the tags of a version."""
+    tags = {key.removeprefix(PREFIX): value for key, value in version.tags.items()}
+    if not set(REQUIRED_TAGS) <= tags.keys():
+        return unreadable_version(version, tags)
+    return ModelVersionRecord(
+        name=version.name,
+        number=int(version.version),
+        experiment=tags["experiment"],
+        dataset=tags["dataset"],
+        task=tags["task"],
+        weights=tags["weights"],
+        metrics_digest=tags["metrics"],
+        test_digest=tags["test_digest"],
+        score=float(tags["score"]),
+        baseline=float(tags["baseline"]),
+        higher_is_better=tags["higher_is_better"] == "True",
+        metrics=read_metrics(version.tags),
+        run_id=version.run_id or "",
+        source=version.source or "",
+        card=version.description or "",
+    )
+
+
+def unreadable_version(version: ModelVersion, tags: Mapping[str, str]) -> UnreadableVersion:
+    """Explain which tags were found, which are missing and what to do."""
+    missing = [name for name in REQUIRED_TAGS if name not in tags]
+    found = sorted(name for name in tags if "." not in name)
+    experiment = tags.get("experiment")
+    command = f"dvc repro register@{experiment}" if experiment else "dvc repro"
+    reason = (
+        f"{version.name} version {version.version} was registered by an older version of Lectern. "
+        f"It lacks the tags {', '.join(missing)}; it has {', '.join(found) or 'none'}. "
+        f"Train and register the experiment again: {command}"
+    )
+    identity = VersionIdentity(*(tags.get(name, "") for name in VersionIdentity._fields))
+    return UnreadableVersion(int(version.version), identity, reason)
+
+
+def read_metrics(tags: Mapping[str, str]) -> dict[str, float]:
+    """Return the test metrics that are numbers."""
+    metrics: dict[str, float] = {}
+    for key, value in tags.items():
+        if key.startswith(METRIC_PREFIX):
+            try:
+                metrics[key.removeprefix(METRIC_PREFIX)] = float(value)
+            except ValueError:
+                continue
+    return metrics
