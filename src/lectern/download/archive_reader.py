@@ -1,4 +1,4 @@
-"""An archive in (zip or tar.gz, of unknown bytes); its members, listed and readable, out."""
+"""List and read the members of an untrusted zip or tar.gz archive."""
 
 import gzip
 import lzma
@@ -15,11 +15,11 @@ from pathlib import Path
 from stat import S_IFMT, S_IFREG
 from typing import IO
 
-from lectern.download.checks import SourceRejected, check_limit, reading
-from lectern.download.http import explain
+from lectern.download.checks import SourceRejected, check_size_limit, reject_unreadable
+from lectern.download.http import describe_error
 
-LARGEST = 4 * 2**30  # bytes of an archive; those used here are far smaller, and an answer need not ever end
-DAMAGE = (
+MAX_ARCHIVE_BYTES = 4 * 2**30  # far more than any supported archive; protects against an endless response
+DAMAGE_ERRORS = (
     *(OSError, EOFError, ValueError, RuntimeError, OverflowError),
     *(struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
 )
@@ -27,81 +27,83 @@ DAMAGE = (
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive: its name and size are only what the archive says."""
+    """A file in an archive. The name and the size are only declared by the archive and may be wrong."""
 
     name: str
     size: int
-    is_plain: bool  # not a link, not a device
+    is_regular: bool  # not a link or a device
     read: Callable[[int], bytes]
 
 
 @contextmanager
-def members_of(source: Path, scratch: Path) -> Iterator[list[Member]]:
-    """What an archive holds but for folders, readable inside the block; `scratch` has room for a tar.
+def open_members(source: Path, scratch: Path) -> Iterator[list[Member]]:
+    """List the members of an archive, without folders. They are readable only inside the `with` block.
 
-    Raises Refused for a file that is missing, damaged or no archive.
+    A tar.gz is decompressed to a temporary file in `scratch`. Raises SourceRejected if the file is missing, damaged or
+    not an archive.
     """
     with ExitStack() as open_files:
-        with reading():
+        with reject_unreadable():
             file = open_files.enter_context(open(source, "rb"))
-            start = file.read(2)
+            signature = file.read(2)
             file.seek(0)
-        if start == b"PK":
-            with refusing_damage():
-                members = list_zip(open_files.enter_context(zipfile.ZipFile(file)))
-        elif start == b"\x1f\x8b":
-            unzipped = open_files.enter_context(tempfile.TemporaryFile(dir=scratch))
-            unzip(file, unzipped)
-            with refusing_damage():
-                members = list_tar(open_files.enter_context(tarfile.open(fileobj=unzipped, mode="r:")))
+        if signature == b"PK":
+            with reject_damaged():
+                members = list_zip_members(open_files.enter_context(zipfile.ZipFile(file)))
+        elif signature == b"\x1f\x8b":
+            tar = open_files.enter_context(tempfile.TemporaryFile(dir=scratch))
+            decompress_gzip(file, tar)
+            with reject_damaged():
+                members = list_tar_members(open_files.enter_context(tarfile.open(fileobj=tar, mode="r:")))
         else:
-            raise SourceRejected(f"neither a zip nor a tar.gz archive: it starts with {start!r}")
+            raise SourceRejected(f"neither a zip nor a tar.gz archive: it starts with {signature!r}")
         yield members
 
 
-def read_whole(member: Member) -> bytes:
-    """As many bytes as the member declares: reading stops there, however much is packed."""
-    with refusing_damage():
+def read_member(member: Member) -> bytes:
+    """Read a member, at most the number of bytes that it declares."""
+    with reject_damaged():
         return member.read(member.size)
 
 
-def list_zip(archive: zipfile.ZipFile) -> list[Member]:
+def list_zip_members(archive: zipfile.ZipFile) -> list[Member]:
     def read(info: zipfile.ZipInfo, size: int) -> bytes:
         with archive.open(info) as file:
             return file.read(size)
 
-    def is_plain(info: zipfile.ZipInfo) -> bool:
-        return S_IFMT(info.external_attr >> 16) in (0, S_IFREG)  # 0: packed where files have no mode
+    def is_regular(info: zipfile.ZipInfo) -> bool:
+        return S_IFMT(info.external_attr >> 16) in (0, S_IFREG)  # 0: written on a system without file modes
 
     files = [info for info in archive.infolist() if not info.is_dir()]
-    return [Member(info.filename, info.file_size, is_plain(info), partial(read, info)) for info in files]
+    return [Member(info.filename, info.file_size, is_regular(info), partial(read, info)) for info in files]
 
 
-def list_tar(archive: tarfile.TarFile) -> list[Member]:
+def list_tar_members(archive: tarfile.TarFile) -> list[Member]:
     def read(info: tarfile.TarInfo, size: int) -> bytes:
-        return archive.extractfile(info).read(size)
+        file = archive.extractfile(info)
+        return file.read(size) if file else b""
 
     files = [info for info in archive if not info.isdir()]
     return [Member(info.name, info.size, info.isreg(), partial(read, info)) for info in files]
 
 
-def unzip(file: IO[bytes], unzipped: IO[bytes]) -> None:
-    """The tar in a tar.gz, for reading its members in any order. Raises Refused for one without an end."""
-    with gzip.open(file) as packed:
+def decompress_gzip(file: IO[bytes], target: IO[bytes]) -> None:
+    """Decompress to `target`, so that tar members can be read in any order. Raise SourceRejected if it is too large."""
+    with gzip.open(file) as compressed:
         while True:
-            with refusing_damage():
-                chunk = packed.read(2**20)
+            with reject_damaged():
+                chunk = compressed.read(2**20)
             if not chunk:
                 break
-            check_limit(unzipped.tell() + len(chunk), LARGEST)
-            unzipped.write(chunk)
-    unzipped.seek(0)
+            check_size_limit(target.tell() + len(chunk), MAX_ARCHIVE_BYTES)
+            target.write(chunk)
+    target.seek(0)
 
 
 @contextmanager
-def refusing_damage() -> Iterator[None]:
-    """Around reading only: an archive of unknown bytes can fail in many ways, and all mean the same to us."""
+def reject_damaged() -> Iterator[None]:
+    """Raise SourceRejected instead of the many exceptions that reading a damaged archive can raise."""
     try:
         yield
-    except DAMAGE as problem:
-        raise SourceRejected(f"damaged or cut short ({explain(problem)})") from problem
+    except DAMAGE_ERRORS as error:
+        raise SourceRejected(f"damaged or truncated ({describe_error(error)})") from error

@@ -1,4 +1,4 @@
-"""An origin's config in (`conf/origin/<name>.yaml`); its raw files, verified, out (`data/raw/<name>`)."""
+"""Download the raw files of an origin (`conf/origin/<name>.yaml`) to `data/raw/<name>` and verify them."""
 
 import os
 import shutil
@@ -8,137 +8,155 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from lectern.artifacts.paths import group_config
+from lectern.atomic import atomic_file, remove_leftovers, temporary_directory
 from lectern.config import call
-from lectern.download.archive_reader import LARGEST
-from lectern.download.checks import SourceRejected, check, check_room, say, scratch_folder, sweep, unfinished
-from lectern.download.generated import make
-from lectern.download.http import Downloader, is_url, shown
-from lectern.download.repack import Archive, is_packed, pack
+from lectern.download.archive_reader import MAX_ARCHIVE_BYTES
+from lectern.download.checks import SourceRejected, check_disk_space, check_pinned, print_progress
+from lectern.download.generated import generate
+from lectern.download.http import Downloader, is_url, without_credentials
+from lectern.download.repack import Archive, is_repacked, repack
 from lectern.errors import UserError
 
-Pinned = dict[str, Any]  # a file's sha256 and bytes
+
+class PinnedFile(TypedDict):
+    """The expected digest and size of a file."""
+
+    sha256: str
+    bytes: int
 
 
-def fetch(origin: dict[str, Any], out: Path, mirror: str | None, downloader: Downloader | None = None) -> None:
-    """Leave the files of an origin in `out`, each whole and verified; those that are right already stay.
+def download_origin(
+    origin: dict[str, Any], out: Path, mirror: str | None, downloader: Downloader | None = None
+) -> None:
+    """Download the files of an origin to `out` and verify each. Files that are already correct are kept.
 
-    The mirror (a folder or a URL, laid out as `<mirror>/<origin>/<file>`) is asked first, then the public
-    addresses in order. Raises UserError when something cannot be had, is not what was pinned, or cannot be
-    written; nothing half-written ever has a final name.
+    The mirror is tried before the public addresses. It is a folder or a URL with the layout `<mirror>/<origin>/<file>`.
+    Raises UserError if a file cannot be downloaded, differs from its pinned digest, or cannot be written. A partial
+    file never has its final name.
     """
-    where = str(group_config("origin", origin["name"]))
-    kinds = [kind for kind in KINDS if kind in origin]
+    config_file = str(group_config("origin", origin["name"]))
+    kinds = [kind for kind in SOURCES if kind in origin]
     if len(kinds) != 1:
-        raise UserError(f"{where}: exactly one of the keys {', '.join(KINDS)} belongs here, found {kinds}.")
+        raise UserError(f"{config_file}: expected exactly one of the keys {', '.join(SOURCES)}, found {kinds}.")
     section = {key: value for key, value in origin.items() if key not in ("name", "licence")}
-    order = Order(origin["name"], out, mirror or None, downloader or Downloader())
+    target = OriginDownload(origin["name"], out, mirror or None, downloader or Downloader())
     try:
         out.mkdir(parents=True, exist_ok=True)
-        sweep(out)
-        call(KINDS[kinds[0]], section, where, order)
-    except OSError as problem:
+        remove_leftovers(out)
+        call(SOURCES[kinds[0]], section, config_file, target)
+    except OSError as error:
         raise UserError(
-            f"{order.name}: {out} could not be written: {problem}. Nothing half-written was left there. "
-            "Free some space or mend the permissions, and run it again."
-        ) from problem
+            f"{target.name}: {out} could not be written: {error}. No partial file was left. "
+            "Free some disk space or fix the permissions, and run the command again."
+        ) from error
 
 
 @dataclass(frozen=True)
-class Order:
-    """What every kind of origin is told: where its files go, and whom to ask."""
+class OriginDownload:
+    """The name, output folder, mirror and HTTP client of one download."""
 
     name: str
     out: Path
     mirror: str | None
     downloader: Downloader
 
-    def in_mirror(self) -> list[str]:
-        """The origin's folder in the mirror, if one is set. Raises UserError for a mirror that is none."""
+    def mirror_folders(self) -> list[str]:
+        """Return the origin's folder in the mirror, or an empty list without one. Raise UserError if it is invalid."""
         if self.mirror is None:
             return []
         if not is_url(self.mirror) and not os.path.isdir(self.mirror):
             raise UserError(
-                f"{self.name}: the mirror {self.mirror} is not a folder, nor a http:// or https:// address. "
-                "Set LECTERN_MIRROR to one, or unset it to use the public addresses alone."
+                f"{self.name}: the mirror {self.mirror} is not a folder, and not an http:// or https:// address. "
+                "Set LECTERN_MIRROR to a folder or an address, or unset it to use the public addresses only."
             )
         return [f"{self.mirror.rstrip('/')}/{self.name}"]
 
-    def state_room(self, needed: int) -> None:
-        free = check_room(self.out, needed)
-        amount = f"{needed / 2**20:,.1f} MiB to fetch" if needed else "all there already"
-        say(f"{self.name}: {amount}, {free / 2**30:,.1f} GiB free")
+    def report_space(self, needed: int) -> None:
+        """Print the download size and the free disk space. Raise UserError if the space is too small."""
+        free = check_disk_space(self.out, needed)
+        amount = f"{needed / 2**20:,.1f} MiB to download" if needed else "nothing to download, all files are present"
+        print_progress(f"{self.name}: {amount}, {free / 2**30:,.1f} GiB of disk space free")
 
-    def take_first(self, file: str, addresses: list[str], take: Callable[[str], None]) -> None:
-        """`take` the first address that gives what was pinned. Raises UserError naming each and why not."""
+    def try_addresses(self, file: str, addresses: list[str], fetch: Callable[[str], None]) -> None:
+        """Call `fetch` with each address until one succeeds. Raise UserError with the reason for each failure."""
         reasons = []
         for address in addresses:
             try:
-                take(address)
-                return say(f"{self.name}: {file} from {shown(address)}")
+                fetch(address)
+                return print_progress(f"{self.name}: {file} from {without_credentials(address)}")
             except SourceRejected as reason:
-                reasons.append(f"{shown(address)}: {reason}")
-                say(f"{self.name}: {reasons[-1]}")
-        tried = "\n  ".join(reasons)
+                reasons.append(f"{without_credentials(address)}: {reason}")
+                print_progress(f"{self.name}: {reasons[-1]}")
+        attempts = "\n  ".join(reasons)
         raise UserError(
-            f"{self.name}: {file} cannot be had. Every address was tried:\n  {tried}\n"
-            f"The mirror setting LECTERN_MIRROR is {shown(self.mirror or 'not set')}. Set it to a folder or "
-            f"an address that has {self.name}/{file}, or mend the network, and run it again. "
-            "`make demo` needs no downloads."
+            f"{self.name}: {file} could not be downloaded from any address:\n  {attempts}\n"
+            f"The mirror setting LECTERN_MIRROR is {without_credentials(self.mirror or 'not set')}. Set it to a folder "
+            f"or an address that contains {self.name}/{file}, or check the network connection, and run the command "
+            "again. `make demo` needs no downloads."
         )
 
 
-def fetch_files(order: Order, urls: list[str], files: dict[str, Pinned]) -> None:
-    """Single files, each pinned by sha256 and size; `urls` are the folders that have them."""
-    folders = [*order.in_mirror(), *(url.rstrip("/") for url in urls)]
-    missing = {file: pinned for file, pinned in files.items() if not is_right(order.out / file, pinned)}
-    order.state_room(sum(pinned["bytes"] for pinned in missing.values()))
+def download_files(target: OriginDownload, urls: list[str], files: dict[str, PinnedFile]) -> None:
+    """Download single files. `urls` are the addresses of folders that contain all of them."""
+    folders = [*target.mirror_folders(), *(url.rstrip("/") for url in urls)]
+    missing = {file: pinned for file, pinned in files.items() if not is_verified(target.out / file, pinned)}
+    target.report_space(sum(pinned["bytes"] for pinned in missing.values()))
     for file, pinned in missing.items():
         addresses = [f"{folder}/{file}" for folder in folders]
-        order.take_first(file, addresses, partial(take_file, order.out / file, pinned, order.downloader))
+        target.try_addresses(file, addresses, partial(fetch_file, target.out / file, pinned, target.downloader))
 
 
-def take_file(path: Path, pinned: Pinned, downloader: Downloader, address: str) -> None:
-    with unfinished(path) as part:
+def fetch_file(path: Path, pinned: PinnedFile, downloader: Downloader, address: str) -> None:
+    """Download or copy one file. Raise SourceRejected if its size or SHA-256 differs from the pinned values."""
+    with atomic_file(path) as part:
         if is_url(address):
-            downloader.download(address, part, limit=pinned["bytes"])
+            downloader.download(address, part, max_bytes=pinned["bytes"])
         else:
-            check(Path(address), **pinned)
+            check_pinned(Path(address), **pinned)  # before the copy, which has no size limit
             shutil.copyfile(address, part)
-        check(part, **pinned)
+        check_pinned(part, **pinned)
 
 
-def is_right(path: Path, pinned: Pinned) -> bool:
+def is_verified(path: Path, pinned: PinnedFile) -> bool:
     try:
-        check(path, **pinned)
+        check_pinned(path, **pinned)
     except SourceRejected:
         return False
     return True
 
 
-def fetch_archive(order: Order, urls: list[str], archive: dict[str, Any]) -> None:
-    """The used members of an archive as `<origin>.zip`; `urls` are addresses of the whole archive."""
-    pinned = call(Archive, archive, f"{group_config('origin', order.name)}, archive")
-    addresses = [*(f"{folder}/{pinned.name}" for folder in order.in_mirror()), *urls]
-    path = order.out / f"{order.name}.zip"
-    missing = 0 if is_packed(path, pinned) else pinned.bytes
-    order.state_room(missing)
+def download_archive(target: OriginDownload, urls: list[str], archive: dict[str, Any]) -> None:
+    """Download an archive and keep the members that are used, as `<origin>.zip`. `urls` are archive addresses."""
+    pinned = call(Archive, archive, f"{group_config('origin', target.name)}, archive")
+    addresses = [*(f"{folder}/{pinned.name}" for folder in target.mirror_folders()), *urls]
+    path = target.out / f"{target.name}.zip"
+    missing = 0 if is_repacked(path, pinned) else pinned.bytes
+    target.report_space(missing)
     if missing:
-        order.take_first(pinned.name, addresses, partial(take_archive, path, pinned, order.downloader))
+        target.try_addresses(pinned.name, addresses, partial(fetch_archive, path, pinned, target.downloader))
 
 
-def take_archive(path: Path, pinned: Archive, downloader: Downloader, address: str) -> None:
-    with unfinished(path) as part, scratch_folder(path.parent) as scratch:
+def fetch_archive(path: Path, pinned: Archive, downloader: Downloader, address: str) -> None:
+    """Download an archive if it is remote, and repack its members to `path`."""
+    with atomic_file(path) as part, temporary_directory(path.parent) as scratch:
         source = Path(address)
         if is_url(address):
             source = scratch / "archive"
-            downloader.download(address, source, limit=LARGEST, besides=pinned.bytes)
-        pack(source, part, pinned)
+            downloader.download(address, source, max_bytes=MAX_ARCHIVE_BYTES, reserved_bytes=pinned.bytes)
+        repack(source, part, pinned)
 
 
-def fetch_made(order: Order, made: dict[str, Any]) -> None:
-    """Samples that a room makes from a seed or finds on the machine; no address is asked."""
-    call(make, made, f"{group_config('origin', order.name)}, made", order.name, order.out)
+def generate_files(target: OriginDownload, generated: dict[str, Any]) -> None:
+    """Generate sample data on this machine, without a download."""
+    call(generate, generated, f"{group_config('origin', target.name)}, generated", target.name, target.out)
 
 
-KINDS = {"files": fetch_files, "archive": fetch_archive, "made": fetch_made}  # the key that says which
+# The key of conf/origin/<name>.yaml that selects each function.
+SOURCES: dict[str, Callable[..., None]] = {
+    "files": download_files,
+    "archive": download_archive,
+    "generated": generate_files,
+}

@@ -1,4 +1,4 @@
-"""A room's `samples` in; the files that they make or find on this machine out, as pinned or recorded."""
+"""Generate the sample data of a task and check it against its pinned digest."""
 
 import os
 from pathlib import Path
@@ -7,43 +7,45 @@ from typing import Any
 from lectern import task_modules
 from lectern.artifacts.digests import file_digest
 from lectern.artifacts.paths import group_config
-from lectern.atomic import write_json
+from lectern.atomic import atomic_file, temporary_directory, write_json
 from lectern.config import call
-from lectern.download.checks import say, scratch_folder, unfinished
-from lectern.download.repack import content_digest
+from lectern.download.checks import print_progress
+from lectern.download.repack import members_digest
 from lectern.errors import UserError
 
-FOUND = "found.json"
+SOURCE_FILE = "sample_source.json"
 
 
-def make(name: str, out: Path, task: str, arguments: dict[str, Any], digest: str | None = None) -> None:
-    """Have the room's `samples` make the files; what it says they were found in goes to `found.json`, last.
+def generate(name: str, out: Path, task: str, arguments: dict[str, Any], digest: str | None = None) -> None:
+    """Write the files that the task's `data.samples.make` creates to `out`.
 
-    Raises UserError where `digest`, the content digest of the files, is given and is not what was made.
+    If `make` returns the versions of its sources, write them to `sample_source.json` after all other files.
+    Raises UserError if `digest` is set and the files have another content digest.
     """
-    if digest and content_digest(digests_in(out)) == digest:
-        return say(f"{name}: all there already")
-    with scratch_folder(out) as scratch:
-        where = f"{group_config('origin', name)}, arguments"
-        found = call(task_modules.task_module(task, "data.samples").make, arguments, where, scratch)
-        files = digests_in(scratch)
-        check_digest(name, content_digest(files), digest)
+    if digest and members_digest(file_digests(out)) == digest:
+        return print_progress(f"{name}: all files are present")
+    with temporary_directory(out) as scratch:
+        arguments_name = f"{group_config('origin', name)}, arguments"
+        versions = call(task_modules.task_module(task, "data.samples").make, arguments, arguments_name, scratch)
+        files = file_digests(scratch)
+        check_digest(name, members_digest(files), digest)
         for file in files:
-            with unfinished(out / file) as part:
+            with atomic_file(out / file) as part:
                 os.replace(scratch / file, part)
-    if found is not None:
-        write_json(out / FOUND, {**found, "files": files})
-    say(f"{name}: {len(files)} files made, content digest {content_digest(files)}")
+    if versions is not None:
+        write_json(out / SOURCE_FILE, {**versions, "files": files})
+    print_progress(f"{name}: {len(files)} files generated, content digest {members_digest(files)}")
 
 
-def check_digest(name: str, found: str, pinned: str | None) -> None:
-    if pinned and found != pinned:
+def check_digest(name: str, digest: str, pinned: str | None) -> None:
+    if pinned and digest != pinned:
         raise UserError(
-            f"{name}: the files made have the content digest {found}, expected {pinned}. The code or a "
-            "library that makes them has changed: go back to the versions in constraints.txt or, if the "
-            f"change is meant, put the new digest into conf/origin/{name}.yaml."
+            f"{name}: the generated files have the content digest {digest}, expected {pinned}. The code that generates "
+            "them or a library has changed. Install the versions in constraints.txt or, if the change is intended, "
+            f"put the new digest into {group_config('origin', name)}."
         )
 
 
-def digests_in(folder: Path) -> dict[str, str]:
-    return {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.name != FOUND}
+def file_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file by name, without the record of the sources."""
+    return {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.name != SOURCE_FILE}

@@ -1,115 +1,100 @@
-"""A URL in; a file of what it gives out, tried again where that helps, or a short reason why not."""
+"""Download a URL to a file, with a size limit, time limits and retries."""
 
 import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
 from urllib.parse import urlsplit
 
-from pooch import HTTPDownloader
-from requests import ConnectionError, HTTPError, RequestException, Response, Timeout
+import requests
 from requests.exceptions import ChunkedEncodingError
 from tqdm import tqdm
 from urllib3.exceptions import MaxRetryError
 
-from lectern.download.checks import SourceRejected, check_limit, check_room
+from lectern.download.checks import SourceRejected, check_disk_space, check_size_limit
+
+CHUNK_BYTES = 2**18
 
 
 @dataclass
 class Downloader:
-    """How patiently addresses are asked, in seconds, and which hosts have not answered so far."""
+    """An HTTP client that retries failed downloads and skips unreachable hosts. Times are in seconds.
 
-    tries: int = 3
-    wait: float = 0.5  # before the second try, and twice as long before each further one
-    connect: float = 3.0
-    read: float = 30.0
-    patience: float = 10.0  # for all silent hosts together: a missing network should be said soon
-    silent: dict[str, str] = field(default_factory=dict)  # host -> why; not asked again
+    urllib3's Retry does not cover a response body that breaks off, so `download` repeats the transfer itself.
+    """
 
-    def download(self, url: str, part: Path, limit: int, besides: int = 0) -> None:
-        """Write what `url` gives to `part`: at most `limit` bytes, with disk room left for `besides` more.
+    attempts: int = 3
+    backoff: float = 0.5  # the wait before the second attempt; it doubles for each further attempt
+    connect_timeout: float = 3.0
+    read_timeout: float = 30.0
+    connect_budget: float = 10.0  # shared by all unreachable hosts, so that a missing network is reported soon
+    unreachable: dict[str, str] = field(default_factory=dict)  # host -> reason
 
-        Raises Refused where the address does not give it, UserError where the disk has no room.
+    def download(self, url: str, path: Path, max_bytes: int, reserved_bytes: int = 0) -> None:
+        """Write the content of `url` to `path`.
+
+        Raises SourceRejected if the download fails or exceeds `max_bytes`. Raises UserError if the disk has no space
+        for the file and `reserved_bytes` more.
         """
         host = urlsplit(url).netloc
-        if host in self.silent:
-            raise SourceRejected(self.silent[host])
-        for attempt in range(1, self.tries + 1):
+        if host in self.unreachable:
+            raise SourceRejected(self.unreachable[host])
+        for attempt in range(1, self.attempts + 1):
             started = time.monotonic()
             try:
-                return self.transfer(url, part, limit, besides)
-            except (RequestException, ValueError) as problem:
-                reason = explain(problem)
-                if is_silence(problem):
-                    self.silent[host] = reason
-                    self.patience -= time.monotonic() - started
-                if attempt == self.tries or not is_passing(problem):
-                    raise SourceRejected(reason) from problem
-            time.sleep(self.wait * 2 ** (attempt - 1))
+                return self.transfer(url, path, max_bytes, reserved_bytes)
+            except (requests.RequestException, ValueError) as error:  # ValueError: an invalid Content-Length
+                reason = describe_error(error)
+                if is_connection_failure(error):
+                    self.unreachable[host] = reason
+                    self.connect_budget -= time.monotonic() - started
+                if attempt == self.attempts or not is_temporary(error):
+                    raise SourceRejected(reason) from error
+            time.sleep(self.backoff * 2 ** (attempt - 1))
 
-    def transfer(self, url: str, part: Path, limit: int, besides: int) -> None:
-        """One transfer from its start; whatever a broken one left is written over."""
-
-        def check_length(response: Response, **_: Any) -> None:
+    def transfer(self, url: str, path: Path, max_bytes: int, reserved_bytes: int) -> None:
+        """Download `url` once and overwrite `path`."""
+        headers = {"Accept-Encoding": "identity"}  # without this header, the server may send a compressed file
+        timeout = (max(0.5, min(self.connect_timeout, self.connect_budget)), self.read_timeout)
+        with requests.get(url, stream=True, timeout=timeout, headers=headers) as response, open(path, "wb") as file:
+            response.raise_for_status()
             length = int(response.headers.get("Content-Length", 0))
-            if response.status_code == 200:
-                check_limit(length, limit)
-                check_room(part.parent, length + besides)
-                bar.total = length or None
-
-        download = HTTPDownloader(
-            chunk_size=2**18,
-            timeout=(max(0.5, min(self.connect, self.patience)), self.read),
-            headers={"Accept-Encoding": "identity"},  # else a server may unpack or repack on the way
-            hooks={"response": check_length},
-        )
-        name = urlsplit(url).path.rpartition("/")[2]
-        bar = tqdm(desc=name, unit="B", unit_scale=True, disable=None, leave=False)  # none but on a terminal
-        with open(part, "wb") as file, bar:
-            download(url, Bounded(file, limit, bar), None)
+            check_size_limit(length, max_bytes)
+            check_disk_space(path.parent, length + reserved_bytes)
+            name = urlsplit(url).path.rpartition("/")[2]
+            with tqdm(desc=name, total=length or None, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+                for chunk in response.iter_content(CHUNK_BYTES):
+                    check_size_limit(file.tell() + len(chunk), max_bytes)
+                    file.write(chunk)
+                    bar.update(len(chunk))
 
 
-class Bounded:
-    """A file to write to that refuses more than `limit` bytes, since an answer need not ever end."""
-
-    def __init__(self, file: IO[bytes], limit: int, bar: tqdm):
-        self.file, self.limit, self.bar = file, limit, bar
-
-    def write(self, chunk: bytes) -> None:
-        check_limit(self.file.tell() + len(chunk), self.limit)
-        self.file.write(chunk)
-        self.bar.update(len(chunk))
-
-    def flush(self) -> None:
-        """pooch asks for this after every chunk; closing the file does it once."""
+def is_connection_failure(error: Exception) -> bool:
+    """Return whether no connection was made, for example because the host name is unknown or the port is closed."""
+    return bool(error.args) and isinstance(error.args[0], MaxRetryError)
 
 
-def is_silence(problem: Exception) -> bool:
-    """Whether no connection came about: no such name, no route, nobody listening."""
-    return bool(problem.args) and isinstance(problem.args[0], MaxRetryError)
+def is_temporary(error: Exception) -> bool:
+    """Return whether another attempt may succeed: the transfer broke off, or the server is overloaded."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return error.response.status_code in (408, 429) or error.response.status_code >= 500
+    broken = isinstance(error, requests.ConnectionError | requests.Timeout | ChunkedEncodingError)
+    return broken and not is_connection_failure(error)
 
 
-def is_passing(problem: Exception) -> bool:
-    """Whether another try may go better: a broken transfer, or a server that is busy or ill."""
-    if isinstance(problem, HTTPError):
-        return problem.response.status_code in (408, 429) or problem.response.status_code >= 500
-    return isinstance(problem, ConnectionError | Timeout | ChunkedEncodingError) and not is_silence(problem)
-
-
-def explain(problem: BaseException) -> str:
-    """The innermost reason in a few words: `Name or service not known`, `HTTP 404 Not Found`."""
-    if isinstance(problem, HTTPError):
-        return f"HTTP {problem.response.status_code} {problem.response.reason}"
-    while problem.__context__:
-        problem = problem.__context__
-    return shown(getattr(problem, "strerror", None) or str(problem) or type(problem).__name__)
+def describe_error(error: BaseException) -> str:
+    """Return the innermost cause in a few words, such as `Name or service not known` or `HTTP 404 Not Found`."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP {error.response.status_code} {error.response.reason}"
+    while error.__context__:
+        error = error.__context__
+    return without_credentials(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
 def is_url(address: str) -> bool:
     return address.startswith(("http://", "https://"))
 
 
-def shown(address: str) -> str:
-    """An address as it may be printed: without a user's name and password."""
+def without_credentials(address: str) -> str:
+    """Remove the user name and password from an address before it is printed."""
     return re.sub(r"//[^/@]*@", "//", address)

@@ -1,4 +1,4 @@
-"""An archive in (zip or tar.gz); one stored zip of its used members out, the same whoever packed it."""
+"""Repack the used members of an archive as an uncompressed zip with reproducible bytes."""
 
 import hashlib
 import zipfile
@@ -8,91 +8,94 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from stat import S_IFREG
 
-from lectern.download.archive_reader import Member, members_of, read_whole
+from lectern.download.archive_reader import Member, open_members, read_member
 from lectern.download.checks import SourceRejected
 
 
 @dataclass(frozen=True)
 class Archive:
-    """Which members of an archive are used: those under `inside` that match a pattern."""
+    """The members of an archive that are used: those in the folder `inside` that match a pattern."""
 
-    name: str  # of the archive in the mirror
+    name: str  # file name in the mirror
     inside: str
     members: list[str]  # patterns relative to `inside`
-    digest: str  # the content digest of the members used
-    bytes: int  # of the members used together
+    digest: str  # content digest of the used members
+    bytes: int  # total size of the used members
 
 
-def pack(source: Path, target: Path, archive: Archive) -> None:
-    """Rewrite the used members of `source` as one stored zip.
+def repack(source: Path, target: Path, archive: Archive) -> None:
+    """Write the used members of `source` to `target` as an uncompressed zip.
 
-    Raises Refused unless they are what was pinned, in name, size and content.
+    Raises SourceRejected if their names, sizes or contents differ from the pinned values.
     """
-    with members_of(source, target.parent) as members:
-        used = choose(members, archive)
-        # before anything is unpacked: a bomb that declares its size ends here, one that lies is cut off
+    with open_members(source, target.parent) as members:
+        used = select_members(members, archive)
+        # Compare the declared size before reading, which rejects a zip bomb. `read_member` reads no more than that.
         declared = sum(member.size for member in used.values())
         if declared != archive.bytes:
             raise SourceRejected(
-                f"altered: found {len(used):,} members of {declared:,} bytes, expected {archive.bytes:,}"
+                f"altered: found {len(used):,} members with {declared:,} bytes, expected {archive.bytes:,} bytes"
             )
-        found = content_digest(write_stored(used, target))
-    if found != archive.digest:
-        raise SourceRejected(f"altered: found members with content digest {found}, expected {archive.digest}")
+        digest = members_digest(write_zip(used, target))
+    if digest != archive.digest:
+        raise SourceRejected(f"altered: found members with content digest {digest}, expected {archive.digest}")
 
 
-def is_packed(path: Path, archive: Archive) -> bool:
-    """Whether `path` is already what `pack` leaves."""
+def is_repacked(path: Path, archive: Archive) -> bool:
+    """Return whether `path` is a zip that `repack` has written with the pinned members."""
     try:
-        with members_of(path, path.parent) as members:
-            kept = choose(members, replace(archive, inside="", members=["*"]))
-            digests = {path: hashlib.sha256(read_whole(member)).hexdigest() for path, member in kept.items()}
+        with open_members(path, path.parent) as members:
+            selected = select_members(members, replace(archive, inside="", members=["*"]))
+            digests = {name: hashlib.sha256(read_member(member)).hexdigest() for name, member in selected.items()}
     except SourceRejected:
         return False
-    return content_digest(digests) == archive.digest
+    return members_digest(digests) == archive.digest
 
 
-def choose(members: list[Member], archive: Archive) -> dict[str, Member]:
-    """The used members by their path relative to `inside`. Raises Refused for unsafe names and kinds."""
+def select_members(members: list[Member], archive: Archive) -> dict[str, Member]:
+    """Return the used members by their path relative to `inside`.
+
+    Raises SourceRejected for an unsafe name, a duplicate, or a used member that is a link or a device.
+    """
     used: dict[str, Member] = {}
     for member in members:
-        if not is_safe(member.name):
-            raise SourceRejected(f"not safe: the member {member.name!r} leaves the folder")
+        if not is_safe_name(member.name):
+            raise SourceRejected(f"unsafe: the path of member {member.name!r} points outside the archive folder")
         path = member.name.removeprefix(archive.inside)
-        if not member.name.startswith(archive.inside) or not is_wanted(path, archive.members):
+        if not member.name.startswith(archive.inside) or not matches_any(path, archive.members):
             continue
-        if not member.is_plain:  # elsewhere in a public archive links are usual, and nobody follows them
-            raise SourceRejected(f"not safe: the member {member.name!r} is a link or a device")
+        if not member.is_regular:  # links among the unused members are common and harmless
+            raise SourceRejected(f"unsafe: member {member.name!r} is a link or a device")
         if path in used:
-            raise SourceRejected(f"not safe: the member {member.name!r} is there twice")
+            raise SourceRejected(f"unsafe: the archive contains member {member.name!r} twice")
         used[path] = member
     return used
 
 
-def is_safe(name: str) -> bool:
-    """Whether a member's name stays below the folder it is unpacked in, on any system."""
+def is_safe_name(name: str) -> bool:
+    """Return whether the path stays inside the folder that it is extracted to, on every operating system."""
     parts = name.replace("\\", "/").split("/")
     return ".." not in parts and bool(parts[0]) and parts[0][1:2] != ":"
 
 
-def is_wanted(path: str, patterns: list[str]) -> bool:
+def matches_any(path: str, patterns: list[str]) -> bool:
     return any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def write_stored(members: Mapping[str, Member], target: Path) -> dict[str, str]:
-    """Write the members sorted, unpacked, with one time and one mode; returns the sha256 of each."""
+def write_zip(members: Mapping[str, Member], target: Path) -> dict[str, str]:
+    """Write the members sorted by path, uncompressed, all with the same time and mode. Return the SHA-256 of each."""
     digests = {}
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as stored:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path, member in sorted(members.items()):
-            content = read_whole(member)
+            content = read_member(member)
             digests[path] = hashlib.sha256(content).hexdigest()
             entry = zipfile.ZipInfo(path, date_time=(1980, 1, 1, 0, 0, 0))
-            entry.create_system, entry.external_attr = 3, (S_IFREG | 0o644) << 16  # as on Unix, everywhere
-            stored.writestr(entry, content)
+            entry.create_system, entry.external_attr = 3, (S_IFREG | 0o644) << 16  # Unix attributes on every system
+            archive.writestr(entry, content)
     return digests
 
 
-def content_digest(digests: Mapping[str, str]) -> str:
-    """The sha256 of one line `<sha256>  <path>` a member, sorted by path."""
+def members_digest(digests: Mapping[str, str]) -> str:
+    """Return the SHA-256 of the lines `<sha256>  <path>`, one per member, sorted by path."""
     lines = "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(digests.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
