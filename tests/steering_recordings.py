@@ -1,4 +1,4 @@
-"""Recordings small enough for a test, in the very formats of the readers, of a drive whose angle can be seen."""
+"""Write small recordings in the formats of the readers. Each frame shows the angle that was steered."""
 
 import io
 import json
@@ -9,32 +9,35 @@ import pandas as pd
 from PIL import Image
 
 HEIGHT, WIDTH = 32, 64
-SIDE = 61  # the smallest frame that PilotNet's convolutions take
+SIDE = 61  # the smallest frame for PilotNet's convolutions
 ARGUMENTS = {"top": 0.25, "bottom": 0.0, "height": SIDE, "width": SIDE, "shortest": 5, "average_seconds": 0.5}
 BLOCKS = {"test": [[40, 60], [140, 160]], "validation": [[80, 100], [180, 200]]}
 
 
 def angles(frames: int) -> np.ndarray:
-    """A gentle weave, to both sides."""
+    """Return angles that swing slowly to both sides."""
     return np.round(0.6 * np.sin(np.arange(frames) / 7), 4)
 
 
-def frame(angle: float, number: int = 0) -> np.ndarray:
-    """A bright post that stands the further right the more is steered to the right, on a ground that changes."""
+def draw_frame(angle: float, number: int = 0) -> np.ndarray:
+    """Draw a bright post whose position shows the angle: the more to the right, the larger the angle.
+
+    The brightness of the background depends on the frame's number.
+    """
     picture = np.full((HEIGHT, WIDTH, 3), 60 + number % 7, np.uint8)
     column = round((angle + 1) / 2 * (WIDTH - 9))
     picture[8:, column : column + 8] = (250, 200, 40)
     return picture
 
 
-def jpeg(picture: np.ndarray) -> bytes:
+def encode_jpeg(picture: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=95)
     return file.getvalue()
 
 
-def udacity_sim(raw: Path, frames: int = 240, break_at: int = 120) -> pd.DataFrame:
-    """Two drives with a pause of half a minute between; returns the log as written."""
+def write_udacity_sim(raw: Path, frames: int = 240, break_at: int = 120) -> pd.DataFrame:
+    """Write two drives with a pause of half a minute between them. Returns the log."""
     (raw / "IMG").mkdir(parents=True)
     log = []
     for number, angle in enumerate(angles(frames)):
@@ -42,15 +45,15 @@ def udacity_sim(raw: Path, frames: int = 240, break_at: int = 120) -> pd.DataFra
             milliseconds=100 * number + 30_000 * (number >= break_at)
         )
         name = f"IMG/center_{time:%Y_%m_%d_%H_%M_%S}_{time.microsecond // 1000:03d}.jpg"
-        (raw / name).write_bytes(jpeg(frame(angle, number)))
+        (raw / name).write_bytes(encode_jpeg(draw_frame(angle, number)))
         log.append((name, " left", " right", angle, 0.5 + angle / 4, 0, 20 + number % 3))
     table = pd.DataFrame(log, columns=["center", "left", "right", "steering", "throttle", "brake", "speed"])
     table.to_csv(raw / "driving_log.csv", index=False)
     return table
 
 
-def donkey(raw: Path, frames: int = 40, per_catalog: int = 25, deleted: tuple[int, ...] = (10, 11, 12)) -> None:
-    """A tub of version 2 with two catalogs."""
+def write_donkey(raw: Path, frames: int = 40, per_catalog: int = 25, deleted: tuple[int, ...] = (10, 11, 12)) -> None:
+    """Write a tub of version 2 with two catalogs."""
     (raw / "images").mkdir(parents=True)
     paths = []
     for first in range(0, frames, per_catalog):
@@ -67,8 +70,8 @@ def donkey(raw: Path, frames: int = 40, per_catalog: int = 25, deleted: tuple[in
             for number in range(first, min(first + per_catalog, frames))
         ]
         for row in rows:
-            picture = frame(row["user/angle"], row["_index"])
-            (raw / "images" / row["cam/image_array"]).write_bytes(jpeg(picture))
+            picture = draw_frame(row["user/angle"], row["_index"])
+            (raw / "images" / row["cam/image_array"]).write_bytes(encode_jpeg(picture))
         paths.append(f"catalog_{first // per_catalog}.catalog")
         (raw / paths[-1]).write_text("".join(json.dumps(row) + "\n" for row in rows))
     last = {"paths": paths, "current_index": frames, "max_len": per_catalog, "deleted_indexes": list(deleted)}
@@ -77,8 +80,8 @@ def donkey(raw: Path, frames: int = 40, per_catalog: int = 25, deleted: tuple[in
     (raw / "manifest.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def udacity_challenge(raw: Path, frames: int = 12, drives: int = 2) -> None:
-    """Folders as udacity-driving-reader's bagdump.py leaves them, with the frames of two cameras."""
+def write_udacity_challenge(raw: Path, frames: int = 12, drives: int = 2) -> None:
+    """Write folders in the format of udacity-driving-reader's bagdump.py, with the frames of two cameras."""
     for folder in (f"HMB_{drive + 1}" for drive in range(drives)):
         rows = []
         for number, angle in enumerate(angles(frames)):
@@ -86,9 +89,9 @@ def udacity_challenge(raw: Path, frames: int = 12, drives: int = 2) -> None:
             for camera in ("center", "left"):
                 name = f"{camera}/{stamp}.jpg"
                 (raw / folder / camera).mkdir(parents=True, exist_ok=True)
-                (raw / folder / name).write_bytes(jpeg(frame(angle, number)))
-                when = pd.Timestamp(stamp)
-                rows.append((when, stamp, WIDTH, HEIGHT, f"{camera}_camera", name, angle, 0.1, 15.0, 37.4, -122.1, 9.0))
+                (raw / folder / name).write_bytes(encode_jpeg(draw_frame(angle, number)))
+                time = pd.Timestamp(stamp)
+                rows.append((time, stamp, WIDTH, HEIGHT, f"{camera}_camera", name, angle, 0.1, 15.0, 37.4, -122.1, 9.0))
         columns = ["index", "timestamp", "width", "height", "frame_id", "filename", "angle", "torque", "speed", "lat",
                    "long", "alt"]  # fmt: skip
         pd.DataFrame(rows, columns=columns).to_csv(raw / folder / "interpolated.csv", index=False)
@@ -103,8 +106,8 @@ bool enabled
 """
 
 
-def rosbag(path: Path, frames: int = 10, compressed: bool = True, images: bool = True) -> None:
-    """A bag of the challenge: frames every 50 ms, and a report of the steering every 20 ms."""
+def write_rosbag(path: Path, frames: int = 10, compressed: bool = True, images: bool = True) -> None:
+    """Write a bag of the challenge with a frame every 50 ms and a steering report every 20 ms."""
     from rosbags.rosbag1 import Writer
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -118,10 +121,10 @@ def rosbag(path: Path, frames: int = 10, compressed: bool = True, images: bool =
         return types["std_msgs/msg/Header"](seq=0, stamp=stamp, frame_id="center_camera")
 
     def image(number: int):
-        picture = frame(0.1 * number - 0.5, number)
+        picture = draw_frame(0.1 * number - 0.5, number)
         top = header(start + number * 50_000_000)
         if compressed:
-            data = np.frombuffer(jpeg(picture), np.uint8)
+            data = np.frombuffer(encode_jpeg(picture), np.uint8)
             return types[kind](header=top, format="bgr8; jpeg compressed bgr8", data=data)
         data = np.ascontiguousarray(picture[..., ::-1]).ravel()
         return types[kind](top, HEIGHT, WIDTH, "bgr8", 0, 3 * WIDTH, data)
@@ -142,12 +145,13 @@ def rosbag(path: Path, frames: int = 10, compressed: bool = True, images: bool =
             bag.write(camera, time, store.serialize_ros1(image(number), kind))
 
 
-def deeptesla(raw: Path, frames: int = 20, rows: int | None = None) -> None:
-    """One video and its log; `rows` where they should not fit."""
+def write_deeptesla(raw: Path, frames: int = 20, rows: int | None = None) -> None:
+    """Write one video and its log. `rows` is the number of rows in the log if it differs from the number of frames."""
     from lectern.tasks.steering.serving.video_writer import write_video
 
     raw.mkdir(parents=True, exist_ok=True)
-    write_video((frame(angle, number) for number, angle in enumerate(angles(frames))), raw / "epoch01_front.mkv", 30.0)
+    video = (draw_frame(angle, number) for number, angle in enumerate(angles(frames)))
+    write_video(video, raw / "epoch01_front.mkv", 30.0)
     count = frames if rows is None else rows
     log = {"ts_micro": np.arange(count) * 33_333, "frame_index": np.arange(count), "wheel": 10 * angles(count)}
     pd.DataFrame(log).to_csv(raw / "epoch01_steering.csv", index=False)

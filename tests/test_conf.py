@@ -5,7 +5,6 @@ import inspect
 import json
 import os
 import shutil
-import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,14 +39,12 @@ ORIGINS, DATASETS, MODELS, TRAINERS = (files(group) for group in ("origin", "dat
 
 def misfits(function: Callable, section: Mapping[str, Any]) -> Iterator[str]:
     """Keys that the callable does not take, and values that are not of the type it says."""
-    made = inspect.isclass(function)
-    hints = typing.get_type_hints(function.__init__ if made else function)
-    taken = inspect.signature(function).parameters
+    parameters = inspect.signature(function, eval_str=True).parameters
     for key, value in section.items():
-        if key not in taken:
+        if key not in parameters:
             yield f"{key} has no taker"
-        elif key in hints and not fits(value, hints[key]):
-            yield f"{key} is {value!r}, not {hints[key]}"
+        elif (hint := parameters[key].annotation) is not inspect.Parameter.empty and not fits(value, hint):
+            yield f"{key} is {value!r}, not {hint}"
 
 
 def fits(value: Any, hint: Any) -> bool:

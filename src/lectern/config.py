@@ -3,7 +3,6 @@
 import difflib
 import inspect
 import json
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -104,11 +103,10 @@ def check_keys(section: Mapping[str, Any], keys: list[str], where: str) -> None:
 
 def check_values(function: Callable[..., Any], section: Mapping[str, Any], where: str) -> None:
     """Raise UserError if a value does not fit the annotation of its parameter."""
-    annotated: Any = function.__init__ if inspect.isclass(function) else function
-    hints = typing.get_type_hints(annotated, include_extras=True)
+    parameters = inspect.signature(function, eval_str=True).parameters
     for key, value in section.items():
-        if key in hints:
-            check_value(key, value, hints[key], where)
+        if key in parameters and parameters[key].annotation is not inspect.Parameter.empty:
+            check_value(key, value, parameters[key].annotation, where)
 
 
 def check_value(key: str, value: Any, hint: Any, where: str) -> None:
@@ -143,8 +141,9 @@ def is_typed_dict(hint: Any) -> bool:
 def locate(key: str, value: Any, location: tuple[int | str, ...]) -> tuple[str, Any]:
     """Return the dotted path of a wrong value inside a key's value, and the wrong value."""
     for part in location:  # pydantic adds the names of the types in a union, which are no part of the path
-        if isinstance(value, Mapping) and part in value or isinstance(value, list) and isinstance(part, int):
-            key, value = f"{key}.{part}", value[part]
+        entries = dict(enumerate(value)) if isinstance(value, list) else value
+        if isinstance(entries, Mapping) and part in entries:
+            key, value = f"{key}.{part}", entries[part]
     return key, value
 
 

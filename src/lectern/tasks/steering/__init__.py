@@ -1,1 +1,1 @@
-"""Steering: frames from a car's camera to the angle of its wheel."""
+"""Predict the steering angle from the frames of a car's camera."""

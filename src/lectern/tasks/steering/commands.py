@@ -1,55 +1,73 @@
-"""`lectern steer`: a video of a drive in; what the champion would do at each frame, and the same video with it, out."""
+"""Add the command `lectern steer`, which draws the champion's steering angle into a video of a drive."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
-from lectern.tasks.steering.data.readers.videos import count_frames, frame_rate, read_video
+from lectern.errors import UserError
+
+if TYPE_CHECKING:  # numpy and torch are slow to import
+    import numpy as np
+
+    from lectern.tasks.steering.model.module import SteeringModel
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the task's own command."""
+def register_commands(app: typer.Typer) -> None:
+    """Add the command of this task."""
     app.command()(steer)
 
 
 def steer(
-    name: Annotated[str, typer.Argument(help="a registered model, named after its data set: udacity_sim")],
-    video: Annotated[Path, typer.Option(help="a video, or a folder of images in the order of their names")],
-    out: Annotated[Path, typer.Option(help="the video with the wheel drawn; the numbers go beside it, as .csv")],
+    name: Annotated[str, typer.Argument(help="a registered model, named after its dataset, such as udacity_sim")],
+    video: Annotated[Path, typer.Option(help="a video, or a folder of images that are sorted by name")],
+    out: Annotated[Path, typer.Option(help="the video to write; a table of the predictions is written as .csv")],
 ) -> None:
-    """Let the champion steer along a recorded drive.
+    """Predict the steering angle at each frame of a video and draw a steering wheel below it.
 
     Example: lectern steer udacity_sim --video drive.mp4 --out drawn.mp4
     """
     from lectern.registry.versions import load_champion
+    from lectern.tasks.steering.model.module import SteeringModel
 
-    frames = drive_along(load_champion(name), video, out)
+    model = load_champion(name)
+    if not isinstance(model, SteeringModel):
+        raise UserError(f"{name} is not a steering model. Choose a model of a steering dataset, such as udacity_sim.")
+    frames = draw_video(model, video, out)
     print(f"{frames} frames: {out} and {out.with_suffix('.csv')}")
 
 
-def drive_along(module, video: Path, out: Path) -> int:
-    """Write the drawn video and its table, one frame in memory at a time; returns how many frames there were."""
+def draw_video(model: "SteeringModel", video: Path, out: Path) -> int:
+    """Write the video with the wheel and the table of predictions. Returns the number of frames.
+
+    Only one frame at a time is in memory.
+    """
+    import pandas as pd
+
+    from lectern.tasks.steering.data.readers.videos import frame_rate
     from lectern.tasks.steering.serving.video_writer import write_video
 
     rate = frame_rate(video)
     rows: list[dict[str, float]] = []
-    write_video(draw_along(module, video, rate, rows), out, rate)
+    write_video(draw_frames(model, video, rate, rows), out, rate)
     pd.DataFrame(rows).to_csv(out.with_suffix(".csv"), index=False, float_format="%.6g", lineterminator="\n")
     return len(rows)
 
 
-def draw_along(module, video: Path, rate: float, rows: list[dict[str, float]]):
-    """Each frame with the network's wheel under it; what the network says is added to `rows` on the way."""
+def draw_frames(
+    model: "SteeringModel", video: Path, rate: float, rows: list[dict[str, float]]
+) -> Iterator["np.ndarray"]:
+    """Yield each frame with the predicted wheel below it, and append the predictions to `rows`."""
     from lectern.tasks.steering.data.format.frames import prepare
     from lectern.tasks.steering.data.progress import progress
-    from lectern.tasks.steering.model.inference import Stream
+    from lectern.tasks.steering.data.readers.videos import count_frames, read_video
+    from lectern.tasks.steering.model.inference import StreamingPredictor
     from lectern.tasks.steering.report.wheel_overlay import draw_wheels
 
-    stream = Stream(module)
+    predictor = StreamingPredictor(model)
     total = None if video.is_dir() else count_frames(video)
     for number, frame in enumerate(progress(read_video(video), "steering", total, "frame")):
-        said = stream(prepare(frame, module.facts))
-        rows.append({"frame": number, "time": number / rate, **said})
-        yield draw_wheels(frame, None, said["angle"], module.facts["unit"])
+        predictions = predictor(prepare(frame, model.facts))
+        rows.append({"frame": number, "time": number / rate, **predictions})
+        yield draw_wheels(frame, None, predictions["angle"], model.facts["unit"])

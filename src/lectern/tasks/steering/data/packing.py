@@ -1,6 +1,6 @@
-"""Frames, one at a time, to packed arrays on the disk: what is in memory does not grow with the recording."""
+"""Pack frames, one at a time, into arrays on disk, so that memory does not grow with the length of the recording."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -9,79 +9,80 @@ import numpy as np
 import pandas as pd
 
 from lectern.tasks.steering.data.format.frames import Crop, shrink
-from lectern.tasks.steering.data.format.shards import ShardFiles
+from lectern.tasks.steering.data.format.shards import ShardWriter
 from lectern.tasks.steering.data.progress import progress
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
+from lectern.tasks.steering.data.readers.recording import DecodedFrame
 from lectern.tasks.steering.data.splits import HELD_OUT
 
-HEADER = 128  # bytes of an .npy file before the values, enough for any count of frames
+HEADER_BYTES = 128  # space before the values of an .npy file; enough for any number of frames
 
 
-class FrameFile:
-    """An `.npy` of uint8 frames that grows frame by frame; its header, written last, tells how many there are."""
+class FrameWriter:
+    """A writer that appends uint8 frames to an `.npy` file. It writes the header last, with the number of frames."""
 
     def __init__(self, path: Path):
-        self.path, self.count, self.shape = path, 0, None
+        self.path, self.count = path, 0
+        self.shape: tuple[int, ...] | None = None
         self.file = open(path, "wb")  # noqa: SIM115  (closed by __exit__)
-        self.file.write(b"\0" * HEADER)
+        self.file.write(b"\0" * HEADER_BYTES)
 
     def add(self, frame: np.ndarray) -> None:
         self.shape = self.shape or frame.shape
-        self.file.write(np.ascontiguousarray(frame))
+        self.file.write(np.ascontiguousarray(frame).data)
         self.count += 1
 
-    def __enter__(self) -> "FrameFile":
+    def __enter__(self) -> "FrameWriter":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         shape = (self.count, *(self.shape or (0, 0, 3)))
         text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
-        length = HEADER - 10
+        length = HEADER_BYTES - 10
         self.file.seek(0)
         self.file.write(b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + text.ljust(length - 1).encode() + b"\n")
         self.file.close()
 
 
+Writers = Mapping[str, FrameWriter | ShardWriter]
+
+
 @contextmanager
-def frame_files(out: Path, shard_megabytes: int | float | None = None) -> Iterator[dict[str, FrameFile | ShardFiles]]:
-    """A file for the frames of each split; with `shard_megabytes`, training's are several."""
-    files: dict = {split: FrameFile(out / f"{split}_frames.npy") for split in HELD_OUT}
+def open_writers(out: Path, shard_megabytes: int | float | None = None) -> Iterator[Writers]:
+    """Open a writer for the frames of each split. With `shard_megabytes`, the training frames go into shards."""
+    writers: dict[str, FrameWriter | ShardWriter] = {
+        split: FrameWriter(out / f"{split}_frames.npy") for split in HELD_OUT
+    }
     name = out / "train_frames"
-    files["train"] = ShardFiles(name, shard_megabytes) if shard_megabytes else FrameFile(name.with_suffix(".npy"))
+    writers["train"] = ShardWriter(name, shard_megabytes) if shard_megabytes else FrameWriter(name.with_suffix(".npy"))
     with ExitStack() as stack:
-        yield {split: stack.enter_context(file) for split, file in files.items()}
+        for writer in writers.values():
+            stack.enter_context(writer)
+        yield writers
 
 
-def pack(
-    frames: Iterator[np.ndarray | str],
+def pack_frames(
+    frames: Iterable[DecodedFrame],
     table: pd.DataFrame,
-    files: Mapping[str, FrameFile | ShardFiles],
+    writers: Writers,
     crop: Crop,
-    faults: BadRows,
+    bad_rows: BadRows,
     size: tuple[int, ...] | None = None,
 ) -> pd.DataFrame:
-    """Add the frames of the rows of `table` to the files of their splits; returns the rows whose frames could be used.
+    """Write the frame of each row of `table` with the writer of its split. Returns the rows whose frames are usable.
 
-    Training and validation frames are packed as the network takes them, test frames raw. All have to be of one size,
-    that of the first one where none is given.
+    Training and validation frames are cropped and resized; test frames stay raw. All frames must have the shape
+    `size`, or the shape of the first usable frame if `size` is None.
     """
     kept = []
     frames = progress(frames, "packing frames", len(table), "frame")
     for (index, split, place), frame in zip(table[["split", "place"]].itertuples(), frames, strict=True):
-        problem = find_problem(frame, size)
-        if problem:
-            faults.found(problem[0], place, problem[1])
-            continue
-        size = frame.shape
-        files[split].add(frame if split == "test" else shrink(frame, crop))
-        kept.append(index)
+        if isinstance(frame, str):
+            bad_rows.report("the frame is damaged", place, frame)
+        elif size is not None and frame.shape != size:
+            bad_rows.report("the frame has a different size", place, f"{frame.shape[:2]}, expected {size[:2]}")
+        else:
+            size = frame.shape
+            writers[split].add(frame if split == "test" else shrink(frame, crop))
+            kept.append(index)
     return table.loc[kept]
-
-
-def find_problem(frame: np.ndarray | str, shape: tuple[int, ...] | None) -> tuple[str, str] | None:
-    """Why a frame cannot be used, as a kind and a detail; None where it can."""
-    if isinstance(frame, str):
-        return "the frame is damaged", frame
-    if shape is not None and frame.shape != shape:
-        return "the frame has another size", f"{frame.shape[:2]} after {shape[:2]}"
-    return None

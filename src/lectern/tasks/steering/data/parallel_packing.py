@@ -1,8 +1,10 @@
-"""Several drives to their frames, each packed by a process of its own: all at once where LAUNCH sends them as jobs."""
+"""Pack the drives of a recording in parallel, each in its own process.
+
+With `LAUNCH="lectern submit"` the processes are the tasks of one Slurm job array.
+"""
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,75 +13,82 @@ import pandas as pd
 from lectern.artifacts.digests import content_digest, file_digest
 from lectern.artifacts.paths import DRIVES
 from lectern.atomic import atomic_directory, write_json
-from lectern.cluster.array_jobs import launch, make_elsewhere
+from lectern.cluster.array_jobs import launch_prefix, run_parts
 from lectern.tasks.steering.data.format.frames import Crop
-from lectern.tasks.steering.data.format.shards import ShardFiles
-from lectern.tasks.steering.data.packing import FrameFile, frame_files, pack
+from lectern.tasks.steering.data.packing import Writers, open_writers, pack_frames
 from lectern.tasks.steering.data.readers import open_frames
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.recording import Recording
 from lectern.tasks.steering.data.splits import SPLITS
 
-FOLDER = DRIVES
+
+def is_enabled(table: pd.DataFrame) -> bool:
+    """Return whether LAUNCH is set and the recording has several drives."""
+    return bool(launch_prefix()) and table["drive"].nunique() > 1
 
 
-def are_wanted(table: pd.DataFrame) -> bool:
-    """Whether there are several drives, and somewhere to send them."""
-    return bool(launch()) and table["drive"].nunique() > 1
-
-
-def pack_apart(
+def pack_drives(
     raw: Path,
     reader: str,
     recording: Recording,
     table: pd.DataFrame,
-    files: Mapping[str, FrameFile | ShardFiles],
+    writers: Writers,
     crop: Crop,
-    faults: BadRows,
+    bad_rows: BadRows,
 ) -> pd.DataFrame:
-    """The same as `packing.pack` of all drives one after the other. Interrupted, it goes on with those that lack."""
-    folder = plan(raw, reader, recording, table, crop, faults)
+    """Do the same as `packing.pack_frames`, with one process per drive.
+
+    If it is interrupted, the next call packs only the drives that are not finished.
+    """
+    folder = write_plan(raw, reader, recording, table, crop, bad_rows)
     drives = table["drive"].nunique()
-    make_elsewhere("steering", folder, drives)
-    kept = [join(folder / str(number), files, faults) for number in range(drives)]
+    run_parts("steering", folder, drives)
+    kept = [append_drive(folder / str(number), writers, bad_rows) for number in range(drives)]
     shutil.rmtree(folder)
     return table.loc[np.concatenate(kept)]
 
 
-def plan(raw: Path, reader: str, recording: Recording, table: pd.DataFrame, crop: Crop, faults: BadRows) -> Path:
-    """A folder with what a process needs to know. Its name says what of: parts of other files or code are others."""
-    size = next((frame.shape for frame in recording.frames(table) if not isinstance(frame, str)), None)
-    told = {"raw": str(raw), "reader": reader, "crop": vars(crop), "faults": faults.policy, "size": size}
+def write_plan(
+    raw: Path, reader: str, recording: Recording, table: pd.DataFrame, crop: Crop, bad_rows: BadRows
+) -> Path:
+    """Write everything that the processes need to a folder and return its path.
+
+    The folder's name contains a digest of the options, the raw files and the code, so finished drives are reused only
+    while none of them changes.
+    """
+    size = next((frame.shape for frame in recording.decode(table) if not isinstance(frame, str)), None)
+    plan = {"raw": str(raw), "reader": reader, "crop": vars(crop), "bad_rows": bad_rows.policy, "size": size}
     files = [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sorted(raw.rglob("*"))]
     code = [file_digest(path) for path in sorted(Path(__file__).parent.rglob("*.py"))]
-    rows = pd.util.hash_pandas_object(table).to_numpy()
-    folder = FOLDER / f"{raw.name}-{content_digest([json.dumps(told), *files, *code], rows)[:12]}"
+    row_hashes = pd.util.hash_pandas_object(table).to_numpy()
+    folder = DRIVES / f"{raw.name}-{content_digest([json.dumps(plan), *files, *code], row_hashes)[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     table.to_parquet(folder / "table.parquet")
-    write_json(folder / "plan.json", told)
+    write_json(folder / "plan.json", plan)
     return folder
 
 
-def make(folder: Path, number: int) -> None:
-    """One of the planned drives: its frames, and which rows they are of."""
+def pack_part(folder: Path, number: int) -> None:
+    """Pack one drive of a plan: write its frames and the indices of the rows that are kept."""
     out = folder / str(number)
     if out.exists():
         return
-    told = json.loads((folder / "plan.json").read_text())
-    table, found = pd.read_parquet(folder / "table.parquet"), BadRows(told["faults"])
+    plan = json.loads((folder / "plan.json").read_text())
+    table, bad_rows = pd.read_parquet(folder / "table.parquet"), BadRows(plan["bad_rows"])
     rows = table[table["drive"] == table["drive"].unique()[number]]
-    frames = open_frames(told["reader"], Path(told["raw"]))(rows)
-    with atomic_directory(out) as part:
-        with frame_files(part) as files:
-            kept = pack(frames, rows, files, Crop(**told["crop"]), found, told["size"] and tuple(told["size"]))
-        write_json(part / "kept.json", {"rows": kept.index.tolist(), "left_out": found.counts})
+    frames = open_frames(plan["reader"], Path(plan["raw"]))(rows)
+    size = plan["size"] and tuple(plan["size"])
+    with atomic_directory(out) as temporary:
+        with open_writers(temporary) as writers:
+            kept = pack_frames(frames, rows, writers, Crop(**plan["crop"]), bad_rows, size)
+        write_json(temporary / "kept.json", {"rows": kept.index.tolist(), "left_out": bad_rows.counts})
 
 
-def join(part: Path, files: Mapping[str, FrameFile | ShardFiles], faults: BadRows) -> np.ndarray:
-    """Add a drive's frames to the files of all; returns the rows that they are of."""
+def append_drive(drive: Path, writers: Writers, bad_rows: BadRows) -> np.ndarray:
+    """Append the packed frames of a drive to those of the recording. Returns the indices of their rows."""
     for split in SPLITS:
-        for frame in np.load(part / f"{split}_frames.npy", mmap_mode="r"):
-            files[split].add(frame)
-    told = json.loads((part / "kept.json").read_text())
-    faults.counts.update(told["left_out"])
-    return np.array(told["rows"], np.int64)
+        for frame in np.load(drive / f"{split}_frames.npy", mmap_mode="r"):
+            writers[split].add(frame)
+    kept = json.loads((drive / "kept.json").read_text())
+    bad_rows.counts.update(kept["left_out"])
+    return np.array(kept["rows"], np.int64)

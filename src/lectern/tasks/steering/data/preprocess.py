@@ -1,4 +1,4 @@
-"""A raw recording to packed splits of frames and what was done at each, plus the facts learned from training."""
+"""Prepare a recording: split it, pack its frames, and compute the facts that only training frames may decide."""
 
 from pathlib import Path
 
@@ -7,17 +7,19 @@ import pandas as pd
 
 from lectern.artifacts.dataset import Facts, write_facts
 from lectern.artifacts.digests import content_digest, file_digest
+from lectern.config import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 from lectern.errors import UserError
 from lectern.tasks.steering.data import parallel_packing
 from lectern.tasks.steering.data.format.frames import Crop
-from lectern.tasks.steering.data.packing import frame_files, pack
-from lectern.tasks.steering.data.readers import read
+from lectern.tasks.steering.data.format.shards import ShardWriter
+from lectern.tasks.steering.data.packing import FrameWriter, Writers, open_writers, pack_frames
+from lectern.tasks.steering.data.readers import read_recording
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.recording import Recording
-from lectern.tasks.steering.data.splits import SPLITS, Block, assign, average, find_runs
-from lectern.tasks.steering.data.validation import usable
+from lectern.tasks.steering.data.splits import SPLITS, Block, assign_splits, average_angle, find_runs
+from lectern.tasks.steering.data.validation import drop_bad_rows
 
-EXAMPLE = 2  # frames of the example request: enough to show that time is an axis
+EXAMPLE_FRAMES = 2  # in the example request; two show that time is an axis
 
 
 def preprocess(
@@ -26,89 +28,99 @@ def preprocess(
     reader: str,
     test: list[Block],
     validation: list[Block],
-    top: float,
-    bottom: float,
-    height: int = 66,
-    width: int = 200,
-    break_seconds: float = 0.5,
-    gap_seconds: float = 2.0,
-    average_seconds: float = 1.1,
-    shortest: int = 20,
-    faults: str = "stop",
+    top: Fraction,
+    bottom: Fraction,
+    height: PositiveInt = 66,
+    width: PositiveInt = 200,
+    break_seconds: PositiveFloat = 0.5,
+    gap_seconds: NonNegativeFloat = 2.0,
+    average_seconds: PositiveFloat = 1.1,
+    shortest: PositiveInt = 20,
+    bad_rows: str = "stop",
     shard_megabytes: int | float | None = None,
 ) -> None:
     """Write `<split>_frames.npy` and `<split>.parquet` for each split, an example request, and the facts.
 
-    Frames of training and validation are as the network takes them, those of test raw. The tables hold, a row a
-    frame, `drive`, `row`, `run`, `time`, `angle`, `angle_averaged` (over `average_seconds` around it) and what else
-    was recorded. Runs of fewer than `shortest` frames are left out and counted; `faults` says whether rows that
-    cannot be used are too (skip), or the first one stops. With `shard_megabytes` the training frames are in Arrow
-    files of that size, for recordings that do not fit a machine's memory (docs/cluster.md).
+    Training and validation frames are cropped and resized; test frames stay raw. A table has one row per frame, with
+    the columns `drive`, `row`, `run`, `time`, `angle`, `angle_averaged` (mean over `average_seconds` around the frame)
+    and the other targets. Runs of fewer than `shortest` frames are left out and counted. `bad_rows` is `skip` or
+    `stop`: skip unusable rows, or stop at the first one. With `shard_megabytes` the training frames are written to
+    Arrow files of that size, for recordings larger than a machine's memory (docs/cluster.md).
     """
-    found, crop = BadRows(faults), check_crop(Crop(top, bottom, height, width))
-    check_shards(shard_megabytes)
-    recording = read(reader, raw, found)
-    table = usable(recording, found).assign(run=0)
-    table["run"] = find_runs(table, break_seconds)
-    table["angle_averaged"] = average(table, average_seconds)
+    bad, crop = BadRows(bad_rows), Crop(top, bottom, height, width)
+    check_options(crop, shard_megabytes)
+    recording = read_recording(reader, raw, bad)
+    table = drop_bad_rows(recording, bad)
+    table = table.assign(run=find_runs(table, break_seconds))
+    table["angle_averaged"] = average_angle(table, average_seconds)
     blocks = {"test": test, "validation": validation}
-    table["split"] = assign(table, blocks, gap_seconds)
-    table = leave_out_short(table[table["split"] != "gap"], break_seconds, shortest, found)
+    table["split"] = assign_splits(table, blocks, gap_seconds)
+    table = drop_short_runs(table[table["split"] != "gap"], break_seconds, shortest, bad)
     out.mkdir(parents=True, exist_ok=True)
-    with frame_files(out, shard_megabytes) as files:
-        if parallel_packing.are_wanted(table):
-            table = parallel_packing.pack_apart(raw, reader, recording, table, files, crop, found)
-        else:
-            table = pack(recording.frames(table), table, files, crop, found)
+    with open_writers(out, shard_megabytes) as writers:
+        table = pack_recording(raw, reader, recording, table, writers, crop, bad)
     table["run"] = find_runs(table, break_seconds)
-    save_example(recording, table, out)
     targets = [*recording.targets[:1], "angle_averaged", *recording.targets[1:]]
-    for split in SPLITS:
-        columns = ["drive", "row", "run", "time", *targets]
-        table.loc[table["split"] == split, columns].to_parquet(out / f"{split}.parquet", index=False)
-    facts = learn_facts(table, targets) | {
+    save_example(recording, table, out)
+    save_tables(table, targets, out)
+    details = {
         "prepare": vars(crop),
         "unit": vars(recording.unit),
         "held_out": {**blocks, "gap_seconds": gap_seconds},
         "average_seconds": average_seconds,
-        "left_out": dict(sorted(found.counts.items())),
+        "left_out": dict(sorted(bad.counts.items())),
         "test_digest": digest_test(out, table, targets),
     }
-    if shard_megabytes:
-        facts["shards"] = {"train": files["train"].sizes}
-    write_facts(out, facts)
+    write_facts(out, compute_facts(table, targets) | details | shard_facts(writers["train"]))
 
 
-def check_crop(crop: Crop) -> Crop:
+def check_options(crop: Crop, shard_megabytes: int | float | None) -> None:
     if not (crop.top >= 0 and crop.bottom >= 0 and crop.top + crop.bottom < 1 and min(crop.height, crop.width) > 0):
         raise UserError(
-            f"preprocess: top {crop.top} and bottom {crop.bottom} are shares of the height, below 1 together."
+            f"preprocess: top {crop.top}, bottom {crop.bottom}, height {crop.height}, width {crop.width}; expected "
+            "top and bottom of at least 0 and less than 1 in sum, and a height and width above 0."
         )
-    return crop
+    if shard_megabytes is not None and not shard_megabytes > 0:
+        raise UserError(
+            f"preprocess.shard_megabytes is {shard_megabytes}; expected a size above 0, or null for one file per split."
+        )
 
 
-def check_shards(megabytes: int | float | None) -> None:
-    if megabytes is not None and not megabytes > 0:
-        raise UserError(f"preprocess.shard_megabytes is {megabytes}; a size above 0 is expected, or null for one file.")
+def drop_short_runs(table: pd.DataFrame, break_seconds: float, shortest: int, bad_rows: BadRows) -> pd.DataFrame:
+    """Return the rows of runs with at least `shortest` frames.
 
-
-def leave_out_short(table: pd.DataFrame, break_seconds: float, shortest: int, faults: BadRows) -> pd.DataFrame:
-    """The rows in runs long enough. Recording breaks are usual: short runs are counted and never stop."""
+    Breaks in a recording are normal, so short runs are counted but never stop preprocessing.
+    """
     table = table.assign(run=find_runs(table, break_seconds))
     size = table.groupby("run")["run"].transform("size")
     if (size < shortest).any():
-        faults.counts[f"frames in runs shorter than {shortest}"] += int((size < shortest).sum())
+        bad_rows.counts[f"frames in runs shorter than {shortest}"] += int((size < shortest).sum())
     missing = set(SPLITS) - set(table["split"][size >= shortest])
     if missing:
         raise UserError(
             f"preprocess.shortest: no run of {shortest} frames is left for {' and '.join(sorted(missing))}; "
-            f"the longest has {size.max()}."
+            f"the longest run has {size.max()} frames. Choose a smaller number."
         )
     return table[size >= shortest]
 
 
-def learn_facts(table: pd.DataFrame, targets: list[str]) -> Facts:
-    """Counts of all splits; mean and deviation of each target, and the time between frames, from training alone."""
+def pack_recording(
+    raw: Path, reader: str, recording: Recording, table: pd.DataFrame, writers: Writers, crop: Crop, bad_rows: BadRows
+) -> pd.DataFrame:
+    """Pack the frames, in parallel if LAUNCH is set. Returns the rows whose frames are usable."""
+    if parallel_packing.is_enabled(table):
+        return parallel_packing.pack_drives(raw, reader, recording, table, writers, crop, bad_rows)
+    return pack_frames(recording.decode(table), table, writers, crop, bad_rows)
+
+
+def save_tables(table: pd.DataFrame, targets: list[str], out: Path) -> None:
+    for split in SPLITS:
+        columns = ["drive", "row", "run", "time", *targets]
+        table.loc[table["split"] == split, columns].to_parquet(out / f"{split}.parquet", index=False)
+
+
+def compute_facts(table: pd.DataFrame, targets: list[str]) -> Facts:
+    """Compute the number of frames of every split, and the statistics of the targets on the training frames only."""
     train = table[table["split"] == "train"]
     deviation = train[targets].std(ddof=0)
     return {
@@ -120,14 +132,19 @@ def learn_facts(table: pd.DataFrame, targets: list[str]) -> Facts:
     }
 
 
+def shard_facts(writer: FrameWriter | ShardWriter) -> Facts:
+    """Return the number of training frames per shard, or nothing if they are in one file."""
+    return {"shards": {"train": writer.sizes}} if isinstance(writer, ShardWriter) else {}
+
+
 def digest_test(out: Path, table: pd.DataFrame, targets: list[str]) -> str:
-    """What the test data is: raw frames, what was done at each, and where runs end."""
+    """Return a digest of the raw test frames, their targets, and the first frame of each run."""
     test = table[table["split"] == "test"]
     values = test[targets].to_numpy(np.float64)
     return content_digest([file_digest(out / "test_frames.npy")], values, test["run"].diff().to_numpy() != 0)
 
 
 def save_example(recording: Recording, table: pd.DataFrame, out: Path) -> None:
-    """Two validation frames as a request holds them: raw, uint8 (1, 2, height, width, 3)."""
-    rows = table[table["split"] == "validation"][:EXAMPLE]
-    np.save(out / "example.npy", np.stack(list(recording.frames(rows)))[None])
+    """Save two raw validation frames as an example request, uint8 (1, 2, height, width, 3)."""
+    rows = table[table["split"] == "validation"][:EXAMPLE_FRAMES]
+    np.save(out / "example.npy", np.stack([np.asarray(frame) for frame in recording.decode(rows)])[None])

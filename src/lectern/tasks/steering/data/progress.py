@@ -1,12 +1,15 @@
-"""Items to the same items, with one line that tells how far they are."""
+"""Show the progress of a long loop."""
 
 import sys
 from collections.abc import Iterable
+from typing import TypeVar
 
 from tqdm.auto import tqdm
 
+Item = TypeVar("Item")
 
-def progress(items: Iterable, name: str, total: int | None, unit: str) -> Iterable:
-    """A log file gets a line now and then, a terminal a bar that moves."""
-    pause = 0.2 if sys.stderr.isatty() else 30
-    return tqdm(items, name, total, unit=unit, mininterval=pause, dynamic_ncols=True)
+
+def progress(items: Iterable[Item], name: str, total: int | None, unit: str) -> Iterable[Item]:
+    """Yield the items and show a progress bar: every 0.2 s in a terminal, every 30 s in a log file."""
+    interval = 0.2 if sys.stderr.isatty() else 30
+    return tqdm(items, name, total, unit=unit, mininterval=interval, dynamic_ncols=True)

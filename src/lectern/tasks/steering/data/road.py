@@ -1,7 +1,8 @@
-"""A seed to a winding road and a drive along it: where the car is at each frame, and what its controller does.
+"""Generate a random winding road and simulate a drive along it.
 
-The controller is known, so the true angle is too: it steers as the road bends a little way ahead, and back to the
-middle of the road, from which gusts of wind push the car. All that it goes by can be seen.
+A known controller steers the car, so the true angle is known. It follows the bend a few metres ahead and returns to
+the middle of the road, from which gusts of wind push the car. Everything that the controller uses is visible in the
+frames.
 """
 
 from dataclasses import dataclass
@@ -11,76 +12,82 @@ import numpy as np
 STEP_SECONDS = 0.1
 WHEELBASE = 2.5  # metres
 HALF_WIDTH = 3.5  # metres from the middle of the road to its edge
-LOCK = np.radians(25)  # of the front wheels, as in the simulator
-MILES_PER_HOUR = 2.23694  # in metres per second
-PREVIEW = 4.0  # metres ahead that the controller looks
+LOCK = np.radians(25)  # largest angle of the front wheels, as in the simulator
+MILES_PER_HOUR = 2.23694  # miles per hour in one metre per second
+PREVIEW = 4.0  # distance in metres at which the controller reads the curvature
 
 
 @dataclass(frozen=True)
 class Road:
-    """Where the road bends: curvature (1/m, + to the right) every metre, and its first and second integral."""
+    """The curvature of a road (1/m, positive to the right) at every metre, and its first and second integral."""
 
     curvature: np.ndarray
     heading: np.ndarray
     sideways: np.ndarray
 
-    def at(self, line: np.ndarray, distance: float | np.ndarray) -> float | np.ndarray:
-        return np.interp(distance, np.arange(len(line)), line)
+    def at(self, values: np.ndarray, distance: float | np.ndarray) -> float | np.ndarray:
+        """Interpolate one of the road's arrays at a distance in metres."""
+        interpolated: float | np.ndarray = np.interp(distance, np.arange(len(values)), values)
+        return interpolated
 
 
 @dataclass(frozen=True)
-class Drive:
-    """A row a frame: metres along the road, metres right of its middle, heading against it, and what was done."""
+class SimulatedDrive:
+    """The state of the car and the commands of the controller, one value per frame."""
 
     road: Road
-    distance: np.ndarray
-    offset: np.ndarray
-    heading: np.ndarray
+    distance: np.ndarray  # metres along the road
+    offset: np.ndarray  # metres to the right of the middle of the road
+    heading: np.ndarray  # radians relative to the road
     speed: np.ndarray  # metres per second
-    steering: np.ndarray  # share of the full lock, + to the right
-    throttle: np.ndarray  # share
+    steering: np.ndarray  # fraction of the full lock, positive to the right
+    throttle: np.ndarray  # 0 to 1
 
 
-def lay_road(metres: int, random: np.random.Generator) -> Road:
-    """Bends that come and go over 30 to 200 metres, with radii down to about 30 metres."""
-    where = np.arange(metres)
+def generate_road(metres: int, random: np.random.Generator) -> Road:
+    """Return a road whose bends grow and fade over 30 to 200 metres, with radii of at least about 30 metres."""
+    position = np.arange(metres)
     lengths, phases = random.uniform(60, 400, 8), random.uniform(0, 2 * np.pi, 8)
-    waves = np.sin(2 * np.pi * where[:, None] / lengths + phases).sum(1)
+    waves = np.sin(2 * np.pi * position[:, None] / lengths + phases).sum(1)
     curvature = 0.03 * np.tanh(waves / 2)
     return Road(curvature, np.cumsum(curvature), np.cumsum(np.cumsum(curvature)))
 
 
-def drive(frames: int, random: np.random.Generator) -> Drive:
-    """A car on a bicycle's model of steering, from a standing start."""
-    road = lay_road(frames * 2 + 400, random)
-    wind = gusts(frames, random)
+def simulate_drive(frames: int, random: np.random.Generator) -> SimulatedDrive:
+    """Simulate a car that starts at rest, with the kinematic bicycle model."""
+    road = generate_road(frames * 2 + 400, random)
+    wind = wind_turn_rate(frames, random)
     rows, distance, offset, heading, speed = [], 0.0, 0.0, 0.0, 0.0
     for frame in range(frames):
-        steering, throttle = steer(road, distance, offset, heading), press(road, distance, speed)
+        steering, throttle = choose_steering(road, distance, offset, heading), choose_throttle(road, distance, speed)
         rows.append((distance, offset, heading, speed, steering, throttle))
-        turned = speed * np.tan(steering * LOCK) / WHEELBASE - speed * road.at(road.curvature, distance)
+        turn_rate = speed * np.tan(steering * LOCK) / WHEELBASE - speed * road.at(road.curvature, distance)
         distance += speed * STEP_SECONDS
         offset += speed * np.sin(heading) * STEP_SECONDS
-        heading += (turned + wind[frame]) * STEP_SECONDS
+        heading += (turn_rate + wind[frame]) * STEP_SECONDS
         speed += (4.0 * throttle - 0.15 * speed) * STEP_SECONDS
-    return Drive(road, *np.array(rows).T)
+    return SimulatedDrive(road, *np.array(rows).T)
 
 
-def gusts(frames: int, random: np.random.Generator) -> np.ndarray:
-    """How fast the wind turns the car, in radians a second: enough to push it up to a metre or two aside."""
-    when = np.arange(frames) * STEP_SECONDS
+def wind_turn_rate(frames: int, random: np.random.Generator) -> np.ndarray:
+    """Return how fast the wind turns the car at each frame, in radians per second.
+
+    It is enough to push the car one or two metres away from the middle of the road.
+    """
+    time = np.arange(frames) * STEP_SECONDS
     periods, phases = random.uniform(4, 25, 4), random.uniform(0, 2 * np.pi, 4)
-    return 0.08 * np.sin(2 * np.pi * when[:, None] / periods + phases).sum(1)
+    turn_rate: np.ndarray = 0.08 * np.sin(2 * np.pi * time[:, None] / periods + phases).sum(1)
+    return turn_rate
 
 
-def steer(road: Road, distance: float, offset: float, heading: float) -> float:
-    """The share of the lock that follows the bend ahead and takes offset and heading back to nothing."""
+def choose_steering(road: Road, distance: float, offset: float, heading: float) -> float:
+    """Return the fraction of the lock that follows the bend ahead and brings offset and heading back to zero."""
     bend = road.at(road.curvature, distance + PREVIEW) - 0.02 * offset - 0.25 * heading
     return float(np.clip(np.arctan(WHEELBASE * bend) / LOCK, -1, 1))
 
 
-def press(road: Road, distance: float, speed: float) -> float:
-    """The share of the throttle that holds the speed which the sharpest bend of the next 30 metres allows."""
+def choose_throttle(road: Road, distance: float, speed: float) -> float:
+    """Return the throttle that keeps the safe speed of the sharpest bend in the next 30 metres."""
     sharpest = np.abs(road.at(road.curvature, distance + np.arange(0, 30, 5.0))).max()
-    wanted = min(15.0, np.sqrt(3.0 / max(sharpest, 1e-3)))
-    return float(np.clip(0.15 * speed / 4.0 + 0.3 * (wanted - speed), 0, 1))
+    safe_speed = min(15.0, np.sqrt(3.0 / max(sharpest, 1e-3)))
+    return float(np.clip(0.15 * speed / 4.0 + 0.3 * (safe_speed - speed), 0, 1))

@@ -1,4 +1,4 @@
-"""A recording's table to its rows that can be used: finite numbers, angles within the lock, time that runs forward."""
+"""Drop the rows of a recording that cannot be used."""
 
 import pandas as pd
 
@@ -6,19 +6,22 @@ from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.recording import Recording
 
 
-def usable(recording: Recording, faults: BadRows) -> pd.DataFrame:
-    """The good rows; the others are told to `faults`, which counts or stops."""
+def drop_bad_rows(recording: Recording, bad_rows: BadRows) -> pd.DataFrame:
+    """Return the rows with finite numbers, an angle within the lock, and a time that does not run backwards.
+
+    The other rows are reported to `bad_rows`.
+    """
     table = recording.table
     for name in ("time", *recording.targets):
-        table = drop(table, table[name].isna(), f"{name} is no number", name, faults)
+        table = drop_rows(table, table[name].isna(), f"{name} is not a number", name, bad_rows)
     lock = recording.unit.lock
-    outside = f"the angle is outside the lock of {lock:g} ({recording.unit.name})"
-    table = drop(table, table["angle"].abs() > lock * (1 + 1e-6), outside, "angle", faults)
+    reason = f"the angle exceeds the lock of {lock:g} ({recording.unit.name})"
+    table = drop_rows(table, table["angle"].abs() > lock * (1 + 1e-6), reason, "angle", bad_rows)
     latest = table.groupby("drive", sort=False)["time"].cummax()
-    return drop(table, table["time"] < latest, "the time runs backwards", "time", faults)
+    return drop_rows(table, table["time"] < latest, "the time runs backwards", "time", bad_rows)
 
 
-def drop(table: pd.DataFrame, bad: pd.Series, kind: str, column: str, faults: BadRows) -> pd.DataFrame:
+def drop_rows(table: pd.DataFrame, bad: pd.Series, reason: str, column: str, bad_rows: BadRows) -> pd.DataFrame:
     for row in table[bad].to_dict("records"):
-        faults.found(kind, row["place"], f"found {row[column]}")
+        bad_rows.report(reason, row["place"], f"found {row[column]}")
     return table[~bad]

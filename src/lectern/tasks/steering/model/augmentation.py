@@ -1,30 +1,33 @@
-"""A batch of stretches to the same drives, some mirrored, in another light, with a shadow across the road."""
+"""Augment sequences of frames: mirror them, change their brightness, and add a shadow."""
 
 import torch
 from torch import Tensor
 
 
-def coin(count: int, chance: float, device: torch.device) -> Tensor:
-    """bool (count,), each true with that chance; from torch's global generator, whose state a checkpoint holds."""
-    return torch.rand(count, device=device) < chance
+def random_choice(count: int, probability: float, device: torch.device) -> Tensor:
+    """Return a bool tensor (count,) whose values are true with this probability.
+
+    It uses torch's global generator, whose state is part of a checkpoint.
+    """
+    return torch.rand(count, device=device) < probability
 
 
 def mirror(frames: Tensor, mirrored: Tensor) -> Tensor:
-    """Frames (B, length, height, width, 3) with left and right changed in those stretches."""
+    """Swap left and right in the selected sequences of frames (B, length, height, width, 3)."""
     return torch.where(mirrored.view(-1, 1, 1, 1, 1), frames.flip(3), frames)
 
 
-def light(frames: Tensor, brightness: float, shadow: float) -> Tensor:
-    """Factors (B, 1, height, width, 1) to multiply pixels with, the same over a stretch as light would be.
+def light_factors(frames: Tensor, brightness: float, shadow: float) -> Tensor:
+    """Return random factors (B, 1, height, width, 1) for the pixels, equal for all frames of a sequence.
 
-    Every stretch is made up to `brightness` (a share) brighter or darker; with the chance `shadow` one side of a
-    slanting line lies in shade.
+    Each sequence becomes brighter or darker by at most the fraction `brightness`. With the probability `shadow`, the
+    part to the left of a slanted line is darkened.
     """
     count, _, height, width = frames.shape[:4]
     draws = torch.rand(5, count, 1, 1, device=frames.device)
     rows = torch.linspace(0, 1, height, device=frames.device).view(1, -1, 1)
     columns = torch.linspace(0, 1, width, device=frames.device).view(1, 1, -1)
-    edge = draws[0] + (draws[1] - draws[0]) * rows  # from one place at the top to another at the bottom
+    edge = draws[0] + (draws[1] - draws[0]) * rows  # column of the line in each row
     shaded = (columns < edge) & (draws[2] < shadow)
     shade = torch.where(shaded, 0.4 + 0.5 * draws[3], 1.0)
     return (shade * (1 + brightness * (2 * draws[4] - 1))).view(count, 1, height, width, 1)

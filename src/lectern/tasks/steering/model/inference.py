@@ -1,73 +1,84 @@
-"""Prepared frames to what a trained module would do at each: all of a drive together, or one after the other."""
+"""Predict with a trained model: for separate windows, for all frames of a drive, or for one frame after the other."""
+
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lectern.tasks.steering.model.module import SteeringModel
 from lectern.tasks.steering.model.scaling import scale
 
-CHUNK = 128  # frames that are looked at together
+CHUNK = 128  # number of frames or windows that are computed together
 
-Values = dict[str, np.ndarray]
+Predictions = dict[str, np.ndarray]  # from the name of an output to float32 (n,), in the unit of the recording
 
 
 @torch.inference_mode()
-def look(module, windows: np.ndarray) -> Values:
-    """Windows uint8 (n, time, height, width, 3) to what to do at the last frame of each, name to float32 (n,).
+def predict_windows(model: SteeringModel, windows: np.ndarray) -> Predictions:
+    """Predict the last frame of each prepared window, uint8 (n, time, height, width, 3).
 
-    Of longer windows the last frames count; before a shorter one stands its first frame.
+    Of a window that is longer than the network's, the last frames are used. Before a shorter one, its first frame is
+    repeated.
     """
-    recent = windows[:, -module.network.window :]
-    parts = []
+    recent = windows[:, -model.network.window :]
+    parts: list[Tensor] = []
     for start in range(0, len(recent), CHUNK):
-        state, some = None, recent[start : start + CHUNK]
-        for time in range(some.shape[1]):
-            outputs, state = module.network.step(scale_array(module, some[:, time : time + 1])[:, 0], state)
+        state, chunk = None, recent[start : start + CHUNK]
+        for time in range(chunk.shape[1]):
+            frame = to_scaled_tensor(model, chunk[:, time : time + 1])[:, 0]
+            outputs, state = model.network.step(frame, state)
         parts.append(outputs)
-    return decode(module, parts)
+    return to_units(model, parts)
 
 
 @torch.inference_mode()
-def follow(module, frames: np.ndarray) -> Values:
-    """All frames of a run, uint8 (n, height, width, 3), to what to do at each, name to float32 (n,).
+def predict_drive(model: SteeringModel, frames: np.ndarray) -> Predictions:
+    """Predict every prepared frame of one run, uint8 (n, height, width, 3).
 
-    The same as `look` at the window that ends with each frame, but every frame passes the CNN once.
+    The result is the same as that of `predict_windows` for the window that ends with each frame, but every frame passes
+    the CNN only once.
     """
-    parts, before = [], module.network.window - 1
+    parts, history = [], model.network.window - 1
     for start in range(0, len(frames), CHUNK):
-        rows = np.arange(start - before, min(start + CHUNK, len(frames))).clip(0)
-        parts.append(run(module, frames[rows][None])[0])
-    return decode(module, parts)
+        rows = np.arange(start - history, min(start + CHUNK, len(frames))).clip(0)
+        parts.append(predict_sequences(model, frames[rows][None])[0])
+    return to_units(model, parts)
 
 
-class Stream:
-    """One frame after the other, as a camera gives them: the network's memory is kept from frame to frame.
+class StreamingPredictor:
+    """A predictor for a live camera that keeps the network's state between frames.
 
-    Gives the same numbers as `follow`. A break begins with a new stream.
+    It returns the same numbers as `predict_drive`. Create a new one after each break in the recording.
     """
 
-    def __init__(self, module):
-        self.module, self.state = module, None
+    def __init__(self, model: SteeringModel):
+        self.model = model
+        self.state: Any = None
 
     @torch.inference_mode()
     def __call__(self, frame: np.ndarray) -> dict[str, float]:
-        """A prepared frame, uint8 (height, width, 3), to what to do now."""
-        scaled = scale_array(self.module, frame[None, None])[:, 0]
-        outputs, self.state = self.module.network.step(scaled, self.state)
-        return {name: float(value[0]) for name, value in decode(self.module, [outputs]).items()}
+        """Predict the next prepared frame, uint8 (height, width, 3)."""
+        scaled = to_scaled_tensor(self.model, frame[None, None])[:, 0]
+        outputs, self.state = self.model.network.step(scaled, self.state)
+        return {name: float(values[0]) for name, values in to_units(self.model, [outputs]).items()}
 
 
-def run(module, frames: np.ndarray) -> Tensor:
-    """Stretches (B, length, height, width, 3) to the outputs at the last frame of each window (B, windows, outputs)."""
-    return module.network(scale_array(module, frames))[:, :, -1]
+def predict_sequences(model: SteeringModel, frames: np.ndarray) -> Tensor:
+    """Return the outputs at the last frame of each window of sequences (B, length, height, width, 3).
+
+    The result has the shape (B, windows, outputs) and is in standard deviations.
+    """
+    outputs: Tensor = model.network(to_scaled_tensor(model, frames))
+    return outputs[:, :, -1]
 
 
-def scale_array(module, frames: np.ndarray) -> Tensor:
-    return scale(torch.from_numpy(np.ascontiguousarray(frames)).to(module.device))
+def to_scaled_tensor(model: SteeringModel, frames: np.ndarray) -> Tensor:
+    return scale(torch.from_numpy(np.ascontiguousarray(frames)).to(model.device))
 
 
-def decode(module, parts: list[Tensor]) -> Values:
-    """Outputs in deviations to values in their own units."""
-    outputs = torch.cat([part.float() for part in parts] or [torch.empty(0, len(module.outputs))])
-    values = (outputs * module.deviations + module.means).cpu().numpy()
-    return dict(zip(module.outputs, values.T, strict=True))
+def to_units(model: SteeringModel, parts: list[Tensor]) -> Predictions:
+    """Concatenate outputs in standard deviations and convert them to the units of the recording."""
+    outputs = torch.cat([part.float() for part in parts] or [torch.empty(0, len(model.outputs))])
+    values = model.scaling.denormalize(outputs).cpu().numpy()
+    return dict(zip(model.outputs, values.T, strict=True))

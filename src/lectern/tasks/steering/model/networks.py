@@ -1,200 +1,243 @@
-"""Networks that look at frames of a drive and say what to do at each.
+"""Define the networks that predict the steering angle from the frames of a drive.
 
-All take frames (batch, length, 3, height, width), scaled, and give outputs (batch, windows, positions, outputs):
-`windows = length - window + 1`, one for each frame that has the `window - 1` frames before it; `positions` are the
-last frames of each window that something is said about, the window's own frame last. `step` takes one frame of
-each drive and what it returned for the frame before, and says the same as the window that ends there.
+`forward` accepts scaled frames (batch, length, 3, height, width) and returns outputs (batch, windows, positions,
+outputs). A window is a frame together with the `window - 1` frames before it, so `windows = length - window + 1`.
+`positions` are the last frames of each window for which the network predicts something; the last position is the
+newest frame. `step` accepts one frame of each drive and the state that it returned for the previous frame. It returns
+the same outputs as the window that ends with this frame.
 """
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lectern.config import Fraction, PositiveInt
 from lectern.errors import UserError
+from lectern.tasks.steering.model.convolutions import CHANNELS, KERNELS, STRIDES, create_encoder, encoded_size
 from lectern.tasks.steering.model.windowed_lstm import WindowedLSTM
 from lectern.training.networks import build_network
 
+Frame = Float[Tensor, "batch 3 height width"]
 Frames = Float[Tensor, "batch length 3 height width"]
 Outputs = Float[Tensor, "batch windows positions outputs"]
-CHANNELS, KERNELS, STRIDES = (24, 36, 48, 64, 64), (5, 5, 5, 3, 3), (2, 2, 2, 1, 1)  # PilotNet's convolutions
+State = Any  # the return value of `step` for the previous frame; None before the first frame
 
 
-def build(network: dict, prepare: dict, outputs: int) -> nn.Module:
-    """`{class: PilotNet, ...its arguments}` to a network for frames of the size that `prepare` leaves.
+class SteeringNetwork(nn.Module):
+    """The interface of all networks of this module."""
 
-    Raises UserError for a class or an argument that is not there.
+    window: int  # number of frames on which an output depends
+
+    @abstractmethod
+    def step(self, frame: Frame, state: State) -> tuple[Float[Tensor, "batch outputs"], State]:
+        """Return the outputs at the next frame of each drive, and the state for the frame after it."""
+
+
+def build(network: Mapping[str, Any], prepare: Mapping[str, Any], outputs: int) -> SteeringNetwork:
+    """Create the network of a config section, `{class: PilotNet, ...}`, for frames of the size in `prepare`.
+
+    Raises UserError if the class or an argument is unknown.
     """
     size = {"height": prepare["height"], "width": prepare["width"], "outputs": outputs}
     built = build_network(network, (PilotNet, CNNLSTM, FeaturesLSTM, CNN3D), **size)
+    assert isinstance(built, SteeringNetwork)
     initialise(built)
     return built
 
 
 def initialise(network: nn.Module) -> None:
-    """He et al. 2015 (arXiv:1502.01852) for what is rectified; what is said (`say`) starts at zero: straight on."""
+    """Initialise weights for ReLU (He et al. 2015, arXiv:1502.01852) and the layers named `output` with zeros.
+
+    An untrained network therefore predicts the mean of each target.
+    """
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d | nn.Conv3d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-            if name.rpartition(".")[2] == "say":
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+            if name.rpartition(".")[2] == "output":
                 nn.init.zeros_(layer.weight)
 
 
-def convolutions() -> nn.Sequential:
-    """The five convolutions of PilotNet and what follows each, to (N, 1152) at 66x200."""
-    layers: list[nn.Module] = []
-    for channels_in, channels, kernel, stride in zip((3, *CHANNELS), CHANNELS, KERNELS, STRIDES, strict=False):
-        layers += [nn.Conv2d(channels_in, channels, kernel, stride), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Flatten()).to(memory_format=torch.channels_last)
+def create_projection(encoded: int, features: int, dropout: float) -> nn.Sequential:
+    """Create a layer that reduces an encoded frame to a few normalised features.
+
+    Without the normalisation, large inputs saturate the LSTM early in training.
+    """
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(encoded, features), nn.LayerNorm(features))
 
 
-def flat_size(height: int, width: int) -> int:
-    """How many numbers the convolutions leave of a frame: 1152 of 66x200. Raises UserError for one too small."""
-    given = (height, width)
-    for kernel, stride in zip(KERNELS, STRIDES, strict=True):
-        height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-    if min(height, width) < 1:
-        raise UserError(f"Frames of {given} pixels are too small for the five convolutions; 66 x 200 is usual.")
-    return CHANNELS[-1] * height * width
+class PilotNet(SteeringNetwork):
+    """A CNN that predicts from one frame, with 252,219 parameters for one output.
 
-
-class PilotNet(nn.Module):
-    """One frame to an angle, 252,219 parameters (Bojarski et al. 2016, arXiv:1604.07316; DeepTesla; MIT 6.S094)."""
+    See Bojarski et al. 2016 (arXiv:1604.07316), DeepTesla and MIT 6.S094.
+    """
 
     window = 1
 
-    def __init__(self, height: int, width: int, outputs: int, dropout: float = 0.0):
+    def __init__(self, height: int, width: int, outputs: int, dropout: Fraction = 0.0):
         super().__init__()
-        self.see = convolutions()
-        self.decide = nn.Sequential(
+        self.encoder = create_encoder()
+        self.head = nn.Sequential(
             nn.Dropout(dropout),
-            *(nn.Linear(flat_size(height, width), 100), nn.ReLU()),
+            *(nn.Linear(encoded_size(height, width), 100), nn.ReLU()),
             *(nn.Linear(100, 50), nn.ReLU()),
             *(nn.Linear(50, 10), nn.ReLU()),
         )
-        self.say = nn.Linear(10, outputs)
+        self.output = nn.Linear(10, outputs)
 
     def forward(self, frames: Frames) -> Outputs:
-        seen = self.see(frames.flatten(0, 1))  # (B * length, 1152)
-        return self.say(self.decide(seen)).unflatten(0, frames.shape[:2]).unsqueeze(2)
+        outputs, _ = self.step(frames.flatten(0, 1), None)
+        return outputs.reshape(*frames.shape[:2], 1, outputs.shape[1])
 
-    def step(self, frame: Float[Tensor, "batch 3 height width"], state: None) -> tuple[Tensor, None]:
-        return self.say(self.decide(self.see(frame))), None
-
-
-def summary(seen: int, features: int, dropout: float) -> nn.Sequential:
-    """What was seen of a frame to a few features, of one size whatever was seen: an LSTM is soon saturated."""
-    return nn.Sequential(nn.Dropout(dropout), nn.Linear(seen, features), nn.LayerNorm(features))
+    def step(self, frame: Frame, state: State) -> tuple[Tensor, State]:
+        return self.output(self.head(self.encoder(frame))), None
 
 
-class CNNLSTM(nn.Module):
-    """Frames through a CNN, once each, and windows of what it saw through an LSTM (Udacity challenge 2, first)."""
+class CNNLSTM(SteeringNetwork):
+    """A CNN that encodes each frame once, and an LSTM over windows of encoded frames.
 
-    def __init__(
-        self, height: int, width: int, outputs: int, window: int = 10, features: int = 64, hidden: int = 64,
-        dropout: float = 0.0,
-    ):  # fmt: skip
-        super().__init__()
-        self.window = window
-        self.see = convolutions()
-        self.sum_up = summary(flat_size(height, width), features, dropout)
-        self.recall = WindowedLSTM(features, hidden, outputs, window)
-
-    def forward(self, frames: Frames) -> Outputs:
-        seen = self.sum_up(self.see(frames.flatten(0, 1)))
-        return self.recall(seen.unflatten(0, frames.shape[:2]))
-
-    def step(self, frame: Float[Tensor, "batch 3 height width"], state: tuple | None) -> tuple[Tensor, tuple]:
-        return self.recall.step(self.sum_up(self.see(frame)), state)
-
-
-class FeaturesLSTM(nn.Module):
-    """A CNN that learns from single frames first, and an LSTM over long windows of its features (third place)."""
-
-    def __init__(
-        self, height: int, width: int, outputs: int, window: int = 50, features: int = 64, hidden: int = 64,
-        dropout: float = 0.0,
-    ):  # fmt: skip
-        super().__init__()
-        self.window = window
-        self.glance = PilotNet(height, width, outputs, dropout)  # its convolutions are what is kept
-        self.sum_up = summary(flat_size(height, width), features, dropout)
-        self.recall = WindowedLSTM(features, hidden, outputs, window)
-
-    def forward(self, frames: Frames) -> Outputs:
-        seen = self.glance.see(frames.flatten(0, 1))
-        return self.think(seen.unflatten(0, frames.shape[:2]))
-
-    def late_parameters(self) -> list[nn.Parameter]:
-        """Those that learn once the CNN has learned."""
-        return [*self.sum_up.parameters(), *self.recall.parameters()]
-
-    def think(self, seen: Float[Tensor, "batch length seen"]) -> Outputs:
-        """What was seen of frames, computed once and kept, to outputs."""
-        return self.recall(self.sum_up(seen))
-
-    def step(self, frame: Float[Tensor, "batch 3 height width"], state: tuple | None) -> tuple[Tensor, tuple]:
-        return self.recall.step(self.sum_up(self.glance.see(frame)), state)
-
-
-class CNN3D(nn.Module):
-    """Convolutions over time and space; with `differences` also of each frame from the one before (second place).
-
-    `times` are the kernels' lengths in frames. Nothing is padded in time, so a stretch gives all of its windows at
-    once, and `step` keeps the last frames of each layer that its kernel still needs.
+    The idea is that of the winner of Udacity's challenge 2.
     """
 
     def __init__(
-        self, height: int, width: int, outputs: int, times: Sequence[int] = (1, 1, 3, 3, 3),
-        differences: bool = True, dropout: float = 0.0,
-    ):  # fmt: skip
+        self,
+        height: int,
+        width: int,
+        outputs: int,
+        window: PositiveInt = 10,
+        features: PositiveInt = 64,
+        hidden: PositiveInt = 64,
+        dropout: Fraction = 0.0,
+    ):
+        super().__init__()
+        self.window = window
+        self.encoder = create_encoder()
+        self.projection = create_projection(encoded_size(height, width), features, dropout)
+        self.temporal = WindowedLSTM(features, hidden, outputs, window)
+
+    def forward(self, frames: Frames) -> Outputs:
+        features: Tensor = self.projection(self.encoder(frames.flatten(0, 1)))
+        outputs: Tensor = self.temporal(features.reshape(*frames.shape[:2], features.shape[1]))
+        return outputs
+
+    def step(self, frame: Frame, state: State) -> tuple[Tensor, State]:
+        return self.temporal.step(self.projection(self.encoder(frame)), state)
+
+
+class FeaturesLSTM(SteeringNetwork):
+    """A CNN that first learns from single frames, and then an LSTM over long windows of its encoded frames.
+
+    The idea is that of the third place in Udacity's challenge 2. `frame_model` is the CNN. Only its encoder is used
+    for the final predictions.
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        outputs: int,
+        window: PositiveInt = 50,
+        features: PositiveInt = 64,
+        hidden: PositiveInt = 64,
+        dropout: Fraction = 0.0,
+    ):
+        super().__init__()
+        self.window = window
+        self.frame_model = PilotNet(height, width, outputs, dropout)
+        self.projection = create_projection(encoded_size(height, width), features, dropout)
+        self.temporal = WindowedLSTM(features, hidden, outputs, window)
+
+    def forward(self, frames: Frames) -> Outputs:
+        encoded: Tensor = self.frame_model.encoder(frames.flatten(0, 1))
+        return self.forward_encoded(encoded.reshape(*frames.shape[:2], encoded.shape[1]))
+
+    def forward_encoded(self, encoded: Float[Tensor, "batch length encoded"]) -> Outputs:
+        """Return the outputs for frames that are already encoded."""
+        outputs: Tensor = self.temporal(self.projection(encoded))
+        return outputs
+
+    def temporal_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that are trained after the CNN."""
+        return [*self.projection.parameters(), *self.temporal.parameters()]
+
+    def step(self, frame: Frame, state: State) -> tuple[Tensor, State]:
+        return self.temporal.step(self.projection(self.frame_model.encoder(frame)), state)
+
+
+class CNN3D(SteeringNetwork):
+    """Convolutions over time and space, as in the second place of Udacity's challenge 2.
+
+    `times` are the lengths of the kernels in frames. With `differences`, the difference of each frame from the previous
+    one is added as three more channels. Time is not padded, so one pass over a sequence computes all of its windows.
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        outputs: int,
+        times: Sequence[PositiveInt] = (1, 1, 3, 3, 3),
+        differences: bool = True,
+        dropout: Fraction = 0.0,
+    ):
         super().__init__()
         if len(times) != len(CHANNELS) or min(times) < 1:
-            raise UserError(f"module.network, CNN3D: times is {list(times)}; it is {len(CHANNELS)} lengths in frames.")
+            raise UserError(
+                f"module.network (CNN3D): times is {list(times)}; expected {len(CHANNELS)} kernel lengths of at least "
+                "one frame."
+            )
         self.differences = differences
         self.window = 1 + sum(time - 1 for time in times) + differences
         channels = (6 if differences else 3, *CHANNELS)
-        self.see = nn.ModuleList(
+        self.encoder = nn.ModuleList(
             nn.Conv3d(channels[i], channels[i + 1], (times[i], KERNELS[i], KERNELS[i]), (1, STRIDES[i], STRIDES[i]))
             for i in range(len(CHANNELS))
         )
-        self.decide = nn.Sequential(nn.Dropout(dropout), nn.Linear(flat_size(height, width), 100), nn.ReLU())
-        self.say = nn.Linear(100, outputs)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(encoded_size(height, width), 100), nn.ReLU())
+        self.output = nn.Linear(100, outputs)
 
     def forward(self, frames: Frames) -> Outputs:
-        seen = frames.transpose(1, 2)  # (B, 3, length, height, width)
+        maps = frames.transpose(1, 2)  # (B, 3, length, height, width)
         if self.differences:
-            seen = with_differences(seen)
-        for layer in self.see:
-            seen = layer(seen).relu()
-        return self.say(self.decide(seen.transpose(1, 2).flatten(2))).unsqueeze(2)
+            maps = append_differences(maps)
+        for layer in self.encoder:
+            maps = layer(maps).relu()
+        outputs: Tensor = self.output(self.head(maps.transpose(1, 2).flatten(2)))
+        return outputs.unsqueeze(2)
 
-    def step(self, frame: Float[Tensor, "batch 3 height width"], state: list | None) -> tuple[Tensor, list]:
-        """State: the last inputs of each layer, as many as its kernel looks back, and of the frames themselves."""
-        seen, state = frame.unsqueeze(2), state or [None] * (1 + len(self.see))
-        after = []
+    def step(self, frame: Frame, state: State) -> tuple[Tensor, State]:
+        """Return the outputs and the new state.
+
+        The state contains the last inputs of each layer, one fewer than its kernel is long. With `differences` it
+        begins with the previous frame.
+        """
+        maps, state = frame.unsqueeze(2), state or [None] * (1 + len(self.encoder))
+        new_state = []
         if self.differences:
-            seen = look_back(seen, state[0], 1)
-            after.append(seen[:, :, 1:])
-            seen = with_differences(seen)
-        for layer, before in zip(self.see, state[-len(self.see) :], strict=True):
-            back = layer.kernel_size[0] - 1
-            seen = look_back(seen, before, back)
-            after.append(seen[:, :, 1:])
-            seen = layer(seen).relu()
-        return self.say(self.decide(seen.flatten(1))), after
+            maps = prepend_history(maps, state[0], 1)
+            new_state.append(maps[:, :, 1:])
+            maps = append_differences(maps)
+        for layer, history in zip(self.encoder, state[-len(self.encoder) :], strict=True):
+            assert isinstance(layer, nn.Conv3d)
+            maps = prepend_history(maps, history, layer.kernel_size[0] - 1)
+            new_state.append(maps[:, :, 1:])
+            maps = layer(maps).relu()
+        return self.output(self.head(maps.flatten(1))), new_state
 
 
-def with_differences(frames: Float[Tensor, "batch 3 length height width"]) -> Float[Tensor, "batch 6 _ height width"]:
-    """Each frame but the first, and beside it how it differs from the one before."""
+def append_differences(frames: Float[Tensor, "batch 3 length height width"]) -> Float[Tensor, "batch 6 _ height width"]:
+    """Add the difference from the previous frame as three channels. The first frame, which has none, is dropped."""
     return torch.cat([frames[:, :, 1:], frames[:, :, 1:] - frames[:, :, :-1]], 1)
 
 
-def look_back(
-    seen: Float[Tensor, "batch channels 1 height width"], before: Tensor | None, back: int
+def prepend_history(
+    maps: Float[Tensor, "batch channels 1 height width"], history: Tensor | None, length: int
 ) -> Float[Tensor, "batch channels _ height width"]:
-    """What was seen with the `back` frames before it; before the first frame stands that frame itself."""
-    before = seen.expand(-1, -1, back, -1, -1) if before is None else before
-    return torch.cat([before, seen], 2)
+    """Put the `length` previous maps before the newest one. Without a history, the newest one is repeated."""
+    history = maps.expand(-1, -1, length, -1, -1) if history is None else history
+    return torch.cat([history, maps], 2)

@@ -1,28 +1,31 @@
-"""Items in shards to an order in which every process goes through shards of its own, a few at a time."""
+"""Order the items of sharded data so that every process reads only some of the shards, a few at a time."""
 
 import math
 
 import numpy as np
 
-LANES = 8  # places of the data that each batch is drawn from; for 1, 2, 4 and 8 processes the batches are the same
-MIXED = 4  # shards whose items are mixed with each other
+MIN_PARTS = 8  # number of places in the data that a batch is drawn from; 1, 2, 4 and 8 processes get the same batches
+SHUFFLED_SHARDS = 4  # number of shards whose items are shuffled together
 
 
-def in_lanes(shards: np.ndarray, batch_size: int, world: int, random: np.random.Generator) -> np.ndarray:
-    """The order of an epoch: all items once, where `shards` says in which shard each one lies.
+def shuffle_by_shard(shards: np.ndarray, batch_size: int, world_size: int, random: np.random.Generator) -> np.ndarray:
+    """Return the order of one epoch, which contains every item once; `shards` is the shard number of each item.
 
-    The shards are laid end to end in a new order and cut into lanes of as many items, give or take one. A batch takes
-    the same number from each lane, and within a lane from a few shards. A process has the same lanes all the epoch,
-    since its slice of a batch (`batches.Rows`) is theirs; also that of the last batch, for as long as it lasts.
+    The shards are concatenated in random order and cut into equal parts. A batch has the same number of items from each
+    part, and within a part they come from a few shards. `InMemoryLoader` gives each process a fixed slice of every
+    batch, so a process reads the same parts during the whole epoch. In the last batch this is true until a part is
+    used up.
 
-    >>> in_lanes(np.array([0, 0, 0, 1, 1, 1]), 2, 2, np.random.default_rng(0))  # the one has shard 0, the other 1
+    >>> shuffle_by_shard(np.array([0, 0, 0, 1, 1, 1]), 2, 2, np.random.default_rng(0))  # one shard per process
     array([2, 5, 0, 3, 1, 4])
     """
-    lanes = math.lcm(world, math.gcd(LANES, batch_size))
-    count, turn = len(shards), random.permutation(shards.max() + 1)
-    laid = np.argsort(turn[shards], kind="stable")
-    cuts = count * np.arange(lanes + 1) // lanes
-    lane = np.repeat(np.arange(lanes), np.diff(cuts))
-    place = np.arange(count) - cuts[lane]
-    mixed = laid[np.lexsort((random.random(count), place // math.ceil(MIXED * count / len(turn)), lane))]
-    return mixed[np.lexsort((lane, place // (batch_size // lanes)))]
+    parts = math.lcm(world_size, math.gcd(MIN_PARTS, batch_size))
+    count, shard_positions = len(shards), random.permutation(shards.max() + 1)
+    concatenated = np.argsort(shard_positions[shards], kind="stable")
+    bounds = count * np.arange(parts + 1) // parts
+    part = np.repeat(np.arange(parts), np.diff(bounds))
+    position = np.arange(count) - bounds[part]  # within the part
+    group = position // math.ceil(SHUFFLED_SHARDS * count / len(shard_positions))
+    shuffled = concatenated[np.lexsort((random.random(count), group, part))]
+    order: np.ndarray = shuffled[np.lexsort((part, position // (batch_size // parts)))]
+    return order

@@ -1,49 +1,53 @@
-"""Features of frames to what an LSTM says over windows of them, all together or one frame after the other."""
+"""Apply an LSTM to overlapping windows of features, for all windows at once or one frame at a time."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+State = tuple[Tensor, Tensor]  # hidden and cell, each (batch, window, hidden), the oldest window first
+
 
 class WindowedLSTM(nn.Module):
-    """An LSTM over windows of features, to outputs at every frame of each: many to many, and causal.
+    """An LSTM that starts anew for every window of features and returns an output at every position of the window.
 
-    `step` keeps `window` LSTMs going, each begun a frame after the other: the oldest has seen its whole window and
-    speaks, then begins anew. That costs a few small products a frame instead of a window.
+    `step` runs `window` LSTMs side by side, each started one frame after the previous one. The oldest has processed a
+    full window: it provides the output and is then restarted. This costs a few small products per frame instead of a
+    full window.
     """
 
     def __init__(self, features: int, hidden: int, outputs: int, window: int):
         super().__init__()
         self.window = window
         self.lstm = nn.LSTM(features, hidden, batch_first=True)
-        self.say = nn.Linear(hidden, outputs)
+        self.output = nn.Linear(hidden, outputs)
 
     def forward(
         self, features: Float[Tensor, "batch length features"]
     ) -> Float[Tensor, "batch windows window outputs"]:
         windows = features.unfold(1, self.window, 1).transpose(2, 3)  # (B, windows, window, features)
-        remembered, _ = self.lstm(windows.flatten(0, 1))
-        return self.say(remembered).unflatten(0, windows.shape[:2])
+        hidden, _ = self.lstm(windows.flatten(0, 1))
+        outputs: Tensor = self.output(hidden)
+        return outputs.reshape(*windows.shape[:3], outputs.shape[2])
 
-    def step(self, features: Float[Tensor, "batch features"], state: tuple | None) -> tuple[Tensor, tuple]:
-        """State: of hidden and cell, each (B, window, hidden), the oldest first."""
-        state = self.stand_still(features) if state is None else state
+    def step(self, features: Float[Tensor, "batch features"], state: State | None) -> tuple[Tensor, State]:
+        """Return the outputs of the window that ends with this frame, and the state for the next frame."""
+        state = self.initial_state(features) if state is None else state
         hidden, cell = (part.flatten(0, 1).unsqueeze(0) for part in state)
         inputs = features.repeat_interleave(self.window, 0).unsqueeze(1)
-        _, after = self.lstm(inputs, (hidden, cell))
-        hidden, cell = (part[0].unflatten(0, (len(features), self.window)) for part in after)
-        return self.say(hidden[:, 0]), tuple(begin_anew(part) for part in (hidden, cell))
+        _, (hidden, cell) = self.lstm(inputs, (hidden, cell))
+        hidden, cell = (part[0].unflatten(0, (len(features), self.window)) for part in (hidden, cell))
+        return self.output(hidden[:, 0]), (restart_oldest(hidden), restart_oldest(cell))
 
-    def stand_still(self, features: Float[Tensor, "batch features"]) -> tuple[Tensor, Tensor]:
-        """The state before the first frame: the window that ends with it has seen it `window - 1` times already."""
+    def initial_state(self, features: Float[Tensor, "batch features"]) -> State:
+        """Return the state before the first frame, as if that frame had already appeared `window - 1` times."""
         states = [torch.zeros(2, len(features), self.lstm.hidden_size, device=features.device)]
         for _ in range(self.window - 1):
-            _, after = self.lstm(features.unsqueeze(1), tuple(states[-1].unsqueeze(1).unbind()))
-            states.append(torch.cat(after))
+            _, state = self.lstm(features.unsqueeze(1), tuple(states[-1].unsqueeze(1).unbind()))
+            states.append(torch.cat(state))
         hidden, cell = torch.stack(states[::-1], 2)
         return hidden, cell
 
 
-def begin_anew(states: Float[Tensor, "batch window hidden"]) -> Float[Tensor, "batch window hidden"]:
-    """The oldest state dropped, and an empty one put behind the youngest."""
+def restart_oldest(states: Float[Tensor, "batch window hidden"]) -> Float[Tensor, "batch window hidden"]:
+    """Drop the oldest state and append a zero state for the window that starts with the next frame."""
     return torch.cat([states[:, 1:], torch.zeros_like(states[:, :1])], 1)

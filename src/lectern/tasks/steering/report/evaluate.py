@@ -1,6 +1,7 @@
-"""A trained network and the raw test drives to scores, a row a frame, and pictures of how it drives."""
+"""Score a trained model on the raw test drives and draw its report."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,24 +9,28 @@ import pandas as pd
 from lectern.artifacts.dataset import Facts, read_facts
 from lectern.atomic import write_json
 from lectern.tasks.steering.data.format.frames import prepare
-from lectern.tasks.steering.model import inference
-from lectern.tasks.steering.report import plots
-from lectern.tasks.steering.report.metrics import baselines, lag, number_blocks, rmse, smoothness
+from lectern.tasks.steering.model.inference import Predictions, predict_drive
+from lectern.tasks.steering.model.module import SteeringModel
+from lectern.tasks.steering.report.baseline import baseline_errors
+from lectern.tasks.steering.report.metrics import find_lag, number_blocks, rmse, smoothness
+from lectern.tasks.steering.report.plots import draw_plots
 
-CHUNK = 512  # raw frames in memory at a time
+CHUNK = 512  # number of raw frames in memory at a time
 
 
-def evaluate(module, processed: Path, out: Path) -> dict[str, float]:
-    """RMSE of the angle as it was recorded (score) and averaged, mean absolute error, RMSE in turns, smoothness, lag.
+def evaluate(module: SteeringModel, processed: Path, out: Path) -> dict[str, float]:
+    """Write `items.parquet`, `details.json` and the plots, and return the metrics.
 
-    Smoothness is the mean absolute change of the prediction from frame to frame, lag by how many seconds it is late.
+    `score` is the RMSE of the recorded angle; `rmse_averaged` that of the averaged angle; `rmse_turning` that of the
+    frames in bends. `smoothness` is the mean absolute change of the prediction from frame to frame, and `lag_seconds`
+    says by how many seconds the prediction is late.
     """
     facts, frames = read_facts(processed), np.load(processed / "test_frames.npy", mmap_mode="r")
-    items = predict(module, processed, frames, facts)
+    items = predict_items(module, processed, frames, facts)
     items.to_parquet(out / "items.parquet", index=False)
-    details = detail(items, module, facts)
+    details = compute_details(items, module, facts)
     write_json(out / "details.json", details)
-    plots.draw_all(module, items, frames, facts, out)
+    draw_plots(module, items, frames, facts, out)
     return {
         "score": score(items),
         "rmse_averaged": rmse(items["prediction"] - items["angle_averaged"]),
@@ -36,73 +41,85 @@ def evaluate(module, processed: Path, out: Path) -> dict[str, float]:
     }
 
 
-def measure(module, processed: Path) -> pd.DataFrame:
-    """The items alone: all that the gate asks for."""
+def measure(module: SteeringModel, processed: Path) -> pd.DataFrame:
+    """Return the items without a report, as the gate needs them."""
     frames = np.load(processed / "test_frames.npy", mmap_mode="r")
-    return predict(module, processed, frames, read_facts(processed))
+    return predict_items(module, processed, frames, read_facts(processed))
 
 
-def predict(module, processed: Path, frames: np.ndarray, facts: Facts) -> pd.DataFrame:
-    """A row a frame: what was done and what the module says, the module's own facts preparing what it sees."""
+def score(items: pd.DataFrame) -> float:
+    """Return the RMSE of the recorded angle, in its own unit. Lower is better."""
+    return float(np.sqrt(items["squared_error"].mean()))
+
+
+def predict_items(module: SteeringModel, processed: Path, frames: np.ndarray, facts: Facts) -> pd.DataFrame:
+    """Return a table with one row per test frame: the recorded targets, the predictions and the squared errors.
+
+    The frames are prepared with the facts of the model, because the dataset may have been prepared differently since.
+    """
     table = pd.read_parquet(processed / "test.parquet")
-    runs = [follow_raw(module, frames[rows[0] : rows[-1] + 1]) for rows in table.groupby("run").indices.values()]
-    said = {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
+    runs = [predict_run(module, frames[rows[0] : rows[-1] + 1]) for rows in table.groupby("run").indices.values()]
+    predictions = {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
     items = table[["drive", "row", "run", "time", *facts["targets"]]].copy()
     items.insert(0, "item", np.arange(len(items)))
     items.insert(1, "block", number_blocks(items["run"], facts["step_seconds"]))
-    items["prediction"] = said["angle"].astype(np.float64)
+    items["prediction"] = predictions["angle"].astype(np.float64)
     for name in module.outputs[1:]:
-        items[f"{name}_prediction"] = said[name].astype(np.float64)
+        items[f"{name}_prediction"] = predictions[name].astype(np.float64)
     items["squared_error"] = (items["prediction"] - items["angle"]) ** 2
     items["squared_error_averaged"] = (items["prediction"] - items["angle_averaged"]) ** 2
     return items
 
 
-def follow_raw(module, frames: np.ndarray) -> inference.Values:
-    """The raw frames of one run, from the disk chunk by chunk, to what the module says at each."""
+def predict_run(module: SteeringModel, frames: np.ndarray) -> Predictions:
+    """Predict all raw frames of one run, which are read from disk in chunks."""
     chunks = [prepare(frames[start : start + CHUNK], module.facts) for start in range(0, len(frames), CHUNK)]
-    return inference.follow(module, np.concatenate(chunks))
+    return predict_drive(module, np.concatenate(chunks))
 
 
-def detail(items: pd.DataFrame, module, facts: Facts) -> dict:
-    """What the flat metrics have no room for: the baselines, what else was learned, and how the driver compares."""
-    limit, step = facts["deviation"]["angle"], facts["step_seconds"]
-    turning = items[items["angle"].abs() > limit]
+def compute_details(items: pd.DataFrame, module: SteeringModel, facts: Facts) -> dict[str, Any]:
+    """Return the baselines, the errors in bends, the smoothness, the lag, and the errors of the other targets."""
+    step, labels = facts["step_seconds"], ("angle", "angle_averaged")
     return {
         "unit": facts["unit"]["name"],
-        "baselines": {
-            label: baselines(items, label, facts["mean"][label], step) for label in ("angle", "angle_averaged")
-        },
-        "below_the_mean": {
-            label: 1 - rmse(items["prediction"] - items[label]) / rmse(items[label] - facts["mean"][label])
-            for label in ("angle", "angle_averaged")
-        },
-        "turning": {
-            "above": limit,
-            "frames": len(turning),
-            "rmse": rmse(turning["prediction"] - turning["angle"]) if len(turning) else 0.0,
-            "mae": float((turning["prediction"] - turning["angle"]).abs().mean()) if len(turning) else 0.0,
-            "mean_rmse": rmse(turning["angle"] - facts["mean"]["angle"]) if len(turning) else 0.0,
-        },
+        "baselines": {label: baseline_errors(items, label, facts["mean"][label], step) for label in labels},
+        "improvement_over_mean": {label: improvement_over_mean(items, label, facts) for label in labels},
+        "turning": measure_turning(items, facts),
         "smoothness": {
             "network": smoothness(items["prediction"], items["run"]),
             "driver": smoothness(items["angle"], items["run"]),
         },
-        "lag_seconds": lag(items, step),
-        "others": {name: detail_other(items, name, facts) for name in module.outputs[1:] if name in facts["targets"]},
+        "lag_seconds": find_lag(items, step),
+        "other_targets": {
+            name: measure_target(items, name, facts) for name in module.outputs[1:] if name in facts["targets"]
+        },
     }
 
 
-def detail_other(items: pd.DataFrame, name: str, facts: Facts) -> dict[str, float]:
-    """The errors of a speed, throttle or torque, beside that of its training mean; in its own unit."""
+def improvement_over_mean(items: pd.DataFrame, label: str, facts: Facts) -> float:
+    """Return by which fraction the RMSE is below that of always predicting the mean angle."""
+    return 1 - rmse(items["prediction"] - items[label]) / rmse(items[label] - facts["mean"][label])
+
+
+def measure_turning(items: pd.DataFrame, facts: Facts) -> dict[str, float]:
+    """Return the errors on the frames whose angle exceeds one standard deviation of the training data."""
+    limit = facts["deviation"]["angle"]
+    turning = items[items["angle"].abs() > limit]
+    errors = turning["prediction"] - turning["angle"]
+    return {
+        "above": limit,
+        "frames": len(turning),
+        "rmse": rmse(errors) if len(turning) else 0.0,
+        "mae": float(errors.abs().mean()) if len(turning) else 0.0,
+        "mean_rmse": rmse(turning["angle"] - facts["mean"]["angle"]) if len(turning) else 0.0,
+    }
+
+
+def measure_target(items: pd.DataFrame, name: str, facts: Facts) -> dict[str, float]:
+    """Return the errors of another target, such as the speed, and the RMSE of its training mean, in its own unit."""
     errors = items[f"{name}_prediction"] - items[name]
     return {
         "rmse": rmse(errors),
         "mae": float(errors.abs().mean()),
         "mean_rmse": rmse(items[name] - facts["mean"][name]),
     }
-
-
-def score(items: pd.DataFrame) -> float:
-    """The RMSE of the angle as it was recorded, in its own unit: lower is better."""
-    return float(np.sqrt(items["squared_error"].mean()))

@@ -1,4 +1,4 @@
-"""Predictions on test drives to pictures: the drive over time, how far off and where, and what is looked at."""
+"""Draw the plots of a report: angles over time, errors, saliency maps and an animated drive."""
 
 from pathlib import Path
 
@@ -9,27 +9,29 @@ from PIL import Image
 from lectern.artifacts.dataset import Facts
 from lectern.plotting import saved_figure
 from lectern.tasks.steering.data.format.frames import prepare
+from lectern.tasks.steering.model.module import SteeringModel
 from lectern.tasks.steering.report.metrics import rmse
-from lectern.tasks.steering.report.saliency import where_it_looks
+from lectern.tasks.steering.report.saliency import compute_saliency
 from lectern.tasks.steering.report.wheel_overlay import draw_wheels
 
-SHOWN_RUNS, SHOWN_FRAMES = 4, 6
-FILM_SECONDS, FILM_RATE = 10, 5  # of the animated picture
+TIMELINE_RUNS = 4  # number of runs in the timeline
+SALIENCY_FRAMES = 6
+ANIMATION_SECONDS, ANIMATION_RATE = 10, 5  # length and frames per second
 
 
-def draw_all(module, items: pd.DataFrame, frames: np.ndarray, facts: Facts, out: Path) -> None:
-    """Every picture of the report; `frames` are the raw test frames, a frame an item."""
+def draw_plots(module: SteeringModel, items: pd.DataFrame, frames: np.ndarray, facts: Facts, out: Path) -> None:
+    """Draw all plots of the report; `frames` are the raw test frames, one per item."""
     unit = facts["unit"]["name"]
-    draw_time_line(items, unit, out / "timeline.png")
+    draw_timeline(items, unit, out / "timeline.png")
     draw_scatter(items, unit, out / "scatter.png")
     draw_error_by_angle(items, facts, out / "error_by_angle.png")
     draw_saliency(module, items, frames, out / "saliency.png")
-    draw_film(items, frames, facts, out / "drive.gif")
+    draw_animation(items, frames, facts, out / "drive.gif")
 
 
-def draw_time_line(items: pd.DataFrame, unit: str, path: Path) -> None:
-    """Angle and prediction over time, the longest runs below each other."""
-    runs = items["run"].value_counts().index[:SHOWN_RUNS].sort_values()
+def draw_timeline(items: pd.DataFrame, unit: str, path: Path) -> None:
+    """Draw the driver's and the predicted angle over time, with one panel for each of the longest runs."""
+    runs = items["run"].value_counts().index[:TIMELINE_RUNS].sort_values()
     with saved_figure(path, 11.0, 2.3 * len(runs) + 0.4, nrows=len(runs), sharey=True, squeeze=False) as (figure, axes):
         for axis, (_, run) in zip(axes[:, 0], items[items["run"].isin(runs)].groupby("run"), strict=True):
             seconds = run["time"] - run["time"].iloc[0]
@@ -39,72 +41,74 @@ def draw_time_line(items: pd.DataFrame, unit: str, path: Path) -> None:
             axis.set_title(f"{run['drive'].iloc[0]}, from row {run['row'].iloc[0]}", loc="left", fontsize=9)
             axis.grid(alpha=0.3)
             axis.margins(x=0)
-        axes[-1, 0].set_xlabel("seconds")
+        axes[-1, 0].set_xlabel("time (s)")
         figure.supylabel(f"angle ({unit})", fontsize=9)
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=8)
 
 
 def draw_scatter(items: pd.DataFrame, unit: str, path: Path) -> None:
-    """What the network says against what the driver did, as recorded and averaged; on the line they agree."""
-    reach = float(items[["angle", "prediction"]].abs().max().max()) * 1.05
+    """Draw the predicted angle against the driver's angle, both as recorded and averaged."""
+    limit = float(items[["angle", "prediction"]].abs().max().max()) * 1.05
     with saved_figure(path, 9.6, 5.4, ncols=2, sharex=True, sharey=True) as (_, axes):
         for axis, label, name in zip(axes, ("angle", "angle_averaged"), ("as recorded", "averaged"), strict=True):
-            axis.plot([-reach, reach], [-reach, reach], color="gray", linewidth=1)
+            axis.plot([-limit, limit], [-limit, limit], color="gray", linewidth=1)
             axis.scatter(items[label], items["prediction"], s=5, alpha=0.35, linewidths=0)
-            axis.set(xlabel=f"driver, {name}", xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+            axis.set(xlabel=f"angle of the driver, {name}", xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
             axis.set_title(f"RMSE {rmse(items['prediction'] - items[label]):.4f}")
             axis.grid(alpha=0.3)
-        axes[0].set_ylabel(f"network ({unit})", fontsize=9)
+        axes[0].set_ylabel(f"predicted angle ({unit})", fontsize=9)
 
 
 def draw_error_by_angle(items: pd.DataFrame, facts: Facts, path: Path, bins: int = 9) -> None:
-    """The RMSE by what the driver did, beside that of the mean angle; under it how often he did it."""
+    """Draw the RMSE for each bin of the driver's angle, that of the mean angle, and the number of frames per bin."""
     edges = np.linspace(-1, 1, bins + 1) * float(items["angle"].abs().max())
-    bucket = np.clip(np.digitize(items["angle"], edges) - 1, 0, bins - 1)
-    middles, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
-    groups = items.groupby(bucket)
-    there = middles[list(groups.groups)]
-    baseline = ((items["angle"] - facts["mean"]["angle"]) ** 2).groupby(bucket).mean() ** 0.5
+    bin_of_item = np.clip(np.digitize(items["angle"], edges) - 1, 0, bins - 1)
+    width = edges[1] - edges[0]
+    groups = items.groupby(bin_of_item)
+    centres = ((edges[1:] + edges[:-1]) / 2)[list(groups.groups)]  # of the bins that contain a frame
+    baseline = ((items["angle"] - facts["mean"]["angle"]) ** 2).groupby(bin_of_item).mean() ** 0.5
     with saved_figure(path, 6.4, 5.4, nrows=2, sharex=True, height_ratios=(3, 1)) as (_, (errors, counts)):
-        errors.bar(there, groups["squared_error"].mean() ** 0.5, width * 0.9, color="tab:orange", label="network")
-        errors.plot(there, baseline, "o--", color="0.4", label="mean angle")
+        errors.bar(centres, groups["squared_error"].mean() ** 0.5, width * 0.9, color="tab:orange", label="network")
+        errors.plot(centres, baseline, "o--", color="0.4", label="mean angle (baseline)")
         errors.set_ylabel(f"RMSE\n({facts['unit']['name']})", fontsize=9)
         errors.legend()
-        counts.bar(there, groups.size(), width * 0.9, color="0.6")
-        counts.set(xlabel="angle of the driver", ylabel="frames", yscale="log")
+        counts.bar(centres, groups.size(), width * 0.9, color="0.6")
+        counts.set(xlabel="angle of the driver", ylabel="number of frames", yscale="log")
 
 
-def draw_saliency(module, items: pd.DataFrame, frames: np.ndarray, path: Path) -> None:
-    """Frames from sharp left to sharp right, and over them where the network looks."""
+def draw_saliency(module: SteeringModel, items: pd.DataFrame, frames: np.ndarray, path: Path) -> None:
+    """Draw frames from a sharp left to a sharp right turn, with their saliency maps on top."""
     order = items["angle_averaged"].sort_values().index
-    chosen = order[(np.linspace(0.02, 0.98, SHOWN_FRAMES) * (len(order) - 1)).astype(int)]
+    chosen = order[(np.linspace(0.02, 0.98, SALIENCY_FRAMES) * (len(order) - 1)).astype(int)]
     with saved_figure(path, 9.0, 5.0, nrows=3, ncols=2) as (_, axes):
         for axis, item in zip(axes.T.flat, chosen, strict=True):
-            window = prepare(window_before(items, frames, item, module.network.window), module.facts)
+            window = prepare(window_ending_at(items, frames, item, module.network.window), module.facts)
             axis.imshow(window[-1])
-            axis.imshow(where_it_looks(module, window), cmap="inferno", alpha=0.55)
+            axis.imshow(compute_saliency(module, window), cmap="inferno", alpha=0.55)
             row = items.loc[item]
             axis.set_title(f"driver {row['angle']:+.2f}, network {row['prediction']:+.2f}", fontsize=8)
             axis.axis("off")
 
 
-def window_before(items: pd.DataFrame, frames: np.ndarray, item: int, size: int) -> np.ndarray:
-    """The raw frames of the window that ends with an item; before a run stands its first frame."""
+def window_ending_at(items: pd.DataFrame, frames: np.ndarray, item: int, size: int) -> np.ndarray:
+    """Return the raw frames of the window that ends with an item. The first frame of a run is repeated before it."""
     first = int(items.index[items["run"] == items.loc[item, "run"]][0])
-    return frames[np.arange(item - size + 1, item + 1).clip(first)]
+    window: np.ndarray = frames[np.arange(item - size + 1, item + 1).clip(first)]
+    return window
 
 
-def draw_film(items: pd.DataFrame, frames: np.ndarray, facts: Facts, path: Path) -> None:
-    """An animated picture of the ten seconds in which the driver steers most, with both wheels."""
-    every = max(1, round(1 / (FILM_RATE * facts["step_seconds"])))
-    length = min(FILM_SECONDS * FILM_RATE * every, int(items["run"].value_counts().max()))
-    most = items.groupby("run")["angle_averaged"].rolling(length).std().droplevel(0).idxmax()
-    shown = items.loc[most - length + 1 : most : every]
-    pages = [
+def draw_animation(items: pd.DataFrame, frames: np.ndarray, facts: Facts, path: Path) -> None:
+    """Draw the ten seconds with the most steering as an animated GIF with both wheels."""
+    every = max(1, round(1 / (ANIMATION_RATE * facts["step_seconds"])))
+    length = min(ANIMATION_SECONDS * ANIMATION_RATE * every, int(items["run"].value_counts().max()))
+    last = items.groupby("run")["angle_averaged"].rolling(length).std().droplevel(0).idxmax()
+    chosen = items.loc[last - length + 1 : last : every]
+    images = [
         Image.fromarray(draw_wheels(np.asarray(frames[row.item]), row.angle, row.prediction, facts["unit"]))
-        for row in shown.itertuples()
+        for row in chosen.itertuples()
     ]
-    pages = [page.resize((page.width * 2 // 3, page.height * 2 // 3)) for page in pages]
-    colours = Image.fromarray(np.concatenate([np.asarray(page) for page in pages])).quantize(256)  # the same on all
-    pages = [page.quantize(palette=colours, dither=Image.Dither.NONE) for page in pages]
-    pages[0].save(path, save_all=True, append_images=pages[1:], duration=1000 // FILM_RATE, loop=0)
+    images = [image.resize((image.width * 2 // 3, image.height * 2 // 3)) for image in images]
+    # one palette for all images, so that colours do not flicker
+    palette = Image.fromarray(np.concatenate([np.asarray(image) for image in images])).quantize(256)
+    images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=1000 // ANIMATION_RATE, loop=0)

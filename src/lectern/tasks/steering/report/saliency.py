@@ -1,27 +1,33 @@
-"""A trained network and a window of frames to where it looks: the pixels that would change its angle."""
+"""Compute which pixels of a frame influence the predicted angle."""
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from lectern.tasks.steering.model.module import SteeringModel
 from lectern.tasks.steering.model.scaling import scale
 
-DRAWS, NOISE, BLUR = 12, 0.1, 7  # looks that are averaged, their noise, and the side of the square that is smoothed
+SAMPLES = 12  # number of noisy copies whose gradients are averaged
+NOISE = 0.1  # standard deviation of the noise; pixels are scaled to -1 to 1
+BLUR = 7  # side of the smoothing square in pixels
 
 
-def where_it_looks(module, window: np.ndarray) -> np.ndarray:
-    """Prepared frames uint8 (time, height, width, 3) to float32 (height, width), 0 to 1, of the last frame.
+def compute_saliency(module: SteeringModel, window: np.ndarray) -> np.ndarray:
+    """Return the saliency of the last frame of a prepared window, uint8 (time, height, width, 3).
 
-    The gradient of the angle, averaged over noisy copies (Smilkov et al. 2017, SmoothGrad, arXiv:1706.03825).
+    The result is float32 (height, width) from 0 to 1: the absolute gradient of the angle, averaged over noisy copies of
+    the frame (Smilkov et al. 2017, SmoothGrad, arXiv:1706.03825).
     """
-    *before, last = scale(torch.from_numpy(np.ascontiguousarray(window))[:, None].to(module.device)).unbind()
+    scaled = scale(torch.from_numpy(np.ascontiguousarray(window))[:, None].to(module.device))
+    *earlier, last = scaled.unbind()
     state = None
     with torch.no_grad():
-        for frame in before:  # (1, 3, height, width)
+        for frame in earlier:  # (1, 3, height, width)
             _, state = module.network.step(frame, state)
     noise = torch.Generator().manual_seed(0)
-    total = torch.zeros(last.shape[-2:], device=last.device)
-    for _ in range(DRAWS):
+    total: Tensor = torch.zeros(last.shape[-2:], device=last.device)
+    for _ in range(SAMPLES):
         noisy = (last + NOISE * torch.randn(last.shape, generator=noise).to(last.device)).requires_grad_()
         outputs, _ = module.network.step(noisy, state)
         (gradient,) = torch.autograd.grad(outputs[0, 0], noisy)

@@ -1,35 +1,46 @@
-"""What a registered steering model answers: uint8 windows of raw frames to what to do at the last frame of each."""
+"""Define the inference API of a registered steering model."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from lectern.errors import UserError
 from lectern.tasks.steering.data.format.frames import prepare
+from lectern.tasks.steering.data.format.targets import OPTIONAL_TARGETS
+
+if TYPE_CHECKING:  # MLflow and torch are slow to import
+    from mlflow.models import ModelSignature
+
+    from lectern.tasks.steering.model.module import SteeringModel
 
 REQUIRED = ("pillow",)  # crops and resizes the frames
 
 
-def predict(module, inputs: np.ndarray) -> pd.DataFrame:
-    """Frames (n, time, height, width, 3) in RGB to columns `angle` and, where learned, `speed` and so on; n rows."""
+def predict(module: "SteeringModel", inputs: np.ndarray) -> pd.DataFrame:
+    """Predict the last frame of each window of raw RGB frames, uint8 (n, time, height, width, 3).
+
+    Returns n rows with the column `angle` and one column for each other learned target, such as `speed`.
+    """
     inputs = np.asarray(inputs)
     if inputs.ndim != 5 or 0 in inputs.shape[1:]:
         raise UserError(f"Frames must be uint8 of shape (n, time, height, width, 3); got shape {inputs.shape}.")
-    recent = inputs[:, -module.network.window :]  # what it cannot see need not be resized
+    recent = inputs[:, -module.network.window :]  # resize only the frames that the network uses
     return pd.DataFrame(module.predict(prepare(recent, module.facts)))
 
 
-def signature():
-    """The signature that MLflow checks requests against: frames of any size, any number of them a window."""
+def signature() -> "ModelSignature":
+    """Return the signature that MLflow validates requests against: windows of any length, frames of any size."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     frames = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, -1, 3), name=None)
-    others = [ColSpec("float", name, required=False) for name in ("speed", "throttle", "brake", "torque")]
+    others = [ColSpec("float", name, required=False) for name in OPTIONAL_TARGETS]
     return ModelSignature(inputs=Schema([frames]), outputs=Schema([ColSpec("float", "angle"), *others]))
 
 
 def example(processed: Path) -> np.ndarray:
-    """One window of two validation frames."""
-    return np.load(processed / "example.npy")
+    """Return one window of two validation frames."""
+    window: np.ndarray = np.load(processed / "example.npy")
+    return window

@@ -1,38 +1,42 @@
-"""A network that steers by one frame to what ONNX can hold: prepared uint8 frames in, values in their own units out."""
+"""Prepare a steering model that uses single frames for the export to ONNX."""
 
 import torch
 from torch import Tensor, nn
 
 from lectern.errors import UserError
+from lectern.tasks.steering.model.module import SteeringModel
 from lectern.tasks.steering.model.scaling import scale
 
-INPUT, OUTPUT = "frames", "values"
+INPUT_NAME, OUTPUT_NAME = "frames", "values"
 
 
-class Exported(nn.Module):
-    """Scaling in and out is part of it: who runs it cannot forget it. Cropping and resizing is not: see the facts."""
+class OnnxSteeringModel(nn.Module):
+    """A model from prepared uint8 frames to values in the units of the recording.
 
-    def __init__(self, module):
+    It includes the scaling of the pixels and of the outputs, but not the cropping and resizing of raw frames.
+    """
+
+    def __init__(self, module: SteeringModel):
         super().__init__()
-        self.network, self.means, self.deviations = module.network, module.means, module.deviations
+        self.network, self.scaling = module.network, module.scaling
 
     def forward(self, frames: Tensor) -> Tensor:
-        """uint8 (n, height, width, 3), as `prepare` leaves them, to (n, outputs), the angle first."""
+        """Return values (n, outputs), the angle first, for prepared frames, uint8 (n, height, width, 3)."""
         outputs, _ = self.network.step(scale(frames.float().unsqueeze(1))[:, 0], None)
-        return outputs * self.deviations + self.means
+        return self.scaling.denormalize(outputs)
 
 
-def exportable(module) -> nn.Module:
-    """Raises UserError for a network that remembers earlier frames."""
+def exportable_network(module: SteeringModel) -> nn.Module:
+    """Return the module that is exported. Raises UserError if the network uses earlier frames."""
     if module.network.window != 1:
         raise UserError(
-            f"This network looks at {module.network.window} frames and remembers between them; only those that steer "
-            "by one frame are exported to ONNX."
+            f"The network uses windows of {module.network.window} frames and keeps a state between them. "
+            "Only networks that use single frames can be exported to ONNX."
         )
-    return Exported(module)
+    return OnnxSteeringModel(module)
 
 
-def example(module, rows: int) -> Tensor:
-    """Frames to trace and to compare with."""
-    size, random = module.facts["prepare"], torch.Generator().manual_seed(rows)
-    return torch.randint(0, 256, (rows, size["height"], size["width"], 3), dtype=torch.uint8, generator=random)
+def example_inputs(module: SteeringModel, rows: int) -> Tensor:
+    """Return random prepared frames to trace the module and to compare its predictions with those of ONNX."""
+    size, generator = module.facts["prepare"], torch.Generator().manual_seed(rows)
+    return torch.randint(0, 256, (rows, size["height"], size["width"], 3), dtype=torch.uint8, generator=generator)

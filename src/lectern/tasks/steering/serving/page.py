@@ -1,75 +1,83 @@
-"""A drive to its film with the driver's wheel and the network's, and the error over time."""
+"""Build the page tab on which visitors play a drive with the driver's and the predicted steering angle."""
 
 import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from nicegui import app, ui
+from nicegui import app, events, ui
 
-from lectern.serving.page_tab import Tab, answered_by
-from lectern.tasks.steering.serving.drives import Drive, recorded, replay, watch
+from lectern.serving.page_tab import Tab, version_note
+from lectern.tasks.steering.serving.playback import Playback, list_test_drives, play_test_drive, play_video
 from lectern.tasks.steering.serving.player import Player
 from lectern.tasks.steering.serving.request import VIDEOS
 
 TITLE, ICON, ORDER = "Steering", "directions_car", 4
-ASKS = "The network watches a drive that it was not taught on, and says how it would turn the wheel at each frame."
+DESCRIPTION = (
+    "Play a test drive or upload a video. The network predicts the angle of the steering wheel at each frame."
+    " It has not been trained on the test drives."
+)
 
 
 @cache
-def films() -> Path:
-    """Where films lie while the server runs, and from where the browser gets them."""
-    folder = Path(tempfile.mkdtemp(prefix="lectern-films-"))
-    app.add_media_files("/films", folder)
-    return folder
+def video_directory() -> Path:
+    """Return the directory that the server offers under /videos while it runs."""
+    directory = Path(tempfile.mkdtemp(prefix="lectern-videos-"))
+    app.add_media_files("/videos", directory)
+    return directory
 
 
-def build(tab: Tab) -> None:
-    """The tab of one visitor."""
-    films()
+def build_tab(tab: Tab) -> None:
+    """Build the tab for one visitor."""
+    video_directory()
     with ui.column().classes("card"):
         with ui.row().classes("actions"):
-            model = tab.choose()
+            model = tab.model_select()
             drive = ui.select([], label="Drive").props("outlined dense").style("min-width: 150px")
-            button = ui.button("Drive", on_click=lambda: go())
-            own = ui.button("A video of your own", icon="upload").props("flat no-caps")
-        upload = (
-            ui.upload(
-                auto_upload=True,
-                max_file_size=int(tab.settings.upload_megabytes * 1e6),
-                on_upload=lambda event: see(event),
-                on_rejected=lambda: ui.notify(f"At most {tab.settings.upload_megabytes:g} MB.", type="warning"),
-            )
-            .props(f'accept="{",".join(VIDEOS)}"')
-            .classes("hidden")
-        )
-        own.on("click", js_handler=f"() => getElement({upload.id}).pickFiles()")
-    with ui.column().classes("card") as stage:
-        ui.label("Nothing is driven yet.").classes("note")
+            play_button = ui.button("Play", on_click=lambda: play_selected())
+            upload_button = ui.button("Upload a video", icon="upload").props("flat no-caps")
+        upload = add_upload(tab, lambda event: play_upload(event))
+        upload_button.on("click", js_handler=f"() => getElement({upload.id}).pickFiles()")
+    with ui.column().classes("card") as result:
+        ui.label("No drive has been played yet.").classes("note")
 
-    def offer() -> None:
-        names = list(recorded(model.value))
-        drive.set_options(names, value=names[0] if names else None)
-        drive.set_visibility(bool(names))
-        button.set_visibility(bool(names))
+    def update_drives() -> None:
+        titles = list(list_test_drives(model.value))
+        drive.set_options(titles, value=titles[0] if titles else None)
+        drive.set_visibility(bool(titles))
+        play_button.set_visibility(bool(titles))
 
-    model.on_value_change(offer)
-    offer()
+    model.on_value_change(update_drives)
+    update_drives()
 
-    async def go() -> None:
-        await play(replay, recorded(model.value).get(drive.value), films(), tab.settings.frames)
+    async def play_selected() -> None:
+        rows = list_test_drives(model.value)[drive.value]
+        await play(play_test_drive, rows, video_directory(), tab.settings.max_frames)
 
-    async def see(event) -> None:
+    async def play_upload(event: events.UploadEventArguments) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"video{Path(event.file.name).suffix}"
             await event.file.save(path)
-            await play(watch, path, films(), tab.settings.megapixels, tab.settings.frames)
+            await play(play_video, path, video_directory(), tab.settings.max_megapixels, tab.settings.max_frames)
 
-    async def play(make: Callable[..., Drive], *arguments) -> None:
-        with tab.working(button, own):
+    async def play(create: Callable[..., Playback], *arguments: Any) -> None:
+        with tab.show_progress(play_button, upload_button):
             champion = tab.champion(model.value)
-            made = await tab.work(champion, make, *arguments)
-            stage.clear()
-            with stage:
-                Player(f"/films/{made.film.name}", made)
-                ui.label(answered_by(champion)).classes("note")
+            playback = await tab.run_inference(champion, create, *arguments)
+            result.clear()
+            with result:
+                Player(f"/videos/{playback.video.name}", playback)
+                ui.label(version_note(champion)).classes("note")
+
+
+def add_upload(tab: Tab, on_upload: Callable[[events.UploadEventArguments], Any]) -> ui.upload:
+    """Add a hidden upload element for videos; the visible button opens its file dialog."""
+    megabytes = tab.settings.max_upload_megabytes
+    upload = ui.upload(
+        auto_upload=True,
+        max_file_size=int(megabytes * 1e6),
+        on_upload=on_upload,
+        on_rejected=lambda: ui.notify(f"The file is too large; at most {megabytes:g} MB are allowed.", type="warning"),
+    )
+    return upload.props(f'accept="{",".join(VIDEOS)}"').classes("hidden")

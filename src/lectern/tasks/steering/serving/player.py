@@ -1,17 +1,17 @@
-"""A drive to a film that plays in the browser, its wheels turning with it."""
+"""Define the video player with moving steering wheels."""
 
 from nicegui.element import Element
 
-from lectern.tasks.steering.serving.drives import Drive
+from lectern.tasks.steering.serving.playback import Playback
 
 
 class Player(Element, component="player.js"):
-    """The film at an address, and what was done at each of its frames."""
+    """A video player that shows the angle of the network, and of the driver if it is known, at each frame."""
 
-    def __init__(self, film: str, drive: Drive):
+    def __init__(self, url: str, playback: Playback):
         super().__init__()
-        self._props["film"] = film
-        self._props["rate"] = drive.rate
-        self._props["network"] = [round(angle, 5) for angle in drive.network]
-        self._props["driver"] = drive.driver and [round(angle, 5) for angle in drive.driver]
-        self._props["degrees"] = drive.unit["right"] * drive.unit["degrees"]
+        self._props["video"] = url
+        self._props["rate"] = playback.rate
+        self._props["network"] = [round(angle, 5) for angle in playback.network]
+        self._props["driver"] = playback.driver and [round(angle, 5) for angle in playback.driver]
+        self._props["degrees"] = playback.unit["right"] * playback.unit["degrees"]

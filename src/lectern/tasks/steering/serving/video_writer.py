@@ -1,21 +1,25 @@
-"""Frames to a video file, by PyAV."""
+"""Write frames to a video file with PyAV."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
+import av
 import numpy as np
+from av.video.stream import VideoStream
 
 from lectern.errors import UserError
 
 
 def write_video(frames: Iterable[np.ndarray], path: Path, rate: float) -> None:
-    """Frames of one size, uint8 (height, width, 3), to H.264; odd sides lose their last line, as the format asks."""
-    import av
+    """Write frames of equal size, uint8 (height, width, 3), as H.264.
 
+    H.264 requires even sides, so an odd height loses its last row and an odd width its last column. Raises UserError if
+    the format of `path` cannot contain such a video.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with av.open(str(path), "w") as container:
-            stream = None
+            stream: VideoStream | None = None
             for frame in frames:
                 height, width = (side // 2 * 2 for side in frame.shape[:2])
                 if stream is None:
@@ -26,4 +30,4 @@ def write_video(frames: Iterable[np.ndarray], path: Path, rate: float) -> None:
                 container.mux(stream.encode(image))
             container.mux(stream.encode() if stream else [])
     except (av.FFmpegError, ValueError) as error:
-        raise UserError(f"{path} cannot be written as a video: {error}. Name it something.mp4.") from error
+        raise UserError(f"{path} cannot be written as a video: {error}. Use a name such as drawn.mp4.") from error

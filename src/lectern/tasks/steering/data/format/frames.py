@@ -1,4 +1,4 @@
-"""Raw frames of any size to frames as the network takes them: cropped, and of one small size."""
+"""Crop and resize raw frames to the input size of the networks."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,19 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class Crop:
-    """What is left of a frame: shares of its height are cut off, the rest is resized to height x width pixels."""
+    """The fractions of a frame's height to cut off, and the size to which the rest is resized."""
 
-    top: float  # the sky
-    bottom: float  # the car's own hood
-    height: int
+    top: float  # usually the sky
+    bottom: float  # usually the car's hood
+    height: int  # pixels
     width: int
 
 
 def shrink(frame: np.ndarray, crop: Crop) -> np.ndarray:
-    """One raw frame, uint8 (height, width, 3), to uint8 (crop.height, crop.width, 3); each pixel is an average."""
+    """Crop and resize one raw frame, uint8 (height, width, 3).
+
+    Returns uint8 (crop.height, crop.width, 3). Pillow's bilinear filter averages all source pixels when it shrinks.
+    """
     height, width = frame.shape[:2]
     box = (0, round(height * crop.top), width, height - round(height * crop.bottom))
     resized = Image.fromarray(frame).resize((crop.width, crop.height), Image.Resampling.BILINEAR, box=box)
@@ -28,9 +31,10 @@ def shrink(frame: np.ndarray, crop: Crop) -> np.ndarray:
 
 
 def prepare(frames: np.ndarray, facts: Facts) -> np.ndarray:
-    """Raw frames uint8 (..., height, width, 3) in RGB to what the network takes: (..., 66, 200, 3) as in the facts.
+    """Crop and resize raw RGB frames, uint8 (..., height, width, 3), as `facts["prepare"]` says.
 
-    Raises UserError for another shape or type.
+    Returns uint8 frames of the network's input size, such as (..., 66, 200, 3). Raises UserError if the shape or the
+    type of `frames` differs.
     """
     frames = np.asarray(frames)
     if frames.ndim < 3 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape[-3:]:
@@ -38,5 +42,5 @@ def prepare(frames: np.ndarray, facts: Facts) -> np.ndarray:
             f"Frames must be uint8 of shape (..., height, width, 3); got {frames.dtype} of shape {frames.shape}."
         )
     crop = Crop(**facts["prepare"])
-    small = [shrink(frame, crop) for frame in frames.reshape(-1, *frames.shape[-3:])]
-    return np.array(small, np.uint8).reshape(*frames.shape[:-3], crop.height, crop.width, 3)
+    prepared = [shrink(frame, crop) for frame in frames.reshape(-1, *frames.shape[-3:])]
+    return np.array(prepared, np.uint8).reshape(*frames.shape[:-3], crop.height, crop.width, 3)

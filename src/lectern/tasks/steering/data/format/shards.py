@@ -1,4 +1,7 @@
-"""Frames to Arrow files of some megabytes each, and back: a process opens those whose frames it is asked for."""
+"""Store frames in Arrow files of some megabytes each, and read single frames back by their index.
+
+A process memory-maps only the files that contain the frames it reads.
+"""
 
 from functools import lru_cache
 from pathlib import Path
@@ -11,78 +14,87 @@ from torch import Tensor
 
 from lectern.errors import UserError
 
-OPEN = 64  # shards that stay mapped: what lanes.in_lanes has one process go through at once, and some more
+MAX_OPEN = 64  # memory-mapped shards per process; `shard_order` makes a process alternate between fewer
 
 
-class ShardFiles:
-    """`<name>-00000.arrow`, ... of uint8 frames, filled one after the other; one file's worth is in memory."""
+class ShardWriter:
+    """A writer that stores uint8 frames in `<name>-00000.arrow`, `<name>-00001.arrow`, ...
+
+    It keeps the frames of one shard in memory.
+    """
 
     def __init__(self, name: Path, megabytes: int | float):
-        self.name, self.bytes = name, megabytes * 1e6
+        self.name, self.max_bytes = name, megabytes * 1e6
         self.frames: list[np.ndarray] = []
-        self.sizes: list[int] = []
+        self.sizes: list[int] = []  # number of frames in each finished shard
 
     def add(self, frame: np.ndarray) -> None:
         self.frames.append(frame)
-        if (len(self.frames) + 1) * frame.nbytes > self.bytes:
-            self.write()
+        if (len(self.frames) + 1) * frame.nbytes > self.max_bytes:
+            self.write_shard()
 
-    def write(self) -> None:
+    def write_shard(self) -> None:
         batch = pa.record_batch({"frame": pa.FixedShapeTensorArray.from_numpy_ndarray(np.stack(self.frames))})
-        path = path_of(self.name, len(self.sizes))
+        path = shard_path(self.name, len(self.sizes))
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
             writer.write_batch(batch)
         self.sizes.append(len(self.frames))
         self.frames = []
 
-    def __enter__(self) -> "ShardFiles":
+    def __enter__(self) -> "ShardWriter":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.frames:
-            self.write()
+            self.write_shard()
 
 
 class ShardedFrames:
-    """The frames of `<name>-00000.arrow`, ... as one tensor that is asked by index and read from the disk, mapped."""
+    """The frames of `<name>-00000.arrow`, ... as one read-only, memory-mapped tensor that is indexed by row."""
 
     dtype = torch.uint8
 
     def __init__(self, name: Path, sizes: list[int]):
-        """`sizes` says how many frames each file holds. Raises UserError where a file is missing."""
-        self.paths = [path_of(name, number) for number in range(len(sizes))]
+        """Map the shards of the given sizes (frames per file). Raises UserError if a file is missing."""
+        self.paths = [shard_path(name, number) for number in range(len(sizes))]
         for path in self.paths:
             if not path.is_file():
-                raise UserError(f"{path} is missing, one of {len(sizes)} shards. Run: dvc checkout {name.parent}")
+                raise UserError(f"{path} is missing; {len(sizes)} shards are expected. Run: dvc checkout {name.parent}")
         self.ends = np.cumsum(sizes)
-        self.open = lru_cache(OPEN)(lambda shard: read(self.paths[shard]))
-        self.shape = read(self.paths[0]).shape[1:]
+        self.open = lru_cache(MAX_OPEN)(lambda shard: open_shard(self.paths[shard]))
+        self.shape = open_shard(self.paths[0]).shape[1:]
 
     def __len__(self) -> int:
         return int(self.ends[-1])
 
     def shards_of(self, rows: np.ndarray) -> np.ndarray:
-        """The number of the file that holds each row."""
+        """Return the number of the shard that contains each row."""
         return np.searchsorted(self.ends, rows, side="right")
 
-    def __getitem__(self, rows: Tensor | slice) -> Tensor:
-        """Rows, int64 of any shape, to their frames: uint8 (..., height, width, 3)."""
-        rows = torch.arange(len(self))[rows].numpy() if isinstance(rows, slice) else rows.numpy()
+    def __getitem__(self, index: Tensor | slice) -> Tensor:
+        """Read frames by int64 indices of any shape. Returns uint8 (..., height, width, 3)."""
+        rows = torch.arange(len(self))[index].numpy() if isinstance(index, slice) else index.numpy()
         shards = self.shards_of(rows)
         frames = np.empty((*rows.shape, *self.shape), np.uint8)
         for shard in np.unique(shards):
-            here, stored = shards == shard, self.open(shard)
-            frames[here] = stored[rows[here] - (self.ends[shard] - len(stored))]
+            in_shard, stored = shards == shard, self.open(shard)
+            frames[in_shard] = stored[rows[in_shard] - (self.ends[shard] - len(stored))]
         return torch.from_numpy(frames)
 
 
-def read(path: Path) -> np.ndarray:
-    """A shard's frames, uint8 (n, height, width, 3), where they lie: nothing is read before it is looked at."""
+def open_shard(path: Path) -> np.ndarray:
+    """Memory-map the frames of a shard, uint8 (n, height, width, 3).
+
+    Raises UserError if the file is truncated or not an Arrow file.
+    """
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)["frame"].to_numpy_ndarray()
+        frames: np.ndarray = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)["frame"].to_numpy_ndarray()
     except pa.ArrowInvalid as error:
-        raise UserError(f"{path} is no whole Arrow file ({error}). Run: dvc checkout --force {path.parent}") from error
+        raise UserError(
+            f"{path} is not a complete Arrow file ({error}). Run: dvc checkout --force {path.parent}"
+        ) from error
+    return frames
 
 
-def path_of(name: Path, number: int) -> Path:
+def shard_path(name: Path, number: int) -> Path:
     return name.with_name(f"{name.name}-{number:05}.arrow")

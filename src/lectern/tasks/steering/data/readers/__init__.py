@@ -1,15 +1,26 @@
-"""A raw folder to a recording, by the name of its format."""
+"""Read a recording in one of the supported formats."""
 
 from pathlib import Path
-from types import ModuleType
+from typing import Protocol
+
+import pandas as pd
 
 from lectern.config import nearest
 from lectern.errors import UserError
 from lectern.tasks.steering.data.readers import deeptesla, donkey, rosbag, udacity_challenge, udacity_sim
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
-from lectern.tasks.steering.data.readers.recording import Frames, Recording
+from lectern.tasks.steering.data.readers.recording import FrameDecoder, Recording, Unit
 
-READERS: dict[str, ModuleType] = {
+
+class Reader(Protocol):
+    """The functions that the module of each format has."""
+
+    def read_table(self, raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]: ...
+
+    def open_frames(self, raw: Path) -> FrameDecoder: ...
+
+
+READERS: dict[str, Reader] = {
     "udacity_sim": udacity_sim,
     "donkey": donkey,
     "udacity_challenge": udacity_challenge,
@@ -18,18 +29,19 @@ READERS: dict[str, ModuleType] = {
 }
 
 
-def read(reader: str, raw: Path, faults: BadRows) -> Recording:
-    """The recording in `raw`. Raises UserError for a format that is unknown, or files that are not of it."""
+def read_recording(reader: str, raw: Path, bad_rows: BadRows) -> Recording:
+    """Read the recording in `raw`. Raises UserError if the format is unknown or its files are missing or invalid."""
     if reader not in READERS:
         raise UserError(
-            f"preprocess.reader: no format {reader!r}{nearest(reader, list(READERS))} There is: {', '.join(READERS)}."
+            f"preprocess.reader: unknown format {reader!r}{nearest(reader, list(READERS))} "
+            f"The formats are: {', '.join(READERS)}."
         )
-    table, unit = READERS[reader].read(raw, faults)
+    table, unit = READERS[reader].read_table(raw, bad_rows)
     if table.empty:
-        raise UserError(f"{raw} holds no frame that can be used as a recording of format {reader!r}.")
+        raise UserError(f"{raw} contains no usable frame of the format {reader!r}.")
     return Recording(table, unit, open_frames(reader, raw))
 
 
-def open_frames(reader: str, raw: Path) -> Frames:
-    """The frames in `raw` alone, for rows that were read before: without a look at its logs."""
+def open_frames(reader: str, raw: Path) -> FrameDecoder:
+    """Return the function that decodes frames of `raw`, without reading the logs again."""
     return READERS[reader].open_frames(raw)

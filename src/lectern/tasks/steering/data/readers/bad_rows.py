@@ -1,4 +1,4 @@
-"""Rows that cannot be used: the first one stops, or all are left out and counted, as the config says."""
+"""Handle rows of a recording that cannot be used."""
 
 import sys
 from collections import Counter
@@ -7,19 +7,22 @@ from lectern.errors import UserError
 
 
 class BadRows:
-    """`policy` is `stop` or `skip`; `counts` says how many rows were left out, and why."""
+    """A counter of unusable rows that stops at the first one if the policy is `stop`.
+
+    `policy` is `stop` or `skip`. `counts` maps each reason to the number of skipped rows.
+    """
 
     def __init__(self, policy: str):
         if policy not in ("stop", "skip"):
-            raise UserError(f"preprocess.faults is {policy!r}; it is `stop` or `skip`.")
-        self.policy, self.counts = policy, Counter()
+            raise UserError(f"preprocess.bad_rows is {policy!r}; expected 'stop' or 'skip'.")
+        self.policy = policy
+        self.counts: Counter[str] = Counter()
 
-    def found(self, kind: str, place: str, detail: str = "") -> None:
-        """Note a row that is left out. Raises UserError that names its file and row, where the policy is to stop."""
+    def report(self, reason: str, place: str, detail: str = "") -> None:
+        """Count a skipped row. Raises UserError with the row's file and number if the policy is `stop`."""
+        problem = f"{place}: {reason}{detail and ': '}{detail}"
         if self.policy == "stop":
-            raise UserError(
-                f"{place}: {kind}{detail and ': '}{detail}. Mend it, or leave such rows out: preprocess.faults=skip."
-            )
-        if kind not in self.counts:
-            print(f"{place}: {kind}{detail and ': '}{detail}; such rows are left out", file=sys.stderr)
-        self.counts[kind] += 1
+            raise UserError(f"{problem}. Repair it, or skip all such rows with: preprocess.bad_rows=skip")
+        if reason not in self.counts:
+            print(f"{problem}; such rows are skipped", file=sys.stderr)
+        self.counts[reason] += 1

@@ -1,27 +1,31 @@
-"""A Donkey Car tub, version 2, to the common form: `manifest.json`, its catalogs and `images/`."""
+"""Read a Donkey Car tub of version 2: `manifest.json`, its catalogs and `images/`."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from lectern.errors import UserError
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
-from lectern.tasks.steering.data.readers.files import Files
+from lectern.tasks.steering.data.readers.files import RecordingFiles
 from lectern.tasks.steering.data.readers.images import decode_files, drop_missing
-from lectern.tasks.steering.data.readers.recording import Frames, Unit
+from lectern.tasks.steering.data.readers.recording import FrameDecoder, Unit
 
 UNIT = Unit("share of the full lock", lock=1.0, right=1, degrees=150.0)
-FIELDS = {"_index": "row", "_timestamp_ms": "time", "cam/image_array": "image", "user/angle": "angle",
-          "user/throttle": "throttle"}  # fmt: skip
+COLUMNS = {"_index": "row", "_timestamp_ms": "time", "cam/image_array": "image", "user/angle": "angle",
+           "user/throttle": "throttle"}  # fmt: skip
 
 
-def read(raw: Path, faults: BadRows) -> tuple[pd.DataFrame, Unit]:
-    """Angle and throttle are shares of the driver's stick. What the manifest marks as deleted is left out."""
-    files = Files(raw)
+def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
+    """Read the catalogs without the rows that the manifest marks as deleted.
+
+    Angle and throttle are fractions of the full range of the driver's joystick.
+    """
+    files = RecordingFiles(raw)
     manifest = read_manifest(files)
     lines = [line for name in manifest["paths"] for line in read_catalog(files, name)]
-    table = pd.DataFrame(lines).reindex(columns=list(FIELDS.values()) + ["place"])
+    table = pd.DataFrame(lines).reindex(columns=list(COLUMNS.values()) + ["place"])
     table = table[~table["row"].isin(manifest["deleted_indexes"]) & (table["row"] < manifest["current_index"])]
     table = table.sort_values("row", kind="stable", ignore_index=True)
     for name in ("time", "angle", "throttle"):
@@ -29,36 +33,37 @@ def read(raw: Path, faults: BadRows) -> tuple[pd.DataFrame, Unit]:
     table["time"] /= 1000
     table["drive"] = raw.name
     table["image"] = "images/" + table["image"].astype(str)
-    return drop_missing(table, files, faults), UNIT
+    return drop_missing(table, files, bad_rows), UNIT
 
 
-def open_frames(raw: Path) -> Frames:
-    files = Files(raw)
+def open_frames(raw: Path) -> FrameDecoder:
+    files = RecordingFiles(raw)
     return lambda rows: decode_files(files, rows["image"])
 
 
-def read_manifest(files: Files) -> dict:
-    """The last of the manifest's five lines: paths, current_index, max_len, deleted_indexes."""
-    place = f"{files.top}, manifest.json"
+def read_manifest(files: RecordingFiles) -> dict[str, Any]:
+    """Read `paths`, `current_index` and `deleted_indexes` from the last line of `manifest.json`."""
     if "manifest.json" not in files:
-        raise UserError(f"{files.top} holds no manifest.json, which a Donkey Car tub has.")
+        raise UserError(f"{files.top} contains no manifest.json, so it is not a Donkey Car tub of version 2.")
     try:
         manifest = json.loads(files.read("manifest.json").decode().strip().splitlines()[-1])
         return {name: manifest[name] for name in ("paths", "current_index", "deleted_indexes")}
     except (ValueError, IndexError, KeyError, TypeError) as error:
-        raise UserError(f"{place}: its last line is not that of a tub of version 2 ({error!r}).") from error
+        raise UserError(
+            f"{files.top}, manifest.json: the last line does not describe a tub of version 2 ({error!r})."
+        ) from error
 
 
-def read_catalog(files: Files, name: str) -> list[dict]:
-    """The rows of a catalog, a JSON object a line, under the common names."""
+def read_catalog(files: RecordingFiles, name: str) -> list[dict[str, Any]]:
+    """Read the rows of a catalog, one JSON object per line, and rename their keys to the common column names."""
     if name not in files:
-        raise UserError(f"{files.top}, manifest.json names {name}, which is not there.")
+        raise UserError(f"{files.top}: manifest.json lists {name}, but the file is missing.")
     rows = []
     for number, line in enumerate(files.read(name).decode().splitlines()):
         place = f"{files.top}, {name}, row {number}"
         try:
-            found = json.loads(line)
-            rows.append({ours: found[theirs] for theirs, ours in FIELDS.items()} | {"place": place})
+            record = json.loads(line)
+            rows.append({column: record[key] for key, column in COLUMNS.items()} | {"place": place})
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{place}: this is no row of a tub of version 2 ({error!r}).") from error
+            raise UserError(f"{place}: not a row of a tub of version 2 ({error!r}).") from error
     return rows

@@ -1,4 +1,4 @@
-"""A raw folder, or the one stored zip in it, to named files and tables."""
+"""Read the files of a recording from a folder or from a zip file."""
 
 import io
 import zipfile
@@ -10,13 +10,16 @@ import pandas as pd
 from lectern.errors import UserError
 
 
-class Files:
-    """The files of an origin by their path below its top: from `<origin>/<origin>.zip`, or from the folder itself."""
+class RecordingFiles:
+    """The files of an origin by their relative path, from `<origin>/<origin>.zip` if it exists, else from the folder.
+
+    Raises UserError if the folder does not exist.
+    """
 
     def __init__(self, raw: Path):
         if not raw.is_dir():
             raise UserError(
-                f"{raw} is not there. Download it (dvc repro download@{raw.name}), or put a recording there."
+                f"{raw} does not exist. Download it (dvc repro download@{raw.name}), or put a recording there."
             )
         archive = raw / f"{raw.name}.zip"
         self.top = archive if archive.is_file() else raw
@@ -34,24 +37,25 @@ class Files:
         return self.zip.read(name) if self.zip else (self.top / name).read_bytes()
 
     def find(self, ending: str) -> list[str]:
-        """The names that end so, sorted. Raises UserError where there is none."""
-        found = sorted(name for name in self.names if name.endswith(ending))
-        if not found:
-            raise UserError(f"{self.top} holds no file {ending!r}, which this format needs.")
-        return found
+        """Return the sorted names with this ending. Raises UserError if no name has it."""
+        names = sorted(name for name in self.names if name.endswith(ending))
+        if not names:
+            raise UserError(f"{self.top} contains no file '*{ending}', which this format needs.")
+        return names
 
-    def read_table(self, name: str, columns: list[str]) -> pd.DataFrame:
-        """A CSV with at least these columns, its rows in order; numbers that are none become NaN later."""
+    def read_csv(self, name: str, columns: list[str]) -> pd.DataFrame:
+        """Read a CSV file. Raises UserError if it is missing or invalid, or lacks one of the columns."""
         try:
             table = pd.read_csv(io.BytesIO(self.read(name)), skipinitialspace=True)
         except (KeyError, FileNotFoundError) as error:
-            raise UserError(f"{self.top} holds no {name}, which this format needs.") from error
+            raise UserError(f"{self.top} contains no {name}, which this format needs.") from error
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.top}, {name}: this is no CSV that can be read: {error}") from error
+            raise UserError(f"{self.top}, {name}: cannot be read as CSV: {error}") from error
         missing = [column for column in columns if column not in table]
         if missing:
             raise UserError(
-                f"{self.top}, {name}: the columns {', '.join(missing)} are missing. It has: {', '.join(table)}."
+                f"{self.top}, {name}: the columns {', '.join(missing)} are missing. "
+                f"The file has the columns: {', '.join(table)}."
             )
         return table
 
@@ -60,4 +64,4 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise UserError(f"{path} is no whole zip file ({error}). Delete it and download it again.") from error
+        raise UserError(f"{path} is not a complete zip file ({error}). Delete it and download it again.") from error

@@ -1,58 +1,63 @@
-"""Names of image files to decoded frames, in order, some of them ahead on other threads."""
+"""Decode image files in order, some of them ahead of time in other threads."""
 
 import io
 import os
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
-from lectern.tasks.steering.data.readers.files import Files
+from lectern.tasks.steering.data.readers.files import RecordingFiles
+from lectern.tasks.steering.data.readers.recording import DecodedFrame
 
-AHEAD = 32  # frames decoded before they are asked for: what is held in memory at most
+LOOKAHEAD = 32  # largest number of frames that are decoded ahead and kept in memory
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def decode(data: bytes) -> np.ndarray | str:
-    """A JPEG or PNG to uint8 (height, width, 3) in RGB, or to what is wrong with it."""
+def decode_image(data: bytes) -> DecodedFrame:
+    """Decode a JPEG or PNG to uint8 (height, width, 3) in RGB. Returns a message if it cannot be decoded."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's own for PNGs is a SyntaxError
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for a broken PNG
         return f"the image cannot be decoded ({error})"
 
 
-def decode_files(files: Files, names: Iterable[str]) -> Iterator[np.ndarray | str]:
-    """Each file decoded. Pillow lets go of the interpreter while it decodes, so threads help."""
+def decode_files(files: RecordingFiles, names: Iterable[str]) -> Iterator[DecodedFrame]:
+    """Decode each file in threads. Pillow releases the interpreter lock while it decodes, so threads help."""
 
-    def read_and_decode(name: str) -> np.ndarray | str:
+    def read_and_decode(name: str) -> DecodedFrame:
         try:
-            return decode(files.read(name))
+            return decode_image(files.read(name))
         except (OSError, zipfile.BadZipFile) as error:
             return f"the file cannot be read ({error})"
 
-    yield from work_ahead(read_and_decode, names)
+    yield from map_in_threads(read_and_decode, names)
 
 
-def work_ahead(work: Callable, items: Iterable) -> Iterator:
-    """`map(work, items)`, up to AHEAD of them at a time on as many threads as there are cores."""
+def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield `function(item)` in order; one thread per core computes up to LOOKAHEAD results ahead."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting: deque = deque()
+        pending: deque[Future[Result]] = deque()
         for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(function, item))
+            if len(pending) > LOOKAHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
-def drop_missing(table: pd.DataFrame, files: Files, faults: BadRows) -> pd.DataFrame:
-    """The rows whose file in the column `image` is there."""
-    there = table["image"].isin(files.names)
-    for row in table[~there].itertuples():
-        faults.found("the log names a frame that is not there", row.place, row.image)
-    return table[there]
+def drop_missing(table: pd.DataFrame, files: RecordingFiles, bad_rows: BadRows) -> pd.DataFrame:
+    """Return the rows whose file in the column `image` exists; the others are reported to `bad_rows`."""
+    exists = table["image"].isin(files.names)
+    for row in table[~exists].itertuples():
+        bad_rows.report("the log names a missing frame", row.place, row.image)
+    return table[exists]

@@ -1,4 +1,4 @@
-"""What every reader gives: a table with a row a frame, in one common form, and the frames as they are asked for."""
+"""Define the common form of a recording, which every reader returns."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,35 +6,36 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-Frames = Callable[[pd.DataFrame], Iterator[np.ndarray | str]]
-RECORDED = ("speed", "throttle", "brake", "torque")  # what a car may tell beside the angle, each in its own unit
+from lectern.tasks.steering.data.format.targets import OPTIONAL_TARGETS
+
+DecodedFrame = np.ndarray | str  # uint8 (height, width, 3) in RGB, or a message if the frame cannot be decoded
+FrameDecoder = Callable[[pd.DataFrame], Iterator[DecodedFrame]]
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What a number in the column `angle` means."""
+    """The meaning of a number in the column `angle`."""
 
     name: str
-    lock: float  # the largest angle that can be
-    right: int  # 1 where a positive angle turns to the right, -1 where to the left
-    degrees: float  # how far the steering wheel turns a unit; what looks right where nobody knows
+    lock: float  # the largest possible angle
+    right: int  # 1 if a positive angle turns to the right, -1 if it turns to the left
+    degrees: float  # rotation of the drawn steering wheel per unit; an estimate if the real ratio is unknown
 
 
 @dataclass(frozen=True)
 class Recording:
     """One or more drives.
 
-    `table` has the columns `drive` (its name), `row` (counted from 0 over the whole recording), `time` (seconds),
-    `angle` (see `unit`), those of RECORDED that there are, `place` (file and row, for messages) and what the reader
-    itself needs to find a frame. `frames` takes some of its rows, in order, and gives each one's frame, uint8
-    (height, width, 3) in RGB, or what is wrong with it, in words.
+    `table` has one row per frame, with these columns: `drive` (its name), `row` (numbered from 0 over all drives),
+    `time` (seconds), `angle` (see `unit`), the recorded OPTIONAL_TARGETS, `place` (file and row, for messages), and
+    the columns that the reader needs to find a frame. `decode` yields the frames of the given rows in order.
     """
 
     table: pd.DataFrame
     unit: Unit
-    frames: Frames
+    decode: FrameDecoder
 
     @property
     def targets(self) -> list[str]:
-        """What was recorded beside the frames, the angle first."""
-        return ["angle", *(name for name in RECORDED if name in self.table)]
+        """Return the recorded targets, the angle first."""
+        return ["angle", *(name for name in OPTIONAL_TARGETS if name in self.table)]

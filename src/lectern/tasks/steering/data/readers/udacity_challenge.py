@@ -1,6 +1,6 @@
-"""Udacity's challenge 2, as the public reader unpacks its bags, to the common form: `interpolated.csv` and frames.
+"""Read Udacity's challenge 2 after github.com/rwightman/udacity-driving-reader (`bagdump.py`) has unpacked the bags.
 
-The reader is github.com/rwightman/udacity-driving-reader (`bagdump.py`): a folder a bag, each with its own log.
+Each bag becomes a folder with its frames and a log, `interpolated.csv`.
 """
 
 from pathlib import Path, PurePosixPath
@@ -8,42 +8,41 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
-from lectern.tasks.steering.data.readers.files import Files
+from lectern.tasks.steering.data.readers.files import RecordingFiles
 from lectern.tasks.steering.data.readers.images import decode_files, drop_missing
-from lectern.tasks.steering.data.readers.recording import Frames, Unit
+from lectern.tasks.steering.data.readers.recording import FrameDecoder, Unit
 
 LOG = "interpolated.csv"
-UNIT = Unit(
-    "radians of the steering wheel", lock=9.0, right=-1, degrees=57.3
-)  # one and a half turns, counter-clockwise positive
+# 9 radians are about one and a half turns; counter-clockwise is positive
+UNIT = Unit("radians of the steering wheel", lock=9.0, right=-1, degrees=57.3)
 CAMERA = "center_camera"
 
 
-def read(raw: Path, faults: BadRows) -> tuple[pd.DataFrame, Unit]:
-    """Speed is in metres per second, torque in newton metres; the left and right cameras are not used."""
-    files = Files(raw)
+def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
+    """Read the logs of all folders. Speed is in metres per second and torque in newton metres."""
+    files = RecordingFiles(raw)
     drives = [read_drive(files, log, raw.name) for log in files.find(LOG)]
     table = pd.concat(drives, ignore_index=True)
     table["row"] = range(len(table))
-    return drop_missing(table, files, faults), UNIT
+    return drop_missing(table, files, bad_rows), UNIT
 
 
-def open_frames(raw: Path) -> Frames:
-    files = Files(raw)
+def open_frames(raw: Path) -> FrameDecoder:
+    files = RecordingFiles(raw)
     return lambda rows: decode_files(files, rows["image"])
 
 
-def read_drive(files: Files, log: str, name: str) -> pd.DataFrame:
-    """One folder's log; the rows of the centre camera, each with what was interpolated at its time."""
-    found = files.read_table(log, ["timestamp", "frame_id", "filename", "angle", "torque", "speed"])
-    folder = PurePosixPath(log).parent
+def read_drive(files: RecordingFiles, log_name: str, origin: str) -> pd.DataFrame:
+    """Read one folder's log and return the rows of the centre camera, without those of the left and right cameras."""
+    log = files.read_csv(log_name, ["timestamp", "frame_id", "filename", "angle", "torque", "speed"])
+    folder = PurePosixPath(log_name).parent
     table = pd.DataFrame(
         {
-            "drive": str(folder) if folder.name else name,
-            "time": pd.to_numeric(found["timestamp"], "coerce") / 1e9,
-            **{name: pd.to_numeric(found[name], "coerce") for name in ("angle", "speed", "torque")},
-            "image": [str(folder / str(image)) for image in found["filename"]],
-            "place": [f"{files.top}, {log}, row {row}" for row in range(len(found))],
+            "drive": str(folder) if folder.name else origin,
+            "time": pd.to_numeric(log["timestamp"], "coerce") / 1e9,
+            **{column: pd.to_numeric(log[column], "coerce") for column in ("angle", "speed", "torque")},
+            "image": [str(folder / str(image)) for image in log["filename"]],
+            "place": [f"{files.top}, {log_name}, row {row}" for row in range(len(log))],
         }
     )
-    return table[found["frame_id"] == CAMERA]
+    return table[log["frame_id"] == CAMERA]

@@ -1,67 +1,68 @@
-"""A video file to frames, by PyAV; a folder of images counts as a video too."""
+"""Read frames from a video file with PyAV, or from a folder of images."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import av
 import numpy as np
+from av.container import InputContainer
 
 from lectern.errors import UserError
-from lectern.tasks.steering.data.readers.images import decode, work_ahead
+from lectern.tasks.steering.data.readers.images import decode_image, map_in_threads
 
-IMAGES = (".jpg", ".jpeg", ".png")
-RATE = 10.0  # frames a second of a folder of images, which does not say
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+DEFAULT_FRAME_RATE = 10.0  # frames per second of a folder of images, and of a video without a frame rate
 
 
 def read_video(path: Path) -> Iterator[np.ndarray]:
-    """The frames, uint8 (height, width, 3) in RGB, one at a time.
+    """Yield the frames of a video or a folder of images, uint8 (height, width, 3) in RGB, one at a time.
 
-    Raises UserError for a video that is missing or damaged, or a folder without images.
+    Raises UserError if the video is missing or damaged, or if the folder has no images.
     """
     if path.is_dir():
         yield from read_folder(path)
         return
-    with opened(path) as container:
+    with open_video(path) as container:
         for frame in container.decode(video=0):
             yield frame.to_ndarray(format="rgb24")
 
 
 def read_folder(path: Path) -> Iterator[np.ndarray]:
-    """The images of a folder, by name."""
-    names = sorted(name for name in path.iterdir() if name.suffix.lower() in IMAGES)
-    if not names:
-        raise UserError(f"{path} holds no image ({', '.join(IMAGES)}).")
-    for name, frame in zip(names, work_ahead(lambda name: decode(name.read_bytes()), names), strict=True):
+    """Yield the images of a folder in the order of their names."""
+    paths = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise UserError(f"{path} contains no images ({', '.join(IMAGE_SUFFIXES)}).")
+    frames = map_in_threads(lambda file: decode_image(file.read_bytes()), paths)
+    for file, frame in zip(paths, frames, strict=True):
         if isinstance(frame, str):
-            raise UserError(f"{name}: {frame}.")
+            raise UserError(f"{file}: {frame}.")
         yield frame
 
 
 def count_frames(path: Path) -> int:
-    """How many frames a video holds, counted without decoding: what a header says can be wrong."""
-    with opened(path) as container:
+    """Count the frames of a video without decoding them. The number in the video's header can be wrong."""
+    with open_video(path) as container:
         return sum(packet.size > 0 for packet in container.demux(video=0))
 
 
 def frame_rate(path: Path) -> float:
-    """Frames a second."""
+    """Return the frames per second of a video or a folder of images."""
     if path.is_dir():
-        return RATE
-    with opened(path) as container:
-        return float(container.streams.video[0].average_rate or RATE)
+        return DEFAULT_FRAME_RATE
+    with open_video(path) as container:
+        return float(container.streams.video[0].average_rate or DEFAULT_FRAME_RATE)
 
 
 @contextmanager
-def opened(path: Path):
-    """A container with at least one video in it; what goes wrong while it is read is a message too."""
-    import av
-
+def open_video(path: Path) -> Iterator[InputContainer]:
+    """Open a file with at least one video stream. Errors while it is read become a UserError too."""
     if not path.is_file():
-        raise UserError(f"{path} is not there; a video or a folder of images belongs here.")
+        raise UserError(f"{path} does not exist; expected a video or a folder of images.")
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise UserError(f"{path} holds no video.")
+                raise UserError(f"{path} contains no video stream.")
             yield container
     except av.FFmpegError as error:
         raise UserError(f"{path} cannot be read as a video: {error}") from error

@@ -1,0 +1,109 @@
+"""Prepare a recorded test drive or an uploaded video for playback in the browser."""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from lectern.artifacts.dataset import read_facts
+from lectern.artifacts.paths import PROCESSED
+from lectern.errors import UserError
+from lectern.serving.champions import Champion
+from lectern.tasks.steering.data.format.frames import prepare
+from lectern.tasks.steering.data.readers.videos import frame_rate
+from lectern.tasks.steering.model import inference
+from lectern.tasks.steering.serving.request import read_limited_video
+from lectern.tasks.steering.serving.video_writer import write_video
+
+MAX_WIDTH = 480  # pixels
+MAX_VIDEOS = 30  # older videos are deleted
+
+
+@dataclass(frozen=True)
+class Playback:
+    """A video with the angle of the network, and of the driver if it is known, at each frame."""
+
+    video: Path
+    rate: int  # frames per second
+    network: list[float]
+    driver: list[float] | None
+    unit: dict[str, Any]  # of the angles, see `facts["unit"]`
+
+
+def list_test_drives(name: str) -> dict[str, slice]:
+    """Return a title and the rows of each test drive of a dataset; none if the dataset is not on this machine."""
+    path = PROCESSED / name / "test.parquet"
+    if not path.is_file():
+        return {}
+    runs = pd.read_parquet(path, columns=["run"]).groupby("run").indices.values()
+    return {f"Test drive {number}": slice(int(rows[0]), int(rows[-1]) + 1) for number, rows in enumerate(runs, 1)}
+
+
+def play_test_drive(champion: Champion, rows: slice, directory: Path, max_frames: int) -> Playback:
+    """Prepare the first `max_frames` frames of a test drive, with the recorded angles of the driver."""
+    processed, rows = PROCESSED / champion.name, slice(rows.start, min(rows.stop, rows.start + max_frames))
+    frames = np.load(processed / "test_frames.npy", mmap_mode="r")[rows]
+    angles = pd.read_parquet(processed / "test.parquet", columns=["angle"])["angle"].iloc[rows].tolist()
+    rate = 1 / read_facts(processed)["step_seconds"]
+    return create_playback(champion, frames, rate, directory, f"{champion.name} {rows} {rate}", angles)
+
+
+def play_video(champion: Champion, video: Path, directory: Path, megapixels: float, max_frames: int) -> Playback:
+    """Prepare an uploaded video. Raises UserError if it cannot be read or has more than `max_frames` frames."""
+    digest = hashlib.sha256(video.read_bytes()).hexdigest()
+    frames = limit_frames(read_limited_video(video, megapixels), max_frames)
+    return create_playback(champion, frames, frame_rate(video), directory, digest, None)
+
+
+def limit_frames(frames: Iterable[np.ndarray], max_frames: int) -> Iterator[np.ndarray]:
+    """Yield the frames. Raises UserError if there are more than `max_frames`."""
+    for number, frame in enumerate(frames):
+        if number >= max_frames:
+            raise UserError(f"The video has more than {max_frames} frames. Cut it, or use `lectern steer`.")
+        yield frame
+
+
+def create_playback(
+    champion: Champion, frames: Iterable[np.ndarray], rate: float, directory: Path, key: str, driver: list[float] | None
+) -> Playback:
+    """Write the video and predict all of its frames; the frames are read once. `key` identifies the video."""
+    directory.mkdir(exist_ok=True)
+    video = directory / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.mp4"
+    part = video.with_suffix(".part.mp4")
+    prepared: list[np.ndarray] = []
+    write_video(shrink_and_prepare(frames, champion.module.facts, prepared), part, max(1.0, rate))
+    if not prepared:
+        raise UserError("The video contains no frames.")
+    shutil.move(part, video)
+    delete_old_videos(directory)
+    network = inference.predict_drive(champion.module, np.stack(prepared))["angle"]
+    return Playback(video, max(1, round(rate)), network.tolist(), driver, champion.module.facts["unit"])
+
+
+def shrink_and_prepare(
+    frames: Iterable[np.ndarray], facts: dict[str, Any], prepared: list[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Yield each frame in the size of the video, and append the frame prepared for the network to `prepared`."""
+    for frame in frames:
+        prepared.append(prepare(frame, facts))
+        yield shrink_for_video(frame)
+
+
+def shrink_for_video(frame: np.ndarray) -> np.ndarray:
+    """Resize a frame to a width from 64 to 480 pixels; the video codec needs at least 16 pixels per side."""
+    height, width = frame.shape[:2]
+    factor = min(MAX_WIDTH, max(width, 64)) / width
+    size = (max(16, round(width * factor)), max(16, round(height * factor)))
+    return np.asarray(Image.fromarray(frame).resize(size)) if size != (width, height) else frame
+
+
+def delete_old_videos(directory: Path) -> None:
+    """Delete all but the newest MAX_VIDEOS videos."""
+    for old in sorted(directory.glob("*.mp4"), key=lambda path: path.stat().st_mtime)[:-MAX_VIDEOS]:
+        old.unlink(missing_ok=True)
