@@ -54,7 +54,8 @@ async def send(session: aiohttp.ClientSession, name: str, body: dict) -> tuple[s
 async def measure_latencies(session: aiohttp.ClientSession, name: str, seconds: int, condition: str) -> None:
     """Send one digit and one health check at a time, and print the median and the maximum latency of each."""
     image = {"input": np.zeros((28, 28), int).tolist()}
-    end, latencies = time.perf_counter() + seconds, {"a digit": [], "/healthz": []}
+    end = time.perf_counter() + seconds
+    latencies: dict[str, list[float]] = {"a digit": [], "/healthz": []}
     while time.perf_counter() < end:
         latencies["a digit"].append((await send(session, name, image))[2])
         start = time.perf_counter()

@@ -72,8 +72,8 @@ def main(config: dict) -> None:
     for name, speeds in zip(("plain loop", "lectern"), zip(*rounds, strict=True), strict=True):
         wall = [speed.wall for speed in speeds]
         print(f"{name}: {statistics.median(wall):.2f} steps/s ({min(wall):.2f} to {max(wall):.2f})")
-    wall, cpu = (statistics.median(lectern[i] / plain[i] for plain, lectern in rounds) for i in range(2))
-    print(f"lectern has {wall:.3f} of the plain loop's speed by wall-clock time, {cpu:.3f} by CPU time")
+    ratios = [statistics.median(lectern[i] / plain[i] for plain, lectern in rounds) for i in range(2)]
+    print(f"lectern has {ratios[0]:.3f} of the plain loop's speed by wall-clock time, {ratios[1]:.3f} by CPU time")
     print(f"{ROUNDS} interleaved rounds of {steps} steps each")
 
 

@@ -37,7 +37,7 @@ def create_digits() -> tuple[nn.Module, tuple[Tensor, ...], Tensor]:
 def create_characters() -> tuple[nn.Module, tuple[Tensor, ...], Tensor]:
     """Return three GRU layers of 512, and 50 streams of 30 characters for one process."""
     network = RecurrentNetwork(100, cell="gru", layers=3, hidden=512, dropout=0.0)
-    return network, (torch.randint(100, (50, 30)), network.start(50)), torch.randint(100, (50, 30))
+    return network, (torch.randint(100, (50, 30)), network.initial_state(50)), torch.randint(100, (50, 30))
 
 
 MODELS = {"digits_cnn": create_digits, "char_gru": create_characters}

@@ -11,8 +11,9 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import aiohttp
 import numpy as np
@@ -21,7 +22,7 @@ import psutil
 RATE = 50  # requests per second
 CLIENTS, COUNT = 16, 10_000
 
-Send = Callable[[], Awaitable[float]]  # sends one request and returns its latency in seconds
+Send = Callable[[], Coroutine[Any, Any, float]]  # sends one request and returns its latency in seconds
 
 
 def main() -> None:
@@ -82,7 +83,8 @@ async def measure_throughput(send: Send, server: psutil.Process) -> None:
 
 async def send_at_rate(send: Send, count: int) -> list[float]:
     """Send requests at a constant rate, even if earlier responses are still missing. Return all latencies."""
-    start, tasks = time.perf_counter(), []
+    start = time.perf_counter()
+    tasks: list[asyncio.Task[float]] = []
     for number in range(count):
         await asyncio.sleep(max(0.0, start + number / RATE - time.perf_counter()))
         tasks.append(asyncio.create_task(send()))

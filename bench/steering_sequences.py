@@ -46,7 +46,8 @@ def main(
     compare("training", batch_size * WINDOWS, rounds, lambda: train(*inputs), lambda: train_naively(*inputs))
     model.eval()
     drive = frames.flatten(0, 1)[:64].numpy()
-    compare("drive", len(drive), rounds, lambda: inference.follow(model, drive), lambda: predict_naively(model, drive))
+    predict = (lambda: inference.predict_drive(model, drive), lambda: predict_naively(model, drive))
+    compare("drive", len(drive), rounds, *predict)
 
 
 def compare(name: str, windows: int, rounds: int, fast: Callable, naive: Callable) -> None:
@@ -84,7 +85,8 @@ def predict_naively(model: SteeringModel, drive: np.ndarray) -> np.ndarray:
     """Predict every frame of a drive from a window of its own frames."""
     window = model.network.window
     rows = (np.arange(len(drive))[:, None] + np.arange(1 - window, 1)).clip(0)
-    return torch.cat([inference.run(model, drive[part])[:, -1] for part in np.array_split(rows, 4)]).numpy()
+    parts = [inference.predict_sequences(model, drive[part])[:, -1] for part in np.array_split(rows, 4)]
+    return torch.cat(parts).numpy()
 
 
 if __name__ == "__main__":
