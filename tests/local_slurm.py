@@ -1,4 +1,4 @@
-"""A Slurm of three nodes, started by the project's own script, and what a user types on it."""
+"""A local Slurm cluster of three nodes and a login node from which tests submit jobs."""
 
 import os
 import shutil
@@ -15,34 +15,41 @@ SCRIPT = ROOT / "cluster" / "local-slurm"
 
 
 class LocalSlurm:
-    """Up from here on; `down()` takes it down."""
+    """A running Slurm cluster in a folder, started with `cluster/local-slurm`."""
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.do("up")
-        exports = self.do("env").splitlines()
+        self.control("up")
+        exports = self.control("env").splitlines()
         self.environment = dict(line.removeprefix("export ").replace('"', "").split("=", 1) for line in exports)
 
-    def do(self, *words: str) -> str:
-        done = subprocess.run([SCRIPT, "--folder", self.folder, *words], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def control(self, *arguments: str) -> str:
+        """Run `cluster/local-slurm` and return its output."""
+        result = subprocess.run([SCRIPT, "--folder", self.folder, *arguments], capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
     def down(self) -> None:
-        self.do("down")
+        self.control("down")
 
-    def ask(self, *command: str) -> str:
-        done = subprocess.run(command, env={**os.environ, **self.environment}, capture_output=True, text=True)
-        return done.stdout.strip()
+    def query(self, *command: str) -> str:
+        """Run a command of Slurm and return its output."""
+        result = subprocess.run(command, env={**os.environ, **self.environment}, capture_output=True, text=True)
+        return result.stdout.strip()
 
-    def jobs(self) -> list[str]:
-        return self.ask("squeue", "-h", "-o", "%i").split()
+    def job_ids(self) -> list[str]:
+        return self.query("squeue", "-h", "-o", "%i").split()
+
+    def submit_urgent_job(self) -> None:
+        """Submit a short job of higher priority that preempts the jobs on all nodes."""
+        options = ("--partition=urgent", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
+        self.query("sbatch", *options)
 
 
-def begin(folder: Path) -> LocalSlurm:
-    """A Slurm in a new folder of a short name, as a socket's path has at most 108 characters.
+def start_local_slurm(folder: Path) -> LocalSlurm:
+    """Start a cluster in a new folder. Its path must be short, because a socket path has at most 108 characters.
 
-    Where it cannot be had the tests are skipped, unless LECTERN_NEEDS_SLURM says that this machine has to.
+    Skip the tests if no cluster can be started, unless LECTERN_NEEDS_SLURM is set.
     """
     folder.rmdir()
     try:
@@ -50,32 +57,31 @@ def begin(folder: Path) -> LocalSlurm:
     except AssertionError as error:
         if os.environ.get("LECTERN_NEEDS_SLURM"):
             raise
-        pytest.skip(f"no Slurm can be started here: {error}")
+        pytest.skip(f"Slurm cannot be started on this machine: {error}")
 
 
-class Login:
-    """A folder on a login node, with the project's configs and a stand-in for training; its user's commands."""
+class LoginNode:
+    """A user's folder on a login node, with the project's configs and a stand-in for the train script."""
 
-    def __init__(self, folder: Path, slurm: LocalSlurm, **site: object):
-        self.folder, self.slurm = folder, slurm
+    def __init__(self, folder: Path, cluster_environment: dict[str, str]):
+        self.folder, self.cluster_environment = folder, cluster_environment
         shutil.copytree(ROOT / "conf", folder / "conf")
         (folder / "pipelines").mkdir()
         shutil.copy(ROOT / "tests" / "training_stand_in.py", folder / "pipelines" / "train.py")
-        self.site("test", **site)
+        self.write_site()
 
-    def site(self, name: str, **keys: object) -> None:
-        """A site file; a key's value as YAML would have it."""
-        chosen = {"time": '"00:05:00"', "memory": "500M", "poll": 0.2, "warning": 60, **keys}
-        text = "".join(f"{key}: {value}\n" for key, value in chosen.items())
-        (self.folder / "conf" / "cluster" / f"{name}.yaml").write_text(text)
+    def write_site(self, **settings: object) -> None:
+        """Write conf/cluster/test.yaml. The settings are YAML text."""
+        defaults = {"time": '"00:05:00"', "memory": "500M", "poll": 0.2, "warning": 60}
+        text = "".join(f"{key}: {value}\n" for key, value in {**defaults, **settings}.items())
+        (self.folder / "conf" / "cluster" / "test.yaml").write_text(text)
 
     @property
     def environment(self) -> dict[str, str]:
-        environment = {**os.environ, **self.slurm.environment}
+        environment = {**os.environ, **self.cluster_environment}
         path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        return {
-            **environment, "PATH": path, "PYTHONPATH": str(ROOT / "src"), "TRAINER": "cluster_cpu", "CLUSTER": "test",
-        }  # fmt: skip
+        own = {"PATH": path, "PYTHONPATH": str(ROOT / "src"), "TRAINER": "cluster_cpu", "CLUSTER": "test"}
+        return {**environment, **own}
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen:
         return subprocess.Popen(
@@ -83,25 +89,27 @@ class Login:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def submit(self, *words: str, out: str = "x", **environment: str) -> subprocess.Popen:
-        """`lectern submit` of a training of the sample."""
-        training = ("python", "pipelines/train.py", "dataset=sample_digits", "model=digits_cnn", f"out=models/{out}")
-        return self.start("lectern", "submit", *training, *words, **environment)
+    def submit(self, *overrides: str, **environment: str) -> subprocess.Popen:
+        """Start `lectern submit` for a training of the sample dataset."""
+        training = ("python", "pipelines/train.py", "dataset=sample_digits", "model=digits_cnn", "out=models/x")
+        return self.start("lectern", "submit", *training, *overrides, **environment)
 
-    def log(self, out: str = "x") -> str:
-        """All that the jobs of this out have written."""
-        return "".join(path.read_text() for path in sorted((self.folder / "runs/jobs").glob(f"{out}-*.log")))
+    def read_logs(self) -> str:
+        """Return the output of all jobs."""
+        return "".join(path.read_text() for path in sorted((self.folder / "runs/jobs").glob("x-*.log")))
 
 
-def await_that(found: Callable[[], object], process: subprocess.Popen, seconds: float = 300) -> None:
+def wait_until(condition: Callable[[], object], process: subprocess.Popen | None = None, seconds: float = 300) -> None:
+    """Wait until the condition holds. Fail if the process ends before, or after some seconds."""
     deadline = time.monotonic() + seconds
-    while not found():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "it did not come"
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, f"the condition did not hold within {seconds} s"
         time.sleep(0.05)
 
 
-def ended(process: subprocess.Popen, seconds: float = 300) -> tuple[int, str]:
-    said, _ = process.communicate(timeout=seconds)
-    assert "Traceback" not in said, said
-    return process.returncode, said
+def finish(process: subprocess.Popen, seconds: float = 300) -> tuple[int, str]:
+    """Wait for a process and return its exit code and its output, which must not contain a traceback."""
+    output, _ = process.communicate(timeout=seconds)
+    assert "Traceback" not in output, output
+    return process.returncode, output

@@ -1,4 +1,4 @@
-"""Trainings as jobs of a real Slurm: sent, step_metrics, told to end, gone on with; and what goes wrong, said plainly."""
+"""Trainings as Slurm jobs: checks before the submission, requeueing, resuming, cancelling and error messages."""
 
 import os
 import re
@@ -11,323 +11,349 @@ import pytest
 import yaml
 
 from children import in_child
-from lectern.cluster.failures import explain
-from lectern.cluster.job_script import Shape
+from lectern.cluster.failures import FAILED_STATES, explain_failure
+from lectern.cluster.job_script import JobSize
 from lectern.cluster.site import Site, read_site
-from lectern.cluster.submit import expand, shape_of
+from lectern.cluster.submit import expand_grid, required_job_size
+from lectern.cluster.watch import describe_state
 from lectern.errors import UserError
 from lectern.training import run_lock
-from local_slurm import ROOT, LocalSlurm, Login, await_that, begin, ended
+from local_slurm import ROOT, LocalSlurm, LoginNode, finish, start_local_slurm, wait_until
 
-WORDS = ["python", "pipelines/train.py"]
-
-
-# Without a Slurm
+TRAIN = ["python", "pipelines/train.py"]
 
 
-def test_a_grid_is_one_command_for_each_choice():
-    grid = expand([*WORDS, "-m", "dataset=mnist", "seed=1,2", "model.module.learning_rate=0.1,0.2"])
-    assert len(grid) == 4 and [*WORDS, "dataset=mnist", "seed=2", "model.module.learning_rate=0.1"] in grid
-    assert expand([*WORDS, "seed=1"]) == [[*WORDS, "seed=1"]]
+# Without Slurm
+
+
+def test_a_grid_becomes_one_command_per_combination():
+    grid = expand_grid([*TRAIN, "-m", "dataset=mnist", "seed=1,2", "model.module.learning_rate=0.1,0.2"])
+    assert len(grid) == 4 and [*TRAIN, "dataset=mnist", "seed=2", "model.module.learning_rate=0.1"] in grid
+    assert expand_grid([*TRAIN, "seed=1"]) == [[*TRAIN, "seed=1"]]
+
+
+FAILURES = {  # (state, exit code) -> expected explanation
+    ("BOOT_FAIL", "0:0"): "its nodes did not start.*Contact the administrators",
+    ("CANCELLED", "0:0"): "it was cancelled.*Run the same command again",
+    ("DEADLINE", "0:0"): "stopped it at its deadline.*--deadline under `sbatch` in conf/cluster/a.yaml",
+    ("NODE_FAIL", "1:0"): "a node failed.*Run the same command again",
+    ("OUT_OF_MEMORY", "0:125"): r"more memory per node than requested \(64G\).*`memory` in conf/cluster/a.yaml",
+    ("PREEMPTED", "0:0"): "higher priority took its nodes.*Run the same command again",
+    ("TIMEOUT", "0:0"): r"its time limit \(1:00:00\).*`time` in conf/cluster/a.yaml.*`warning` \(120 s\)",
+    ("FAILED", "0:53"): "could not open the log file.*folder that all nodes share",
+    ("FAILED", "66:0"): "cannot read this folder.*folder that all nodes share",
+    ("FAILED", "127:0"): "did not find srun or python.*`setup` in conf/cluster/a.yaml",
+    ("FAILED", "137:0"): "was killed.*`memory` in conf/cluster/a.yaml",
+    ("FAILED", "0:9"): "was killed.*`memory` in conf/cluster/a.yaml",
+    ("FAILED", "3:0"): "exit code 3.*its log",
+    ("FAILED", ""): "exit code unknown.*its log",
+}
+
+
+def test_every_failed_state_is_tested():
+    assert {state for state, _ in FAILURES} == set(FAILED_STATES)
+
+
+@pytest.mark.parametrize(("state", "code"), FAILURES, ids=str)
+def test_each_failure_is_explained_with_a_remedy(state, code):
+    record = {"JobState": state, "ExitCode": code}
+    explanation = explain_failure(record, Site(time="1:00:00", memory="64G"), "conf/cluster/a.yaml")
+    assert re.search(FAILURES[state, code], explanation)
+    others = [text for key, text in FAILURES.items() if text != FAILURES[state, code]]
+    assert not any(re.search(text, explanation) for text in others)
 
 
 @pytest.mark.parametrize(
-    ("state", "code", "says"),
+    ("record", "description"),
     [
-        ("OUT_OF_MEMORY", "0:125", r"more memory than the job has \(64G a node\)"),
-        ("TIMEOUT", "0:0", r"its time limit \(1:00:00\)"),
-        ("NODE_FAIL", "1:0", "a node died"),
-        ("CANCELLED", "0:0", "it was cancelled"),
-        ("FAILED", "0:53", "could not open the log.*share"),
-        ("FAILED", "66:0", "not all its nodes see this folder"),
-        ("FAILED", "127:0", "did not find srun or python: `setup` in conf/cluster/a.yaml"),
-        ("FAILED", "137:0", "was killed.*memory"),
-        ("FAILED", "3:0", "exit code 3"),
+        ({"JobState": "PENDING", "Reason": "None"}, "PENDING"),
+        ({"JobState": "PENDING", "Reason": "Priority"}, "PENDING (reason: Priority)"),
+        ({"JobState": "PENDING", "Reason": "BeginTime", "Restarts": "2"}, "PENDING (reason: BeginTime, restart 2)"),
+        ({"JobState": "RUNNING", "NodeList": "node[1-2]"}, "RUNNING on node[1-2]"),
+        ({"JobState": "NODE_FAIL"}, "NODE_FAIL"),
     ],
+    ids=str,
 )
-def test_each_way_of_ending_has_its_sentence(state, code, says):
-    told = explain({"JobState": state, "ExitCode": code}, Site(time="1:00:00", memory="64G"), "conf/cluster/a.yaml")
-    assert re.search(says, told)
+def test_a_state_is_described_with_its_reason_or_its_nodes(record, description):
+    assert describe_state(record) == description
 
 
 @pytest.mark.parametrize("name", [path.stem for path in (ROOT / "conf/cluster").glob("*.yaml")])
-def test_every_value_of_a_site_has_a_taker(name, monkeypatch):
+def test_every_site_file_is_valid(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert read_site(name)[1].time
 
 
-def test_the_example_of_kubernetes_is_a_training_that_there_is(monkeypatch):
+def test_the_kubernetes_example_matches_an_existing_training(monkeypatch):
     monkeypatch.chdir(ROOT)
     job = yaml.safe_load((ROOT / "cluster/kubernetes.yaml").read_text())
     worker = job["spec"]["pytorchReplicaSpecs"]["Worker"]
     (container,) = worker["template"]["spec"]["containers"]
-    shape = shape_of([*container["command"], *container["args"]])
-    assert shape.nodes == worker["replicas"] and shape.processes == int(job["spec"]["nprocPerNode"])
-    assert container["resources"]["limits"]["nvidia.com/gpu"] == shape.processes and shape.gpu
-
-
-def test_without_slurm_a_submission_says_what_to_do(tmp_path, slurmless):
-    code, said = ended(slurmless.submit())
-    assert code == 1 and "sbatch is not on the PATH" in said and "unset LAUNCH" in said
-
-
-class Nowhere:
-    """A machine without Slurm: nothing but Python is on the PATH."""
-
-    environment = {"PATH": ""}
+    size = required_job_size([*container["command"], *container["args"]])
+    assert size.nodes == worker["replicas"] and size.processes_per_node == int(job["spec"]["nprocPerNode"])
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == size.processes_per_node and size.gpu
 
 
 @pytest.fixture
-def slurmless(tmp_path) -> Login:
-    return Login(tmp_path / "login", Nowhere())
+def login_without_slurm(tmp_path) -> LoginNode:
+    """Return a login node on whose PATH there is only Python."""
+    return LoginNode(tmp_path / "login", {"PATH": ""})
+
+
+def test_without_slurm_the_error_says_what_to_do(login_without_slurm):
+    code, output = finish(login_without_slurm.submit())
+    assert code == 1 and "sbatch is not on the PATH" in output and "unset LAUNCH" in output
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("overrides", "message"),
     [
-        (["trainer=gpus"], "devices is -1, but a job has to ask for a number"),
-        (
-            ["trainer.num_nodes=3"],
-            r"batch_size is 128, of all processes together, and the trainer starts 3 (3 nodes x 1)",
-        ),
+        (["trainer=gpus"], "devices is -1, but a job needs a number"),
+        (["trainer.num_nodes=3"], "batch_size 128 is not divisible by 3 processes (3 nodes x 1)"),
         (["model=digits_cn"], "digits_cnn"),
     ],
     ids=str,
 )
-def test_what_cannot_work_is_refused_before_it_is_sent(slurmless, words, says):
-    code, said = ended(slurmless.submit(*words))
-    assert code == 1 and says in said
+def test_an_invalid_config_is_rejected_before_the_submission(login_without_slurm, overrides, message):
+    code, output = finish(login_without_slurm.submit(*overrides))
+    assert code == 1 and message in output
 
 
-def test_a_site_that_is_not_there_is_answered_with_those_that_are(slurmless):
-    code, said = ended(slurmless.submit(CLUSTER="exmaple"))
-    assert code == 1 and "did you mean 'example'?" in said
+def test_an_unknown_site_is_reported_with_the_nearest_name(login_without_slurm):
+    code, output = finish(login_without_slurm.submit(CLUSTER="exmaple"))
+    assert code == 1 and "did you mean 'example'?" in output
 
 
-def test_a_time_without_quotes_is_refused(slurmless):
-    slurmless.site("test", time="24:00:00")
-    code, said = ended(slurmless.submit())
-    assert code == 1 and 'put the time in quotes, as "24:00:00"; YAML reads 86400' in said
+def test_a_time_limit_without_quotes_is_rejected(login_without_slurm):
+    login_without_slurm.write_site(time="24:00:00")
+    code, output = finish(login_without_slurm.submit())
+    assert code == 1 and 'put time in quotes, such as "24:00:00"' in output and "YAML reads 86400" in output
 
 
-@pytest.mark.parametrize("words", [["train.py"], ["python", "pipelines/train.sh"]], ids=str)
-def test_what_is_no_stage_is_refused(slurmless, words):
-    code, said = ended(slurmless.start("lectern", "submit", *words))
-    assert code == 1 and "A stage is expected: lectern submit python pipelines/train.py" in said
+@pytest.mark.parametrize("command", [["train.py"], ["python", "pipelines/train.sh"]], ids=str)
+def test_a_command_that_is_no_stage_is_rejected(login_without_slurm, command):
+    code, output = finish(login_without_slurm.start("lectern", "submit", *command))
+    assert code == 1 and "such as: lectern submit python pipelines/train.py" in output
 
 
-def test_a_stage_that_trains_nothing_is_one_process(monkeypatch):
+def test_a_stage_without_a_trainer_needs_one_process(monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert shape_of(["python", "pipelines/preprocess.py", "dataset=mnist"]) == Shape(1, 1, gpu=False)
+    assert required_job_size(["python", "pipelines/preprocess.py", "dataset=mnist"]) == JobSize(1, 1, gpu=False)
 
 
-def test_a_lock_that_a_dead_host_has_left_behind_holds_nobody(tmp_path):
+def test_the_lock_file_of_a_dead_host_does_not_block_a_training(tmp_path):
     (tmp_path / "run.lock").touch()
-    (tmp_path / "run.owner").write_text("process 1 on a host that is gone")
+    (tmp_path / "run.owner").write_text("process 1 on a dead host")
     with run_lock.lock_run_directory(tmp_path / "run"):
         assert str(os.getpid()) in (tmp_path / "run.owner").read_text()
 
 
-def test_a_training_that_is_held_elsewhere_says_by_whom(tmp_path):
-    def hold_too() -> None:
-        says = f"is in use.*held by process {os.getppid()} on "
-        with pytest.raises(UserError, match=says), run_lock.lock_run_directory(tmp_path / "run"):
+def test_a_locked_run_folder_is_reported_with_the_process_that_locked_it(tmp_path):
+    def lock_again() -> None:
+        message = rf"is in use.*process {os.getppid()} on "
+        with pytest.raises(UserError, match=message), run_lock.lock_run_directory(tmp_path / "run"):
             pass
 
     with run_lock.lock_run_directory(tmp_path / "run"):
-        child = in_child(hold_too)
-    assert child.code == 0, child.said
+        child = in_child(lock_again)
+    assert child.code == 0, child
 
 
-# On a Slurm of three nodes
+# On a Slurm cluster with three nodes
 
 
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[LocalSlurm]:
-    """A Slurm that leaves nothing behind."""
+    """Yield a Slurm cluster, and check that it leaves no files."""
     folder = Path(tempfile.mkdtemp(prefix="ls-"))
-    slurm = begin(folder)
+    slurm = start_local_slurm(folder)
     yield slurm
     slurm.down()
     assert not folder.exists()
 
 
 @pytest.fixture
-def login(tmp_path, slurm) -> Login:
-    """A user's folder; a test leaves no job behind."""
-    yield Login(tmp_path / "login", slurm)
-    assert slurm.jobs() == []
+def login(tmp_path, slurm) -> Iterator[LoginNode]:
+    """Yield a user's folder, and check that no job is left."""
+    yield LoginNode(tmp_path / "login", slurm.environment)
+    assert slurm.job_ids() == []
+
+
+def send_stop_signal(slurm: LocalSlurm) -> None:
+    """Send the signal that Slurm sends before the time limit to the first job."""
+    slurm.query("scancel", "--batch", "--signal=USR1", slurm.job_ids()[0])
 
 
 @pytest.mark.slurm
-def test_a_training_is_a_job_on_as_many_nodes_as_its_trainer_says(login):
-    code, said = ended(login.submit())
-    assert code == 0, said
-    assert "rank 0 of 2 on 127.0.0.11" in said and "rank 1 of 2 on 127.0.0.12" in said
-    assert "rank 1 did 5 steps" in said and "is completed" in said
+def test_a_training_runs_on_the_nodes_of_its_trainer(login):
+    code, output = finish(login.submit())
+    assert code == 0, output
+    assert "rank 0 of 2 on 127.0.0.11" in output and "rank 1 of 2 on 127.0.0.12" in output
+    assert "rank 1 finished 5 steps" in output and "is COMPLETED" in output
 
 
 @pytest.mark.slurm
-def test_a_training_on_gpus_asks_for_one_for_each_process(login):
-    code, said = ended(login.submit("trainer=cluster", "trainer.devices=2"))
-    assert code == 0, said
-    assert "2 x 2 GPUs" in said and "rank 3 of 4 on 127.0.0.12" in said and said.count("sees GPUs 0,1") == 4
+def test_a_training_on_gpus_requests_one_gpu_per_process(login):
+    code, output = finish(login.submit("trainer=cluster", "trainer.devices=2"))
+    assert code == 0, output
+    assert "2 x 2 GPUs" in output and "rank 3 of 4 on 127.0.0.12" in output and output.count("has GPUs 0,1") == 4
 
 
 @pytest.mark.slurm
-def test_a_grid_is_a_job_array(login):
-    code, said = ended(login.submit("-m", "seed=1,2,3,4", "trainer.num_nodes=1"))
-    assert code == 0, said
+def test_a_grid_becomes_a_job_array(login):
+    code, output = finish(login.submit("-m", "seed=1,2,3,4", "trainer.num_nodes=1"))
+    assert code == 0, output
     assert {path.name for path in (login.folder / "runs").glob("x-*")} == {f"x-{seed}-0" for seed in (1, 2, 3, 4)}
-    assert said.count("is completed") == 4
+    assert output.count("is COMPLETED") == 4
 
 
 @pytest.mark.slurm
-def test_a_grid_tells_which_of_its_trainings_failed(login):
-    code, said = ended(login.submit("-m", "+fault=no,rank0", "trainer.num_nodes=1"))
-    assert code == 1 and said.count("did not end well") == 1 and "_1 of x-" in said.splitlines()[-1]
+def test_the_failed_training_of_a_grid_is_named(login):
+    code, output = finish(login.submit("-m", "+fault=none,rank0", "trainer.num_nodes=1"))
+    assert code == 1 and output.count(" failed: its command") == 1 and "_1 of x-" in output.splitlines()[-1]
 
 
 @pytest.mark.slurm
-def test_a_job_told_to_end_saves_and_goes_on_as_often_as_that_happens(login, slurm):
+def test_a_job_saves_and_resumes_after_each_stop_signal(login, slurm):
     process = login.submit("+steps=60")
     for start in (1, 2):
-        await_that(lambda start=start: login.log().count("rank 1 of 2") == start, process)
-        slurm.ask("scancel", "--batch", "--signal=USR1", slurm.jobs()[0])
-        await_that(lambda start=start: login.log().count("starts on") > start, process)
-    code, said = ended(process)
-    assert code == 0, said
-    assert said.count("was told to end: it saves") == 2 and said.count("rank 1 saved") == 2
-    assert "for the 3. time" in said and said.count("did 60 steps") == 2
-    assert said.count("starts at 0") == 2  # of the six starts of a rank: the others go on from their place
+        wait_until(lambda start=start: login.read_logs().count("rank 1 of 2") == start, process)
+        send_stop_signal(slurm)
+        wait_until(lambda start=start: login.read_logs().count("starts on") > start, process)
+    code, output = finish(process)
+    assert code == 0, output
+    assert output.count("received the stop signal") == 2 and output.count("rank 1 saved") == 2
+    assert "(restart 2)" in output and output.count("finished 60 steps") == 2
+    assert output.count("starts at step 0") == 2  # only the first start of each rank, the other four resume
 
 
 @pytest.mark.slurm
-def test_a_job_near_its_time_limit_saves_and_goes_on_in_another(login, slurm):
-    """Slurm itself tells it, up to a minute earlier than it was asked to."""
-    login.site("test", time='"00:02:00"', warning=70)
-    code, said = ended(login.submit("+steps=450"))
-    assert code == 0, said
-    assert "was told to end: it saves" in said and "for the 2. time" in said and said.count("did 450 steps") == 2
+def test_a_job_near_its_time_limit_saves_and_is_requeued(login, slurm):
+    """Slurm itself sends the signal, up to a minute earlier than requested."""
+    login.write_site(time='"00:02:00"', warning=70)
+    code, output = finish(login.submit("+steps=450"))
+    assert code == 0, output
+    assert "received the stop signal" in output and "(restart 1)" in output
+    assert output.count("finished 450 steps") == 2
 
 
 @pytest.mark.slurm
-def test_a_job_of_higher_priority_takes_the_nodes_and_gives_them_back(login, slurm):
+def test_a_preempted_job_saves_and_resumes(login, slurm):
     process = login.submit("+steps=60")
-    await_that(lambda: "rank 1 of 2" in login.log(), process)
-    slurm.ask("sbatch", "--partition=urgent", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
-    code, said = ended(process)
-    assert code == 0, said
-    assert "was told to end: it saves" in said and said.count("did 60 steps") == 2 and "for the 2. time" in said
-    await_that(lambda: not slurm.jobs(), login.start("sleep", "100"))
+    wait_until(lambda: "rank 1 of 2" in login.read_logs(), process)
+    slurm.submit_urgent_job()
+    code, output = finish(process)
+    assert code == 0, output
+    assert "received the stop signal" in output and output.count("finished 60 steps") == 2 and "(restart 1)" in output
+    wait_until(lambda: not slurm.job_ids())
 
 
 @pytest.mark.slurm
-def test_a_job_whose_node_dies_is_started_again_elsewhere(login, slurm):
+def test_a_job_resumes_on_another_node_after_a_node_failure(login, slurm):
     process = login.submit("+steps=100")
-    await_that(lambda: "rank 1 of 2 on 127.0.0.12" in login.log(), process)
-    slurm.do("fail", "127.0.0.12")
+    wait_until(lambda: "rank 1 of 2 on 127.0.0.12" in login.read_logs(), process)
+    slurm.control("fail", "127.0.0.12")
     try:
-        code, said = ended(process)
+        code, output = finish(process)
     finally:
-        slurm.do("return", "127.0.0.12")
-    assert code == 0, said
-    assert "rank 1 of 2 on 127.0.0.13" in said and said.count("did 100 steps") >= 2
-    up = ("sinfo", "-h", "-N", "-p", "main", "-t", "idle", "-o", "%N")
-    await_that(lambda: len(slurm.ask(*up).split()) == 3, login.start("sleep", "100"))
+        slurm.control("return", "127.0.0.12")
+    assert code == 0, output
+    assert "rank 1 of 2 on 127.0.0.13" in output and output.count("finished 100 steps") >= 2
+    idle_nodes = ("sinfo", "-h", "-N", "-p", "main", "-t", "idle", "-o", "%N")
+    wait_until(lambda: len(slurm.query(*idle_nodes).split()) == 3)
 
 
 @pytest.mark.slurm
-def test_a_rank_that_fails_ends_the_whole_job(login):
-    code, said = ended(login.submit("+steps=3000", "+fault=rank1"))
-    assert code == 1 and "rank 1 cannot go on" in said and "did not end well" in said
+def test_a_failed_rank_ends_the_complete_job(login):
+    code, output = finish(login.submit("+steps=3000", "+fault=rank1"))
+    assert code == 1 and "lectern: rank 1 failed" in output and "failed: its command ended" in output
 
 
 @pytest.mark.slurm
-def test_a_job_that_does_not_listen_goes_on_from_its_last_checkpoint(login, slurm):
-    """Told, but deaf: the job asks to be started again shortly before Slurm would end it."""
-    login.site("test", warning=2)
-    process = login.submit("+steps=150", "+fault=deaf")
-    await_that(lambda: "rank 1 of 2" in login.log(), process)
-    slurm.ask("scancel", "--batch", "--signal=USR1", slurm.jobs()[0])
-    code, said = ended(process)
-    assert code == 0, said
-    assert "rank 0 saved" not in said and "for the 2. time" in said and "did 150 steps" in said
+def test_a_training_that_ignores_the_signal_resumes_from_its_last_checkpoint(login, slurm):
+    """The job script requeues the job shortly before its time limit."""
+    login.write_site(warning=2)
+    process = login.submit("+steps=150", "+fault=ignore_signals")
+    wait_until(lambda: "rank 1 of 2" in login.read_logs(), process)
+    send_stop_signal(slurm)
+    code, output = finish(process)
+    assert code == 0, output
+    assert "rank 0 saved" not in output and "(restart 1)" in output and "finished 150 steps" in output
 
 
 @pytest.mark.slurm
-def test_a_job_that_may_not_start_again_says_so(login, slurm):
-    login.site("test", restarts=0)
+def test_a_job_at_its_limit_of_restarts_is_not_requeued(login, slurm):
+    login.write_site(restarts=0)
     process = login.submit("+steps=3000")
-    await_that(lambda: "rank 1 of 2" in login.log(), process)
-    slurm.ask("scancel", "--batch", "--signal=USR1", slurm.jobs()[0])
-    code, said = ended(process)
-    assert code == 1 and "was started again 0 times already" in said
+    wait_until(lambda: "rank 1 of 2" in login.read_logs(), process)
+    send_stop_signal(slurm)
+    code, output = finish(process)
+    assert code == 1 and "is not requeued: it was restarted 0 times" in output
 
 
 @pytest.mark.slurm
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_who_interrupts_the_wait_cancels_the_job(login, slurm, how):
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_cancels_its_job(login, slurm, signal_number):
     process = login.submit("+steps=3000")
-    await_that(lambda: "rank 1 of 2" in login.log(), process)
-    os.killpg(process.pid, how)
-    code, said = ended(process)
-    assert code == 130 and "is cancelled. Run the same again" in said
-    await_that(lambda: slurm.jobs() == [], login.start("sleep", "100"))
-    assert "waits to go on" not in login.log()  # a cancelled job does not ask to be started again
+    wait_until(lambda: "rank 1 of 2" in login.read_logs(), process)
+    os.killpg(process.pid, signal_number)
+    code, output = finish(process)
+    assert code == 130 and "interrupted; cancelling job" in output
+    wait_until(lambda: slurm.job_ids() == [])
+    assert "is requeued" not in login.read_logs()
 
 
 @pytest.mark.slurm
-def test_the_same_command_finds_the_job_of_a_lost_terminal(login, slurm):
+def test_the_same_command_finds_its_job_after_the_terminal_is_lost(login, slurm):
     process = login.submit("+steps=100")
-    await_that(lambda: "rank 1 of 2" in login.log(), process)
+    wait_until(lambda: "rank 1 of 2" in login.read_logs(), process)
     os.kill(process.pid, signal.SIGHUP)
     process.communicate()
-    code, said = ended(login.submit("+steps=100"))
-    assert code == 0 and "was sent before and is waited for" in said and said.count("did 100 steps") == 2
-    assert login.log().count("starts on") == 1
+    code, output = finish(login.submit("+steps=100"))
+    assert code == 0 and "is already active; waiting for it" in output and output.count("finished 100 steps") == 2
+    assert login.read_logs().count("starts on") == 1
 
 
 @pytest.mark.slurm
 @pytest.mark.parametrize(
-    ("site", "words", "says"),
+    ("settings", "overrides", "messages"),
     [
         ({"partition": "huge"}, [], ["invalid partition specified: huge", "partition=huge", "conf/cluster/test.yaml"]),
         ({"partition": "members", "account": "nobody"}, [], ["account", "account=nobody", "conf/cluster/test.yaml"]),
-        ({}, ["trainer.num_nodes=4"], ["asks for 4 nodes", "has 3", "conf/cluster/test.yaml"]),
+        ({}, ["trainer.num_nodes=4"], ["requests 4 nodes", "has 3", "conf/cluster/test.yaml"]),
         ({"memory": "900G"}, [], ["Memory specification can not be satisfied", "mem=900G"]),
         ({}, ["trainer=cluster"], ["node configuration is not available", "gpus-per-node=4"]),
     ],
     ids=["partition", "account", "nodes", "memory", "GPUs"],
 )
-def test_what_slurm_refuses_is_said_in_its_words_and_with_what_was_asked(login, site, words, says):
-    login.site("test", **site)
-    code, said = ended(login.submit(*words))
-    assert code == 1 and all(word in said for word in says), said
+def test_a_job_that_slurm_rejects_is_reported_with_its_message_and_the_request(login, settings, overrides, messages):
+    login.write_site(**settings)
+    code, output = finish(login.submit(*overrides))
+    assert code == 1 and all(message in output for message in messages), output
 
 
 @pytest.mark.slurm
-def test_a_job_that_finds_no_srun_says_where_to_tell_it(login):
-    login.site("test", setup='["PATH=/nowhere"]')
-    code, said = ended(login.submit())
-    assert code == 1 and "did not find srun or python: `setup` in conf/cluster/test.yaml" in said, said
+def test_a_missing_srun_is_explained(login):
+    login.write_site(setup='["PATH=/nowhere"]')
+    code, output = finish(login.submit())
+    assert code == 1 and "did not find srun or python" in output and "`setup` in conf/cluster/test.yaml" in output
 
 
 @pytest.mark.slurm
-def test_a_folder_that_the_nodes_do_not_share_is_found_before_the_training(login, slurm, tmp_path):
-    """The first node sees another probe, as it would find none, or an old one, in a folder of its own."""
+def test_a_folder_that_the_nodes_do_not_share_is_detected_before_the_training(login, slurm, tmp_path):
+    """The probe file has another token, as if the node read another folder with the same path."""
     process = login.submit()
-    await_that(lambda: list((login.folder / "runs/jobs").glob("*.probe")), process)
-    next((login.folder / "runs/jobs").glob("*.probe")).write_text("of another time")
-    code, said = ended(process)
-    assert code == 1 and "does not see" in said and "has to lie in one that they share" in said, said
-    assert "rank 0" not in said
+    wait_until(lambda: list((login.folder / "runs/jobs").glob("*.probe")), process)
+    next((login.folder / "runs/jobs").glob("*.probe")).write_text("another token")
+    code, output = finish(process)
+    assert code == 1 and "does not share" in output and "cannot read this folder" in output, output
+    assert "rank 0" not in output
 
 
 @pytest.mark.slurm
-def test_when_slurm_is_down_a_submission_says_so(login, slurm, tmp_path):
+def test_an_unavailable_slurm_controller_is_reported(login, slurm, tmp_path):
     config = tmp_path / "slurm.conf"
     text = (slurm.folder / "slurm.conf").read_text()
     config.write_text(text.replace("SlurmctldPort=", "SlurmctldPort=1").replace("MessageTimeout", "#"))
-    code, said = ended(login.submit(SLURM_CONF=str(config)))
-    assert code == 1 and "Slurm does not answer" in said, said
+    code, output = finish(login.submit(SLURM_CONF=str(config)))
+    assert code == 1 and "Slurm does not respond" in output, output

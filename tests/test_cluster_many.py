@@ -1,4 +1,4 @@
-"""Many jobs at once on a real Slurm: drives packed apart, a sweep, and runs that all write to one server."""
+"""Several Slurm jobs at the same time: packing drives, a sweep, and trainings that log to one MLflow server."""
 
 import os
 import signal
@@ -13,10 +13,10 @@ from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 import steering_recordings as recordings
-from local_slurm import LocalSlurm, await_that, begin
-from servers import find_postgres, running_postgres, running_server
-from test_cluster_pipeline import SITE, OnSlurm
-from test_sweeps import STAND_IN
+from local_slurm import LocalSlurm, start_local_slurm, wait_until
+from store_servers import find_postgres, run_mlflow_server, run_postgres
+from test_cluster_pipeline import SITE, SlurmCheckout
+from test_sweeps import TRAIN_SCRIPT
 
 pytestmark = pytest.mark.slurm
 SEEDS = (1, 2, 3)
@@ -24,73 +24,74 @@ SEEDS = (1, 2, 3)
 
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[LocalSlurm]:
-    slurm = begin(Path(tempfile.mkdtemp(prefix="ls-")))
+    slurm = start_local_slurm(Path(tempfile.mkdtemp(prefix="ls-")))
     yield slurm
     slurm.down()
 
 
 @pytest.fixture
-def checkout(slurm, tmp_path) -> OnSlurm:
-    """A test leaves no job behind."""
-    yield OnSlurm(tmp_path / "lectern", slurm)
-    assert slurm.jobs() == []
+def checkout(slurm, tmp_path) -> Iterator[SlurmCheckout]:
+    """Yield a checkout, and check that no job is left."""
+    yield SlurmCheckout(tmp_path / "lectern", slurm)
+    assert slurm.job_ids() == []
 
 
 DRIVES = {"drives": {"task": "steering", "origin": "drives"}}
 
 
-def keep_preprocess(pipeline: dict) -> None:
-    """Remove every other stage: the raw files are there already."""
+def remove_other_stages(pipeline: dict) -> None:
+    """Keep only the preprocess stage; the test writes the raw files itself."""
     pipeline["stages"] = {"preprocess": pipeline["stages"]["preprocess"]}
 
 
-def test_drives_are_packed_by_an_array_of_jobs_to_the_bytes_of_one_process(checkout):
+def test_packing_drives_in_a_job_array_gives_the_same_bytes_as_one_process(checkout):
     recordings.udacity_challenge(checkout / "data/raw/drives", frames=30, drives=4)
     dataset = yaml.safe_load((checkout / "conf/dataset/udacity_challenge.yaml").read_text())
     dataset |= {"name": "drives", "origin": "drives"}
     dataset["preprocess"] |= {**recordings.ARGUMENTS, "test": ["HMB_2"], "validation": ["HMB_4"]}
     (checkout / "conf/dataset/drives.yaml").write_text(yaml.safe_dump(dataset))
-    checkout.edit("dvc.yaml", keep_preprocess)
+    checkout.edit("dvc.yaml", remove_other_stages)
     checkout.edit("experiments.yaml", lambda variables: variables.update(datasets=DRIVES))
-    said = checkout.do("dvc", "repro", "preprocess@drives")
-    assert "preprocess_part" in said and said.count("is completed") == 4, said
-    apart = checkout.lock()["preprocess@drives"]
+    output = checkout.do("dvc", "repro", "preprocess@drives")
+    assert "preprocess_part" in output and output.count("is COMPLETED") == 4, output
+    packed_by_jobs = checkout.lock()["preprocess@drives"]
     assert "Data and pipelines are up to date" in checkout.do("dvc", "status", LAUNCH="")
     checkout.do("dvc", "repro", "--force", "preprocess@drives", LAUNCH="")
-    assert checkout.lock()["preprocess@drives"] == apart
+    assert checkout.lock()["preprocess@drives"] == packed_by_jobs
 
 
-def test_a_sweep_runs_its_trials_as_jobs_goes_on_later_and_leaves_none_behind(checkout, slurm):
+def test_an_interrupted_sweep_cancels_its_jobs_and_continues_later(checkout, slurm):
     for stage in ("download", "preprocess"):
         checkout.do("dvc", "repro", f"{stage}@sample_digits", LAUNCH="")
-    (checkout / "pipelines/train.py").write_text("import time\ntime.sleep(300)\n" + STAND_IN)
+    (checkout / "pipelines/train.py").write_text("import time\ntime.sleep(300)\n" + TRAIN_SCRIPT)
     sweep = ("lectern", "sweep", "demo-digits", "--parallel", "2", "--trials")
     process = checkout.start(*sweep, "4", TRAINER="laptop")
-    await_that(lambda: len(slurm.ask("squeue", "-h", "-t", "RUNNING", "-o", "%i").split()) == 2, process)
+    wait_until(lambda: len(slurm.query("squeue", "-h", "-t", "RUNNING", "-o", "%i").split()) == 2, process)
     os.killpg(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode != 0 and "Traceback" not in said, said
-    await_that(lambda: slurm.jobs() == [], checkout.start("sleep", "100"))
-    (checkout / "pipelines/train.py").write_text(STAND_IN)
-    said = checkout.do(*sweep, "4", TRAINER="laptop")
-    assert "The best is trial" in said or "Nothing better" in said, said
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0 and "Traceback" not in output, output
+    wait_until(lambda: slurm.job_ids() == [])
+    (checkout / "pipelines/train.py").write_text(TRAIN_SCRIPT)
+    output = checkout.do(*sweep, "4", TRAINER="laptop")
+    assert "The best is trial" in output or "No trial was better" in output, output
     client = MlflowClient(checkout.store, checkout.store)
     (parent,) = client.search_runs(["1"])
     assert parent.info.status == "FINISHED" and parent.data.metrics["best_validation_accuracy"] > 0.99
-    assert checkout.log().count("starts on") >= 4
+    assert checkout.read_logs().count("starts on") >= 4
     assert MLFLOW_PARENT_RUN_ID not in parent.data.tags
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[dict[str, str]]:
-    """What reaches an MLflow server on PostgreSQL."""
+    """Yield the environment variables to use an MLflow server on PostgreSQL."""
     bin = find_postgres()
     if bin is None:
+        message = "PostgreSQL is not installed (Debian: apt-get install postgresql)"
         if os.environ.get("LECTERN_NEEDS_SLURM"):
-            pytest.fail("there is no PostgreSQL on this machine (Debian: apt-get install postgresql)")
-        pytest.skip("there is no PostgreSQL on this machine (Debian: apt-get install postgresql)")
+            pytest.fail(message)
+        pytest.skip(message)
     folder = tmp_path_factory.mktemp("server")
-    with running_postgres(bin) as postgres, running_server(postgres.create("served"), folder) as address:
+    with run_postgres(bin) as postgres, run_mlflow_server(postgres.create("served"), folder) as address:
         password = (folder / "admin-password").read_text().strip()
         yield {
             "MLFLOW_TRACKING_URI": address,
@@ -99,24 +100,24 @@ def server(tmp_path_factory) -> Iterator[dict[str, str]]:
         }
 
 
-def test_jobs_that_log_to_one_server_at_once_lose_nothing(checkout, server, monkeypatch):
-    """Three trainings on two nodes each: six processes, of which three write."""
-    (checkout / "conf/cluster/test.yaml").write_text(SITE.replace("1500M", "900M"))  # all fit at once
+def test_parallel_jobs_lose_no_metrics_on_one_server(checkout, server, monkeypatch):
+    """Run three trainings on two nodes each; one of the two processes of each training logs."""
+    (checkout / "conf/cluster/test.yaml").write_text(SITE.replace("1500M", "900M"))  # all jobs fit at the same time
     checkout.do("dvc", "repro", "preprocess@sample_digits", LAUNCH="")
     grid = f"seed={','.join(map(str, SEEDS))}"
     training = ("python", "pipelines/train.py", "-m", "dataset=sample_digits", "model=digits_cnn", grid)
-    said = checkout.do("lectern", "submit", *training, "model.fit.laptop.epochs=20", **server)
-    assert said.count("is completed") == len(SEEDS), said
+    output = checkout.do("lectern", "submit", *training, "model.fit.laptop.epochs=20", **server)
+    assert output.count("is COMPLETED") == len(SEEDS), output
     for name, value in server.items():
         monkeypatch.setenv(name, value)
     client = MlflowClient()
     runs = client.search_runs([client.get_experiment_by_name("lectern/digits").experiment_id])
     assert sorted(run.data.params["seed"] for run in runs) == sorted(map(str, SEEDS))
     assert all(run.info.status == "FINISHED" and run.data.tags["lectern.weights"] for run in runs)
-    began = max(run.info.start_time for run in runs)
-    assert began < min(run.info.end_time for run in runs)  # they did run at the same time
+    last_start = max(run.info.start_time for run in runs)
+    assert last_start < min(run.info.end_time for run in runs)  # the trainings ran at the same time
     for run in runs:
         (history,) = (checkout / "runs" / run.data.tags["lectern.training"]).glob("*/history.csv")
-        for name, rows in pd.read_csv(history).groupby("name"):
+        for name, records in pd.read_csv(history).groupby("name"):
             points = [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
-            assert sorted(points) == sorted(zip(rows["step"], rows["value"], strict=True))
+            assert sorted(points) == sorted(zip(records["step"], records["value"], strict=True))

@@ -1,4 +1,4 @@
-"""The pipeline with its trainings on a real Slurm: the same stages, the same bytes whatever happens on the way."""
+"""The pipeline with its trainings as Slurm jobs gives the same bytes, also after preemption and a node failure."""
 
 import json
 import tempfile
@@ -10,15 +10,15 @@ import pytest
 from mlflow import MlflowClient
 
 from checkout import STAGES, Checkout
-from local_slurm import LocalSlurm, await_that, begin
+from local_slurm import LocalSlurm, start_local_slurm, wait_until
 
 pytestmark = pytest.mark.slurm
-EPOCHS = 25  # long enough to be met in the middle
+EPOCHS = 25  # long enough to interrupt the training in the middle
 SITE = 'time: "00:10:00"\nmemory: 1500M\nwarning: 60\npoll: 0.5\n'
 
 
-class OnSlurm(Checkout):
-    """A checkout whose trainings are jobs on two nodes."""
+class SlurmCheckout(Checkout):
+    """A checkout whose trainings are Slurm jobs on two nodes."""
 
     def __init__(self, folder: Path, slurm: LocalSlurm):
         self.slurm = slurm
@@ -28,16 +28,16 @@ class OnSlurm(Checkout):
 
     @property
     def environment(self) -> dict[str, str]:
-        plain = super().environment
-        reach = {**self.slurm.environment, "PATH": f"{plain['PATH']}:{self.slurm.environment['PATH']}"}
+        environment = super().environment
+        path = f"{environment['PATH']}:{self.slurm.environment['PATH']}"
         launch = {"TRAINER": "cluster_cpu", "LAUNCH": "lectern submit", "CLUSTER": "test"}
-        return {**plain, **reach, **launch}
+        return {**environment, **self.slurm.environment, "PATH": path, **launch}
 
-    def log(self) -> str:
+    def read_logs(self) -> str:
         return "".join(path.read_text() for path in (self / "runs/jobs").glob("*.log"))
 
-    def saved(self) -> int:
-        """When the last checkpoint was written, in ns; 0 in the moment in which the one before has made way for it."""
+    def checkpoint_time(self) -> int:
+        """Return the time of the last checkpoint in ns, or 0 without one, as for a moment while it is replaced."""
         with suppress(StopIteration, FileNotFoundError):
             return next(self.folder.glob("runs/*/last.ckpt")).stat().st_mtime_ns
         return 0
@@ -45,62 +45,64 @@ class OnSlurm(Checkout):
 
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[LocalSlurm]:
-    slurm = begin(Path(tempfile.mkdtemp(prefix="ls-")))
+    slurm = start_local_slurm(Path(tempfile.mkdtemp(prefix="ls-")))
     yield slurm
     slurm.down()
 
 
 @pytest.fixture(scope="module")
-def undisturbed(slurm, tmp_path_factory) -> OnSlurm:
-    checkout = OnSlurm(tmp_path_factory.mktemp("undisturbed") / "lectern", slurm)
-    checkout.told = checkout.do("dvc", "repro", "register@demo-digits")
+def uninterrupted(slurm, tmp_path_factory) -> SlurmCheckout:
+    checkout = SlurmCheckout(tmp_path_factory.mktemp("uninterrupted") / "lectern", slurm)
+    checkout.output = checkout.do("dvc", "repro", "register@demo-digits")
     return checkout
 
 
 @pytest.fixture(scope="module")
-def disturbed(slurm, undisturbed, tmp_path_factory) -> OnSlurm:
-    """A training from which a more important job takes the nodes, and then one of its own nodes dies."""
-    checkout = OnSlurm(tmp_path_factory.mktemp("disturbed") / "lectern", slurm)
+def interrupted(slurm, uninterrupted, tmp_path_factory) -> SlurmCheckout:
+    """Return a checkout whose training was preempted, and later lost one of its nodes."""
+    checkout = SlurmCheckout(tmp_path_factory.mktemp("interrupted") / "lectern", slurm)
     process = checkout.start("dvc", "repro", "evaluate@demo-digits")
-    await_that(checkout.saved, process, 1200)
-    slurm.ask("sbatch", "--partition=urgent", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
-    await_that(lambda: checkout.log().count("starts on") == 2, process, 1200)
-    before = checkout.saved()
-    await_that(lambda: checkout.saved() > before, process, 1200)
-    slurm.do("fail", "127.0.0.12")
+    wait_until(checkout.checkpoint_time, process, 1200)
+    slurm.submit_urgent_job()
+    wait_until(lambda: checkout.read_logs().count("starts on") == 2, process, 1200)
+    last_checkpoint = checkout.checkpoint_time()
+    wait_until(lambda: checkout.checkpoint_time() > last_checkpoint, process, 1200)
+    slurm.control("fail", "127.0.0.12")
     try:
-        checkout.told, _ = process.communicate(timeout=1200)
+        output, _ = process.communicate(timeout=1200)
     finally:
-        slurm.do("return", "127.0.0.12")
-    assert process.returncode == 0, checkout.told
+        slurm.control("return", "127.0.0.12")
+    assert process.returncode == 0, output
     return checkout
 
 
-def test_the_same_repro_trains_on_two_nodes(undisturbed):
-    assert "sent as job" in undisturbed.told and "2 x 1 processes" in undisturbed.told
-    assert set(STAGES) == set(undisturbed.lock())
-    metrics = json.loads((undisturbed / "metrics/demo-digits.json").read_text())
+def test_dvc_repro_trains_on_two_nodes(uninterrupted):
+    assert "submitted job" in uninterrupted.output and "2 x 1 processes" in uninterrupted.output
+    assert set(STAGES) == set(uninterrupted.lock())
+    metrics = json.loads((uninterrupted / "metrics/demo-digits.json").read_text())
     assert metrics["score"] > metrics["baseline"]
 
 
-def test_no_setting_of_the_cluster_makes_a_stage_stale(undisturbed):
-    (undisturbed / "conf/cluster/another.yaml").write_text(SITE.replace("1500M", "3G"))
+def test_cluster_settings_make_no_stage_stale(uninterrupted):
+    (uninterrupted / "conf/cluster/another.yaml").write_text(SITE.replace("1500M", "3G"))
     for environment in ({"TRAINER": "laptop", "LAUNCH": ""}, {"TRAINER": "cluster", "CLUSTER": "another"}):
-        assert not [stage for stage in undisturbed.stale(**environment) if "other-digits" not in stage]
+        assert not [stage for stage in uninterrupted.stale(**environment) if "other-digits" not in stage]
 
 
-def test_a_preempted_training_whose_node_then_dies_ends_with_the_same_bytes(disturbed, undisturbed):
-    assert "was told to end: it saves" in disturbed.log() and disturbed.log().count("starts on") == 3
-    made = [{stage: told["outs"] for stage, told in one.lock().items()} for one in (disturbed, undisturbed)]
-    assert made[0] == {stage: made[1][stage] for stage in STAGES[:-1]}
-    metrics = [(checkout / "metrics/demo-digits.json").read_bytes() for checkout in (disturbed, undisturbed)]
+def test_preemption_and_a_node_failure_do_not_change_the_outputs(interrupted, uninterrupted):
+    logs = interrupted.read_logs()
+    assert "received the stop signal" in logs and logs.count("starts on") == 3
+    outputs, expected = (
+        {stage: entry["outs"] for stage, entry in checkout.lock().items()} for checkout in (interrupted, uninterrupted)
+    )
+    assert outputs == {stage: expected[stage] for stage in STAGES[:-1]}
+    metrics = [(checkout / "metrics/demo-digits.json").read_bytes() for checkout in (interrupted, uninterrupted)]
     assert metrics[0] == metrics[1]
 
 
-def test_all_its_starts_are_one_run_of_mlflow(disturbed, undisturbed):
-    """Written by one process, and no value twice."""
+def test_all_starts_of_a_training_are_one_mlflow_run_without_duplicate_values(interrupted, uninterrupted):
     histories = []
-    for checkout in (disturbed, undisturbed):
+    for checkout in (interrupted, uninterrupted):
         client = MlflowClient(checkout.store, checkout.store)
         (run,) = client.search_runs(["1"])
         assert run.info.status == "FINISHED"

@@ -1,4 +1,4 @@
-"""Searches for better values: over what may vary, in trainings that are step_metrics, to a line of config to commit."""
+"""Sweeps: reading the search space, running and resuming trials, pruning, and writing the best values."""
 
 import shutil
 import subprocess
@@ -17,22 +17,25 @@ from optuna.trial import TrialState
 from children import in_child
 from lectern import cli
 from lectern.errors import UserError
-from lectern.sweeps import apply_best, search
+from lectern.sweeps import search
+from lectern.sweeps.apply_best import write_values
+from lectern.sweeps.mlflow_record import SweepRun
 from lectern.sweeps.search import Search
-from lectern.sweeps.search_space import Range, read_search_space
+from lectern.sweeps.search_space import Choices, Range, read_search_space
 from lectern.sweeps.trials import RunningTrial
-from lectern.tracking import store as runs
+from lectern.tracking.runs import TRAINING
+from lectern.tracking.store import experiment_id
 
 ROOT = Path(__file__).parents[1]
-WORDS = ["dataset=sample_digits", "model=digits_cnn", "seed=7", "budget=laptop"]
-STAND_IN = """
+OVERRIDES = ["dataset=sample_digits", "model=digits_cnn", "seed=7", "budget=laptop"]
+TRAIN_SCRIPT = """
 import os, sys
 from pathlib import Path
-words = dict(word.split("=", 1) for word in sys.argv[1:])
-rate = float(words["model.module.learning_rate"])
-if os.environ.get("TRAININGS") == "fail":
-    sys.exit("lectern: there is no such data")
-out = Path(words["out"])
+overrides = dict(word.split("=", 1) for word in sys.argv[1:])
+rate = float(overrides["model.module.learning_rate"])
+if os.environ.get("FAIL_TRAININGS"):
+    sys.exit("lectern: no such dataset")
+out = Path(overrides["out"])
 out.mkdir()
 lines = [f"{step},0,validation_accuracy,{value}" for step, value in ((1, 0.5), (2, 1 - abs(rate - 0.002)), (3, 0.6))]
 (out / "history.csv").write_text("\\n".join(["step,epoch,name,value", *lines]))
@@ -40,143 +43,166 @@ lines = [f"{step},0,validation_accuracy,{value}" for step, value in ((1, 0.5), (
 
 
 @pytest.fixture
-def stand_in(house, monkeypatch) -> Path:
-    """A checkout whose training is done at once: the nearer the learning rate is to 0.002, the better."""
-    (house / "pipelines" / "train.py").write_text(STAND_IN)
-    monkeypatch.setattr(search, "PAUSE", 0.02)
-    return house
+def fast_training(project, monkeypatch) -> Path:
+    """Add the experiment demo-digits and replace the train script.
+
+    The training ends at once, and its accuracy is best for a learning rate of 0.002.
+    """
+    (project / "pipelines" / "train.py").write_text(TRAIN_SCRIPT)
+    variables = yaml.safe_load((project / "experiments.yaml").read_text())
+    variables["experiments"]["demo-digits"] = {"dataset": "sample_digits", "task": "digits", "model": "digits_cnn"}
+    (project / "experiments.yaml").write_text(yaml.safe_dump(variables))
+    monkeypatch.setattr(search, "POLL_SECONDS", 0.02)
+    return project
 
 
-def run(trials: int, parallel: int = 2) -> tuple[Search, optuna.Study, list[str]]:
-    told: list[str] = []
-    one = Search("demo-digits", WORDS)
-    return one, one.run(trials, parallel, None, told.append), told
+def run_search(trials: int) -> tuple[optuna.Study, list[str]]:
+    """Return the study and the lines reported to the user."""
+    lines: list[str] = []
+    study = Search("demo-digits", OVERRIDES).run(trials, parallel=2, seconds=None, report=lines.append)
+    return study, lines
+
+
+# The search space
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "conf/sweep").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_key_of_a_sweep_is_one_of_its_models_and_holds_the_value_it_has(path, monkeypatch):
+def test_every_search_space_contains_the_values_of_its_model(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     model = yaml.safe_load((ROOT / "conf/model" / path.name).read_text())
-    for key, one in read_search_space(path.stem).items():
+    for key, values in read_search_space(path.stem).items():
         value = model
         for part in key.split("."):
             value = value[part]
-        assert value in one.choices if one.choices else one.low <= value <= one.high, key
+        if isinstance(values, Choices):
+            assert value in values.choices, key
+        else:
+            assert values.low <= value <= values.high, key
 
 
-def test_a_model_without_a_sweep_is_answered_with_what_to_write(house):
-    with pytest.raises(UserError, match=r"no conf/sweep/digits_resnet.yaml.*module.learning_rate: \{low"):
+def test_a_missing_search_space_is_reported_with_an_example(project):
+    with pytest.raises(UserError, match=r"conf/sweep/digits_resnet.yaml does not exist.*module.learning_rate: \{low"):
         read_search_space("digits_resnet")
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("module.learning_rat: {low: 1, high: 2}", "has no key 'module.learning_rat'"),
-        ("module.learning_rate: {lowest: 1, high: 2}", "unknown key 'lowest'; did you mean 'low'"),
-        ("module.learning_rate: {low: 1}", "give low and high, or choices"),
+        ("module.learning_rate: {lowest: 1, high: 2}", "'lowest'; did you mean 'low'"),
+        ("module.learning_rate: {low: 1}", "'high'"),
+        ("module.learning_rate: {choices: [1, 2], low: 1}", "'low'"),
     ],
 )
-def test_a_wrong_line_of_a_sweep_is_named(house, line, says):
+def test_an_invalid_line_of_a_search_space_is_reported(project, line, message):
     Path("conf/sweep/digits_cnn.yaml").write_text(line)
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=rf"conf/sweep/digits_cnn\.yaml.*{message}"):
         read_search_space("digits_cnn")
 
 
-def test_suggested_values_lie_in_their_range_and_are_fit_to_be_read():
+def test_suggested_values_are_in_their_range_and_have_at_most_three_digits():
     study = optuna.create_study()
     for _ in range(20):
         trial = study.ask()
         rate = Range(0.001, 0.1, log=True).suggest(trial, "rate")
         assert 0.001 <= rate <= 0.1 and len(f"{rate:g}".lstrip("0.")) <= 3
         assert Range(1, 5).suggest(trial, "layers") in range(1, 6)
-        assert Range(choices=["rnn", "gru"]).suggest(trial, "cell") in ("rnn", "gru")
+        assert Choices(["rnn", "gru"]).suggest(trial, "cell") in ("rnn", "gru")
 
 
-def test_the_winner_changes_its_values_and_nothing_else(house):
-    before = Path("conf/model/digits_cnn.yaml").read_text()
-    apply_best.write_values("digits_cnn", {"module.learning_rate": 0.007, "module.network.dropout": 0.4})
-    after = Path("conf/model/digits_cnn.yaml").read_text()
-    assert after == before.replace("learning_rate: 0.006", "learning_rate: 0.007").replace(
-        "dropout: 0.5", "dropout: 0.4"
-    )
+def test_writing_the_best_values_changes_nothing_else_in_the_config(project):
+    path = Path("conf/model/digits_cnn.yaml")
+    original = path.read_text()
+    write_values("digits_cnn", {"module.learning_rate": 0.007, "module.network.dropout": 0.4})
+    changed = original.replace("learning_rate: 0.006", "learning_rate: 0.007").replace("dropout: 0.5", "dropout: 0.4")
+    assert path.read_text() == changed != original
 
 
-def test_a_search_starts_from_the_config_and_takes_the_best_validation_of_each(stand_in, store):
-    one, study, told = run(4)
+# Trials
+
+
+def test_the_first_trial_has_the_values_of_the_config_and_each_result_is_the_best_validation(fast_training, store):
+    study, lines = run_search(4)
     assert study.trials[0].user_attrs["values"] == {"module.learning_rate": 0.006, "module.network.dropout": 0.5}
     assert study.trials[0].value == pytest.approx(1 - 0.004)
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4 and len(told) == 4
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4 and len(lines) == 4
     client = MlflowClient(store, store)
-    (parent,) = client.search_runs([runs.experiment_id(client, "digits")])
+    (parent,) = client.search_runs([experiment_id(client, "digits")])
     assert parent.info.status == "FINISHED" and parent.info.run_name == "sweep demo-digits"
     assert parent.data.metrics["best_validation_accuracy"] == study.best_value
 
 
-def test_a_search_goes_on_from_the_trials_of_the_one_before(stand_in):
-    first = [trial.params for trial in run(2)[1].trials]
-    second = run(5)[1]
+def test_a_later_search_continues_with_the_trials_of_an_earlier_one(fast_training):
+    first = [trial.params for trial in run_search(2)[0].trials]
+    second = run_search(5)[0]
     assert len(first) == 2 and len(second.trials) == 5
     assert [trial.params for trial in second.trials[:2]] == first
-    assert len({str(trial.params) for trial in second.trials}) == 5  # it draws its own, not the first one's again
+    assert len({str(trial.params) for trial in second.trials}) == 5  # no values are tried twice
 
 
-def test_a_trial_of_a_search_that_was_killed_is_begun_again(stand_in):
-    one = Search("demo-digits", WORDS)
-    one.begin(one.open_study()).process.wait()  # and nobody tells how it ended
-    study = run(2)[1]
+def test_a_trial_of_a_killed_search_is_started_again(fast_training):
+    killed = Search("demo-digits", OVERRIDES)
+    killed.start_next(killed.open_study()).process.wait()  # its result is never reported
+    study = run_search(2)[0]
     assert [trial.state for trial in study.trials[:2]] == [TrialState.FAIL, TrialState.COMPLETE]
     assert study.trials[0].params == study.trials[1].params
 
 
-def test_a_search_whose_trainings_all_fail_says_what_they_said(stand_in, monkeypatch):
-    monkeypatch.setenv("TRAININGS", "fail")
-    with pytest.raises(UserError, match="The first 3 trials failed; the last one said: lectern: there is no such"):
-        run(10)
+def test_a_search_stops_if_the_first_trials_fail_and_shows_the_last_log_line(fast_training, monkeypatch):
+    monkeypatch.setenv("FAIL_TRAININGS", "1")
+    with pytest.raises(UserError, match=r"The first 3 trials failed\. .*: lectern: no such dataset See "):
+        run_search(10)
 
 
-def test_another_search_of_the_same_experiment_is_refused(stand_in):
-    one = Search("demo-digits", WORDS)
-    one.folder.mkdir(parents=True)
-    with FileLock(one.folder.with_suffix(".lock")), pytest.raises(UserError, match="being searched by another process"):
-        run(1)
+def test_a_second_search_of_the_same_experiment_is_rejected(fast_training):
+    first = Search("demo-digits", OVERRIDES)
+    first.folder.mkdir(parents=True)
+    with (
+        FileLock(first.folder.with_suffix(".lock")),
+        pytest.raises(UserError, match="Another process already searches"),
+    ):
+        run_search(1)
 
 
-def test_a_training_worse_than_the_others_is_ended_and_its_run_is_a_child_of_the_sweeps(house, store):
-    one, client = Search("demo-digits", WORDS), MlflowClient(store, store)
-    experiment = runs.experiment_id(client, "digits")
-    child = client.create_run(experiment, tags={runs.TRAINING: one.plan.key}).info.run_id
+def test_a_pruned_training_is_stopped_and_its_run_is_a_child_of_the_sweep(project, store):
+    plan, client = Search("demo-digits", OVERRIDES).plan, MlflowClient(store, store)
+    experiment = experiment_id(client, "digits")
+    child = client.create_run(experiment, tags={TRAINING: plan.key}).info.run_id
     client.log_batch(child, metrics=[Metric("validation_accuracy", 0.1, 0, 10)])
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=0.5))
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"], start_new_session=True)
-    running = RunningTrial(study.ask(), one.plan, {}, Path("out"), process)
-    running.watch(client, "the sweep's")
-    assert process.wait(20) == -15 and running.pruned and running.result() is None
-    assert client.get_run(child).data.tags[MLFLOW_PARENT_RUN_ID] == "the sweep's"
+    trial = RunningTrial(study.ask(), plan, {}, Path("out"), process)
+    trial.update(SweepRun(client, experiment, "the run of the sweep"))
+    assert process.wait(20) == -15 and trial.pruned and trial.best_validation() is None
+    assert client.get_run(child).data.tags[MLFLOW_PARENT_RUN_ID] == "the run of the sweep"
 
 
-def sweep(*words: str):
-    sys.argv = ["lectern", "sweep", *words]
+# The command
+
+
+def run_command(*arguments: str):
+    sys.argv = ["lectern", "sweep", *arguments]
     return in_child(cli.main)
 
 
-def test_the_command_writes_the_winner_and_tells_what_that_makes_stale(stand_in):
-    ended = sweep("demo-digits", "--trials", "4", "--parallel", "4")
-    assert ended.code == 0, ended.said
-    assert "git diff conf/model/digits_cnn.yaml" in ended.said and "stale: demo-digits, mnist-cnn" in ended.said
+def test_the_command_writes_the_best_values_and_names_the_experiments_to_train_again(fast_training):
+    result = run_command("demo-digits", "--trials", "4", "--parallel", "4")
+    assert result.code == 0, result.said
+    assert "git diff conf/model/digits_cnn.yaml" in result.said
+    assert "must be trained again: demo-digits, mnist-cnn" in result.said
     assert "learning_rate: 0.006 " not in Path("conf/model/digits_cnn.yaml").read_text()
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "message"),
     [
-        (["demo-digit"], "no experiment 'demo-digit'; did you mean 'demo-digits'?"),
-        (["demo-digits", "--time", "two hours"], "as 90m or 2h"),
-        (["mnist-resnet"], "no conf/sweep/digits_resnet.yaml"),
+        (["demo-digit"], "did you mean 'demo-digits'?"),
+        (["demo-digits", "--time", "two hours"], "such as 90m or 2h"),
+        (["mnist-resnet"], "conf/sweep/digits_resnet.yaml does not exist"),
     ],
     ids=str,
 )
-def test_a_mistake_is_answered_plainly(stand_in, words, says):
+def test_a_wrong_argument_is_reported_without_a_traceback(fast_training, arguments, message):
     shutil.copytree("data/processed/sample_digits", "data/processed/mnist")
-    ended = sweep(*words)
-    assert ended.code == 1 and says in ended.said and "Traceback" not in ended.said, ended.said
+    result = run_command(*arguments)
+    assert result.code == 1 and message in result.said and "Traceback" not in result.said, result.said

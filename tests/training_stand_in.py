@@ -1,4 +1,7 @@
-"""Stands in for pipelines/train.py, without its imports: counts steps and, told to end, saves its place."""
+"""Replace pipelines/train.py in the Slurm tests: count steps, and save the step number on SIGTERM.
+
+It imports neither PyTorch nor Lightning, so that a job starts at once.
+"""
 
 import os
 import signal
@@ -6,22 +9,23 @@ import sys
 import time
 from pathlib import Path
 
-words = dict(word.split("=", 1) for word in sys.argv[1:])
-rank, steps, fault = os.environ["SLURM_PROCID"], int(words.get("+steps", 5)), words.get("+fault", "")
-place = Path("runs") / f"{words['out'].rpartition('/')[2]}-{words.get('seed', 7)}-{rank}"
-told: list[int] = []
-if fault != "deaf":
-    signal.signal(signal.SIGTERM, lambda *_: told.append(1))
-start = int(place.read_text()) if place.exists() else 0
-print(f"rank {rank} of {os.environ['SLURM_NTASKS']} on {os.environ['SLURMD_NODENAME']} starts at {start}", flush=True)
+overrides = dict(word.split("=", 1) for word in sys.argv[1:])
+rank, steps, fault = os.environ["SLURM_PROCID"], int(overrides.get("+steps", 5)), overrides.get("+fault", "")
+checkpoint = Path("runs") / f"{overrides['out'].rpartition('/')[2]}-{overrides.get('seed', 7)}-{rank}"
+signals: list[int] = []
+if fault != "ignore_signals":
+    signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
+first_step = int(checkpoint.read_text()) if checkpoint.exists() else 0
+node = os.environ["SLURMD_NODENAME"]
+print(f"rank {rank} of {os.environ['SLURM_NTASKS']} on {node} starts at step {first_step}", flush=True)
 if gpus := os.environ.get("CUDA_VISIBLE_DEVICES"):
-    print(f"rank {rank} sees GPUs {gpus}", flush=True)
+    print(f"rank {rank} has GPUs {gpus}", flush=True)
 if fault == f"rank{rank}":
-    sys.exit(f"lectern: rank {rank} cannot go on")
-for step in range(start, steps):
+    sys.exit(f"lectern: rank {rank} failed")
+for step in range(first_step, steps):
     time.sleep(0.1)
-    place.write_text(str(step + 1))
-    if told:
+    checkpoint.write_text(str(step + 1))
+    if signals:
         print(f"rank {rank} saved", flush=True)
-        sys.exit(143)
-print(f"rank {rank} did {steps} steps", flush=True)
+        sys.exit(128 + signal.SIGTERM)
+print(f"rank {rank} finished {steps} steps", flush=True)

@@ -1,1 +1,1 @@
-"""A training to a Slurm job that is waited for: site.py what it asks for, script.py the job, slurm.py, waiting.py."""
+"""Run a stage as a Slurm job and wait for it."""

@@ -1,4 +1,4 @@
-"""The parts of a stage to processes that LAUNCH starts: with `lectern submit` an array of jobs, waited for."""
+"""Run the parts of a stage in processes of their own, or in a Slurm job array if LAUNCH is `lectern submit`."""
 
 import os
 import shlex
@@ -10,27 +10,27 @@ from pathlib import Path
 SCRIPT = "pipelines/preprocess_part.py"
 
 
-def launch() -> list[str]:
-    """The words that LAUNCH puts before a command; none where it is not set."""
+def launch_prefix() -> list[str]:
+    """Return the command in LAUNCH that precedes the command of a stage, or an empty list if LAUNCH is not set."""
     return shlex.split(os.environ.get("LAUNCH", ""))
 
 
-def make_elsewhere(task: str, folder: Path, parts: int) -> None:
-    """Return when all parts of what is planned in `folder` are made. Ends this process where one cannot be."""
+def run_parts(task: str, folder: Path, parts: int) -> None:
+    """Run all parts of the plan in `folder` and wait for them. Exit with the same code if the command fails."""
     numbers = ",".join(map(str, range(parts)))
-    words = [sys.executable, SCRIPT, "-m", f"task={task}", f"folder={folder}", f"part={numbers}"]
-    process = subprocess.Popen([*launch(), *words])
+    command = [sys.executable, SCRIPT, "-m", f"task={task}", f"folder={folder}", f"part={numbers}"]
+    process = subprocess.Popen([*launch_prefix(), *command])
     handler = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
-        code = wait(process)
+        code = wait_for_exit(process)
     finally:
         signal.signal(signal.SIGTERM, handler)
     if code:
-        sys.exit(code)  # it has said why
+        sys.exit(code)  # the command has printed the reason
 
 
-def wait(process: subprocess.Popen) -> int:
-    """How it ended. A terminal's Ctrl-C has reached it too: it cancels what it has sent."""
+def wait_for_exit(process: subprocess.Popen[bytes]) -> int:
+    """Return the exit code. Ignore Ctrl-C here: the terminal also sends it to the process, which cancels its jobs."""
     while True:
         try:
             return process.wait()

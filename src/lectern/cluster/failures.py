@@ -1,46 +1,46 @@
-"""How Slurm says that a job ended to a plain sentence with what to do."""
+"""Explain why a Slurm job failed and what to do about it."""
 
 from collections.abc import Mapping
 
-from lectern.cluster.job_script import UNSHARED
+from lectern.cluster.job_script import FOLDER_NOT_SHARED
 from lectern.cluster.site import Site
 
-FAILURES = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
-ENDED = ("COMPLETED", *FAILURES)
-NO_LOG = "0:53"  # the exit code of a job whose log could not be opened
+FAILED_STATES = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
+FINAL_STATES = ("COMPLETED", *FAILED_STATES)
+LOG_NOT_OPENED = "0:53"  # Slurm's exit code for a job whose log file could not be opened
+RESUME = "Run the same command again to resume from the last checkpoint"
 
 
-def explain(record: Mapping[str, str], site: Site, where: str) -> str:
-    """Why a job of which Slurm keeps this record did not end well; `where` is the site's file."""
+def explain_failure(record: Mapping[str, str], site: Site, site_file: str) -> str:
+    """Return the reason for a failed job and the remedy. `record` is the job's record from `scontrol show job`."""
     state, code = record["JobState"], record.get("ExitCode", "")
     sentences = {
-        "TIMEOUT": f"it ran into its time limit ({site.time}) before it could save and go on. Raise `time` in {where}, "
-        f"or `warning` ({site.warning} s), which has to be longer than a step and a checkpoint take",
-        "OUT_OF_MEMORY": f"a process needed more memory than the job has ({site.memory or 'the default'} a node). "
-        f"Raise `memory` in {where}, or lower the batch",
-        "NODE_FAIL": "a node died, and the site does not start such jobs again. Run the same once more: it goes on "
-        "from its last checkpoint",
-        "PREEMPTED": "a job of higher priority took its nodes, and the site does not start such jobs again. Run the "
-        "same once more: it goes on from its last checkpoint",
-        "CANCELLED": "it was cancelled, with scancel or by the site. Run the same once more: it goes on from its last "
-        "checkpoint",
-        "BOOT_FAIL": "its nodes did not start. That is the site's to mend",
-        "DEADLINE": "it could no longer end before its deadline",
+        "TIMEOUT": f"it reached its time limit ({site.time}) before it saved a checkpoint. Increase `time` in "
+        f"{site_file}, or increase `warning` ({site.warning} s), which must be longer than a training step plus saving "
+        "a checkpoint",
+        "OUT_OF_MEMORY": f"it needed more memory per node than requested ({site.memory or 'the default'}). Increase "
+        f"`memory` in {site_file}, or reduce the batch size",
+        "NODE_FAIL": f"a node failed, and this site does not requeue such jobs. {RESUME}",
+        "PREEMPTED": f"a job with a higher priority took its nodes, and this site does not requeue such jobs. {RESUME}",
+        "CANCELLED": f"it was cancelled with scancel or by the site. {RESUME}",
+        "BOOT_FAIL": "its nodes did not start. Contact the administrators of the cluster",
+        "DEADLINE": f"Slurm stopped it at its deadline. Remove or extend --deadline under `sbatch` in {site_file}",
     }
-    return sentences.get(state) or explain_code(*code.partition(":")[::2], code, where)
+    return sentences.get(state) or explain_exit_code(code, site_file)
 
 
-def explain_code(exit_code: str, signal: str, code: str, where: str) -> str:
-    """The same of a job whose script failed."""
-    if code == NO_LOG:
+def explain_exit_code(code: str, site_file: str) -> str:
+    """Return the reason and the remedy for a job in state FAILED. `code` is `<exit code>:<signal>`."""
+    exit_code, _, signal = code.partition(":")
+    if code == LOG_NOT_OPENED:
         return (
-            "its node could not open the log: the folder that the job was sent from is not there. The checkout has to "
-            "lie in a folder that all nodes share"
+            "its node could not open the log file, because the folder of the log does not exist there. Move the "
+            "checkout to a folder that all nodes share"
         )
-    if exit_code == str(UNSHARED):
-        return "not all its nodes see this folder, as its log says. The checkout has to lie in one that they share"
+    if exit_code == str(FOLDER_NOT_SHARED):
+        return "a node cannot read this folder (see the log). Move the checkout to a folder that all nodes share"
     if exit_code == "127":
-        return f"its node did not find srun or python: `setup` in {where} has to make them found"
+        return f"its node did not find srun or python. Add commands that make them available to `setup` in {site_file}"
     if signal == "9" or exit_code == "137":
-        return f"a process was killed, most often for want of memory: `memory` in {where}"
-    return f"its command ended with exit code {exit_code or 'unknown'}. The end of its log says why"
+        return f"a process was killed, most often because memory ran out. Increase `memory` in {site_file}"
+    return f"its command ended with exit code {exit_code or 'unknown'}. See the end of its log for the reason"

@@ -1,4 +1,4 @@
-"""Commands, their shape and a site to the text of a Slurm job that saves when it is told to, and goes on later."""
+"""Write the batch script of a Slurm job that saves a checkpoint on a signal and requeues itself."""
 
 import shlex
 from dataclasses import dataclass
@@ -6,99 +6,103 @@ from pathlib import Path
 
 from lectern.cluster.site import Site
 
-# One owner of going on again: this script asks for it once the training has saved; Slurm does it by itself only where
-# nobody is left to ask, that is when a node died, or when a preempted job did not end within its grace. The signal goes
-# to this shell alone (B:), which hands the processes SIGTERM: they know no other, and a process that is still
-# importing dies of it as it should.
-TEXT = """\
+# The script requeues the job after the training has saved its checkpoint. Slurm requeues it only if a node fails, or if
+# a preempted job does not end within its grace period. `--signal=B:USR1` sends the signal to this shell only. The shell
+# then sends SIGTERM to the training processes. A process that is still importing modules ends at once on SIGTERM.
+TEMPLATE = """\
 #!/bin/bash
-# Made by `lectern submit`. By hand, from the same folder: sbatch {path}
+# Written by `lectern submit`. To submit it again, run in the same folder: sbatch {path}
 {options}
 
-say() {{ echo "lectern: $*"; }}
-me=$SLURM_JOB_ID  # the number of an array's first element is that of the whole array
-[ -n "${{SLURM_ARRAY_JOB_ID:-}}" ] && me=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
+log() {{ echo "lectern: $*"; }}
+job=$SLURM_JOB_ID
+# In an array, the job ID of the first element is also the ID of the complete array.
+[ -n "${{SLURM_ARRAY_JOB_ID:-}}" ] && job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
 
-again() {{  # ask to be started again, unless somebody cancelled the job
+requeue() {{  # does nothing if the job was cancelled
   if [ "${{SLURM_RESTART_COUNT:-0}}" -ge {restarts} ]; then
-    say "job $me was started again {restarts} times already (restarts in the site file): it ends here"
+    log "job $job is not requeued: it was restarted {restarts} times, the limit set by restarts in the site file"
     return
   fi
-  case $(scontrol show job --oneliner "$me") in
-    *JobState=RUNNING*) say "job $me waits to go on from its last checkpoint"
-      scontrol requeue "$me" && sleep 300 ;;  # Slurm ends this script
+  case $(scontrol show job --oneliner "$job") in
+    *JobState=RUNNING*) log "job $job is requeued and resumes from its last checkpoint"
+      scontrol requeue "$job" && sleep 300 ;;  # Slurm ends this script during the sleep
   esac
 }}
 
-warned() {{
-  heard=1 told=1
-  say "job $me was told to end: it saves"
-  scancel --signal=TERM "$me"  # to the processes, not to this shell
-  (sleep {patience}; again) &  # where they do not end in time, the last periodic checkpoint has to do
+on_signal() {{
+  interrupted=1 stopping=1
+  log "job $job received the stop signal and saves a checkpoint"
+  scancel --signal=TERM "$job"  # signals the training processes, not this shell
+  (sleep {timeout}; requeue) &  # if they do not end in time, the job resumes from an earlier checkpoint
 }}
-trap warned USR1
+trap on_signal USR1
 
-say "job $me starts on $SLURM_JOB_NODELIST${{SLURM_RESTART_COUNT:+, for the $((SLURM_RESTART_COUNT + 1)). time}}"
-see={see}
-srun --overlap --ntasks-per-node=1 --ntasks="$SLURM_JOB_NUM_NODES" bash -c "$see" || exit {unshared}
+log "job $job starts on $SLURM_JOB_NODELIST${{SLURM_RESTART_COUNT:+ (restart $SLURM_RESTART_COUNT)}}"
+probe={probe}
+srun --overlap --ntasks-per-node=1 --ntasks="$SLURM_JOB_NUM_NODES" bash -c "$probe" || exit {not_shared}
 {setup}
 case ${{SLURM_ARRAY_TASK_ID:-0}} in
 {cases}
 esac
 srun {srun} "$@" &
-step=$! heard=
-while true; do
+step=$! interrupted=
+while true; do  # a signal interrupts wait, so wait again
   wait "$step"
   code=$?
-  [ -n "$heard" ] || break
-  heard=
+  [ -n "$interrupted" ] || break
+  interrupted=
 done
 
-preempted=$(scontrol show job --oneliner "$me" | grep -c -v "PreemptTime=None")
-if [ "$code" = 143 ] && {{ [ -n "${{told:-}}" ] || [ "$preempted" = 1 ]; }}; then again; fi
+# Exit code 143: the training ended on SIGTERM.
+preempted=$(scontrol show job --oneliner "$job" | grep -c -v "PreemptTime=None")
+if [ "$code" = 143 ] && {{ [ -n "${{stopping:-}}" ] || [ "$preempted" = 1 ]; }}; then requeue; fi
 exit "$code"
 """
-UNSHARED = 66  # the exit code of a job whose nodes do not see the folder that it was sent from
+FOLDER_NOT_SHARED = 66  # the exit code of a job if one of its nodes cannot read the probe file
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What the trainer's config says of the machines: nodes, processes of each, and whether each has a GPU."""
+class JobSize:
+    """The nodes and processes that the trainer's config requires."""
 
     nodes: int
-    processes: int
-    gpu: bool
+    processes_per_node: int
+    gpu: bool  # one GPU per process
 
 
-def write(path: Path, name: str, commands: list[list[str]], shape: Shape, site: Site, token: str) -> None:
-    """The job at `path`, and beside it the probe that every node has to see."""
+def write_job_script(path: Path, name: str, commands: list[list[str]], size: JobSize, site: Site, token: str) -> None:
+    """Write the batch script to `path`, and a probe file with `token` that every node must be able to read.
+
+    Several commands become a job array with one element per command.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     probe = path.with_suffix(".probe").absolute()
     probe.write_text(token)
     path.write_text(
-        TEXT.format(
+        TEMPLATE.format(
             path=path,
-            options="\n".join(f"#SBATCH {word}" for word in options(path, name, len(commands), shape, site)),
+            options="\n".join(f"#SBATCH {option}" for option in sbatch_options(path, name, len(commands), size, site)),
             restarts=site.restarts,
-            patience=max(site.warning - 20, site.warning // 2),
-            see=shlex.quote(see(probe, token)),
-            unshared=UNSHARED,
+            timeout=max(site.warning - 20, site.warning // 2),
+            probe=shlex.quote(probe_command(probe, token)),
+            not_shared=FOLDER_NOT_SHARED,
             setup="\n".join(site.setup),
-            cases="\n".join(f"  {index}) set -- {shlex.join(words)} ;;" for index, words in enumerate(commands)),
+            cases="\n".join(f"  {index}) set -- {shlex.join(command)} ;;" for index, command in enumerate(commands)),
             srun=shlex.join(["--kill-on-bad-exit=1", f"--cpus-per-task={site.cpus_per_process}", *site.srun]),
         )
     )
 
 
-def options(path: Path, name: str, elements: int, shape: Shape, site: Site) -> list[str]:
-    """What sbatch is asked for, a word each."""
-    log = log_pattern(path, elements)
-    asked = {
+def sbatch_options(path: Path, name: str, elements: int, size: JobSize, site: Site) -> list[str]:
+    """Return the options for sbatch, such as `--nodes=2`."""
+    gpus = ":".join(filter(None, [site.gpu_type, str(size.processes_per_node)])) if size.gpu else None
+    values = {
         "job-name": name,
-        "nodes": shape.nodes,
-        "ntasks-per-node": shape.processes,
+        "nodes": size.nodes,
+        "ntasks-per-node": size.processes_per_node,
         "cpus-per-task": site.cpus_per_process,
-        "gpus-per-node": ":".join(filter(None, [site.gpu_type, str(shape.processes)])) if shape.gpu else None,
+        "gpus-per-node": gpus,
         "mem": site.memory,
         "time": site.time,
         "partition": site.partition,
@@ -107,22 +111,22 @@ def options(path: Path, name: str, elements: int, shape: Shape, site: Site) -> l
         "constraint": site.constraint,
         "array": f"0-{elements - 1}" if elements > 1 else None,
         "signal": f"B:USR1@{site.warning}",
-        "output": log.absolute(),
+        "output": log_pattern(path, elements).absolute(),
         "chdir": Path.cwd(),
     }
-    given = [f"--{option}={value}" for option, value in asked.items() if value is not None]
-    return [*given, "--requeue", "--open-mode=append", *site.sbatch]
+    options = [f"--{option}={value}" for option, value in values.items() if value is not None]
+    return [*options, "--requeue", "--open-mode=append", *site.sbatch]
 
 
 def log_pattern(path: Path, elements: int) -> Path:
-    """Where a job writes, in Slurm's letters: %j a job's number, %A and %a those of an array and its element."""
+    """Return the log file name in Slurm's notation: %j is a job ID, %A an array ID and %a the index of an element."""
     return path.with_name(f"{path.stem}-{'%A_%a' if elements > 1 else '%j'}.log")
 
 
-def see(probe: Path, token: str) -> str:
-    """A shell line that ends well where the probe is seen."""
-    complaint = (
-        f"lectern: node $SLURMD_NODENAME does not see {probe.parent} as it is where the job was sent from: the "
-        "checkout has to lie in a folder that all nodes share."
+def probe_command(probe: Path, token: str) -> str:
+    """Return a shell command that fails with a message if a node cannot read the probe file, or reads another token."""
+    message = (
+        f"lectern: node $SLURMD_NODENAME does not share {probe.parent} with the machine that submitted the job. "
+        "Move the checkout to a folder that all nodes share."
     )
-    return f'[ "$(cat {shlex.quote(str(probe))} 2>/dev/null)" = {token} ] || {{ echo "{complaint}"; exit 1; }}'
+    return f'[ "$(cat {shlex.quote(str(probe))} 2>/dev/null)" = {token} ] || {{ echo "{message}"; exit 1; }}'

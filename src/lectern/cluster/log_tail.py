@@ -1,28 +1,30 @@
-"""Files that grow to lines on the terminal."""
+"""Print the new lines of log files to the terminal."""
 
 from pathlib import Path
 
 
-class Followed:
-    """A job's logs: each new line is printed once, with its element's number where there are several."""
+class LogTail:
+    """The log files of a job. Each line is printed once, with the index of the array element if there are several."""
 
     def __init__(self, folder: Path, pattern: str):
         self.folder, self.pattern = folder, pattern
-        self.read: dict[Path, int] = {}
+        self.offsets: dict[Path, int] = {}  # bytes already printed
 
-    def skip(self) -> None:
-        """Leave out what is there already."""
-        self.read = {path: path.stat().st_size for path in self.folder.glob(self.pattern)}
+    def print_new_lines(self, final: bool = False) -> None:
+        """Print the lines added since the last call. An incomplete last line is printed only if `final` is set."""
+        paths = sorted(self.folder.glob(self.pattern))
+        for path in paths:
+            prefix = f"[{path.stem.rpartition('_')[2]}] " if len(paths) > 1 else ""
+            for line in self.read_new(path, final).decode(errors="replace").replace("\r", "\n").splitlines():
+                print(f"{prefix}{line}", flush=True)
 
-    def show(self, to_the_end: bool = False) -> None:
-        """Print what has come. A last line without an end waits for it, unless nothing more will come."""
-        several = len(list(self.folder.glob(self.pattern))) > 1
-        for path in sorted(self.folder.glob(self.pattern)):
-            with open(path, "rb") as file:
-                file.seek(self.read.get(path, 0))
-                new = file.read()
-            whole = new if to_the_end else new[: new.rfind(b"\n") + 1]
-            self.read[path] = self.read.get(path, 0) + len(whole)
-            number = f"[{path.stem.rpartition('_')[2]}] " if several else ""
-            for line in whole.decode(errors="replace").replace("\r", "\n").splitlines():
-                print(f"{number}{line}", flush=True)
+    def read_new(self, path: Path, final: bool) -> bytes:
+        """Return the bytes added to a file since the last call, up to the last line break unless `final` is set."""
+        offset = self.offsets.get(path, 0)
+        with open(path, "rb") as file:
+            file.seek(offset)
+            content = file.read()
+        if not final:
+            content = content[: content.rfind(b"\n") + 1]
+        self.offsets[path] = offset + len(content)
+        return content

@@ -1,4 +1,4 @@
-"""`conf/cluster/<site>.yaml` to what a job asks for: the signature is the schema."""
+"""Read the settings of a Slurm cluster from `conf/cluster/<site>.yaml`."""
 
 import os
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class Site:
-    """How a Slurm site wants its jobs; `conf/cluster/example.yaml` says what each key is for."""
+    """The settings of a Slurm cluster. `conf/cluster/example.yaml` documents each of them."""
 
     time: str
     partition: str | None = None
@@ -32,16 +32,16 @@ class Site:
 
 
 def read_site(name: str | None = None) -> tuple[str, Site]:
-    """A site's name and what its file says: the one named, or that of CLUSTER, or `local`."""
+    """Return the name and the settings of a site. Without `name`, use the environment variable CLUSTER or `local`."""
     name = name or os.environ.get("CLUSTER") or "local"
     path = group_config("cluster", name)
     if not path.is_file():
         sites = sorted(file.stem for file in path.parent.glob("*.yaml"))
         raise UserError(
-            f"There is no {path}{nearest(name, sites)} There is: {', '.join(sites)}. For a site of your own, copy "
-            "conf/cluster/example.yaml; CLUSTER=<site> chooses."
+            f"{path} does not exist{nearest(name, sites)} Set CLUSTER to one of: {', '.join(sites)}. To add a site, "
+            f"copy {group_config('cluster', 'example')}."
         )
-    site = call(Site, yaml.safe_load(path.read_text()), str(path))
-    if not isinstance(site.time, str):  # 24:00:00 without quotes is 86400 to YAML, and that minutes to Slurm
-        raise UserError(f'{path}: put the time in quotes, as "24:00:00"; YAML reads {site.time!r} without them.')
-    return name, site
+    section = yaml.safe_load(path.read_text())
+    if isinstance(section.get("time"), int):  # Slurm would read the number as minutes
+        raise UserError(f'{path}: put time in quotes, such as "24:00:00". YAML reads {section["time"]} without quotes.')
+    return name, call(Site, section, str(path))

@@ -1,4 +1,4 @@
-"""The command of a stage to a Slurm job: how many processes its trainer starts, its name, its own logs."""
+"""Submit the command of a stage as a Slurm job, or as a job array for a grid of overrides."""
 
 import hashlib
 import itertools
@@ -12,128 +12,128 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from lectern.artifacts.paths import CONF, JOBS, group_config
-from lectern.cluster import job_script, slurm, watch
-from lectern.cluster.job_script import Shape
-from lectern.cluster.log_tail import Followed
+from lectern.cluster import slurm, watch
+from lectern.cluster.job_script import JobSize, log_pattern, write_job_script
+from lectern.cluster.log_tail import LogTail
 from lectern.cluster.site import Site, read_site
 from lectern.errors import UserError
 from lectern.training.world_size import check_batch_divides
 
-STAGE = re.compile(r"pipelines/(\w+)\.py")
-MANY = ("-m", "--multirun")
+STAGE_SCRIPT = re.compile(r"pipelines/(\w+)\.py")
+MULTIRUN = ("-m", "--multirun")
 
 
-def submit(words: list[str], cluster: str | None = None) -> None:
-    """Send the stage that the words start, and wait for its end. With `-m`, a job array of the grid's.
+def submit(command: list[str], cluster: str | None = None) -> None:
+    """Submit the command of a stage as a job and wait for its end. With `-m`, submit a grid as a job array.
 
-    Where the same command's job waits or runs already, that one is waited for. Raises UserError for a command that is
-    no stage, for a trainer that does not fit the batch, and for all that Slurm refuses or that goes wrong.
+    If the job of the same command is already pending or running, wait for that job. Raises UserError if the command is
+    no stage, if the batch size does not divide by the number of processes, or if the job is rejected or fails.
     """
-    name, site = read_site(cluster)
-    commands = expand(words)
-    shape = {shape_of(command) for command in commands}
-    if len(shape) > 1:
-        raise UserError("All trainings of a grid have to run on the same trainer: they are elements of one job array.")
-    send_and_wait(commands, shape.pop(), site, name)
+    site_name, site = read_site(cluster)
+    commands = expand_grid(command)
+    sizes = {required_job_size(each) for each in commands}
+    if len(sizes) > 1:
+        raise UserError("All commands of a grid must use the same nodes and devices, because they share one job array.")
+    submit_and_wait(commands, sizes.pop(), site, site_name)
 
 
-def send_and_wait(commands: list[list[str]], shape: Shape, site: Site, site_name: str) -> None:
-    slurm.require()
-    title = name_of(commands)
-    path = JOBS / f"{title}.sh"
-    job = slurm.find(title) if path.exists() else None
+def submit_and_wait(commands: list[list[str]], size: JobSize, site: Site, site_name: str) -> None:
+    """Submit the commands, or find their active job, and wait until it has ended."""
+    slurm.check_installed()
+    name = job_name(commands)
+    script = JOBS / f"{name}.sh"
+    job = slurm.find_active_job(name) if script.exists() else None
     if job:
-        watch.say(f"{title}: job {job} was sent before and is waited for.")
+        watch.print_status(f"{name}: job {job} is already active; waiting for it")
     else:
-        check_nodes(shape.nodes, site, site_name)
-        job_script.write(path, title, commands, shape, site, secrets.token_hex(8))
-        job = slurm.send(path, site_name)
-        nodes = f"{shape.nodes} x {shape.processes} {'GPUs' if shape.gpu else 'processes'}"
-        watch.say(f"{title}: sent as job {job}, {nodes}; its log: {log_of(path, job, commands)}")
-    logs = Followed(path.parent, f"{path.stem}-{job}{'_*' if len(commands) > 1 else ''}.log")
-    watch.wait(job, title, logs, site, str(group_config("cluster", site_name)))
+        check_node_count(size.nodes, site, site_name)
+        write_job_script(script, name, commands, size, site, secrets.token_hex(8))
+        job = slurm.submit_script(script, site_name)
+        processes = f"{size.nodes} x {size.processes_per_node} {'GPUs' if size.gpu else 'processes'}"
+        watch.print_status(f"{name}: submitted job {job} ({processes}); log: {log_file(script, job, commands)}")
+    logs = LogTail(script.parent, f"{script.stem}-{job}{'_*' if len(commands) > 1 else ''}.log")
+    watch.wait_for_job(job, name, logs, site, str(group_config("cluster", site_name)))
 
 
-def check_nodes(wanted: int, site: Site, site_name: str) -> None:
-    """Raises UserError where the partition will never have so many: Slurm would let the job wait for ever."""
-    there = slurm.count_nodes(site.partition)
-    if 0 < there < wanted:
-        where = f"partition {site.partition or '(default)'} of conf/cluster/{site_name}.yaml"
+def check_node_count(nodes: int, site: Site, site_name: str) -> None:
+    """Raise UserError if the partition has fewer nodes than needed. Slurm may keep such a job pending forever."""
+    available = slurm.count_partition_nodes(site.partition)
+    if 0 < available < nodes:
         raise UserError(
-            f"The trainer asks for {wanted} nodes (trainer.num_nodes), and {where} has {there}. Ask for fewer, or "
-            "choose another partition."
+            f"The trainer requests {nodes} nodes (trainer.num_nodes), but partition {site.partition or '(default)'} in "
+            f"{group_config('cluster', site_name)} has {available}. Use fewer nodes or another partition."
         )
 
 
-def log_of(path: Path, job: str, commands: list[list[str]]) -> str:
-    pattern = job_script.log_pattern(path, len(commands))
-    return str(pattern).replace("%j", job).replace("%A", job).replace("%a", "*")
+def log_file(script: Path, job: str, commands: list[list[str]]) -> str:
+    pattern = str(log_pattern(script, len(commands)))
+    return pattern.replace("%j", job).replace("%A", job).replace("%a", "*")
 
 
-def name_of(commands: list[list[str]]) -> str:
-    """What a job is found again by: the model folder that it makes, and a hash of its command and this folder."""
-    stage = stage_of(split(commands[0])[0])
+def job_name(commands: list[list[str]]) -> str:
+    """Return a name that finds the job again: the output folder and a hash of the commands and the current folder."""
+    stage = stage_name(split_command(commands[0])[0])
     out = next((word.rpartition("/")[2] for word in commands[0] if word.startswith("out=")), stage)
     digest = hashlib.sha256(repr([str(Path.cwd()), commands]).encode()).hexdigest()[:8]
     return f"{out}-{digest}"
 
 
-def expand(words: list[str]) -> list[list[str]]:
-    """The command of each training: one, or those of a grid.
+def expand_grid(command: list[str]) -> list[list[str]]:
+    """Return one command per combination of override values, or the command itself without `-m`.
 
-    >>> expand(["python", "pipelines/train.py", "-m", "dataset=mnist", "seed=1,2"])
+    >>> expand_grid(["python", "pipelines/train.py", "-m", "dataset=mnist", "seed=1,2"])
     [['python', 'pipelines/train.py', 'dataset=mnist', 'seed=1'], ['python', ..., 'seed=2']]
     """
-    before, overrides = split(words)
-    if not set(MANY) & set(overrides):
-        return [words]
-    choices = [word for word in overrides if word not in MANY]
-    parsed = OverridesParser.create().parse_overrides(choices)
-    options = [values_of(one) or [word] for one, word in zip(parsed, choices, strict=True)]
-    return [[*before, *chosen] for chosen in itertools.product(*options)]
+    program, overrides = split_command(command)
+    if not set(MULTIRUN) & set(overrides):
+        return [command]
+    texts = [override for override in overrides if override not in MULTIRUN]
+    parsed = OverridesParser.create().parse_overrides(texts)
+    choices = [sweep_values(override) or [text] for override, text in zip(parsed, texts, strict=True)]
+    return [[*program, *combination] for combination in itertools.product(*choices)]
 
 
-def values_of(override: Override) -> list[str]:
-    """An override of several values as one of each; nothing for a plain one."""
+def sweep_values(override: Override) -> list[str]:
+    """Return one override per value of a sweep, or an empty list if it has a single value."""
     if not override.is_sweep_override():
         return []
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
-def split(words: list[str]) -> tuple[list[str], list[str]]:
-    """A command's words up to the script, and those that it is given."""
-    places = [place for place, word in enumerate(words) if STAGE.fullmatch(word)]
-    if not places:
-        raise UserError(
-            "A stage is expected: lectern submit python pipelines/train.py dataset=... model=... "
-            f"Found: {' '.join(words)!r}"
-        )
-    return words[: places[0] + 1], words[places[0] + 1 :]
+def split_command(command: list[str]) -> tuple[list[str], list[str]]:
+    """Split a command after the stage script into the program and its overrides."""
+    for position, word in enumerate(command, start=1):
+        if STAGE_SCRIPT.fullmatch(word):
+            return command[:position], command[position:]
+    raise UserError(
+        "Expected the command of a stage, such as: lectern submit python pipelines/train.py dataset=... model=... "
+        f"Found: {' '.join(command)!r}"
+    )
 
 
-def stage_of(before: list[str]) -> str:
-    """The stage that a command starts, whose words up to the script these are."""
-    return STAGE.fullmatch(before[-1])[1]
+def stage_name(program: list[str]) -> str:
+    """Return the stage of a program that ends with a stage script."""
+    return Path(program[-1]).stem
 
 
-def shape_of(command: list[str]) -> Shape:
-    """Nodes and processes as the composed trainer says, after a look whether the batch can be shared among them.
+def required_job_size(command: list[str]) -> JobSize:
+    """Return the nodes and processes of the composed trainer, or a single process for a stage without a trainer.
 
-    A stage that trains nothing is one process.
+    Raises UserError if the batch size does not divide by the number of processes.
     """
-    before, overrides = split(command)
+    program, overrides = split_command(command)
     try:
         with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
-            config = compose(stage_of(before), overrides)
+            config = compose(stage_name(program), overrides)
     except HydraException as error:
-        raise UserError(f"The config of the stage: {error}") from error
+        raise UserError(f"The config of the stage is invalid: {error}") from error
     trainer = config.get("trainer")
     if trainer is None:
-        return Shape(1, 1, gpu=False)
+        return JobSize(1, 1, gpu=False)
     if not isinstance(trainer.devices, int) or trainer.devices < 1:
         raise UserError(
-            f"conf/trainer: devices is {trainer.devices!r}, but a job has to ask for a number: TRAINER=cluster, or "
-            "trainer.devices=4"
+            f"conf/trainer: devices is {trainer.devices!r}, but a job needs a number. Set TRAINER=cluster, or override "
+            "it with trainer.devices=4."
         )
     check_batch_divides(config.model.batches, trainer, f"{group_config('model', config.model.name)}, batches")
-    return Shape(trainer.get("num_nodes", 1), trainer.devices, trainer.accelerator == "gpu")
+    return JobSize(trainer.get("num_nodes", 1), trainer.devices, trainer.accelerator == "gpu")

@@ -1,4 +1,4 @@
-"""A job that was sent to its end: its log is shown, its states are told, and who interrupts the wait cancels it."""
+"""Wait for a submitted job: print its log and its state changes, and cancel it on Ctrl-C."""
 
 import signal
 import sys
@@ -7,94 +7,97 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from lectern.cluster import slurm
-from lectern.cluster.failures import ENDED, explain
-from lectern.cluster.log_tail import Followed
+from lectern.cluster.failures import FINAL_STATES, explain_failure
+from lectern.cluster.log_tail import LogTail
 from lectern.cluster.site import Site
 from lectern.errors import UserError
 
-STEADY = 3  # looks in a row at which an end has to be seen: a job that Slurm starts again passes through one
+Record = dict[str, str]  # the fields of `scontrol show job`
+CONFIRMATIONS = 3  # polls in a row that must see a failed job; a job that is being requeued fails for a moment
 
 
-def wait(job: str, name: str, logs: Followed, site: Site, where: str) -> None:
-    """Return when every element of the job has ended well. Raises UserError that says why one has not."""
-    with cancelled_when_interrupted(job):
-        records = watch(job, name, logs, site)
-    failures = [record for record in records if record["JobState"] != "COMPLETED"]
+def wait_for_job(job: str, name: str, logs: LogTail, site: Site, site_file: str) -> None:
+    """Wait until all elements of a job have ended. Raise UserError with the reasons if one of them failed."""
+    with cancel_on_interrupt(job):
+        records = poll_until_finished(job, name, logs, site)
+    failures = [
+        f"job {full_job_id(record)} of {name} failed: {explain_failure(record, site, site_file)}."
+        for record in records
+        if record["JobState"] != "COMPLETED"
+    ]
     if failures:
-        told = [
-            f"job {number(record)} of {name} did not end well: {explain(record, site, where)}." for record in failures
-        ]
-        raise UserError("\n".join(told))
+        raise UserError("\n".join(failures))
 
 
-def watch(job: str, name: str, logs: Followed, site: Site) -> list[dict[str, str]]:
-    """The job's records once all its elements have ended; until then its log is shown and its states are told."""
-    before: dict[str, str] = {}
-    steady, silent = 0, False
+def poll_until_finished(job: str, name: str, logs: LogTail, site: Site) -> list[Record]:
+    """Print the log and the state changes of a job until it has ended. Return the records of its elements."""
+    known_states: dict[str, str] = {}
+    finished_polls, responding = 0, True
     while True:
         try:
-            records = slurm.look(job)
-        except slurm.Silent as error:
-            if not silent:
-                say(f"Slurm does not answer ({error}). The job goes on without it: waiting.")
-            silent, records = True, []
-        else:
-            silent = False
-        logs.show()
-        for line in changes(records, before, name):
-            say(line)
-        ended = bool(records) and all(record["JobState"] in ENDED for record in records)
-        steady = steady + 1 if ended else 0
-        if steady >= STEADY or (ended and all(record["JobState"] == "COMPLETED" for record in records)):
-            logs.show(to_the_end=True)
+            records, responding = slurm.read_job_records(job), True
+        except slurm.SlurmUnavailable as error:
+            if responding:
+                print_status(f"Slurm does not respond ({error}). The job continues; waiting for Slurm.")
+            records, responding = [], False
+        logs.print_new_lines()
+        for line in state_changes(records, known_states, name):
+            print_status(line)
+        states = {record["JobState"] for record in records}
+        finished_polls = finished_polls + 1 if states and states <= set(FINAL_STATES) else 0
+        if states == {"COMPLETED"} or finished_polls >= CONFIRMATIONS:
+            logs.print_new_lines(final=True)
             return records
         time.sleep(site.poll)
 
 
-def changes(records: list[dict[str, str]], before: dict[str, str], name: str) -> Iterator[str]:
-    """What is new about each element, in a sentence."""
+def state_changes(records: list[Record], known_states: dict[str, str], name: str) -> Iterator[str]:
+    """Yield one line per array element whose state has changed, and update `known_states`."""
     for record in records:
-        state = describe(record)
-        if before.get(number(record)) != state:
-            before[number(record)] = state
-            yield f"{name}: job {number(record)} {state}"
+        state = describe_state(record)
+        if known_states.get(full_job_id(record)) != state:
+            known_states[full_job_id(record)] = state
+            yield f"{name}: job {full_job_id(record)} is {state}"
 
 
-def describe(record: Mapping[str, str]) -> str:
-    """Where a job stands."""
+def describe_state(record: Mapping[str, str]) -> str:
+    """Return the state of a job, with the reason if it is pending and the nodes if it is running."""
     state, restarts = record["JobState"], record.get("Restarts", "0")
     if state == "PENDING":
-        again = f"after its {restarts}. start, " if restarts != "0" else ""
-        reason = record.get("Reason", "None")
-        return f"waits {again}for {'its turn' if reason == 'None' else reason}"
+        details = [] if record.get("Reason", "None") == "None" else [f"reason: {record['Reason']}"]
+        details += [f"restart {restarts}"] if restarts != "0" else []
+        return f"{state} ({', '.join(details)})" if details else state
     if state == "RUNNING":
-        return f"runs on {record.get('NodeList', 'its nodes')}"
-    return f"is {state.lower().replace('_', ' ')}"
+        return f"{state} on {record.get('NodeList', 'its nodes')}"
+    return state
 
 
-def number(record: Mapping[str, str]) -> str:
+def full_job_id(record: Mapping[str, str]) -> str:
+    """Return the job ID, or `<array>_<index>` for an array element."""
     if "ArrayTaskId" in record:
         return f"{record['ArrayJobId']}_{record['ArrayTaskId']}"
     return record["JobId"]
 
 
 @contextmanager
-def cancelled_when_interrupted(job: str) -> Iterator[None]:
-    """Ctrl-C and SIGTERM leave no job behind. A lost terminal does: sent again, the same command finds its job."""
+def cancel_on_interrupt(job: str) -> Iterator[None]:
+    """Cancel the job and exit on Ctrl-C or SIGTERM. The job continues if the terminal is lost (SIGHUP)."""
 
-    def interrupt(*_) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     handler = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     except KeyboardInterrupt:
-        say(f"interrupted: job {job} is cancelled. Run the same again: it goes on from its last checkpoint.")
-        slurm.cancel(job)
+        print_status(
+            f"interrupted; cancelling job {job}. Run the same command again to resume from its last checkpoint."
+        )
+        slurm.cancel_job(job)
         sys.exit(128 + signal.SIGINT)
     finally:
         signal.signal(signal.SIGTERM, handler)
 
 
-def say(line: str) -> None:
+def print_status(line: str) -> None:
     print(f"lectern: {line}", file=sys.stderr, flush=True)

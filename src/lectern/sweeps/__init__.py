@@ -1,1 +1,1 @@
-"""A search for better values of a model's config: space.py what may vary, search.py the trials, winner.py the end."""
+"""Search for better hyperparameters of a model with Optuna."""

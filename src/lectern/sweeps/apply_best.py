@@ -1,4 +1,4 @@
-"""The best trial to a changed line of the model's file, for the user to look at and commit."""
+"""Write the values of the best trial to the model's config file."""
 
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,18 @@ from lectern.artifacts.paths import group_config
 from lectern.atomic import atomic_file
 
 
-def write_back(model: str, values: dict[str, Any]) -> Path:
-    """Set the values in `conf/model/<model>.yaml`; everything else of the file, comments too, stays as it is."""
+def write_values(model: str, values: dict[str, Any]) -> Path:
+    """Set values by their dotted keys in `conf/model/<model>.yaml` and keep the rest of the file, with its comments."""
     path = group_config("model", model)
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 4096
     content = yaml.load(path.read_text())
     for key, value in values.items():
-        *parts, last = key.split(".")
-        inner = content
-        for part in parts:
-            inner = inner[part]
-        inner[last] = value
+        *parents, last = key.split(".")
+        section = content
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
     with atomic_file(path) as part:
         yaml.dump(content, part)
     return path

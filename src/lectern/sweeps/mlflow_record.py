@@ -1,37 +1,68 @@
-"""What MLflow shows of a sweep: a run of its own, with the trainings' runs as its children."""
+"""Record a sweep in MLflow as the parent run of its trainings."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import optuna
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from optuna.trial import FrozenTrial, TrialState
 
-from lectern.sweeps.search_space import Range
+from lectern.sweeps.search_space import SearchSpace
 from lectern.tracking import store
+from lectern.tracking.runs import TRAINING
 
 SWEEP = "lectern.sweep"
 
 
-def open_parent(client: MlflowClient, task: str, name: str, experiment: str) -> str:
-    """The id of the sweep's run: the one that an earlier search left, or a new one."""
-    where = store.experiment_id(client, task)
-    found = client.search_runs([where], f"tags.`{SWEEP}` = '{name}'", max_results=1)
+@dataclass(frozen=True)
+class SweepRun:
+    """The MLflow run of a sweep."""
+
+    client: MlflowClient
+    experiment_id: str
+    run_id: str
+
+    def adopt_training(self, training_key: str) -> str | None:
+        """Make the run of a training a child of the sweep's run. Return its ID, or None if it does not exist yet."""
+        query = f"tags.`{TRAINING}` = '{training_key}'"
+        runs = self.client.search_runs([self.experiment_id], query, max_results=1)
+        if not runs:
+            return None
+        run_id: str = runs[0].info.run_id
+        self.client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, self.run_id)
+        return run_id
+
+    def read_metric(self, run_id: str, metric: str) -> Iterator[tuple[int, float]]:
+        """Yield the step and the value of each entry of a metric."""
+        for entry in self.client.get_metric_history(run_id, metric):
+            yield entry.step, entry.value
+
+    def finish(self, space: SearchSpace, study: optuna.Study, metric: str) -> None:
+        """Log the search space and the best trial, and mark the run as finished."""
+        params = [Param(f"space.{key}", str(values)[:6000]) for key, values in space.items()]
+        self.client.log_batch(self.run_id, params=params)
+        best = best_trial(study)
+        if best and best.datetime_complete:
+            values = {f"best.{key}": value for key, value in best.user_attrs["values"].items()}
+            tags = [RunTag(key, str(value)) for key, value in {"best.trial": best.number, **values}.items()]
+            timestamp = int(best.datetime_complete.timestamp() * 1000)
+            best_metric = Metric(f"best_{metric}", study.best_value, timestamp, best.number)
+            self.client.log_batch(self.run_id, metrics=[best_metric], tags=tags)
+        self.client.set_terminated(self.run_id, "FINISHED")
+
+
+def start_sweep_run(client: MlflowClient, task: str, name: str, experiment: str) -> SweepRun:
+    """Create the run of a sweep, or reopen the run of an earlier search with the same name."""
+    experiment_id = store.experiment_id(client, task)
+    runs = client.search_runs([experiment_id], f"tags.`{SWEEP}` = '{name}'", max_results=1)
     tags = {SWEEP: name, "lectern.experiment": experiment}
-    run = found[0] if found else client.create_run(where, run_name=f"sweep {experiment}", tags=tags)
+    run = runs[0] if runs else client.create_run(experiment_id, run_name=f"sweep {experiment}", tags=tags)
     client.update_run(run.info.run_id, "RUNNING")
-    return run.info.run_id
+    return SweepRun(client, experiment_id, run.info.run_id)
 
 
-def close_parent(client: MlflowClient, run: str, space: dict[str, Range], study: optuna.Study, metric: str) -> None:
-    """What was tried, and the best of it."""
-    client.log_batch(run, params=[Param(f"space.{key}", str(one)[:6000]) for key, one in space.items()])
-    best = best_of(study)
-    if best:
-        tags = {"best.trial": best.number, **{f"best.{key}": value for key, value in best.user_attrs["values"].items()}}
-        trained = Metric(f"best_{metric}", best.value, int(best.datetime_complete.timestamp() * 1000), best.number)
-        client.log_batch(run, metrics=[trained], tags=[RunTag(key, str(value)) for key, value in tags.items()])
-    client.set_terminated(run, "FINISHED")
-
-
-def best_of(study: optuna.Study) -> FrozenTrial | None:
-    """The best of the trials that came to their end."""
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """Return the best completed trial, or None if there is none."""
     return study.best_trial if study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]) else None

@@ -1,4 +1,4 @@
-"""An experiment of dvc.yaml to many trainings of it with other values: which to try, how many at once, when to stop."""
+"""Search hyperparameters of an experiment: choose values, run several trainings in parallel, and resume later."""
 
 import hashlib
 import signal
@@ -10,7 +10,6 @@ from typing import Any
 import optuna
 from filelock import FileLock, Timeout
 from hydra import compose, initialize_config_dir
-from mlflow import MlflowClient
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -18,134 +17,157 @@ from optuna.trial import TrialState
 from lectern.artifacts.paths import CONF, SWEEPS
 from lectern.errors import UserError
 from lectern.stages.stage import to_plain
-from lectern.sweeps import mlflow_record
-from lectern.sweeps.search_space import Range, read_space, value_at
-from lectern.sweeps.trials import Running, start
+from lectern.sweeps.mlflow_record import SweepRun, start_sweep_run
+from lectern.sweeps.search_space import get_value, read_search_space
+from lectern.sweeps.trials import RunningTrial, start_trial
 from lectern.tracking import store
 from lectern.training.plan import Plan, read_plan
 
-DONE = (TrialState.COMPLETE, TrialState.PRUNED)
-PAUSE = 2.0  # seconds between two looks at the trainings
+FINISHED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
+POLL_SECONDS = 2.0
+MAX_FIRST_FAILURES = 3  # the search stops if this many trials fail before the first one succeeds
 
 
 class Search:
-    """The trials of one experiment, in a file that a later search of the same experiment goes on from."""
+    """A search for one experiment. Its trials are stored in a file, so that a later search continues with them."""
 
-    def __init__(self, experiment: str, words: list[str]):
-        self.experiment, self.words = experiment, words
-        self.plan = self.planned({})
-        self.space: dict[str, Range] = read_space(self.plan.model.name)
-        told = f"{self.plan.key} {sorted(self.space.items(), key=str)}"  # what makes results comparable
-        self.name = f"{experiment}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    def __init__(self, experiment: str, overrides: list[str]):
+        self.experiment, self.overrides = experiment, overrides
+        self.plan = self.read_trial_plan({})
+        self.space = read_search_space(self.plan.model.name)
+        comparable = f"{self.plan.key} {sorted(self.space.items(), key=str)}"  # other searches have their own trials
+        self.name = f"{experiment}-{hashlib.sha256(comparable.encode()).hexdigest()[:8]}"
         self.folder = SWEEPS / self.name
-        self.running: list[Running] = []
+        self.running: list[RunningTrial] = []
         self.failed = 0
 
-    @property
-    def maximises(self) -> bool:
-        return self.plan.model.best["mode"] == "max"
+    def trial_overrides(self, values: dict[str, Any]) -> list[str]:
+        return [*self.overrides, *(f"model.{key}={value}" for key, value in values.items())]
 
-    def overrides(self, values: dict[str, Any]) -> list[str]:
-        return [*self.words, *(f"model.{key}={value}" for key, value in values.items())]
-
-    def planned(self, values: dict[str, Any]) -> Plan:
-        """The training with these values, checked as the stage itself would."""
+    def read_trial_plan(self, values: dict[str, Any]) -> Plan:
+        """Compose and check the config of a training with these values, as the train stage does."""
         with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
-            return read_plan(to_plain(compose("train", self.overrides(values))))
+            return read_plan(to_plain(compose("train", self.trial_overrides(values))))
 
     def open_study(self) -> optuna.Study:
-        """The study so far; the config's own values are its first trial: what is found has to be better."""
+        """Create the study or load the trials of an earlier search.
+
+        The first trial uses the values of the config as the reference. Trials of an interrupted search are started
+        again with the same values; their trainings resume from their checkpoints.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(
             study_name=self.name,
-            direction="maximize" if self.maximises else "minimize",
+            direction="maximize" if self.plan.model.best["mode"] == "max" else "minimize",
             storage=JournalStorage(JournalFileBackend(str(self.folder / "trials.journal"))),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
             load_if_exists=True,
         )
-        study.sampler = optuna.samplers.TPESampler(seed=self.plan.seed + len(study.trials))  # a search draws its own
+        # A continued search must not draw the values of its first trials again, so the seed depends on their number.
+        study.sampler = optuna.samplers.TPESampler(seed=self.plan.seed + len(study.trials))
         if not study.trials:
-            study.enqueue_trial(self.own_values())
-        for trial in study.get_trials(states=[TrialState.RUNNING]):  # of a search that was ended
+            study.enqueue_trial(self.config_values())
+        for trial in study.get_trials(states=[TrialState.RUNNING]):
             study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params)  # its training goes on from its checkpoint
+            study.enqueue_trial(trial.params)
         return study
 
-    def own_values(self) -> dict[str, Any]:
+    def config_values(self) -> dict[str, Any]:
+        """Return the values that the config has for the keys of the search space."""
         model = {name: getattr(self.plan.model, name) for name in ("batches", "module", "fit", "best")}
-        return {key: value_at(model, key, self.plan.model.name) for key in self.space}
+        return {key: get_value(model, key, self.plan.model.name) for key in self.space}
 
-    def run(self, trials: int, parallel: int, seconds: float | None, tell: Callable[[str], None]) -> optuna.Study:
-        """Train until so many trials are done, or no new one may begin. Interrupted, they end; the next goes on."""
+    def run(self, trials: int, parallel: int, seconds: float | None, report: Callable[[str], None]) -> optuna.Study:
+        """Run until the study has `trials` finished trials; start no new trial after `seconds`.
+
+        Call `report` with a line for each finished trial. Raises UserError if another process searches the same
+        experiment, or if the first trials all fail.
+        """
         client = store.connect()
         try:
             with FileLock(self.folder.with_suffix(".lock"), timeout=0):
                 study = self.open_study()
-                parent = mlflow_record.open_parent(client, self.plan.model.task, self.name, self.experiment)
-                signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-                self.loop(study, client, parent, trials, parallel, seconds, tell)
-                mlflow_record.close_parent(client, parent, self.space, study, self.plan.model.best["metric"])
+                sweep = start_sweep_run(client, self.plan.model.task, self.name, self.experiment)
+                signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM acts like Ctrl-C
+                self.run_trials(study, sweep, trials, parallel, seconds, report)
+                sweep.finish(self.space, study, self.plan.model.best["metric"])
         except Timeout as error:
             raise UserError(
-                f"{self.experiment} is being searched by another process. Wait for it, or end it."
+                f"Another process already searches {self.experiment}. Wait until it has finished, or stop it."
             ) from error
         return study
 
-    def loop(self, study, client, parent, trials, parallel, seconds, tell) -> None:
+    def run_trials(
+        self,
+        study: optuna.Study,
+        sweep: SweepRun,
+        trials: int,
+        parallel: int,
+        seconds: float | None,
+        report: Callable[[str], None],
+    ) -> None:
+        """Start and poll trainings until none is left. If interrupted, stop the running trainings."""
         deadline = time.monotonic() + seconds if seconds else float("inf")
         try:
             while True:
-                done = len(study.get_trials(deepcopy=False, states=DONE))
-                while len(self.running) < min(parallel, trials - done - self.failed) and time.monotonic() < deadline:
-                    self.running.append(self.begin(study))
+                remaining = trials - len(study.get_trials(deepcopy=False, states=FINISHED_STATES)) - self.failed
+                while len(self.running) < min(parallel, remaining) and time.monotonic() < deadline:
+                    self.running.append(self.start_next(study))
                 if not self.running:
                     return
-                time.sleep(PAUSE)
-                for one in list(self.running):
-                    one.watch(client, parent)
-                    if one.process.poll() is not None:
-                        self.running.remove(one)
-                        tell(self.finish(study, one, client, parent))
+                time.sleep(POLL_SECONDS)
+                for trial in list(self.running):
+                    trial.update(sweep)
+                    if trial.process.poll() is not None:
+                        self.running.remove(trial)
+                        report(self.finish_trial(study, trial, sweep))
         finally:
-            for one in self.running:
-                one.end()
-            for one in self.running:
-                one.process.wait()
+            self.stop_running()
 
-    def begin(self, study: optuna.Study) -> Running:
+    def stop_running(self) -> None:
+        for trial in self.running:
+            trial.terminate()
+        for trial in self.running:
+            trial.process.wait()
+
+    def start_next(self, study: optuna.Study) -> RunningTrial:
+        """Start the training with the next values that Optuna suggests."""
         trial = study.ask()
-        values = {key: one.suggest(trial, key) for key, one in self.space.items()}
+        values = {key: choice.suggest(trial, key) for key, choice in self.space.items()}
         trial.set_user_attr("values", values)
-        words = self.overrides(values)
-        return start(trial, self.planned(values), values, words, self.folder / f"{trial.number:03}")
+        out = self.folder / f"{trial.number:03}"
+        return start_trial(trial, self.read_trial_plan(values), values, self.trial_overrides(values), out)
 
-    def finish(self, study: optuna.Study, one: Running, client: MlflowClient, parent: str) -> str:
-        """Tell Optuna how a training ended, and the user in a line."""
-        one.watch(client, parent)
-        value, seconds = one.result(), time.monotonic() - one.began
-        shown = ", ".join(f"{key.rpartition('.')[2]} {number}" for key, number in one.values.items())
+    def finish_trial(self, study: optuna.Study, trial: RunningTrial, sweep: SweepRun) -> str:
+        """Report the result of an ended training to Optuna. Return a line for the user."""
+        trial.update(sweep)  # reads the last validations
+        value, seconds = trial.best_validation(), time.monotonic() - trial.started
         if value is not None:
-            study.tell(one.trial, value)
-            how = f"{one.metric} {value:.5g}, best {study.best_value:.5g}"
-        elif one.pruned:
-            study.tell(one.trial, state=TrialState.PRUNED)
-            one.forget()
-            how = f"ended early at step {one.reported}"
+            study.tell(trial.trial, value)
+            result = f"{trial.metric} {value:.5g}, best so far {study.best_value:.5g}"
+        elif trial.pruned:
+            study.tell(trial.trial, state=TrialState.PRUNED)
+            trial.delete_checkpoints()
+            result = f"pruned at step {trial.last_step}"
         else:
-            study.tell(one.trial, state=TrialState.FAIL)
-            how = f"failed, see {one.out.with_suffix('.log')}"
+            study.tell(trial.trial, state=TrialState.FAIL)
+            result = f"failed, see {trial.log}"
             self.failed += 1
-            self.give_up_where_nothing_works(study, one)
-        return f"trial {one.trial.number}: {how} ({shown}, {seconds:.0f} s)"
+            self.check_first_failures(study, trial)
+        values = ", ".join(f"{key.rpartition('.')[2]} {number}" for key, number in trial.values.items())
+        return f"trial {trial.trial.number}: {result} ({values}, {seconds:.0f} s)"
 
-    def give_up_where_nothing_works(self, study: optuna.Study, one: Running) -> None:
-        if self.failed < 3 or study.get_trials(states=DONE):
+    def check_first_failures(self, study: optuna.Study, trial: RunningTrial) -> None:
+        """Raise UserError if the first trials have all failed."""
+        if self.failed < MAX_FIRST_FAILURES or study.get_trials(states=FINISHED_STATES):
             return
-        log = one.out.with_suffix(".log")
-        last = log.read_text().strip().splitlines()[-1:] or ["(nothing)"]
-        raise UserError(f"The first {self.failed} trials failed; the last one said: {last[0]} Its log: {log}")
+        last_line = trial.log.read_text().strip().splitlines()[-1:] or ["(empty)"]
+        raise UserError(
+            f"The first {self.failed} trials failed. The last line of the last log: {last_line[0]} See {trial.log}."
+        )
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
+    """Print a line to stderr."""
     print(line, file=sys.stderr, flush=True)

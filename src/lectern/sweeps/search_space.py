@@ -1,4 +1,4 @@
-"""`conf/sweep/<model>.yaml` to values that Optuna suggests."""
+"""Read the search space of a model from `conf/sweep/<model>.yaml`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,44 +14,59 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class Range:
-    """Where a value may lie: between low and high, in steps or evenly over its magnitudes; or one of the choices."""
+    """The numbers from `low` to `high`, with an optional step, or evenly distributed on a logarithmic scale."""
 
-    low: int | float | None = None
-    high: int | float | None = None
+    low: int | float
+    high: int | float
     step: int | float | None = None
     log: bool = False
-    choices: Sequence[Any] = ()
 
-    def suggest(self, trial: optuna.Trial, name: str) -> Any:
-        """The trial's value, to three digits: more than training can tell apart, and fit to be read."""
-        if self.choices:
-            return trial.suggest_categorical(name, list(self.choices))
+    def suggest(self, trial: optuna.Trial, name: str) -> int | float:
+        """Return the value of a trial. A float is rounded to three significant digits to keep the config readable."""
         if isinstance(self.low, int) and isinstance(self.high, int):
             return trial.suggest_int(name, self.low, self.high, step=int(self.step or 1), log=self.log)
         return float(f"{trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log):.3g}")
 
 
-def read_space(model: str) -> dict[str, Range]:
-    """The ranges by their keys in the model's file. Raises UserError where there is none, or a key has no taker."""
-    path, taker = group_config("sweep", model), group_config("model", model)
+@dataclass(frozen=True)
+class Choices:
+    """A list of possible values."""
+
+    choices: Sequence[Any]
+
+    def suggest(self, trial: optuna.Trial, name: str) -> Any:
+        """Return the value of a trial."""
+        return trial.suggest_categorical(name, list(self.choices))
+
+
+SearchSpace = dict[str, Range | Choices]  # by the dotted key in the model's file
+
+
+def read_search_space(model: str) -> SearchSpace:
+    """Return the search space of a model.
+
+    Raises UserError if the file is missing, or if one of its keys is invalid or not in the model's file.
+    """
+    path, model_path = group_config("sweep", model), group_config("model", model)
     if not path.is_file():
         raise UserError(
-            f"There is no {path}, which would say what to try. Write one, a line for each key of {taker}, as: "
+            f"{path} does not exist. Create it with one line for each key of {model_path} to search, such as: "
             "module.learning_rate: {low: 0.001, high: 0.02, log: true}"
         )
-    content = yaml.safe_load(taker.read_text())
-    space = {key: call(Range, section, f"{path}, {key}") for key, section in yaml.safe_load(path.read_text()).items()}
-    for key, one in space.items():
-        value_at(content, key, f"{path}: {taker}")
-        if not one.choices and (one.low is None or one.high is None):
-            raise UserError(f"{path}, {key}: give low and high, or choices.")
+    content = yaml.safe_load(model_path.read_text())
+    space: SearchSpace = {}
+    for key, section in yaml.safe_load(path.read_text()).items():
+        get_value(content, key, f"{path}: {model_path}")
+        is_list = isinstance(section, dict) and "choices" in section
+        space[key] = call(Choices if is_list else Range, section, f"{path}, {key}")
     return space
 
 
-def value_at(content: dict, key: str, where: str) -> Any:
-    """The value at a dotted key."""
+def get_value(content: dict[str, Any], key: str, where: str) -> Any:
+    """Return the value at a dotted key. Raise UserError if the key is missing."""
+    value: Any = content
     for part in key.split("."):
-        if not isinstance(content, dict) or part not in content:
+        if not isinstance(value, dict) or part not in value:
             raise UserError(f"{where} has no key {key!r}.")
-        content = content[part]
-    return content
+        value = value[part]
+    return value
