@@ -1,15 +1,16 @@
-"""An origin's address to its raw files, verified: data/raw/<origin>."""
+"""Download the files of an origin, or generate them, and verify them: data/raw/<origin>."""
 
-from pathlib import Path
+from typing import Any
 
+from lectern.artifacts.paths import RAW
 from lectern.download import fetch
 from lectern.stages.stage import stage
 
 
 @stage("download")
-def main(config: dict) -> None:
+def main(config: dict[str, Any]) -> None:
     origin = config["origin"]
-    fetch.fetch(origin, Path("data/raw") / origin["name"], config["mirror"])
+    fetch.download_origin(origin, RAW / origin["name"], config["mirror"])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Raw files to a data set made ready for one task: data/processed/<dataset>."""
+"""Prepare raw files for one task: data/processed/<dataset>."""
 
-from pathlib import Path
+from typing import Any
 
+from lectern.artifacts.paths import CONF, PROCESSED, RAW, group_config
 from lectern.atomic import atomic_directory
 from lectern.config import Dataset, call
 from lectern.stages.stage import stage
@@ -9,12 +10,12 @@ from lectern.task_modules import task_module
 
 
 @stage("preprocess")
-def main(config: dict) -> None:
-    dataset = call(Dataset, config["dataset"], "dataset")
-    raw, out = Path("data/raw") / dataset.origin, Path("data/processed") / dataset.name
+def main(config: dict[str, Any]) -> None:
+    dataset: Dataset = call(Dataset, config["dataset"], str(CONF / "dataset"))
     preprocess = task_module(dataset.task, "data.preprocess").preprocess
-    with atomic_directory(out) as part:
-        call(preprocess, dataset.preprocess, f"conf/dataset/{dataset.name}.yaml, preprocess", raw, part)
+    where = f"{group_config('dataset', dataset.name)}, preprocess"
+    with atomic_directory(PROCESSED / dataset.name) as part:
+        call(preprocess, dataset.preprocess, where, RAW / dataset.origin, part)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""A part of what `preprocess` has planned in a folder, such as one drive, made there; `preprocess` joins them."""
+"""Prepare one part of a dataset, such as one drive. `preprocess` plans the parts and combines them."""
 
 from pathlib import Path
+from typing import Any
 
 from lectern.stages.stage import stage
 from lectern.task_modules import task_module
 
 
 @stage("preprocess_part")
-def main(config: dict) -> None:
-    task_module(config["task"], "data.parallel_packing").make(Path(config["folder"]), config["part"])
+def main(config: dict[str, Any]) -> None:
+    task_module(config["task"], "data.parallel_packing").pack_part(Path(config["folder"]), config["part"])
 
 
 if __name__ == "__main__":

@@ -1,52 +1,56 @@
-"""A server's page to a visit in a real browser, Debian's Chromium. Pictures of it stay in screenshots/."""
+"""Open the web page in Chromium. Screenshots are written to screenshots/."""
 
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-from drawn_digits import PAPER, strokes
+from drawn_digits import CANVAS_SIZE, make_strokes
 
-PICTURES = Path(__file__).parents[1] / "screenshots"
-SECONDS = 90_000  # milliseconds that something may take on a busy machine before it counts as not happening
-SCREENS = {
-    "light": {"viewport": {"width": 1100, "height": 900}},
-    "dark": {"viewport": {"width": 1100, "height": 900}, "color_scheme": "dark"},
+SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
+TIMEOUT_MS = 90_000  # generous, because a busy machine is slow
+SCREENS: dict[str, dict[str, Any]] = {
+    "light": {"viewport": {"width": 1280, "height": 900}},
+    "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True},
 }
 
 
 @contextmanager
-def running_browser() -> Iterator[Browser]:
+def run_browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    assert chromium, "no browser here: apt-get install chromium"
+    assert chromium, "no browser found; install one: apt-get install chromium"
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running
-        running.close()
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @contextmanager
-def visiting(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens a page on a screen. What the browser complains of fails the test, and so does asking another host."""
-    contexts, complaints = [], []
-    expect.set_options(timeout=SECONDS)
+def page_opener(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Yield a function that opens a page on a screen.
 
-    def open_page(url: str, screen: str = "light", tab: str | None = "Digits", **more) -> Page:
-        def check(request: Request) -> None:
-            asked = urlsplit(request.url)
-            if asked.scheme in ("http", "https", "ws", "wss") and asked.netloc != urlsplit(url).netloc:
-                complaints.append(f"another host was asked: {request.url}")
+    The test fails if a page raises a JavaScript error or sends a request to another host.
+    """
+    contexts, errors = [], []
+    expect.set_options(timeout=TIMEOUT_MS)
 
-        context = browser.new_context(**SCREENS[screen], **more)
+    def open_page(url: str, screen: str = "light", tab: str | None = "Digits", **options: Any) -> Page:
+        def check_host(request: Request) -> None:
+            address = urlsplit(request.url)
+            if address.scheme in ("http", "https", "ws", "wss") and address.netloc != urlsplit(url).netloc:
+                errors.append(f"request to another host: {request.url}")
+
+        context = browser.new_context(**SCREENS[screen], **options)
         contexts.append(context)
-        context.set_default_timeout(SECONDS)
-        context.on("request", check)
+        context.set_default_timeout(TIMEOUT_MS)
+        context.on("request", check_host)
         page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(url)
         if tab:
             page.get_by_role("tab", name=tab).click()
@@ -55,29 +59,30 @@ def visiting(browser: Browser) -> Iterator[Callable[..., Page]]:
     yield open_page
     for context in contexts:
         context.close()
-    assert complaints == []
+    assert errors == []
 
 
-def keep(page: Page, name: str) -> None:
-    PICTURES.mkdir(exist_ok=True)
-    page.wait_for_timeout(400)  # what glides into its place has arrived
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+def save_screenshot(page: Page, name: str) -> None:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.wait_for_timeout(400)  # animations have ended
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
-def draw(page: Page, digit: int, number: int = 3) -> None:
-    """With the mouse, stroke by stroke."""
-    box = page.locator("canvas.paper").bounding_box()
-    share = box["width"] / PAPER
-    for stroke in strokes(digit, number):
-        (x, y), *others = [(box["x"] + share * x, box["y"] + share * y) for x, y in stroke]
+def draw_on_canvas(page: Page, digit: int, number: int = 3) -> None:
+    """Draw a digit with the mouse."""
+    box = page.locator("canvas.drawing-canvas").bounding_box()
+    scale = box["width"] / CANVAS_SIZE
+    for stroke in make_strokes(digit, number):
+        (x, y), *rest = [(box["x"] + scale * x, box["y"] + scale * y) for x, y in stroke]
         page.mouse.move(x, y)
         page.mouse.down()
-        for x, y in others:
+        for x, y in rest:
             page.mouse.move(x, y, steps=4)
         page.mouse.up()
 
 
 def classify(page: Page) -> str:
+    """Press Classify and return the predicted digit."""
     page.get_by_role("button", name="Classify").click()
-    expect(page.locator("img.seen")).to_be_visible()
-    return page.locator(".verdict").inner_text()
+    expect(page.locator("img.network-input")).to_be_visible()
+    return page.locator(".prediction").inner_text()

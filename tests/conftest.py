@@ -21,7 +21,7 @@ def raw_digits(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("raw") / "sample_digits"
     folder.mkdir()
-    samples.MAKE(folder)
+    samples.make(folder)
     return folder
 
 
@@ -139,60 +139,65 @@ def registered_client(client, store_with_versions):
 
 
 @pytest.fixture(scope="session")
-def four(digits, empty_store, tmp_path_factory) -> Path:
-    """A house with a small champion of each task; its store is `mlflow.db` in it."""
-    from served import make_champions
+def serving_project(digits, empty_store, tmp_path_factory) -> Path:
+    """Return a project with a small champion of each task; its store is the file `mlflow.db`."""
+    from sample_champions import register_champions
 
-    house = tmp_path_factory.mktemp("four")
-    shutil.copytree(ROOT / "conf", house / "conf")
-    patient = (ROOT / "conf/serve.yaml").read_text().replace("prediction_timeout_seconds: 120", "prediction_timeout_seconds: 600")
-    (house / "conf/serve.yaml").write_text(patient)  # however busy the machine is that tests it
+    project = tmp_path_factory.mktemp("serving")
+    shutil.copytree(ROOT / "conf", project / "conf")
+    settings = project / "conf/serve.yaml"
+    # on a busy machine, a prediction can take longer than the default timeout
+    settings.write_text(
+        settings.read_text().replace("prediction_timeout_seconds: 120", "prediction_timeout_seconds: 600")
+    )
     for name in ("dvc.yaml", "experiments.yaml"):
-        shutil.copy(ROOT / name, house)
-    shutil.copyfile(empty_store, house / "mlflow.db")
+        shutil.copy(ROOT / name, project)
+    shutil.copyfile(empty_store, project / "mlflow.db")
 
-    def fill() -> None:
-        os.chdir(house)
-        make_champions(digits, f"sqlite:///{house / 'mlflow.db'}")
+    def fill_store() -> None:
+        os.chdir(project)
+        register_champions(digits, f"sqlite:///{project / 'mlflow.db'}")
 
-    ended = in_child(fill)
+    ended = in_child(fill_store)
     assert ended.code == 0, ended.said
-    return house
+    return project
 
 
 @pytest.fixture(scope="session")
-def server(four):
-    """`lectern serve` over the four champions."""
-    from served import serving
+def server(serving_project):
+    """Run `lectern serve` with the champions of the serving project."""
+    from lectern_server import run_server
 
-    with serving(four, f"sqlite:///{four / 'mlflow.db'}") as running:
+    with run_server(serving_project, f"sqlite:///{serving_project / 'mlflow.db'}") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def guarded(four):
-    """A server that asks for a key, and gives a body two seconds."""
-    from served import serving
+def server_with_key(serving_project):
+    """Run a server with an API key that accepts a body for two seconds only."""
+    from lectern_server import run_server
 
-    settings = four / "conf" / "serve.yaml"
-    before = settings.read_text()
-    settings.write_text(before.replace("body_timeout_seconds: 15", "body_timeout_seconds: 2"))
+    settings = serving_project / "conf" / "serve.yaml"
+    text = settings.read_text()
+    settings.write_text(text.replace("body_timeout_seconds: 15", "body_timeout_seconds: 2"))
     try:
-        with serving(four, f"sqlite:///{four / 'mlflow.db'}", LECTERN_API_KEY="a key") as running:
+        with run_server(
+            serving_project, f"sqlite:///{serving_project / 'mlflow.db'}", LECTERN_API_KEY="a key"
+        ) as running:
             yield running
     finally:
-        settings.write_text(before)
+        settings.write_text(text)
 
 
 @pytest.fixture
-def moved(four):
-    """Moves the alias of the digits as promote and rollback do; the better one is champion again afterwards."""
+def move_champion(serving_project):
+    """Return a function that makes a version of the digits model the champion. The test ends with version 2 again."""
     from mlflow import MlflowClient
 
     from lectern.registry.registered_model import RegisteredModel
-    from served import DIGITS
+    from sample_champions import DIGITS
 
-    client = MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{serving_project / 'mlflow.db'}")
 
     def move(number: str) -> None:
         model = RegisteredModel(client, DIGITS)
@@ -204,20 +209,20 @@ def moved(four):
 
 @pytest.fixture(scope="session")
 def browser():
-    """Debian's Chromium."""
-    from browsing import running_browser
+    """Run Chromium."""
+    from browsing import run_browser
 
-    with running_browser() as running:
+    with run_browser() as running:
         yield running
 
 
 @pytest.fixture
-def visit(browser):
-    """Opens the page of a server on a screen."""
-    from browsing import visiting
+def open_page(browser):
+    """Return a function that opens a page in the browser."""
+    from browsing import page_opener
 
-    with visiting(browser) as open_page:
-        yield open_page
+    with page_opener(browser) as open_in_browser:
+        yield open_in_browser
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
-"""ONNX: the file that hangs on a version answers as PyTorch does."""
+"""Test that an exported ONNX file computes the same outputs as PyTorch, and that other files are not attached."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,67 +9,70 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
 from lectern.artifacts import model_folder
+from lectern.artifacts.paths import PROCESSED
 from lectern.errors import UserError
-from lectern.registry import versions
+from lectern.registry.versions import download_model_folder, find_version
 from lectern.serving import export
 from lectern.tasks.steering.data.format.frames import prepare
-from served import DIGITS, POEMS, ROAD
+from sample_champions import DIGITS, STEERING, TEXT
 
 
 @pytest.fixture
-def client(four, monkeypatch):
-    monkeypatch.chdir(four)
-    return MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
+def client(serving_project, monkeypatch):
+    monkeypatch.chdir(serving_project)
+    return MlflowClient(f"sqlite:///{serving_project / 'mlflow.db'}")
 
 
-def run(path, inputs: np.ndarray) -> np.ndarray:
+def load_module(client: MlflowClient, name: str):
+    return model_folder.load_model(download_model_folder(client, find_version(client, name)))
+
+
+def run_onnx(path: str, inputs: np.ndarray) -> np.ndarray:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path))
+    session = onnxruntime.InferenceSession(path)
     return session.run(None, {session.get_inputs()[0].name: inputs})[0]
 
 
-def inputs_of(four, name: str, module) -> tuple[np.ndarray, np.ndarray]:
-    """Real test inputs as the file takes them, and what PyTorch answers."""
-    processed = four / "data" / "processed" / name
+def load_inputs_and_outputs(name: str, module) -> tuple[np.ndarray, np.ndarray]:
+    """Return test inputs in the format of the ONNX file, and the outputs of PyTorch."""
     if name == DIGITS:
-        images = np.load(processed / "test_images.npy")[:50]
+        images = np.load(PROCESSED / name / "test_images.npy")[:50]
         return images, module.predict(images)
-    frames = prepare(np.load(processed / "test_frames.npy")[:20], module.facts)
+    frames = prepare(np.load(PROCESSED / name / "test_frames.npy")[:20], module.facts)
     return frames, module.predict(frames[:, None])["angle"][:, None]
 
 
-@pytest.mark.parametrize("name", [DIGITS, ROAD])
-def test_the_attached_file_answers_real_inputs_as_pytorch_does(client, four, name):
-    version = versions.find_named(client, name)
-    where, difference = export.export(client, version)
-    tags = client.get_model_version(name, version.version).tags
-    assert tags["lectern.onnx_uri"] == where and float(tags["lectern.onnx_difference"]) == difference <= 1e-4
-    path = download_artifacts(artifact_uri=where, tracking_uri=client.tracking_uri)
-    with open(path, "rb") as file:
-        assert hashlib.sha256(file.read()).hexdigest() == tags["lectern.onnx_sha256"]
-    inputs, expected = inputs_of(four, name, model_folder.load_model(versions.model_folder(client, version)))
-    np.testing.assert_allclose(run(path, inputs), expected, atol=1e-4)
+@pytest.mark.parametrize("name", [DIGITS, STEERING])
+def test_the_attached_file_computes_the_outputs_of_pytorch(client, name):
+    version = find_version(client, name)
+    address, difference = export.export(client, version)
+    tags = client.get_model_version(name, str(version.number)).tags
+    assert tags["lectern.onnx_uri"] == address and float(tags["lectern.onnx_difference"]) == difference <= 1e-4
+    path = download_artifacts(artifact_uri=address, tracking_uri=client.tracking_uri)
+    assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == tags["lectern.onnx_sha256"]
+    inputs, expected = load_inputs_and_outputs(name, load_module(client, name))
+    np.testing.assert_allclose(run_onnx(path, inputs), expected, atol=1e-4)
 
 
-def test_a_file_that_answers_otherwise_is_not_attached(client, monkeypatch):
-    version = versions.find_named(client, DIGITS)
-    monkeypatch.setattr(export, "compare", lambda *_: 2e-4)
-    monkeypatch.setattr(client, "log_artifact", lambda *_: pytest.fail("attached"))
+def test_a_file_with_different_outputs_is_not_attached(client, monkeypatch):
+    version = find_version(client, DIGITS)
+    monkeypatch.setattr(export, "compare_outputs", lambda *_: 2e-4)
+    monkeypatch.setattr(client, "log_artifact", lambda *_: pytest.fail("the file was attached"))
     with pytest.raises(UserError, match="differ by 0.0002"):
         export.export(client, version)
 
 
-def test_a_comparison_sees_a_network_that_was_changed(client, tmp_path):
+def test_the_comparison_detects_changed_weights(client, tmp_path):
     from lectern.tasks.digits.serving import onnx
 
-    module = model_folder.load_model(versions.model_folder(client, versions.find_named(client, DIGITS)))
-    export.write(onnx, module, tmp_path / "model.onnx")
-    assert export.compare(onnx, module, tmp_path / "model.onnx") <= export.TOLERANCE
+    module, path = load_module(client, DIGITS), tmp_path / "model.onnx"
+    export.write_onnx(onnx, module, path)
+    assert export.compare_outputs(onnx, module, path) <= export.TOLERANCE
     module.network[-1].weight.data.neg_()
-    assert export.compare(onnx, module, tmp_path / "model.onnx") > export.TOLERANCE
+    assert export.compare_outputs(onnx, module, path) > export.TOLERANCE
 
 
-def test_what_cannot_be_exported_is_told(client):
-    with pytest.raises(UserError, match="language model are not exported"):
-        export.export(client, versions.find_named(client, POEMS))
+def test_a_task_without_onnx_support_is_reported(client):
+    with pytest.raises(UserError, match="cannot be exported to ONNX: the task language_model does not support it"):
+        export.export(client, find_version(client, TEXT))

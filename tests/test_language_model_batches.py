@@ -7,18 +7,18 @@ import torch
 from language_model_texts import make_processed
 from lectern.errors import UserError
 from lectern.tasks.language_model.model import loader
-from lectern.tasks.language_model.model.loader import IGNORED, Streams, load
+from lectern.tasks.language_model.model.loader import IGNORE_INDEX, TextStreams, load
 
 TEXT = torch.arange(1, 1004, dtype=torch.int16)  # each id once: a target tells its place
 
 
-def read(streams: Streams, epoch: int = 0) -> list:
+def read(streams: TextStreams, epoch: int = 0) -> list:
     streams.set_epoch(epoch)
     return list(streams)
 
 
 def targets_of(batch_list: list) -> list[int]:
-    return [int(target) for _, targets, _ in batch_list for target in targets.flatten() if target != IGNORED]
+    return [int(target) for _, targets, _ in batch_list for target in targets.flatten() if target != IGNORE_INDEX]
 
 
 def as_rank(monkeypatch, rank: int, world: int) -> None:
@@ -26,14 +26,14 @@ def as_rank(monkeypatch, rank: int, world: int) -> None:
 
 
 def test_a_row_is_continued_by_the_same_row_of_the_next_batch():
-    found = read(Streams(TEXT, 7, 30, turn=True, seed=3))
+    found = read(TextStreams(TEXT, 7, 30, turn=True, seed=3))
     for (_, targets, _), (ids, _, _) in zip(found, found[1:], strict=False):
         assert torch.equal(targets[:, -1], ids[:, 0])
 
 
 def test_a_target_is_the_character_after_its_id():
-    for ids, targets, _ in read(Streams(TEXT, 7, 30, turn=True, seed=3)):
-        kept = targets != IGNORED
+    for ids, targets, _ in read(TextStreams(TEXT, 7, 30, turn=True, seed=3)):
+        kept = targets != IGNORE_INDEX
         assert torch.equal(ids[kept] % len(TEXT) + 1, targets[kept])
 
 
@@ -44,26 +44,26 @@ def test_each_character_is_a_target_exactly_once_an_epoch_over_all_ranks(monkeyp
         found = []
         for rank in range(world):
             as_rank(monkeypatch, rank, world)
-            found += targets_of(read(Streams(TEXT, streams, 30, turn=True, seed=3), epoch))
+            found += targets_of(read(TextStreams(TEXT, streams, 30, turn=True, seed=3), epoch))
         assert sorted(found) == TEXT.tolist()
 
 
 def test_ranks_own_rows_of_the_whole_batch_and_their_share_is_that_of_the_targets(monkeypatch):
-    whole = read(Streams(TEXT, 7, 30, turn=True))
+    whole = read(TextStreams(TEXT, 7, 30, turn=True))
     parts = []
     for rank in range(2):
         as_rank(monkeypatch, rank, 2)
-        parts.append(read(Streams(TEXT, 7, 30, turn=True)))
+        parts.append(read(TextStreams(TEXT, 7, 30, turn=True)))
     for (ids, targets, share), (first, of_first, small), (second, _, large) in zip(whole, *parts, strict=True):
         assert torch.equal(ids, torch.cat([first, second]))
         assert share == 1
-        assert small == pytest.approx(2 * (of_first != IGNORED).sum().item() / (targets != IGNORED).sum().item())
+        assert small == pytest.approx(2 * (of_first != IGNORE_INDEX).sum().item() / (targets != IGNORE_INDEX).sum().item())
         assert small + large == pytest.approx(2)
 
 
 def test_the_cut_is_elsewhere_each_epoch_and_with_each_seed():
     starts = {
-        (seed, epoch): int(read(Streams(TEXT, 4, 30, turn=True, seed=seed), epoch)[0][0][0, 0])
+        (seed, epoch): int(read(TextStreams(TEXT, 4, 30, turn=True, seed=seed), epoch)[0][0][0, 0])
         for seed in (0, 1)
         for epoch in (0, 1, 2)
     }
@@ -71,14 +71,14 @@ def test_the_cut_is_elsewhere_each_epoch_and_with_each_seed():
 
 
 def test_the_order_is_fixed_at_the_first_batch_and_not_before():
-    streams = Streams(TEXT, 4, 30, turn=True)
+    streams = TextStreams(TEXT, 4, 30, turn=True)
     iterator = iter(streams)
     streams.set_epoch(5)
-    assert torch.equal(next(iterator)[0], read(Streams(TEXT, 4, 30, turn=True), 5)[0][0])
+    assert torch.equal(next(iterator)[0], read(TextStreams(TEXT, 4, 30, turn=True), 5)[0][0])
 
 
 def test_a_resumed_epoch_gives_the_rest_of_it():
-    whole, resumed = Streams(TEXT, 4, 30, turn=True), Streams(TEXT, 4, 30, turn=True)
+    whole, resumed = TextStreams(TEXT, 4, 30, turn=True), TextStreams(TEXT, 4, 30, turn=True)
     iterator = iter(whole)
     for _ in range(3):
         next(iterator)
@@ -89,11 +89,11 @@ def test_a_resumed_epoch_gives_the_rest_of_it():
 
 
 def test_batches_differ_in_length_by_at_most_one():
-    found = read(Streams(TEXT, 7, 30))
+    found = read(TextStreams(TEXT, 7, 30))
     lengths = {ids.shape[1] for ids, _, _ in found}
     assert max(lengths) <= 30
     assert max(lengths) - min(lengths) <= 1
-    assert len(found) == len(Streams(TEXT, 7, 30))
+    assert len(found) == len(TextStreams(TEXT, 7, 30))
 
 
 def test_only_the_training_text_is_turned(tmp_path):

@@ -31,7 +31,7 @@ def make(network: dict, facts: dict = FACTS, **more) -> CharacterModel:
 def test_each_character_gets_logits_of_the_alphabet_and_unknown(network):
     logits, state = make(network)(torch.zeros(3, 7, dtype=torch.long))
     assert logits.shape == (3, 7, 12)
-    assert state.shape == make(network).network.start(3).shape
+    assert state.shape == make(network).network.initial_state(3).shape
 
 
 @pytest.mark.parametrize("piece", [1, 30])
@@ -180,7 +180,7 @@ def test_a_wrong_network_is_refused(network, message):
 def test_the_transformer_counts_distance_and_not_place():
     network = TransformerNetwork(12, layers=1, width=16, heads=2, memory=5).eval()
     ids = torch.randint(1, 12, (1, 6))
-    _, state = network(ids, network.start(1))
+    _, state = network(ids, network.initial_state(1))
     later = torch.cat([torch.randint(1, 12, (1, 9)), ids], 1)
-    _, state_later = network(later, network.start(1))
+    _, state_later = network(later, network.initial_state(1))
     torch.testing.assert_close(state, state_later)  # the last five, wherever they stand

@@ -9,7 +9,7 @@ import pytest
 from language_model_texts import BY_NAME, WORKS, make_processed, write_works
 from lectern.errors import UserError
 from lectern.tasks.language_model.data import samples
-from lectern.tasks.language_model.data.format.alphabet import UNKNOWN, decode, prepare, unknown_characters
+from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID, decode, encode, find_unknown_characters
 from lectern.tasks.language_model.data.preprocess import preprocess, read_works, split_works
 
 WAYS = [("name", ["three.txt"], ["four.txt"]), ("place", 0.2, 0.1), ("hash", 0.3, 0.3)]
@@ -28,7 +28,7 @@ def test_a_named_work_is_whole_and_never_trained_on(tmp_path):
     processed, facts = make_processed(tmp_path)
     train = decode(np.load(processed / "train.npy"), facts)
     assert train == WORKS["one.txt"] + WORKS["two.txt"]
-    assert np.array_equal(np.load(processed / "validation.npy"), prepare(WORKS["three.txt"], facts))
+    assert np.array_equal(np.load(processed / "validation.npy"), encode(WORKS["three.txt"], facts))
     assert (processed / "test.txt").read_text() == WORKS["four.txt"]
 
 
@@ -52,21 +52,21 @@ def test_the_alphabet_is_of_the_training_works_alone(tmp_path):
 def test_rare_characters_are_unknown(tmp_path):
     processed, facts = make_processed(tmp_path, rare=2)
     assert "?" not in facts["alphabet"]  # once in the training works
-    assert (np.load(processed / "train.npy") == UNKNOWN).any()
+    assert (np.load(processed / "train.npy") == UNKNOWN_ID).any()
 
 
 def test_ids_and_text_go_there_and_back():
     facts = {"alphabet": "\n abc", "prepare": {"normal_form": "NFC"}}
-    assert decode(prepare("a cab\nb", facts), facts) == "a cab\nb"
-    assert prepare("a]b", facts)[1] == UNKNOWN
-    assert len(prepare("", facts)) == 0
+    assert decode(encode("a cab\nb", facts), facts) == "a cab\nb"
+    assert encode("a]b", facts)[1] == UNKNOWN_ID
+    assert len(encode("", facts)) == 0
 
 
 def test_one_way_to_write_a_line_end_and_an_accent():
     facts = {"alphabet": "\né", "prepare": {"normal_form": "NFC"}}
     apart = unicodedata.normalize("NFD", "é")
-    assert prepare(f"{apart}\r\n{apart}\r", facts).tolist() == [2, 1, 2, 1]
-    assert unknown_characters(f"{apart}#\r\n", facts) == ["#"]
+    assert encode(f"{apart}\r\n{apart}\r", facts).tolist() == [2, 1, 2, 1]
+    assert find_unknown_characters(f"{apart}#\r\n", facts) == ["#"]
 
 
 def test_preprocessing_twice_gives_the_same_facts(tmp_path):

@@ -14,12 +14,12 @@ from lectern.artifacts import history_file, model_folder
 from lectern.artifacts.history_file import Record, TextSample
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.config import Dataset
-from lectern.tasks.language_model.data.format.alphabet import prepare
+from lectern.tasks.language_model.data.format.alphabet import encode
 from lectern.tasks.language_model.model.module import CharacterModel
 from lectern.tasks.language_model.report import baseline, evaluate, scoring
-from lectern.tasks.language_model.report.baseline import score_ngram
-from lectern.tasks.language_model.report.context_length import after_reset, find_closings
-from lectern.tasks.language_model.report.copying import compare_copying, longest_shared_run
+from lectern.tasks.language_model.report.baseline import compute_ngram_nats
+from lectern.tasks.language_model.report.context_length import loss_after_reset, find_closing_characters
+from lectern.tasks.language_model.report.copying import compare_copying, find_longest_shared_run
 
 GRU = {"class": "RecurrentNetwork", "cell": "gru", "layers": 1, "hidden": 12}
 
@@ -58,14 +58,14 @@ def count_by_hand(train: list[int], text: list[int], vocabulary: int, context: i
 def test_counting_follows_its_definition():
     draws = np.random.default_rng(1)
     train, text = draws.integers(1, 5, 300), draws.integers(1, 5, 40)
-    found = score_ngram(train.astype(np.uint16), text.astype(np.uint16), 6, context=3)
+    found = compute_ngram_nats(train.astype(np.uint16), text.astype(np.uint16), 6, context=3)
     assert found == pytest.approx(count_by_hand(train.tolist(), text.tolist(), 6, 3))
 
 
 def test_likelihoods_of_all_next_characters_add_up_to_one():
     train = np.random.default_rng(1).integers(1, 5, 300).astype(np.uint16)
     start = [1, 2, 3]
-    last = [score_ngram(train, np.array([*start, character], np.uint16), 6, 3)[-1] for character in range(6)]
+    last = [compute_ngram_nats(train, np.array([*start, character], np.uint16), 6, 3)[-1] for character in range(6)]
     assert np.exp(-np.array(last)).sum() == pytest.approx(1)
 
 
@@ -80,7 +80,7 @@ def test_the_floor_learns_from_the_training_text_alone(tmp_path):
 
 def test_a_text_is_scored_as_if_read_once_from_its_start(tmp_path, monkeypatch):
     _, facts = make_processed(tmp_path)
-    module, ids = make(facts), prepare(WORKS["two.txt"] * 3, facts)
+    module, ids = make(facts), encode(WORKS["two.txt"] * 3, facts)
     monkeypatch.setattr(scoring, "LONG", 200)  # several streams, each warmed up
     monkeypatch.setattr(scoring, "WARM_UP", 150)
     nats, hits = scoring.score_text(module, ids)
@@ -92,40 +92,40 @@ def test_a_text_is_scored_as_if_read_once_from_its_start(tmp_path, monkeypatch):
 
 
 def test_the_score_is_that_of_all_characters(tmp_path):
-    items = evaluate.tabulate("ab\nc\n", np.array([1.0, 2, 3, 4, 5]), np.array([True, False, True, True, True]))
+    items = evaluate.tabulate_lines("ab\nc\n", np.array([1.0, 2, 3, 4, 5]), np.array([True, False, True, True, True]))
     assert items["characters"].tolist() == [3, 2]
     assert items["hits"].tolist() == [2, 2]
     assert evaluate.score(items) == 3.0
-    assert len(evaluate.tabulate("ab\nc", np.ones(4), np.ones(4, bool))) == 2
+    assert len(evaluate.tabulate_lines("ab\nc", np.ones(4), np.ones(4, bool))) == 2
 
 
 def test_the_longest_shared_run_is_found():
     draws = np.random.default_rng(1)
     source, text = draws.integers(0, 9, 3000), draws.integers(9, 18, 500)
     text[200:263] = source[1000:1063]
-    assert longest_shared_run(text, source) == (63, 200)
-    assert longest_shared_run(np.array([1, 2]), np.array([3, 4])) == (0, 0)
-    assert longest_shared_run(source[:40], source) == (40, 0)
+    assert find_longest_shared_run(text, source) == (63, 200)
+    assert find_longest_shared_run(np.array([1, 2]), np.array([3, 4])) == (0, 0)
+    assert find_longest_shared_run(source[:40], source) == (40, 0)
 
 
 def test_no_copied_run_crosses_the_edge_of_two_texts():
     facts = {"alphabet": "abcdef"}
-    train = prepare("abcdef", {**facts, "prepare": {"normal_form": "NFC"}})
+    train = encode("abcdef", {**facts, "prepare": {"normal_form": "NFC"}})
     found = compare_copying([train[:3], train[3:]], train, train, facts)
     assert found["sampled"] == {"characters": 6, "length": 3, "run": "abc"}
     assert found["held_out"]["length"] == 3
 
 
 def test_brackets_and_quotes_close_what_opened_last():
-    places, distances = find_closings("f(a[0], \"x)y\", 'b', don't)")
+    places, distances = find_closing_characters("f(a[0], \"x)y\", 'b', don't)")
     assert places.tolist() == [5, 12, 17, 25]
     assert distances.tolist() == [2, 4, 2, 24]
-    assert find_closings("'Tis so\nth' end")[0].tolist() == []
-    assert find_closings("no ] end")[0].tolist() == []
+    assert find_closing_characters("'Tis so\nth' end")[0].tolist() == []
+    assert find_closing_characters("no ] end")[0].tolist() == []
 
 
 def test_what_a_character_is():
-    assert evaluate.classify("The cat's 2\n\t[") == [
+    assert evaluate.classify_characters("The cat's 2\n\t[") == [
         "capital", "later letter", "later letter", "space", "first letter", "later letter", "later letter", "other",
         "later letter", "space", "digit", "new line", "tab", "other",
     ]  # fmt: skip
@@ -133,10 +133,10 @@ def test_what_a_character_is():
 
 def test_a_reset_costs_nothing_where_nothing_is_remembered(tmp_path):
     _, facts = make_processed(tmp_path)
-    module, ids = make(facts), prepare(WORKS["one.txt"], facts)
+    module, ids = make(facts), encode(WORKS["one.txt"], facts)
     torch.nn.init.zeros_(module.network.layers[0].weight_hh_l0)
     module.network.layers[0].bias_ih_l0.data[12:24] = -100  # the update gate lets nothing of the old state through
-    found = after_reset(module, ids, scoring.score_text(module, ids)[0])
+    found = loss_after_reset(module, ids, scoring.score_text(module, ids)[0])
     assert found["excess"] == pytest.approx([0] * len(found["excess"]), abs=1e-4)
 
 
@@ -196,7 +196,7 @@ def test_the_memories_of_two_experiments_are_drawn_and_a_missing_one_is_named(tm
     (tmp_path / "reports/first").mkdir(parents=True)
     evaluate.evaluate(make(facts), processed, tmp_path / "reports/first")
     app = typer.Typer()
-    commands.add_to(app)
+    commands.register_commands(app)
     assert CliRunner().invoke(app, ["memory", "first"]).exit_code == 0
     assert (tmp_path / "reports/memory.png").is_file()
     assert "dvc repro evaluate@second" in str(CliRunner().invoke(app, ["memory", "first", "second"]).exception)

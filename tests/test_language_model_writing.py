@@ -9,13 +9,13 @@ from typer.testing import CliRunner
 from language_model_texts import make_processed
 from lectern.errors import UserError
 from lectern.registry import versions
-from lectern.tasks.language_model.data.format.alphabet import REPLACEMENT, UNKNOWN, prepare
+from lectern.tasks.language_model.data.format.alphabet import REPLACEMENT_CHARACTER, UNKNOWN_ID, encode
 from lectern.tasks.language_model.model import generation
 from lectern.tasks.language_model.model.module import CharacterModel
 from lectern.tasks.language_model.serving import inference_api
 
 FACTS = {"alphabet": "\n abcdefgh", "prepare": {"normal_form": "NFC"}}
-PROMPT = prepare("a bad cab", FACTS)
+PROMPT = encode("a bad cab", FACTS)
 
 
 @pytest.fixture
@@ -26,40 +26,40 @@ def module() -> CharacterModel:
 
 
 def test_the_same_seed_writes_the_same_text_and_another_seed_another(module):
-    texts = [generation.write(module, PROMPT, 80, seed=seed) for seed in (1, 1, 2)]
+    texts = [generation.generate_text(module, PROMPT, 80, seed=seed) for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_the_stream_is_the_text(module):
-    assert "".join(generation.stream(module, PROMPT, 30, seed=1)) == generation.write(module, PROMPT, 30, seed=1)
+    assert "".join(generation.stream_characters(module, PROMPT, 30, seed=1)) == generation.generate_text(module, PROMPT, 30, seed=1)
 
 
 def test_texts_side_by_side_are_as_long_as_asked(module):
-    texts = generation.write_together(module, np.zeros((3, 0), np.uint16), 25)
+    texts = generation.generate_texts(module, np.zeros((3, 0), np.uint16), 25)
     assert [len(text) for text in texts] == [25, 25, 25]
     assert len(set(texts)) == 3
 
 
 def test_temperature_zero_is_the_likeliest_character_of_the_whole_text_so_far(module):
-    written = generation.write(module, PROMPT, 12, temperature=0.0)
+    written = generation.generate_text(module, PROMPT, 12, temperature=0.0)
     module.eval()
     for place, character in enumerate(written):
-        logits, _ = module(torch.from_numpy(np.append(PROMPT, prepare(written[:place], FACTS)).astype(int))[None])
-        logits[..., UNKNOWN] = -torch.inf
+        logits, _ = module(torch.from_numpy(np.append(PROMPT, encode(written[:place], FACTS)).astype(int))[None])
+        logits[..., UNKNOWN_ID] = -torch.inf
         assert FACTS["alphabet"][int(logits[0, -1].argmax()) - 1] == character
 
 
 def test_writing_disturbs_neither_the_random_state_nor_the_mode(module):
     module.train()
     state = torch.get_rng_state()
-    generation.write(module, PROMPT, 10)
+    generation.generate_text(module, PROMPT, 10)
     assert torch.equal(torch.get_rng_state(), state)
     assert module.training
 
 
 def test_draws_follow_the_probabilities():
     logits = np.log(np.tile([1e-9, 0.5, 0.3, 0.2], (20_000, 1)))
-    chosen = generation.choose(logits, np.random.default_rng(1).random(20_000))
+    chosen = generation.sample_ids(logits, np.random.default_rng(1).random(20_000))
     assert np.bincount(chosen, minlength=4) / 20_000 == pytest.approx([0, 0.5, 0.3, 0.2], abs=0.02)
 
 
@@ -77,12 +77,12 @@ def test_draws_follow_the_probabilities():
 )
 def test_only_the_kept_are_written(how, kept):
     logits = np.log(np.tile([0.4, 0.3, 0.2, 0.1], (1000, 1)))  # without the unknown: 1/2, 1/3, 1/6
-    assert set(generation.choose(logits, np.linspace(0, 0.999, 1000), **how)) == kept
+    assert set(generation.sample_ids(logits, np.linspace(0, 0.999, 1000), **how)) == kept
 
 
 def test_the_unknown_is_never_written(module):
-    module.network.readout.bias.data[UNKNOWN] = 100.0
-    assert REPLACEMENT not in generation.write(module, PROMPT, 50)
+    module.network.readout.bias.data[UNKNOWN_ID] = 100.0
+    assert REPLACEMENT_CHARACTER not in generation.generate_text(module, PROMPT, 50)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_the_unknown_is_never_written(module):
 )
 def test_what_is_out_of_range_is_refused_before_a_character_is_written(module, how, message):
     with pytest.raises(UserError, match=message):
-        generation.stream(module, PROMPT, **how)
+        generation.stream_characters(module, PROMPT, **how)
 
 
 def test_an_answer_is_a_text_a_prompt_that_depends_on_that_prompt_alone(module):
@@ -130,13 +130,13 @@ def run_write(monkeypatch, module, *arguments: str):
 
     monkeypatch.setattr(versions, "load_champion", lambda name: module)
     app = typer.Typer()
-    commands.add_to(app)
+    commands.register_commands(app)
     return CliRunner().invoke(app, ["write", "poems", *arguments])
 
 
 def test_the_command_writes_prompt_and_text(monkeypatch, module):
     result = run_write(monkeypatch, module, "--prompt", "a bad cab", "--length", "30", "--seed", "4")
-    assert result.stdout == "a bad cab" + generation.write(module, PROMPT, 30, seed=4) + "\n"
+    assert result.stdout == "a bad cab" + generation.generate_text(module, PROMPT, 30, seed=4) + "\n"
     assert result.stderr == ""
 
 

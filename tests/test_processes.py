@@ -57,10 +57,10 @@ def assert_same_learning(one: Path, other: Path) -> None:
 
 
 @pytest.fixture
-def poems(house) -> Path:
+def poems(project) -> Path:
     """A text of which every stream has its own part."""
-    preprocess(write_works(house / "poems"), house / "data" / "processed" / "sample_code", **BY_NAME)
-    return house
+    preprocess(write_works(project / "poems"), project / "data" / "processed" / "sample_code", **BY_NAME)
+    return project
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def train_here(*overrides: str) -> None:
 
 
 @pytest.mark.slow
-def test_digits_are_learned_alike_by_one_process_and_by_four(house):
+def test_digits_are_learned_alike_by_one_process_and_by_four(project):
     """Also where the last batch of an epoch (33 of 1,257 images) does not divide."""
     recipe = (*DIGITS, "model.batches.batch_size=72", "model.fit.laptop.epochs=2")
     train_here(*recipe, "out=runs/one")
@@ -108,7 +108,7 @@ def wait_for(pattern: str, process: subprocess.Popen) -> None:
 
 
 @pytest.mark.slow
-def test_processes_told_to_end_end_after_the_same_step_and_go_on_to_the_same_bytes(house):
+def test_processes_told_to_end_end_after_the_same_step_and_go_on_to_the_same_bytes(project):
     """Only the first is told. Its own collective from within the signal, as Lightning's handler has it, would block."""
     recipe = (*DIGITS, "model.fit.laptop.epochs=20", "trainer=two_processes")
     train(*recipe, "out=runs/undisturbed")
@@ -124,7 +124,7 @@ def test_processes_told_to_end_end_after_the_same_step_and_go_on_to_the_same_byt
 
 
 @pytest.mark.slow
-def test_torchrun_on_two_addresses_trains_without_slurm(house):
+def test_torchrun_on_two_addresses_trains_without_slurm(project):
     """Two agents that meet on a port, each on an address of its own, as two machines would."""
     recipe = (*DIGITS, "model.batches.batch_size=72", "model.fit.laptop.epochs=2", "trainer=cluster_cpu")
     train_here(*recipe, "trainer.num_nodes=1", "trainer.strategy=auto", "out=runs/one")
@@ -142,14 +142,14 @@ def test_torchrun_on_two_addresses_trains_without_slurm(house):
 
 
 @pytest.fixture
-def road(house) -> Path:
+def road(project) -> Path:
     """A drive in shards, of 121 frames to learn from: a batch of 24 leaves one over, which one process has."""
-    recordings.udacity_sim(house / "drive", 319)
-    folder = house / "data" / "processed" / "sample_road"
+    recordings.write_udacity_sim(project / "drive", 319)
+    folder = project / "data" / "processed" / "sample_road"
     arguments = {**recordings.BLOCKS, **recordings.ARGUMENTS, "shard_megabytes": 0.1}
-    preprocess_road(house / "drive", folder, "udacity_sim", **arguments)
+    preprocess_road(project / "drive", folder, "udacity_sim", **arguments)
     assert read_facts(folder)["items"]["train"] % 24 == 1
-    return house
+    return project
 
 
 @pytest.mark.slow

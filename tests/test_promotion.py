@@ -1,6 +1,7 @@
-"""Promotion: the better one is served, whoever comes at the same moment, and what was decided stays written."""
+"""Test promotion and rollback: the gate decides, decisions are logged, and concurrent promotions are excluded."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -8,270 +9,318 @@ import pytest
 import yaml
 
 from children import KILLED, at_call, die, in_child
-from lectern.errors import ConcurrentPromotion, UserError
-from lectern.registry import audit_log, gate, promotion, reconcile, versions
-from lectern.registry.lock import promotion_lock
-from registered import BEST, BETTER, NAME, WEAK, challenger, champion, decisions, register
+from lectern.errors import CheckFailed, ConcurrentPromotion, UserError
+from lectern.registry import audit_log, gate, lock, promotion
+from lectern.registry.reconcile import reconcile
+from lectern.registry.registered_model import RegisteredModel
+from lectern.registry.versions import download_model_folder
+from registered import (
+    BEST,
+    BETTER,
+    NAME,
+    WEAK,
+    audit_log_file,
+    challenger,
+    champion,
+    promote,
+    register,
+    rollback,
+)
+
+LOG = Path("registry", f"{NAME}.jsonl")
 
 
-def test_the_challenger_is_the_best_beside_the_champion_whatever_came_last(client):
-    register(client, "weak", "best", "better")
-    assert challenger(client) == "best" and champion(client) is None
-    promotion.promote(client, NAME, None)
-    assert champion(client) == "best" and challenger(client) == "better"
+def logged_decisions(client) -> list[audit_log.Decision]:
+    return audit_log.read_decisions(RegisteredModel(client, NAME))
 
 
-def test_a_version_that_was_scored_on_other_test_data_challenges_nobody(stocked):
-    stocked.set_model_version_tag(NAME, BEST, "lectern.test_digest", "0" * 64)
-    promotion.promote(stocked, NAME, WEAK)
-    assert challenger(stocked) == "better"
+def read_metrics(experiment: str) -> dict:
+    return json.loads(Path(f"metrics/{experiment}.json").read_text())
 
 
-def test_a_better_version_becomes_the_champion(stocked):
-    promotion.promote(stocked, NAME, BETTER)
-    assert champion(stocked) == "better"
-    new, rules = promotion.promote(stocked, NAME, None)
-    assert champion(stocked) == "best" == new.tags["lectern.experiment"]
-    assert rules and all(rule.passed for rule in rules)
-
-
-def test_a_worse_version_is_refused_with_figures_and_the_champion_stays(stocked):
-    promotion.promote(stocked, NAME, BEST)
-    before = decisions()
-    scores = [json.loads(Path(f"metrics/{name}.json").read_text())["score"] for name in ("weak", "best")]
-    with pytest.raises(UserError) as refused:
-        promotion.promote(stocked, NAME, WEAK)
-    assert "does not pass the gate" in str(refused.value)
-    assert f"{scores[0]:.4f}" in str(refused.value) and f"{scores[1]:.4f}" in str(refused.value)
-    assert champion(stocked) == "best" and decisions() == before
-
-
-def test_a_version_below_its_floor_is_nobodys_champion(client):
-    metrics = Path("metrics/weak.json")
-    metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "baseline": 0.99}))
-    (version,) = register(client, "weak")
-    assert challenger(client) is None
-    with pytest.raises(UserError, match=r"NO +above the baseline: score 0\.\d+, baseline 0\.9900"):
-        promotion.promote(client, NAME, str(version.version))
-    assert champion(client) is None and not Path("registry", f"{NAME}.jsonl").exists()
-
-
-def test_a_version_whose_files_do_not_give_its_score_is_refused(client):
-    (version,) = register(client, "best")
-    other = versions.model_folder(client, version) / "weights.safetensors"
-    other.write_bytes(Path("models/weak/weights.safetensors").read_bytes())
-    with pytest.raises(UserError, match=r"NO +reproduces its score"):
-        promotion.promote(client, NAME, str(version.version))
-    assert champion(client) is None
-
-
-def guard(**guards) -> None:
-    """Write guards into the data set's config of this checkout."""
+def set_guards(**guards) -> None:
+    """Write guards to the config of the dataset."""
     path = Path(f"conf/dataset/{NAME}.yaml")
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "guards": guards}))
 
 
-def test_a_guard_of_the_data_set_refuses_a_better_score(stocked):
-    guard(calibration_error={"tolerance": -1.0, "better": "lower", "reason": "for the test"})
-    promotion.promote(stocked, NAME, BETTER)
-    said = r"NO +calibration_error no worse by more than -1: 0\.\d+, champion 0\.\d+; for the"
-    with pytest.raises(UserError, match=said):
-        promotion.promote(stocked, NAME, BEST)
-    guard(calibration_error={"tolerance": 1.0, "better": "lower", "reason": "for the test"})
-    _, rules = promotion.promote(stocked, NAME, BEST)
-    assert "calibration_error" in rules[-1].name and champion(stocked) == "best"
+# The gate
 
 
-def test_a_data_set_may_ask_more_of_a_cost_than_every_other(stocked):
-    guard(size={"factor": 0.5, "unfelt": -1.0, "reason": "it must fit a watch"})
-    promotion.promote(stocked, NAME, BETTER)
-    with pytest.raises(UserError, match="NO +size within 0.5 times: .*; it must fit a watch"):
-        promotion.promote(stocked, NAME, BEST)
+def test_the_challenger_is_the_best_version_that_is_not_champion(client):
+    register(client, "weak", "best", "better")
+    assert challenger(client) == "best" and champion(client) is None
+    promote(client)
+    assert champion(client) == "best" and challenger(client) == "better"
 
 
-def test_guarded_metrics_that_were_not_recorded_are_measured_again(stocked):
-    promotion.promote(stocked, NAME, BETTER)
-    version = stocked.get_model_version(NAME, BETTER)
-    recorded = float(version.tags["lectern.metric.worst_class_recall"])
-    for key in [key for key in version.tags if key.startswith("lectern.metric.")]:
-        stocked.delete_model_version_tag(NAME, BETTER, key)
-    _, rules = promotion.promote(stocked, NAME, BEST)
-    (told,) = [rule.reason for rule in rules if rule.name.startswith("worst_class_recall")]
-    assert f"champion {recorded:.4f}" in told
+def test_a_version_scored_on_other_test_data_is_no_challenger(registered_client):
+    registered_client.set_model_version_tag(NAME, BEST, "lectern.test_digest", "0" * 64)
+    promote(registered_client, WEAK)
+    assert challenger(registered_client) == "better"
+
+
+def test_a_better_version_becomes_champion(registered_client):
+    promote(registered_client, BETTER)
+    assert champion(registered_client) == "better"
+    version, rules = promote(registered_client)
+    assert champion(registered_client) == "best" == version.experiment
+    assert rules and all(rule.passed for rule in rules)
+
+
+def test_promoting_the_champion_again_evaluates_no_rule(registered_client):
+    promote(registered_client, BEST)
+    log = audit_log_file()
+    version, rules = promote(registered_client, BEST)
+    assert version.experiment == "best" and rules == [] and audit_log_file() == log
+
+
+def test_a_worse_version_is_refused_with_both_scores(registered_client):
+    promote(registered_client, BEST)
+    log = audit_log_file()
+    scores = [read_metrics(name)["score"] for name in ("weak", "best")]
+    with pytest.raises(CheckFailed) as refused:
+        promote(registered_client, WEAK)
+    assert "sample_digits version 1 does not pass the gate" in str(refused.value)
+    assert f"score {scores[0]:.4f}, champion {scores[1]:.4f} (accuracy, share of images)" in str(refused.value)
+    assert champion(registered_client) == "best" and audit_log_file() == log
+
+
+def test_a_forced_promotion_ignores_the_gate_and_logs_the_reason(registered_client):
+    promote(registered_client, BEST)
+    version, rules = promote(registered_client, WEAK, force="for the test")
+    assert version.experiment == "weak" == champion(registered_client) and not all(rule.passed for rule in rules)
+    assert logged_decisions(registered_client)[-1]["forced"] == "for the test"
+
+
+def test_a_version_below_its_baseline_cannot_become_champion(client):
+    metrics = Path("metrics/weak.json")
+    metrics.write_text(json.dumps({**read_metrics("weak"), "baseline": 0.99}))
+    (version,) = register(client, "weak")
+    assert challenger(client) is None
+    with pytest.raises(UserError, match="has no version above its baseline"):
+        promote(client)
+    with pytest.raises(CheckFailed, match=r"FAIL  above the baseline: score 0\.\d{4}, baseline 0\.9900"):
+        promote(client, str(version.number))
+    assert champion(client) is None and not LOG.exists()
+
+
+def test_a_version_whose_files_do_not_reproduce_its_score_is_refused(client):
+    (version,) = register(client, "best")
+    weights = download_model_folder(client, version) / "weights.safetensors"
+    weights.write_bytes(Path("models/weak/weights.safetensors").read_bytes())
+    with pytest.raises(CheckFailed, match="FAIL  reproduces its score"):
+        promote(client, str(version.number))
+    assert champion(client) is None
+
+
+def test_a_guard_of_the_dataset_refuses_a_better_score(registered_client):
+    set_guards(calibration_error={"tolerance": -1.0, "better": "lower", "reason": "for the test"})
+    promote(registered_client, BETTER)
+    message = r"FAIL  calibration_error no worse by more than -1: 0\.\d{4}, champion 0\.\d{4}; for the"
+    with pytest.raises(CheckFailed, match=message):
+        promote(registered_client, BEST)
+    set_guards(calibration_error={"tolerance": 1.0, "better": "lower", "reason": "for the test"})
+    _, rules = promote(registered_client, BEST)
+    assert "calibration_error" in rules[-1].name and champion(registered_client) == "best"
+
+
+def test_a_dataset_can_replace_the_guard_of_a_cost(registered_client):
+    set_guards(size={"factor": 0.5, "absolute_slack": -1.0, "reason": "it must fit a watch"})
+    promote(registered_client, BETTER)
+    with pytest.raises(
+        CheckFailed, match="FAIL  size within 0.5 times: .* bytes, champion .* bytes; it must fit a wat"
+    ):
+        promote(registered_client, BEST)
+
+
+def test_guarded_metrics_that_were_not_recorded_are_measured_again(registered_client):
+    promote(registered_client, BETTER)
+    tags = registered_client.get_model_version(NAME, BETTER).tags
+    recorded = float(tags["lectern.metric.worst_class_recall"])
+    for key in [key for key in tags if key.startswith("lectern.metric.")]:
+        registered_client.delete_model_version_tag(NAME, BETTER, key)
+    _, rules = promote(registered_client, BEST)
+    (reason,) = [rule.reason for rule in rules if rule.name.startswith("worst_class_recall")]
+    assert f"champion {recorded:.4f}" in reason
 
 
 @pytest.mark.parametrize(
-    ("guards", "said"),
+    ("guards", "message"),
     [
-        ({"worst_recall": {"tolerance": 0.1, "better": "higher", "reason": "x"}}, "which the evaluation does not give"),
+        (
+            {"worst_recall": {"tolerance": 0.1, "better": "higher", "reason": "x"}},
+            "guards, worst_recall: the evaluation has no such metric. It has: .*worst_class_recall",
+        ),
         ({"macro_f1": {"tolerence": 0.1, "better": "higher", "reason": "x"}}, "did you mean 'tolerance'"),
+        ({"size": {"faktor": 0.1, "absolute_slack": 1.0, "reason": "x"}}, "did you mean 'factor'"),
     ],
-    ids=["metric", "key"],
+    ids=["metric", "key of a metric", "key of a cost"],
 )
-def test_a_guard_that_is_misspelt_is_said_and_promotes_nobody(stocked, guards, said):
-    promotion.promote(stocked, NAME, BETTER)
-    guard(**guards)
-    with pytest.raises(UserError, match=said):
-        promotion.promote(stocked, NAME, BEST)
-    assert champion(stocked) == "better"
+def test_a_misspelt_guard_is_reported_and_nothing_is_promoted(registered_client, guards, message):
+    promote(registered_client, BETTER)
+    set_guards(**guards)
+    with pytest.raises(UserError, match=message):
+        promote(registered_client, BEST)
+    assert champion(registered_client) == "better"
 
 
-def test_a_version_of_other_test_data_is_told_apart_from_a_wrong_score(stocked):
+def test_a_candidate_scored_on_other_test_data_is_refused(registered_client):
     facts = Path(f"data/processed/{NAME}/facts.json")
     facts.write_text(json.dumps({**json.loads(facts.read_text()), "test_digest": "0" * 64}))
-    with pytest.raises(UserError, match="was scored on test data .*, and .* holds 000000000000"):
-        promotion.promote(stocked, NAME, BEST)
+    with pytest.raises(UserError, match="was scored on test data .*, but .* has test data 000000000000"):
+        promote(registered_client, BEST)
 
 
-def test_a_champion_that_was_scored_on_other_test_data_is_scored_again_on_the_candidates(stocked, monkeypatch):
-    promotion.promote(stocked, NAME, BETTER)
+def test_a_champion_scored_on_other_test_data_is_scored_again(registered_client, monkeypatch):
+    promote(registered_client, BETTER)
     for key, other in {"test_digest": "0" * 64, "score": "0.999"}.items():
-        stocked.set_model_version_tag(NAME, BETTER, f"lectern.{key}", other)
-    monkeypatch.setattr(gate, "download_artifacts", lambda **_: pytest.fail("items of the other data were asked for"))
-    _, rules = promotion.promote(stocked, NAME, BEST)
-    (told,) = [rule.reason for rule in rules if rule.name.startswith("better than")]
-    assert f"champion {json.loads(Path('metrics/better.json').read_text())['score']:.4f}" in told
+        registered_client.set_model_version_tag(NAME, BETTER, f"lectern.{key}", other)
+    monkeypatch.setattr(gate, "download_artifacts", lambda **_: pytest.fail("read items of other test data"))
+    _, rules = promote(registered_client, BEST)
+    (reason,) = [rule.reason for rule in rules if rule.name.startswith("better than")]
+    assert f"champion {read_metrics('better')['score']:.4f}" in reason
 
 
-def test_whoever_is_overtaken_between_is_told_and_changes_nothing(stocked, monkeypatch):
-    """As through a server known by HTTP alone, where no lock keeps another machine away."""
-
-    def overtaken(*_, **__):
-        stocked.set_registered_model_alias(NAME, "champion", WEAK)
-        return []
-
-    monkeypatch.setattr(promotion, "judge", overtaken)
-    with pytest.raises(
-        ConcurrentPromotion, match=r"version 1 \(weak\) became the champion while version 3 was looked at"
-    ):
-        promotion.promote(stocked, NAME, BEST)
-    assert champion(stocked) == "weak" and not Path("registry", f"{NAME}.jsonl").exists()
+# The audit log
 
 
-def test_whoever_is_overtaken_at_once_is_told(stocked, monkeypatch):
-    moved = versions.point_champion
-
-    def overtaken(client, name, version):
-        moved(client, name, version)
-        moved(client, name, client.get_model_version(NAME, WEAK))
-
-    monkeypatch.setattr(versions, "point_champion", overtaken)
-    with pytest.raises(ConcurrentPromotion, match=r"version 1 \(weak\) became the champion just after version 3 had"):
-        promotion.promote(stocked, NAME, BEST)
-    assert champion(stocked) == "weak" and len(audit_log.read_decisions(stocked, NAME)) == 1
-
-
-def test_rollback_goes_to_a_named_champion_and_to_no_version_that_never_was_one(stocked):
-    for number in (WEAK, BETTER, BEST):
-        promotion.promote(stocked, NAME, number)
-    promotion.rollback(stocked, NAME, WEAK)
-    assert champion(stocked) == "weak"
-    with pytest.raises(UserError, match="no earlier champion"):  # it went all the way back
-        promotion.rollback(stocked, NAME)
-    promotion.rollback(stocked, NAME, BEST)
-    promotion.rollback(stocked, NAME)
-    assert champion(stocked) == "weak"
-
-
-def test_rollback_to_a_version_that_never_was_champion_is_refused(stocked):
-    promotion.promote(stocked, NAME, BEST)
-    with pytest.raises(UserError, match="version 2 has never been champion.*lectern promote sample_digits --version 2"):
-        promotion.rollback(stocked, NAME, BETTER)
-    with pytest.raises(UserError, match="version 3 is the champion already"):
-        promotion.rollback(stocked, NAME, BEST)
-    assert champion(stocked) == "best"
-
-
-def test_a_killed_promotion_is_finished_before_the_next(stocked):
-    promotion.promote(stocked, NAME, WEAK)
-
-    def promote() -> None:
-        at_call(versions, "point_champion", 1, die)
-        promotion.promote(stocked, NAME, BETTER)
-
-    assert in_child(promote).code == KILLED and champion(stocked) == "weak"
-    promotion.promote(stocked, NAME, BEST)
-    assert [line["from"] and line["from"]["experiment"] for line in audit_log.read_decisions(stocked, NAME)] == [
-        None,
-        "weak",
-        "better",
-    ]
-    assert promotion.rollback(stocked, NAME).tags["lectern.experiment"] == "better"
-
-
-def test_an_alias_moved_by_hand_is_said_and_left(stocked):
-    promotion.promote(stocked, NAME, BETTER)
-    promotion.promote(stocked, NAME, BEST)
-    stocked.set_registered_model_alias(NAME, "champion", WEAK)
-    assert "no decision says so: it was moved by other hands" in "\n".join(reconcile.reconcile(stocked))
-    assert champion(stocked) == "weak"
-
-
-def test_a_line_that_a_full_disk_cut_short_is_passed_over(stocked):
-    promotion.promote(stocked, NAME, BETTER)
-    with open(f"registry/{NAME}.jsonl", "a") as file:
-        file.write('{"action": "promo')
-    promotion.promote(stocked, NAME, BEST)
-    assert [line["to"]["experiment"] for line in audit_log.read_decisions(stocked, NAME)] == ["better", "best"]
-    assert decisions().endswith(b"}\n") and len(audit_log.in_file(NAME)) == 2
-
-
-def test_rollback_goes_back_to_the_champion_before_and_no_further(stocked):
-    for number in (BETTER, BEST):
-        promotion.promote(stocked, NAME, number)
-    assert promotion.rollback(stocked, NAME).tags["lectern.experiment"] == "better" == champion(stocked)
-    assert challenger(stocked) == "best"
-    with pytest.raises(UserError, match="no earlier champion"):
-        promotion.rollback(stocked, NAME)
-    assert champion(stocked) == "better"
-
-
-def test_decisions_are_appended_and_never_rewritten(stocked, monkeypatch):
+def test_every_decision_appends_one_line_to_the_log(registered_client, monkeypatch):
     monkeypatch.setenv("LECTERN_USER", "ada")
-    seen = b""
+    log = b""
     for decide in (
-        partial(promotion.promote, stocked, NAME, BETTER),
-        partial(promotion.promote, stocked, NAME, BEST),
-        partial(promotion.rollback, stocked, NAME),
+        partial(promote, registered_client, BETTER),
+        partial(promote, registered_client, BEST),
+        partial(rollback, registered_client),
     ):
         decide()
-        assert decisions().startswith(seen) and decisions().count(b"\n") == seen.count(b"\n") + 1
-        seen = decisions()
-    lines = audit_log.read_decisions(stocked, NAME)
-    assert [line["action"] for line in lines] == ["promote", "promote", "rollback"]
-    assert [line["who"]["user"] for line in lines] == ["ada"] * 3
-    ends = [(line["from"] and line["from"]["experiment"], line["to"]["experiment"]) for line in lines]
-    assert ends == [(None, "better"), ("better", "best"), ("best", "better")]
-    assert all(line["rules"] for line in lines[:2]) and all(line["when"] for line in lines)
+        assert audit_log_file().startswith(log) and audit_log_file().count(b"\n") == log.count(b"\n") + 1
+        log = audit_log_file()
+    decisions = logged_decisions(registered_client)
+    assert [decision["action"] for decision in decisions] == ["promote", "promote", "rollback"]
+    assert [decision["who"]["user"] for decision in decisions] == ["ada"] * 3
+    moves = [(entry["from"] and entry["from"]["experiment"], entry["to"]["experiment"]) for entry in decisions]
+    assert moves == [(None, "better"), ("better", "best"), ("best", "better")]
+    assert all(decision["rules"] for decision in decisions[:2]) and all(decision["when"] for decision in decisions)
 
 
-def test_a_version_carries_the_decision_that_was_taken_on_it(stocked):
-    promotion.promote(stocked, NAME, None)
-    tags = stocked.get_model_version(NAME, BEST).tags
-    (told,) = [value for key, value in tags.items() if key.startswith("lectern.decision.")]
-    assert json.loads(told) == audit_log.read_decisions(stocked, NAME)[-1] == json.loads(decisions())
+def test_a_version_carries_its_decision_as_a_tag(registered_client):
+    promote(registered_client)
+    tags = registered_client.get_model_version(NAME, BEST).tags
+    (decision,) = [value for key, value in tags.items() if key.startswith("lectern.decision.")]
+    assert json.loads(decision) == logged_decisions(registered_client)[-1] == json.loads(audit_log_file())
 
 
-def test_one_promotion_at_a_time(stocked, monkeypatch):
-    monkeypatch.setattr("lectern.alone.PATIENCE", 0.05)
-    with promotion_lock(stocked, NAME), pytest.raises(UserError, match="Another decision on sample_digits has taken"):
-        in_another_thread(partial(promotion.promote, stocked, NAME, None))
-    assert champion(stocked) is None
+def test_a_line_that_was_cut_short_is_ignored(registered_client):
+    promote(registered_client, BETTER)
+    with open(LOG, "a") as file:
+        file.write('{"action": "promo')
+    promote(registered_client, BEST)
+    assert [decision["to"]["experiment"] for decision in logged_decisions(registered_client)] == ["better", "best"]
+    assert audit_log_file().endswith(b"}\n") and len(audit_log.read_lines(NAME)) == 2
 
 
-def in_another_thread(work):
-    from concurrent.futures import ThreadPoolExecutor
+def test_an_alias_moved_outside_lectern_is_reported_and_kept(registered_client):
+    promote(registered_client, BETTER)
+    promote(registered_client, BEST)
+    registered_client.set_registered_model_alias(NAME, "champion", WEAK)
+    assert "no such promotion; it was changed outside Lectern" in "\n".join(reconcile(registered_client))
+    assert champion(registered_client) == "weak"
 
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(work).result()
+
+# Rollback
 
 
-def test_a_promotion_killed_before_the_alias_moved_is_carried_out_by_reconcile(stocked):
-    def promote() -> None:
-        at_call(versions, "point_champion", 1, die)
-        promotion.promote(stocked, NAME, None)
+def test_rollback_returns_to_the_previous_champion(registered_client):
+    for version in (BETTER, BEST):
+        promote(registered_client, version)
+    assert rollback(registered_client).experiment == "better" == champion(registered_client)
+    assert challenger(registered_client) == "best"
+    with pytest.raises(UserError, match="no earlier champion"):
+        rollback(registered_client)
+    assert champion(registered_client) == "better"
 
-    assert in_child(promote).code == KILLED
-    assert champion(stocked) is None and audit_log.read_decisions(stocked, NAME)[-1]["to"]["experiment"] == "best"
-    reconcile.reconcile(stocked)
-    assert champion(stocked) == "best"
+
+def test_rollback_accepts_the_number_of_an_earlier_champion(registered_client):
+    for version in (WEAK, BETTER, BEST):
+        promote(registered_client, version)
+    rollback(registered_client, WEAK)
+    assert champion(registered_client) == "weak"
+    with pytest.raises(UserError, match="no earlier champion"):
+        rollback(registered_client)
+    rollback(registered_client, BEST)
+    rollback(registered_client)
+    assert champion(registered_client) == "weak"
+
+
+def test_rollback_to_a_version_that_was_never_champion_is_refused(registered_client):
+    promote(registered_client, BEST)
+    with pytest.raises(UserError, match="version 2 has never been champion.*lectern promote sample_digits --version 2"):
+        rollback(registered_client, BETTER)
+    with pytest.raises(UserError, match="version 3 is the champion already"):
+        rollback(registered_client, BEST)
+    assert champion(registered_client) == "best"
+
+
+# Concurrency and crashes
+
+
+def test_a_champion_changed_during_the_gate_stops_the_promotion(registered_client, monkeypatch):
+    """A tracking server has no lock that excludes other machines."""
+
+    def change_champion(*_):
+        registered_client.set_registered_model_alias(NAME, "champion", WEAK)
+        return []
+
+    monkeypatch.setattr(promotion, "evaluate_gate", change_champion)
+    message = r"version 1 \(weak\) became the champion while version 3 was checked"
+    with pytest.raises(ConcurrentPromotion, match=message):
+        promote(registered_client, BEST)
+    assert champion(registered_client) == "weak" and not LOG.exists()
+
+
+def test_a_champion_changed_right_after_a_promotion_is_reported(registered_client, monkeypatch):
+    point_champion = RegisteredModel.point_champion
+
+    def point_twice(model, version):
+        point_champion(model, version)
+        point_champion(model, model.get(WEAK))
+
+    monkeypatch.setattr(RegisteredModel, "point_champion", point_twice)
+    with pytest.raises(ConcurrentPromotion, match=r"version 1 \(weak\) became the champion just after version 3"):
+        promote(registered_client, BEST)
+    assert champion(registered_client) == "weak" and len(logged_decisions(registered_client)) == 1
+
+
+def test_a_promotion_waits_for_the_lock_and_gives_up_after_a_timeout(registered_client, monkeypatch):
+    monkeypatch.setattr(lock, "TIMEOUT_S", 0.05)
+    with (
+        lock.promotion_lock(RegisteredModel(registered_client, NAME)),
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(UserError, match="Another decision on sample_digits has held the lock"),
+    ):
+        pool.submit(promote, registered_client).result()
+    assert champion(registered_client) is None
+
+
+def promote_and_die_before_the_alias_moves(client, version: str | None = None) -> None:
+    at_call(RegisteredModel, "point_champion", 1, die)
+    promote(client, version)
+
+
+def test_a_killed_promotion_is_completed_before_the_next_one(registered_client):
+    promote(registered_client, WEAK)
+    killed = in_child(promote_and_die_before_the_alias_moves, registered_client, BETTER)
+    assert killed.code == KILLED and champion(registered_client) == "weak"
+    promote(registered_client, BEST)
+    origins = [decision["from"] and decision["from"]["experiment"] for decision in logged_decisions(registered_client)]
+    assert origins == [None, "weak", "better"]
+    assert rollback(registered_client).experiment == "better"
+
+
+def test_a_killed_promotion_is_completed_by_reconcile(registered_client):
+    assert in_child(promote_and_die_before_the_alias_moves, registered_client).code == KILLED
+    assert champion(registered_client) is None
+    assert logged_decisions(registered_client)[-1]["to"]["experiment"] == "best"
+    reconcile(registered_client)
+    assert champion(registered_client) == "best"

@@ -1,4 +1,4 @@
-"""Reconcile: a store that has never heard of them gets runs, versions and decisions back from outs and trail."""
+"""Test that reconcile restores runs, versions and decisions in a store that lacks them."""
 
 import shutil
 from pathlib import Path
@@ -7,54 +7,72 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from lectern.artifacts import model_folder
-from lectern.registry import overview, promotion, reconcile, versions
+from lectern.artifacts.model_folder import load_model
+from lectern.registry.overview import read_models, unregistered_experiments
+from lectern.registry.reconcile import reconcile
+from lectern.registry.registered_model import RegisteredModel, model_names
+from lectern.registry.versions import load_champion
 from lectern.tracking import runs, store
-from registered import BEST, BETTER, NAME, TAUGHT, challenger, champion, images, paths_of
+from registered import BEST, BETTER, NAME, TRAINING_IMAGES, challenger, champion, load_test_images, paths_of, promote
 
 
 @pytest.fixture
-def another_store(empty_store, tmp_path, monkeypatch) -> MlflowClient:
-    """A second store, with nothing in it."""
-    (tmp_path / "another").mkdir()
-    shutil.copyfile(empty_store, tmp_path / "another" / "mlflow.db")
-    address = f"sqlite:///{tmp_path / 'another' / 'mlflow.db'}"
+def other_client(empty_store, tmp_path, monkeypatch) -> MlflowClient:
+    """Return a client of a second, empty store."""
+    (tmp_path / "other").mkdir()
+    shutil.copyfile(empty_store, tmp_path / "other" / "mlflow.db")
+    address = f"sqlite:///{tmp_path / 'other' / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     return MlflowClient(address, address)
 
 
-def test_reconcile_brings_back_runs_versions_and_the_champion(stocked, another_store):
-    promotion.promote(stocked, NAME, BETTER)
-    promotion.promote(stocked, NAME, BEST)
-    assert versions.names(another_store) == [] and set(overview.unregistered_experiments(another_store)) == set(TAUGHT)
-    done = "\n".join(reconcile.reconcile(another_store))
-    assert all(f"{name}: run with its history" in done for name in TAUGHT) and "champion is version" in done
-    assert champion(another_store) == "best" and challenger(another_store) == "better"
-    assert overview.unregistered_experiments(another_store) == []
-    for name in TAUGHT:
-        run = runs.find_run(another_store, "digits", paths_of(name).weights)
+def unregistered(client: MlflowClient) -> list[str]:
+    return unregistered_experiments(read_models(client))
+
+
+def test_reconcile_restores_runs_versions_and_the_champion(registered_client, other_client):
+    promote(registered_client, BETTER)
+    promote(registered_client, BEST)
+    assert model_names(other_client) == [] and set(unregistered(other_client)) == set(TRAINING_IMAGES)
+    messages = "\n".join(reconcile(other_client))
+    assert all(f"{name}: run with its history" in messages for name in TRAINING_IMAGES)
+    assert "champion is version" in messages
+    assert champion(other_client) == "best" and challenger(other_client) == "better"
+    assert unregistered(other_client) == []
+    predictions = load_champion(NAME, other_client).predict(load_test_images())
+    assert np.array_equal(predictions, load_model(Path("models/best")).predict(load_test_images()))
+
+
+def test_a_restored_run_has_history_metrics_and_hyperparameters(registered_client, other_client):
+    reconcile(other_client)
+    for name in TRAINING_IMAGES:
+        run = runs.find_run(other_client, "digits", paths_of(name).weights)
         assert run.data.tags[runs.RESTORED] == "true" and run.info.status == "FINISHED"
-        points = another_store.get_metric_history(run.info.run_id, "train_loss")
+        points = other_client.get_metric_history(run.info.run_id, "train_loss")
         assert [(point.step, point.value) for point in points] == [(1, 1.0), (2, 0.5)]
         assert run.data.metrics["test_score"] == paths_of(name).metrics["score"]
         assert run.data.params["model.module.learning_rate"] == "0.003"
-    assert np.array_equal(
-        versions.load_champion(NAME, another_store).predict(images()),
-        model_folder.load_model(Path("models/best")).predict(images()),
-    )
 
 
-def test_reconcile_with_nothing_to_do_does_nothing(stocked):
-    promotion.promote(stocked, NAME, None)
-    before = [version.version for version in versions.versions(stocked, NAME)]
-    assert reconcile.reconcile(stocked) == []
-    assert [version.version for version in versions.versions(stocked, NAME)] == before
-    assert len(stocked.search_runs([store.experiment_id(stocked, "digits")])) == len(TAUGHT)
+def test_reconcile_changes_nothing_in_a_complete_store(registered_client):
+    promote(registered_client)
+    before = RegisteredModel(registered_client, NAME).versions
+    assert reconcile(registered_client) == []
+    assert RegisteredModel(registered_client, NAME).versions == before
+    runs_of_task = registered_client.search_runs([store.experiment_id(registered_client, "digits")])
+    assert len(runs_of_task) == len(TRAINING_IMAGES)
 
 
-def test_a_champion_whose_outs_are_lost_is_said_and_nobody_takes_its_place(stocked, another_store):
-    promotion.promote(stocked, NAME, BEST)
-    for path in ("models/best", "reports/best"):
-        shutil.rmtree(path)
-    assert "the champion is lost: no outs here are best" in "\n".join(reconcile.reconcile(another_store))
-    assert champion(another_store) is None
+def test_a_champion_without_outputs_is_reported_and_not_replaced(registered_client, other_client):
+    promote(registered_client, BEST)
+    for folder in ("models/best", "reports/best"):
+        shutil.rmtree(folder)
+    assert "cannot restore the champion best" in "\n".join(reconcile(other_client))
+    assert champion(other_client) is None
+
+
+def test_a_model_without_any_outputs_is_reported(registered_client, other_client):
+    promote(registered_client, BEST)
+    shutil.rmtree("models")
+    assert f"{NAME}: cannot restore any version" in "\n".join(reconcile(other_client))
+    assert model_names(other_client) == []

@@ -1,176 +1,248 @@
-"""The registry: a version answers as its model does, and says all that it is; a name that is not there is said."""
+"""Test registered versions: their content, their predictions, and the errors for unknown names and missing files."""
 
 import json
 import re
 import shutil
 import subprocess
 import sys
+from modulefinder import ModuleFinder
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from children import in_child
-from lectern.artifacts import model_folder
+from lectern.artifacts.model_folder import load_model
 from lectern.errors import UserError
-from lectern.registry import promotion, reconcile, versions
-from registered import NAME, TAUGHT, images, paths_of, register
+from lectern.registry.reconcile import reconcile
+from lectern.registry.register import imported_files
+from lectern.registry.registered_model import RegisteredModel
+from lectern.registry.versions import download_model_folder, find_version, load_champion
+from lectern.task_modules import task_names
+from registered import NAME, TRAINING_IMAGES, load_test_images, paths_of, promote, register, rollback
+
+PACKAGE = Path(__file__).parents[1] / "src" / "lectern"
 
 
-def test_the_taught_experiments_are_as_good_as_they_are_called(written):
-    scores = [json.loads((written / "metrics" / f"{name}.json").read_text())["score"] for name in TAUGHT]
+def download(client, version) -> Path:
+    import mlflow
+
+    return Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=client.tracking_uri))
+
+
+def test_the_three_test_models_differ_clearly_in_quality(written_outputs):
+    scores = [
+        json.loads((written_outputs / "metrics" / f"{name}.json").read_text())["score"] for name in TRAINING_IMAGES
+    ]
     assert 0.3 < scores[0] < scores[1] - 0.05 and scores[1] < scores[2] - 0.03
 
 
-def test_a_version_says_what_it_is_and_nothing_of_store_or_machine(client, shop):
+# The content of a version
+
+
+def test_a_version_records_its_experiment_and_its_scores(client):
     (version,) = register(client, "better")
-    tags = {key.removeprefix("lectern."): value for key, value in version.tags.items()}
     metrics = json.loads(Path("metrics/better.json").read_text())
-    assert tags["experiment"] == "better" and tags["task"] == "digits" and tags["weights"] == paths_of("better").weights
-    assert float(tags["score"]) == metrics["score"] and tags["test_digest"] == metrics["test_digest"]
-    assert version.description == Path("cards/better.md").read_text()
-    assert str(shop) not in json.dumps(version.tags) + version.description
+    paths = paths_of("better")
+    assert (version.number, version.experiment, version.dataset, version.task) == (1, "better", NAME, "digits")
+    assert version.weights == paths.weights and version.test_digest == metrics["test_digest"]
+    assert (version.score, version.baseline, version.higher_is_better) == (metrics["score"], metrics["baseline"], True)
+    assert version.direction == 1 and version.is_above_baseline
+    assert version.metrics["worst_class_recall"] == metrics["worst_class_recall"]
+    assert version.card == Path("cards/better.md").read_text()
 
 
-def test_a_version_has_signature_example_and_exact_requirements(client):
+def test_a_version_does_not_depend_on_the_store_or_the_folder(client, evaluated_project):
+    (version,) = register(client, "better")
+    stored = client.get_model_version(NAME, str(version.number))
+    assert str(evaluated_project) not in json.dumps(stored.tags) + stored.description
+
+
+def test_a_version_has_signature_example_report_and_model_folder(client):
     import mlflow
 
     (version,) = register(client, "better")
-    folder = Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=client.tracking_uri))
-    described = mlflow.models.Model.load(folder)
-    assert described.signature.inputs.inputs[0].shape == (-1, 28, 28)
-    assert described.signature.outputs.inputs[0].shape == (-1, 10)
-    assert np.asarray(described.load_input_example(str(folder))).shape == (2, 28, 28)
-    required = (folder / "requirements.txt").read_text().split()
-    assert {line.split("==")[0] for line in required} >= {"torch", "mlflow", "pytorch-lightning", "safetensors"}
-    assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in required)  # no `+cpu`, no range, no path
-    code = {path.name for path in (folder / "code" / "lectern").iterdir() if path.is_dir()}
-    assert code == {"digits", "serving"} and (folder / "code" / "lectern" / "digits" / "module.py").is_file()
-    assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".pt", ".pth")]
-    report = {path.name for path in (folder / "report").iterdir()}
-    assert {"metrics.json", "items.parquet", "details.json"} <= report
+    folder = download(client, version)
+    model = mlflow.models.Model.load(folder)
+    assert model.signature.inputs.inputs[0].shape == (-1, 28, 28)
+    assert model.signature.outputs.inputs[0].shape == (-1, 10)
+    assert np.asarray(model.load_input_example(str(folder))).shape == (2, 28, 28)
+    assert {"metrics.json", "items.parquet", "details.json"} <= {path.name for path in (folder / "report").iterdir()}
     assert (folder / "card.md").read_text() == Path("cards/better.md").read_text()
-    kept = {path.name: path.read_bytes() for path in (folder / "artifacts" / "better").iterdir()}
-    assert kept == {path.name: path.read_bytes() for path in Path("models/better").iterdir()}
+    stored = {path.name: path.read_bytes() for path in (folder / "artifacts" / "better").iterdir()}
+    assert stored == {path.name: path.read_bytes() for path in Path("models/better").iterdir()}
+    assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".pt", ".pth")]
 
 
-def test_a_card_too_long_for_the_store_is_cut_there_and_whole_among_the_files(client):
+def test_a_version_lists_exact_requirements(client):
+    (version,) = register(client, "better")
+    requirements = (download(client, version) / "requirements.txt").read_text().split()
+    assert {line.split("==")[0] for line in requirements} >= {"torch", "mlflow", "pytorch-lightning", "safetensors"}
+    assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in requirements)  # no `+cpu`, no range, no path
+
+
+def test_a_version_carries_only_the_code_that_it_imports(client):
+    (version,) = register(client, "better")
+    code = download(client, version) / "code" / "lectern"
+    files = {str(path.relative_to(code)) for path in code.rglob("*.py")}
+    assert {"artifacts/model_folder.py", "tasks/digits/model/module.py"} <= files
+    assert files == {str(path.relative_to(PACKAGE)) for path in imported_files("digits")}
+    assert {path.split("/")[0] for path in files if "/" in path} == {"artifacts", "tasks", "training"}
+    assert {path.split("/")[1] for path in files if path.startswith("tasks/")} == {"__init__.py", "digits"}
+    assert not [path for path in files if "page" in path or "preprocess" in path or "report" in path]
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_the_code_of_a_version_imports_nothing_that_is_missing(task):
+    files = {str(path.relative_to(PACKAGE)) for path in imported_files(task)}
+    finder = ModuleFinder([str(PACKAGE.parent)])
+    for file in files:
+        finder.load_file(str(PACKAGE / file))
+    assert not [name for name in finder.badmodules if name.startswith("lectern.") and "*" not in name]
+
+
+def test_registration_prints_no_warning(client):
+    ended = in_child(register, client, "better")
+    assert ended.code == 0 and "Warning" not in ended.said, ended.said
+    assert len(RegisteredModel(client, NAME).versions) == 1
+
+
+def test_a_long_card_is_cut_in_the_store_and_complete_among_the_files(client):
     card = Path("cards/better.md")
     card.write_text("\n\n".join([card.read_text(), *("a paragraph of the card" * 4,) * 100]))
     (version,) = register(client, "better")
-    assert len(version.description) <= 5000 and version.description.endswith("`card.md` among the version's files.\n")
+    assert len(version.card) <= 5000 and version.card.endswith("`card.md` among the files of this version.\n")
+    assert (download(client, version) / "card.md").read_text() == card.read_text()
+
+
+def test_registering_the_same_outputs_again_creates_no_version(client):
+    versions = register(client, "better", "better", "best", "better")
+    assert [version.number for version in versions] == [1, 1, 2, 1]
+
+
+# Predictions
+
+
+def test_mlflow_loads_the_champion_with_the_predictions_of_the_module(registered_client, store):
     import mlflow
 
-    folder = Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=client.tracking_uri))
-    assert (folder / "card.md").read_text() == card.read_text()
-
-
-def test_the_same_outs_are_one_version_however_often_they_are_registered(client):
-    assert len({version.version for version in register(client, "better", "better", "best", "better")}) == 2
-
-
-def test_the_champion_answers_by_mlflow_as_the_module_does(stocked, store):
-    import mlflow
-
-    promotion.promote(stocked, NAME, None)
+    promote(registered_client)
     mlflow.set_tracking_uri(store)
-    answered = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(images())
-    expected = model_folder.load_model(Path("models/best")).predict(images())
-    assert answered.dtype == np.float32 and np.array_equal(answered, expected)
-    assert np.array_equal(versions.load_champion(NAME, stocked).predict(images()), expected)
+    predictions = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(load_test_images())
+    expected = load_model(Path("models/best")).predict(load_test_images())
+    assert predictions.dtype == np.float32 and np.array_equal(predictions, expected)
+    assert np.array_equal(load_champion(NAME, registered_client).predict(load_test_images()), expected)
 
 
 @pytest.mark.parametrize(
-    "wrong", [np.zeros((2, 28, 28), np.float32), np.zeros((2, 27, 28), np.uint8)], ids=["type", "shape"]
+    "inputs", [np.zeros((2, 28, 28), np.float32), np.zeros((2, 27, 28), np.uint8)], ids=["type", "shape"]
 )
-def test_mlflow_refuses_inputs_that_the_signature_does_not_take(client, store, wrong):
+def test_mlflow_refuses_inputs_that_contradict_the_signature(client, store, inputs):
     import mlflow
 
     (version,) = register(client, "better")
     mlflow.set_tracking_uri(store)
     with pytest.raises(mlflow.exceptions.MlflowException, match="schema"):
-        mlflow.pyfunc.load_model(f"models:/{NAME}/{version.version}").predict(wrong)
+        mlflow.pyfunc.load_model(f"models:/{NAME}/{version.number}").predict(inputs)
 
 
-def test_a_version_loads_and_answers_without_the_network_and_without_unpickling(client, store, monkeypatch):
+def test_a_version_loads_without_the_network_and_without_unpickling(client, store, monkeypatch):
     (version,) = register(client, "best")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    ended = in_child(answer_watched, f"models:/{NAME}/{version.version}", store)
-    assert ended.code == 0 and "asked for" not in ended.said, ended.said
+    ended = in_child(predict_under_audit, f"models:/{NAME}/{version.number}", store)
+    assert ended.code == 0 and "audit event" not in ended.said, ended.said
 
 
-def answer_watched(uri: str, store: str) -> None:
-    """Python itself tells of every connection and of every class that a pickle names."""
+def predict_under_audit(uri: str, store: str) -> None:
+    """Predict, and print every network connection and every class that a pickle names."""
     import mlflow
 
-    def watch(event: str, arguments: tuple) -> None:
+    def print_event(event: str, arguments: tuple) -> None:
         if event in ("socket.connect", "socket.getaddrinfo", "pickle.find_class"):
-            print(f"asked for {event}{arguments}")
+            print(f"audit event {event}{arguments}")
 
-    sys.addaudithook(watch)
+    sys.addaudithook(print_event)
     mlflow.set_tracking_uri(store)
-    assert mlflow.pyfunc.load_model(uri).predict(images()).shape == (40, 10)
+    assert mlflow.pyfunc.load_model(uri).predict(load_test_images()).shape == (40, 10)
+
+
+PREDICT = """
+import sys
+sys.path[:] = [path for path in sys.path if "lectern" not in path and not path.endswith("/src")]
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in str(finder).lower()]
+import mlflow, numpy as np
+model = mlflow.pyfunc.load_model("version")
+np.save("predictions.npy", model.predict(np.load("images.npy")))
+import lectern
+print(lectern.__file__)
+"""
+
+
+def predict_in_new_process(python: Path | str, version: Path, folder: Path) -> np.ndarray:
+    """Predict with a copy of a version's files in a process that cannot import the checkout."""
+    shutil.copytree(version, folder / "version")
+    np.save(folder / "images.npy", load_test_images())
+    done = subprocess.run([python, "-c", PREDICT], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert str(folder / "version" / "code") in done.stdout
+    return np.load(folder / "predictions.npy")
+
+
+def test_a_version_loads_in_a_new_process_without_the_checkout(client, tmp_path, monkeypatch):
+    (version,) = register(client, "best")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    predictions = predict_in_new_process(sys.executable, download(client, version), tmp_path)
+    assert np.array_equal(predictions, load_model(Path("models/best")).predict(load_test_images()))
 
 
 @pytest.mark.index
-def test_a_version_answers_in_an_environment_that_has_only_what_it_lists(client, store, tmp_path, monkeypatch):
-    """A fresh one, without this repository; torch first and by itself, as the README says."""
-    import mlflow
-
+def test_a_version_predicts_in_an_environment_with_only_its_requirements(client, tmp_path, monkeypatch):
+    """Torch is installed first and by itself, as the README says."""
     (version,) = register(client, "best")
-    folder = Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=store))
-    shutil.copytree(folder, tmp_path / "version")
-    np.save(tmp_path / "images.npy", images())
-    expected = model_folder.load_model(Path("models/best")).predict(images())
+    folder = download(client, version)
     monkeypatch.delenv("PYTHONPATH", raising=False)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     torch = next(line for line in (folder / "requirements.txt").read_text().split() if line.startswith("torch=="))
     subprocess.run([*pip, torch], check=True)
-    subprocess.run([*pip, "-r", tmp_path / "version" / "requirements.txt"], check=True)
-    ask = (
-        "import mlflow, numpy as np; model = mlflow.pyfunc.load_model('version');"
-        "np.save('answers.npy', model.predict(np.load('images.npy')));"
-        "import lectern; print(lectern.__file__)"
-    )
-    done = subprocess.run([python, "-c", ask], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert str(tmp_path / "version" / "code") in done.stdout  # its own code, not this repository's
-    assert np.allclose(np.load(tmp_path / "answers.npy"), expected, atol=1e-6)
+    subprocess.run([*pip, "-r", folder / "requirements.txt"], check=True)
+    predictions = predict_in_new_process(python, folder, tmp_path)
+    assert np.allclose(predictions, load_model(Path("models/best")).predict(load_test_images()), atol=1e-6)
 
 
-# Names that are not there
+# Errors
 
 
 @pytest.mark.parametrize(
-    ("ask", "said"),
+    ("action", "message"),
     [
-        (lambda client: promotion.promote(client, "sample_digit", None), r"did you mean 'sample_digits'\?"),
-        (lambda client: promotion.rollback(client, "mnist"), "No model 'mnist' is registered"),
+        (lambda client: RegisteredModel(client, "sample_digit"), r"did you mean 'sample_digits'\?"),
+        (lambda client: RegisteredModel(client, "mnist"), "No model 'mnist' is registered"),
         (
-            lambda client: promotion.promote(client, NAME, "7"),
+            lambda client: promote(client, "7"),
             r"no version or alias '7'. Versions: 1, 2, 3; aliases: challenger",
         ),
-        (lambda client: versions.find_named(client, f"{NAME}@champoin"), "no version or alias 'champoin'"),
-        (lambda client: versions.load_champion(NAME, client), "no champion yet. Promote one: lectern promote"),
-        (lambda client: promotion.rollback(client, NAME), "champion"),
+        (lambda client: find_version(client, f"{NAME}@champoin"), "no version or alias 'champoin'"),
+        (lambda client: load_champion(NAME, client), "no champion yet. Promote a version: lectern promote"),
+        (lambda client: rollback(client), "has no champion, so there is nothing to roll back"),
     ],
-    ids=["promote", "rollback", "version", "alias", "champion", "no champion"],
+    ids=["misspelt name", "unknown name", "version", "alias", "load without champion", "rollback without champion"],
 )
-def test_a_name_that_is_not_there_is_answered_with_what_is(stocked, ask, said):
-    with pytest.raises(UserError, match=said):
-        ask(stocked)
+def test_an_unknown_name_is_reported_with_the_existing_ones(registered_client, action, message):
+    with pytest.raises(UserError, match=message):
+        action(registered_client)
 
 
-def test_an_empty_store_is_answered_with_what_to_run(client):
+def test_an_empty_store_is_reported_with_the_command_to_run(client):
     with pytest.raises(UserError, match="Nothing is registered yet: dvc repro, or make demo"):
-        promotion.promote(client, NAME, None)
+        promote(client)
 
 
-def test_a_version_whose_files_are_gone_is_said(client):
+def test_missing_files_of_a_version_are_reported_and_restored_by_reconcile(client):
     (version,) = register(client, "best")
-    shutil.rmtree(Path(versions.model_folder(client, version)))
-    with pytest.raises(UserError, match="its files are gone .*Bring them back with `lectern reconcile`"):
-        promotion.promote(client, NAME, None)
-    assert f"best: the files of {NAME} version {version.version}" in reconcile.reconcile(client)
-    assert promotion.promote(client, NAME, None)[0].version == version.version
+    shutil.rmtree(download_model_folder(client, version))
+    with pytest.raises(UserError, match="its files are missing .*Restore them with `lectern reconcile`"):
+        promote(client)
+    assert f"best: the files of {version}" in reconcile(client)
+    assert promote(client)[0] == RegisteredModel(client, NAME).champion

@@ -1,8 +1,9 @@
-"""The API through real HTTP: it answers as the models do, keeps nobody waiting for another, follows the registry."""
+"""Test the API over HTTP: predictions, concurrency and reloading after a promotion."""
 
 import json
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,180 +12,183 @@ import requests
 from mlflow import MlflowClient
 
 from lectern.artifacts import model_folder
-from lectern.registry import versions as registry
-from served import DIGITS, POEMS, ROAD, TOY, as_png
+from lectern.artifacts.paths import PROCESSED
+from lectern.registry.versions import download_model_folder, find_version
+from lectern_server import as_png
+from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
 
 
-def digit_images(four: Path, count: int = 5) -> np.ndarray:
-    return np.load(four / "data" / "processed" / DIGITS / "test_images.npy")[:count]
+def load_digit_images(project: Path, count: int = 5) -> np.ndarray:
+    return np.load(project / PROCESSED / DIGITS / "test_images.npy")[:count]
 
 
-def champion_of(four: Path, name: str):
-    client = MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
-    return model_folder.load_model(registry.model_folder(client, registry.find_named(client, name)))
+def load_road_frames(project: Path, count: int) -> np.ndarray:
+    return np.load(project / PROCESSED / STEERING / "test_frames.npy")[:count]
 
 
-# What it answers
+def load_module(project: Path, version: str):
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    return model_folder.load_model(download_model_folder(client, find_version(client, version)))
 
 
-def test_digits_answers_are_the_modules_own_one_by_one_and_together(server, four):
-    images = digit_images(four)
-    expected = champion_of(four, DIGITS).predict(images)
-    together = server.predict(DIGITS, inputs=images.tolist()).json()
-    one_by_one = [server.predict(DIGITS, input=image.tolist()).json()["outputs"][0] for image in images]
-    assert together["model"] == DIGITS and together["version"] == 2
-    np.testing.assert_allclose(together["outputs"], expected, atol=1e-5)
-    np.testing.assert_allclose(one_by_one, expected, atol=1e-5)
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not become true"
+        time.sleep(0.02)
 
 
-def test_requests_that_come_at_once_each_get_their_own_answer(server, four):
-    images = digit_images(four, 60)
-    expected = champion_of(four, DIGITS).predict(images)
-    with ThreadPoolExecutor(12) as people:
-        answers = list(people.map(lambda image: server.predict(DIGITS, input=image.tolist()).json(), images))
-    np.testing.assert_allclose([answer["outputs"][0] for answer in answers], expected, atol=1e-5)
+# Predictions
 
 
-def test_an_image_as_a_picture_is_answered_as_its_numbers_are(server, four):
-    image = digit_images(four, 1)[0]
-    by_picture = server.post(f"/v1/models/{DIGITS}/predict", data=as_png(image), headers={"Content-Type": "image/png"})
-    np.testing.assert_allclose(
-        by_picture.json()["outputs"], server.predict(DIGITS, input=image.tolist()).json()["outputs"], atol=1e-5
-    )
+def test_digit_predictions_equal_those_of_the_module_in_one_or_many_requests(server, serving_project):
+    images = load_digit_images(serving_project)
+    expected = load_module(serving_project, DIGITS).predict(images)
+    response = server.predict(DIGITS, inputs=images.tolist()).json()
+    single = [server.predict(DIGITS, input=image.tolist()).json()["outputs"][0] for image in images]
+    assert response["model"] == DIGITS and response["version"] == 2
+    np.testing.assert_allclose(response["outputs"], expected, atol=1e-5)
+    np.testing.assert_allclose(single, expected, atol=1e-5)
 
 
-def read_events(response: requests.Response):
-    for block in response.iter_content(None, decode_unicode=True):
-        for part in filter(None, block.split("\n\n")):
-            name, data = (line.partition(": ")[2] for line in part.split("\n"))
+def test_concurrent_requests_each_get_their_own_prediction(server, serving_project):
+    images = load_digit_images(serving_project, 60)
+    expected = load_module(serving_project, DIGITS).predict(images)
+    with ThreadPoolExecutor(12) as clients:
+        responses = list(clients.map(lambda image: server.predict(DIGITS, input=image.tolist()).json(), images))
+    np.testing.assert_allclose([response["outputs"][0] for response in responses], expected, atol=1e-5)
+
+
+def test_an_image_file_gives_the_same_prediction_as_its_pixel_values(server, serving_project):
+    image = load_digit_images(serving_project, 1)[0]
+    headers = {"Content-Type": "image/png"}
+    from_file = server.post(f"/v1/models/{DIGITS}/predict", data=as_png(image), headers=headers).json()
+    from_pixels = server.predict(DIGITS, input=image.tolist()).json()
+    np.testing.assert_allclose(from_file["outputs"], from_pixels["outputs"], atol=1e-5)
+
+
+def read_events(response: requests.Response) -> Iterator[tuple[str, dict]]:
+    for text in response.iter_content(None, decode_unicode=True):
+        for event in filter(None, text.split("\n\n")):
+            name, data = (line.partition(": ")[2] for line in event.split("\n"))
             yield name, json.loads(data)
 
 
-def test_a_text_streams_as_it_is_written_and_is_the_one_that_predict_gives(server):
+def test_a_streamed_text_comes_in_pieces_and_equals_the_predicted_text(server):
     body = {"input": {"prompt": "Shall I"}, "params": {"length": 800, "seed": 3}}
-    whole = server.predict(POEMS, **body).json()["outputs"][0]["text"]
-    events = list(read_events(server.post(f"/v1/models/{POEMS}/stream", json=body, stream=True)))
-    assert "".join(data["text"] for name, data in events if name == "text") == whole
-    assert len(events) > 2 and events[-1] == ("end", {"model": POEMS, "version": 1})
+    predicted = server.predict(TEXT, **body).json()["outputs"][0]["text"]
+    events = list(read_events(server.post(f"/v1/models/{TEXT}/stream", json=body, stream=True)))
+    assert "".join(data["text"] for name, data in events if name == "text") == predicted
+    assert len(events) > 2 and events[-1] == ("end", {"model": TEXT, "version": 1})
 
 
-def test_translations_come_best_first_with_their_scores(server):
-    answered = server.predict(TOY, input={"source": "A man sleeps here."}, params={"beam": 4, "n_best": 3}).json()
-    scores = [row["score"] for row in answered["outputs"]]
-    assert len(scores) == 3 and scores == sorted(scores, reverse=True) and answered["outputs"][0]["target"]
+def test_translations_are_sorted_by_score_with_the_best_first(server):
+    response = server.predict(TRANSLATION, input={"source": "A man sleeps here."}, params={"beam": 4, "n_best": 3})
+    outputs = response.json()["outputs"]
+    scores = [output["score"] for output in outputs]
+    assert len(scores) == 3 and scores == sorted(scores, reverse=True) and outputs[0]["target"]
 
 
-def test_a_window_of_frames_is_answered_with_an_angle(server, four):
-    frames = np.load(four / "data" / "processed" / ROAD / "test_frames.npy")[:2]
-    answered = server.predict(ROAD, inputs=frames[:, None].tolist()).json()["outputs"]
-    from lectern.tasks.steering.serving.inference_api import predict as answer
+def test_a_window_of_frames_gives_the_angle_that_the_inference_api_predicts(server, serving_project):
+    from lectern.tasks.steering.serving.inference_api import predict
 
-    expected = answer(champion_of(four, ROAD), frames[:, None])["angle"]
-    np.testing.assert_allclose([row["angle"] for row in answered], expected, atol=1e-5)
+    windows = load_road_frames(serving_project, 2)[:, None]
+    outputs = server.predict(STEERING, inputs=windows.tolist()).json()["outputs"]
+    expected = predict(load_module(serving_project, STEERING), windows)["angle"]
+    np.testing.assert_allclose([output["angle"] for output in outputs], expected, atol=1e-5)
 
 
-def test_a_video_is_answered_frame_by_frame(server, four, tmp_path):
+def test_a_video_gives_one_prediction_per_frame(server, serving_project, tmp_path):
     from lectern.tasks.steering.data.readers.videos import read_video
     from lectern.tasks.steering.serving.video_writer import write_video
 
-    frames = np.load(four / "data" / "processed" / ROAD / "test_frames.npy")[:20]
-    write_video(frames, tmp_path / "drive.mp4", 10.0)
-    body = (tmp_path / "drive.mp4").read_bytes()
-    answered = server.post(f"/v1/models/{ROAD}/predict", data=body, headers={"Content-Type": "video/mp4"}).json()
-    decoded = np.stack(list(read_video(tmp_path / "drive.mp4")))
-    expected = server.predict(ROAD, inputs=decoded[:, None].tolist()[:16]).json()["outputs"]
-    assert len(answered["outputs"]) == 20
-    np.testing.assert_allclose(
-        [r["angle"] for r in answered["outputs"][:16]], [r["angle"] for r in expected], atol=1e-5
-    )
+    path = tmp_path / "drive.mp4"
+    write_video(load_road_frames(serving_project, 20), path, 10.0)
+    headers = {"Content-Type": "video/mp4"}
+    response = server.post(f"/v1/models/{STEERING}/predict", data=path.read_bytes(), headers=headers)
+    angles = [output["angle"] for output in response.json()["outputs"]]
+    decoded = np.stack(list(read_video(path)))[:, None]
+    outputs = server.predict(STEERING, inputs=decoded[:16].tolist()).json()["outputs"]
+    assert len(angles) == 20
+    np.testing.assert_allclose(angles[:16], [output["angle"] for output in outputs], atol=1e-5)
 
 
-def test_the_models_are_listed_with_version_score_and_card(server):
-    listed = {model["name"]: model for model in server.get("/v1/models").json()}
-    assert set(listed) == {DIGITS, POEMS, TOY, ROAD}
-    best = listed[DIGITS]
-    assert (best["metric"], listed[POEMS]["metric"]) == ("accuracy", "nats per character")
-    assert (best["version"], best["alias"], best["score"], best["experiment"]) == (2, "champion", 0.9, "best")
-    assert best["card"].startswith("# best") and len(best["run"]) == 32
-    assert server.get(f"/v1/models/{DIGITS}").json() == best
+# Information about the models
 
 
-def test_it_tells_prometheus_what_it_answered(server, four):
-    server.predict(DIGITS, input=digit_images(four)[0].tolist())
-    lines = server.get("/metrics").text.splitlines()
-    answers = [line for line in lines if line.startswith(f'lectern_answers_total{{model="{DIGITS}",version="2"}}')]
-    assert answers and float(answers[0].split()[-1]) >= 1
-    assert f'lectern_champion_version{{model="{DIGITS}"}} 2.0' in lines
+def test_models_are_listed_with_version_score_and_card(server):
+    models = {model["name"]: model for model in server.get("/v1/models").json()}
+    assert set(models) == {DIGITS, TEXT, TRANSLATION, STEERING}
+    digits = models[DIGITS]
+    assert (digits["metric"], models[TEXT]["metric"]) == ("accuracy", "nats per character")
+    assert (digits["version"], digits["alias"], digits["score"], digits["experiment"]) == (2, "champion", 0.9, "best")
+    assert digits["card"].startswith("# best") and len(digits["run"]) == 32
+    assert server.get(f"/v1/models/{DIGITS}").json() == digits
 
 
-def test_the_document_shows_each_champion_with_the_shape_it_takes(server):
+def test_prometheus_metrics_count_predictions_and_show_the_champion(server, serving_project):
+    counted = server.metric("lectern_predictions_total", DIGITS, ',version="2"')
+    server.predict(DIGITS, input=load_digit_images(serving_project)[0].tolist())
+    assert server.metric("lectern_predictions_total", DIGITS, ',version="2"') == counted + 1
+    assert server.metric("lectern_champion_version", DIGITS) == 2
+
+
+def test_the_openapi_document_has_paths_and_schemas_for_each_champion(server):
     document = server.get("/openapi.json").json()
-    assert f"/v1/models/{POEMS}/stream" in document["paths"] and f"/v1/models/{DIGITS}/stream" not in document["paths"]
-    content = document["paths"][f"/v1/models/{DIGITS}/predict"]["post"]["requestBody"]["content"]
+    paths, schemas = document["paths"], document["components"]["schemas"]
+    assert f"/v1/models/{TEXT}/stream" in paths and f"/v1/models/{DIGITS}/stream" not in paths
+    assert not [path for path in paths if "{name}/" in path]
+    content = paths[f"/v1/models/{DIGITS}/predict"]["post"]["requestBody"]["content"]
     assert {"application/json", "image/png"} <= set(content)
-    params = document["components"]["schemas"]["LanguageModelParams"]["properties"]
-    assert params["temperature"]["maximum"] == 10
+    assert content["application/json"]["schema"]["$ref"].endswith("/DigitsRequest")
+    assert schemas["LanguageModelParams"]["properties"]["temperature"]["maximum"] == 10
 
 
-# One beside another
+# Concurrency
 
-LONG = {"inputs": [{"prompt": ""}] * 4, "params": {"length": 5000}}  # seconds of a thread: the most that may be asked
-
-
-def wait_until_asked(server, name: str, count: int) -> None:
-    deadline = time.monotonic() + 60
-    while server.metric("lectern_under_way", name) < count and time.monotonic() < deadline:
-        time.sleep(0.02)
+LONG_REQUEST = {"inputs": [{"prompt": ""}] * 4, "params": {"length": 5000}}  # the longest allowed, several seconds
 
 
-def test_long_answers_of_one_model_keep_nobody_elses_callers_waiting(server, four):
-    before = server.metric("lectern_answer_seconds_count", POEMS)
-    image = digit_images(four)[0].tolist()
-    with ThreadPoolExecutor(4) as people:
-        asked = [people.submit(server.predict, POEMS, **LONG) for _ in range(4)]
-        wait_until_asked(server, POEMS, 4)
+def test_long_predictions_of_one_model_do_not_delay_other_models(server, serving_project):
+    finished = server.metric("lectern_prediction_seconds_count", TEXT)
+    image = load_digit_images(serving_project)[0].tolist()
+    with ThreadPoolExecutor(4) as clients:
+        long_requests = [clients.submit(server.predict, TEXT, **LONG_REQUEST) for _ in range(4)]
+        wait_until(lambda: server.metric("lectern_requests_in_progress", TEXT) >= 4)
         assert server.get("/healthz").status_code == 200
-        for name, body in ((DIGITS, image), (TOY, {"source": "A man sleeps here."})):
+        for name, body in ((DIGITS, image), (TRANSLATION, {"source": "A man sleeps here."})):
             assert server.predict(name, input=body).status_code == 200
-        assert server.metric("lectern_answer_seconds_count", POEMS) == before  # nobody had to wait for one of them
-        assert [one.result().status_code for one in asked] == [200] * 4
+        assert server.metric("lectern_prediction_seconds_count", TEXT) == finished  # none of the long requests ended
+        assert [request.result().status_code for request in long_requests] == [200] * 4
 
 
-# Following the registry
+# Promotions
 
 
-def test_a_promotion_under_load_fails_no_request_and_mixes_no_versions(server, four, moved):
-    images = digit_images(four, 40)
-    client = MlflowClient(f"sqlite:///{four / 'mlflow.db'}")
-    versions = {int(number): registry.get_version(client, DIGITS, number) for number in "12"}
-    expected = {
-        number: model_folder.load_model(registry.model_folder(client, version)).predict(images)
-        for number, version in versions.items()
-    }
-    answers, stop = [], threading.Event()
+def test_a_promotion_under_load_fails_no_request_and_mixes_no_versions(server, serving_project, move_champion):
+    images = load_digit_images(serving_project, 40)
+    expected = {number: load_module(serving_project, f"{DIGITS}@{number}").predict(images) for number in (1, 2)}
+    responses: list[requests.Response] = []
+    stop = threading.Event()
 
-    def ask() -> None:
+    def send_requests() -> None:
         while not stop.is_set():
-            answers.append(server.predict(DIGITS, inputs=images.tolist()))
+            responses.append(server.predict(DIGITS, inputs=images.tolist()))
 
-    def wait_for(number: int) -> None:
-        deadline = time.monotonic() + 60
-        while answers[-1].json()["version"] != number and time.monotonic() < deadline:
-            time.sleep(0.02)
-
-    people = [threading.Thread(target=ask) for _ in range(4)]
-    for person in people:
-        person.start()
-    while not answers:
-        time.sleep(0.02)
-    for number in (1, 2, 1):
-        moved(str(number))
-        wait_for(number)
-    stop.set()
-    for person in people:
-        person.join()
-    assert {answer.status_code for answer in answers} == {200}
-    given = [answer.json()["version"] for answer in answers]
-    assert {1, 2} == set(given) and given[-1] == 1
-    for answer in answers:
-        np.testing.assert_allclose(answer.json()["outputs"], expected[answer.json()["version"]], atol=1e-5)
+    clients = [threading.Thread(target=send_requests) for _ in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        wait_until(lambda: len(responses) > 0)
+        for number in (1, 2, 1):
+            move_champion(str(number))
+            wait_until(lambda number=number: responses[-1].json()["version"] == number)
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+    assert {response.status_code for response in responses} == {200}
+    versions = [response.json()["version"] for response in responses]
+    assert set(versions) == {1, 2} and versions[-1] == 1
+    for response in responses:
+        np.testing.assert_allclose(response.json()["outputs"], expected[response.json()["version"]], atol=1e-5)

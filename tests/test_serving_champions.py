@@ -1,82 +1,98 @@
-"""Champions follow the store, whatever becomes of it; and settings are read as they are meant."""
+"""Test that the loaded champions follow the registry, and that wrong settings are reported."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from mlflow import MlflowClient
 
 from lectern.errors import UserError
-from lectern.registry import versions
-from lectern.serving.champions import Champions, NotServed
+from lectern.registry.registered_model import RegisteredModel
+from lectern.serving.champions import Champion, Champions, NotServed
 from lectern.serving.settings import read_settings
-from served import DIGITS, POEMS, ROAD, TOY
+from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
 
 
 @pytest.fixture
-def champions(four, tmp_path) -> Champions:
-    """Of a copy of the store of four."""
-    shutil.copyfile(four / "mlflow.db", tmp_path / "mlflow.db")
-    made = Champions(MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}"))
-    made.follow()
-    return made
+def champions(serving_project, tmp_path) -> Champions:
+    """Return the loaded champions of a copy of the store."""
+    shutil.copyfile(serving_project / "mlflow.db", tmp_path / "mlflow.db")
+    loaded = Champions(MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}"))
+    loaded.refresh()
+    return loaded
 
 
-def test_what_is_a_champion_is_served_and_stays_loaded(champions):
-    before = champions.get(DIGITS)
-    champions.follow()
-    assert champions.get(DIGITS) is before and before.number == 2
-    assert [champion.name for champion in champions.listed()] == [POEMS, DIGITS, TOY, ROAD]
+def test_an_unchanged_champion_stays_loaded(champions):
+    loaded = champions.get(DIGITS)
+    champions.refresh()
+    assert champions.get(DIGITS) is loaded and loaded.version.number == 2
+    assert [champion.name for champion in champions.all()] == [TEXT, DIGITS, TRANSLATION, STEERING]
 
 
-def test_an_alias_that_moved_is_followed_and_one_that_is_gone_is_told(champions):
-    versions.point_champion(champions.client, DIGITS, versions.get_version(champions.client, DIGITS, "1"))
-    champions.follow()
-    assert champions.get(DIGITS).number == 1
+def test_a_moved_alias_loads_another_version_and_a_deleted_one_is_reported(champions):
+    model = RegisteredModel(champions.client, DIGITS)
+    model.point_champion(model.get("1"))
+    champions.refresh()
+    assert champions.get(DIGITS).version.number == 1
     champions.client.delete_registered_model_alias(DIGITS, "champion")
-    champions.client.delete_registered_model(POEMS)
-    champions.follow()
+    champions.client.delete_registered_model(TEXT)
+    champions.refresh()
     with pytest.raises(NotServed, match=f"has no champion yet. Promote one: lectern promote {DIGITS}"):
         champions.get(DIGITS)
-    with pytest.raises(NotServed, match="No model 'sample_code' is registered"):
-        champions.get(POEMS)
+    with pytest.raises(NotServed, match=f"No model '{TEXT}' is registered"):
+        champions.get(TEXT)
 
 
-def test_a_version_whose_files_are_gone_leaves_the_old_one_serving(champions, tmp_path):
+def test_the_old_version_stays_if_the_files_of_the_new_one_are_missing(champions, tmp_path):
     client = champions.client
-    tags = versions.get_version(client, DIGITS, "2").tags
-    lost = client.create_model_version(DIGITS, (tmp_path / "nowhere").as_uri(), tags=tags)
-    client.set_registered_model_alias(DIGITS, "champion", lost.version)
-    champions.follow()
-    assert champions.get(DIGITS).number == 2 and "its files are gone" in champions.problems[DIGITS]
+    tags = client.get_model_version(DIGITS, "2").tags
+    incomplete = client.create_model_version(DIGITS, (tmp_path / "missing").as_uri(), tags=tags)
+    client.set_registered_model_alias(DIGITS, "champion", incomplete.version)
+    champions.refresh()
+    assert champions.get(DIGITS).version.number == 2 and "its files are missing" in champions.problems[DIGITS]
     client.set_registered_model_alias(DIGITS, "champion", "1")
-    champions.follow()
-    assert champions.get(DIGITS).number == 1 and champions.problems == {}
+    champions.refresh()
+    assert champions.get(DIGITS).version.number == 1 and champions.problems == {}
 
 
-def test_real_data_sets_come_before_samples(champions):
-    served = champions.served
-    champions.served = {**served, "mnist": served[DIGITS].__class__("mnist", served[DIGITS].version, "digits", None)}
-    assert [champion.name for champion in champions.of("digits")] == ["mnist", DIGITS]
+def test_models_of_real_datasets_are_listed_before_samples(champions):
+    mnist = Champion(replace(champions.get(DIGITS).version, name="mnist"), None)
+    champions.served = {**champions.served, "mnist": mnist}
+    assert [champion.name for champion in champions.for_task("digits")] == ["mnist", DIGITS]
 
 
 # Settings
 
 
-def test_a_wrong_setting_is_told_with_the_nearest(tmp_path, monkeypatch, four):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("port_number: 8000", "conf/serve.yaml: unknown key 'port_number'; did you mean 'port'"),
+        ("port: many", "conf/serve.yaml: port is 'many'; expected an integer"),
+        ("port: -1", "port is -1; expected a number greater than or equal to 0"),
+        ("port: 65536", "port is 65536; expected a number less than or equal to 65535"),
+        ("", "conf/serve.yaml: missing key 'port'"),
+    ],
+    ids=["unknown", "type", "negative", "large", "missing"],
+)
+def test_a_wrong_setting_is_reported_with_file_and_key(tmp_path, monkeypatch, serving_project, line, message):
+    text = (serving_project / "conf" / "serve.yaml").read_text()
+    assert "port: 8000" in text
     (tmp_path / "conf").mkdir()
-    text = (four / "conf" / "serve.yaml").read_text()
+    (tmp_path / "conf" / "serve.yaml").write_text(text.replace("port: 8000", line))
     monkeypatch.chdir(tmp_path)
-    for wrong, told in (
-        (text.replace("waiting:", "wating:"), "did you mean 'waiting'"),
-        (text.replace("waiting: 256", "waiting: many"), "waiting is 'many'"),
-        (text.replace("waiting: 256", "waiting: -1"), "at least 0"),
-    ):
-        (tmp_path / "conf" / "serve.yaml").write_text(wrong)
-        with pytest.raises(UserError, match=told):
-            read_settings()
+    with pytest.raises(UserError, match=message):
+        read_settings()
 
 
-def test_the_key_is_not_shown_where_settings_are(four, monkeypatch):
-    monkeypatch.chdir(four)
+def test_an_option_of_the_command_replaces_a_setting_and_is_checked_too(monkeypatch, serving_project):
+    monkeypatch.chdir(serving_project)
+    assert read_settings(port=1234, host=None).port == 1234
+    with pytest.raises(UserError, match="port is 70000"):
+        read_settings(port=70000)
+
+
+def test_the_printed_settings_do_not_contain_the_api_key(serving_project, monkeypatch):
+    monkeypatch.chdir(serving_project)
     monkeypatch.setenv("LECTERN_API_KEY", "secret")
     assert read_settings().api_key == "secret" and "secret" not in repr(read_settings())

@@ -1,8 +1,11 @@
-"""What the server does not take, through real HTTP: each mistake gets its answer at once, and the server serves on."""
+"""Test over HTTP that the server rejects invalid requests with a helpful message and keeps running."""
 
 import io
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from http.client import HTTPResponse
 from pathlib import Path
@@ -12,176 +15,195 @@ import pytest
 import requests
 from PIL import Image
 
-from served import DIGITS, POEMS, ROAD, TOY, as_png
+from lectern_server import as_png
+from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
 
 
-def test_an_unknown_model_is_404_with_the_nearest(server):
-    answered = server.predict("sample_digit", input=1)
-    assert answered.status_code == 404 and "did you mean 'sample_digits'?" in answered.json()["detail"]
+def test_an_unknown_model_is_404_and_the_message_suggests_the_nearest_name(server):
+    response = server.predict("sample_digit", input=1)
+    assert response.status_code == 404 and "did you mean 'sample_digits'?" in response.json()["detail"]
+
+
+# Invalid JSON bodies
+
+ROW = [0] * 28
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
-        ({"input": [[0] * 28] * 27}, "at least 28 items"),
-        ({"input": [[0] * 28] * 27 + [[0] * 29]}, "at most 28 items"),
-        ({"input": [[0] * 28] * 27 + [[300] + [0] * 27]}, "less than or equal to 255"),
-        ({"input": [[0] * 28] * 27 + [["ink"] + [0] * 27]}, "valid integer"),
-        ({"input": [[0] * 28] * 27 + [[0.5] + [0] * 27]}, "valid integer"),
+        ({"input": [ROW] * 27}, "at least 28 items"),
+        ({"input": [ROW] * 27 + [[0] * 29]}, "at most 28 items"),
+        ({"input": [ROW] * 27 + [[300] + [0] * 27]}, "less than or equal to 255"),
+        ({"input": [ROW] * 27 + [["ink"] + [0] * 27]}, "valid integer"),
+        ({"input": [ROW] * 27 + [[0.5] + [0] * 27]}, "valid integer"),
         ({"inputs": []}, "at least 1 item"),
-        ({}, "give one `input`, or a list of `inputs`"),
-        ({"input": [[0] * 28] * 28, "params": {"beam": 2}}, "params"),
+        ({}, "give either `input` or a list of `inputs`"),
+        ({"input": [ROW] * 28, "params": {"beam": 2}}, "params"),
         ([1, 2], "object"),
     ],
-    ids=["low", "wide", "large", "text", "fraction", "none", "nothing", "params", "list"],
+    ids=["too-low", "too-wide", "too-large", "text", "fraction", "no-rows", "no-input", "params", "list"],
 )
-def test_wrong_images_are_422_with_what_is_wrong(server, body, told):
-    answered = server.post(f"/v1/models/{DIGITS}/predict", json=body)
-    assert answered.status_code == 422 and told in answered.json()["detail"], answered.text
+def test_an_invalid_image_is_422_and_the_message_names_the_mistake(server, body, message):
+    response = server.post(f"/v1/models/{DIGITS}/predict", json=body)
+    assert response.status_code == 422 and message in response.json()["detail"], response.text
 
 
 @pytest.mark.parametrize(
-    ("name", "body", "told"),
+    ("name", "body", "message"),
     [
-        (POEMS, b'{"input": {"prompt": "x"}, "params": {"temperature": NaN}}', "params.temperature"),
-        (POEMS, b'{"input": {"prompt": "x"}, "params": {"length": 1e9}}', "params.length"),
-        (POEMS, b'{"input": {"prompt": "\xff\xfe"}}', "JSON"),
-        (POEMS, b'{"input": {"prompt": "\\ud800"}}', "JSON"),
-        (POEMS, json.dumps({"input": {"prompt": "x" * 1_000_000}}).encode(), "at most 10000 characters"),
-        (TOY, json.dumps({"input": {"source": "man " * 2000}}).encode(), "pieces"),
-        (TOY, b'{"input": {"source": "  "}}', "empty"),
-        (TOY, b'{"input": {"source": "A man."}, "params": {"beam": 2, "n_best": 3}}', "n_best is 3"),
-        (ROAD, json.dumps({"inputs": [[[[[0, 0, 0]]], [[[0, 0, 0]] * 2]]]}).encode(), "ragged"),
+        (TEXT, b'{"input": {"prompt": "x"}, "params": {"temperature": NaN}}', "params.temperature"),
+        (TEXT, b'{"input": {"prompt": "x"}, "params": {"length": 1e9}}', "params.length"),
+        (TEXT, b'{"input": {"prompt": "\xff\xfe"}}', "JSON"),
+        (TEXT, b'{"input": {"prompt": "\\ud800"}}', "JSON"),
+        (TEXT, json.dumps({"input": {"prompt": "x" * 1_000_000}}).encode(), "at most 10000 characters"),
+        (TRANSLATION, json.dumps({"input": {"source": "man " * 2000}}).encode(), "tokens"),
+        (TRANSLATION, b'{"input": {"source": "  "}}', "empty"),
+        (TRANSLATION, b'{"input": {"source": "A man."}, "params": {"beam": 2, "n_best": 3}}', "n_best is 3"),
+        (STEERING, json.dumps({"inputs": [[[[[0, 0, 0]]], [[[0, 0, 0]] * 2]]]}).encode(), "ragged"),
         (DIGITS, b'{"input": ' + b"[" * 100_000, "JSON"),
         (DIGITS, b"", "JSON"),
     ],
-    ids=["nan", "long", "utf8", "surrogate", "million", "pieces", "blank", "n_best", "ragged", "deep", "empty"],
+    ids=["nan", "long", "utf8", "surrogate", "million", "tokens", "blank", "n_best", "ragged", "deep", "empty"],
 )
-def test_wrong_bodies_are_422_with_what_is_wrong(server, name, body, told):
+def test_an_invalid_body_is_422_and_the_message_names_the_mistake(server, name, body, message):
     headers = {"Content-Type": "application/json"}
-    answered = server.post(f"/v1/models/{name}/predict", data=body, headers=headers)
-    assert answered.status_code == 422 and told in answered.json()["detail"], answered.text
+    response = server.post(f"/v1/models/{name}/predict", data=body, headers=headers)
+    assert response.status_code == 422 and message in response.json()["detail"], response.text
 
 
-def bomb() -> bytes:
-    """A picture of 400 million white pixels in half a megabyte."""
+# Invalid files
+
+
+def decompression_bomb() -> bytes:
+    """Return a PNG with 400 million pixels in half a megabyte."""
     file = io.BytesIO()
     Image.new("1", (20_000, 20_000), 1).save(file, "PNG")
     return file.getvalue()
 
 
+def blank_image(shade: int) -> bytes:
+    return as_png(np.full((300, 300), shade, np.uint8))
+
+
 @pytest.mark.parametrize(
-    ("name", "kind", "body", "status", "told"),
+    ("name", "media_type", "create_body", "status", "message"),
     [
-        (DIGITS, "image/png", bomb, 422, "at most 40 million"),
-        (DIGITS, "image/png", lambda: b"no picture", 422, "no picture"),
-        (DIGITS, "image/png", lambda: as_png(np.zeros((300, 300), np.uint8))[:-60], 422, "damaged"),
-        (DIGITS, "image/png", lambda: as_png(np.full((300, 300), 255, np.uint8)), 422, "Nothing is drawn"),
+        (DIGITS, "image/png", decompression_bomb, 422, "at most 40 million"),
+        (DIGITS, "image/png", lambda: b"text", 422, "not an image"),
+        (DIGITS, "image/png", lambda: blank_image(0)[:-60], 422, "damaged"),
+        (DIGITS, "image/png", lambda: blank_image(255), 422, "Nothing is drawn"),
         (DIGITS, "text/plain", lambda: b"7", 415, "image/png"),
         (DIGITS, "", lambda: b"7", 415, "application/json"),
-        (ROAD, "video/mp4", lambda: b"no video" * 100, 422, "cannot be read as a video"),
-        (ROAD, "video/mp4", lambda: as_png(np.zeros((8, 8, 3), np.uint8)), 422, ""),
-        (POEMS, "video/mp4", lambda: b"", 415, "application/json"),
+        (STEERING, "video/mp4", lambda: b"text" * 200, 422, "cannot be read as a video"),
+        (TEXT, "video/mp4", lambda: b"", 415, "application/json"),
     ],
-    ids=["bomb", "none", "cut", "blank", "text", "untyped", "video", "png", "prompt"],
+    ids=["bomb", "no-image", "truncated", "blank", "text", "no-type", "no-video", "wrong-model"],
 )
-def test_files_that_are_none_are_refused(server, name, kind, body, status, told):
-    answered = server.post(f"/v1/models/{name}/predict", data=body(), headers={"Content-Type": kind})
-    if told:
-        assert answered.status_code == status and told in answered.json()["detail"], answered.text
-    else:
-        assert answered.status_code in (200, status)  # FFmpeg may know it whatever it is called
+def test_an_invalid_file_is_rejected_and_the_message_names_the_mistake(
+    server, name, media_type, create_body, status, message
+):
+    headers = {"Content-Type": media_type}
+    response = server.post(f"/v1/models/{name}/predict", data=create_body(), headers=headers)
+    assert response.status_code == status and message in response.json()["detail"], response.text
 
 
-def hear(talking: socket.socket) -> tuple[int, bytes]:
-    """The whole answer, in however many pieces it comes."""
-    with HTTPResponse(talking) as answered:
-        answered.begin()
-        return answered.status, answered.read()
+def test_an_image_that_is_sent_as_a_video_is_predicted_or_rejected(server):
+    headers = {"Content-Type": "video/mp4"}
+    image = as_png(np.zeros((8, 8, 3), np.uint8))
+    response = server.post(f"/v1/models/{STEERING}/predict", data=image, headers=headers)
+    assert response.status_code in (200, 422)  # FFmpeg can recognize the image despite its content type
+
+
+# Limits of size and time
+
+
+def read_response(connection: socket.socket) -> tuple[int, bytes]:
+    with HTTPResponse(connection) as response:
+        response.begin()
+        return response.status, response.read()
+
+
+def request_head(*headers: str) -> bytes:
+    lines = [f"POST /v1/models/{DIGITS}/predict HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
 
 
 def test_a_body_of_a_hundred_megabytes_is_413_before_it_is_sent(server):
-    host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), 10) as talking:
-        head = f"POST /v1/models/{DIGITS}/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        talking.sendall(f"{head}Content-Length: 100000000\r\n\r\n".encode())
-        status, said = hear(talking)
-    assert status == 413 and b"larger than 16 MB" in said
+    with socket.create_connection(server.host_and_port, 10) as connection:
+        connection.sendall(request_head("Content-Length: 100000000"))
+        status, body = read_response(connection)
+    assert status == 413 and b"larger than 16 MB" in body
 
 
-def test_a_body_that_does_not_say_how_long_it_is_is_cut_off_too(server):
-    def pieces():
-        for _ in range(30):
-            yield b" " * 1_000_000
-
+def test_a_body_of_unknown_length_is_413_once_it_is_too_large(server):
+    chunks = (b" " * 1_000_000 for _ in range(30))
+    headers = {"Content-Type": "application/json"}
     try:
-        answered = server.post(
-            f"/v1/models/{DIGITS}/predict", data=pieces(), headers={"Content-Type": "application/json"}
-        )
-        assert answered.status_code == 413
+        response = server.post(f"/v1/models/{DIGITS}/predict", data=chunks, headers=headers)
+        assert response.status_code == 413
     except requests.ConnectionError:
-        pass  # it hung up while more was being sent
+        pass  # the server closed the connection before the client had sent everything
     assert server.get("/healthz").status_code == 200
 
 
-def test_a_client_that_leaves_in_the_middle_of_a_stream_stops_the_writing(server):
-    def answers_and_refused() -> tuple[float, float]:
-        lines = dict(line.rsplit(" ", 1) for line in server.get("/metrics").text.splitlines() if line[0] != "#")
-        done = float(lines.get(f'lectern_answers_total{{model="{POEMS}",version="1"}}', 0))
-        return done, float(lines[f'lectern_answer_seconds_count{{model="{POEMS}"}}'])
+def test_a_slow_body_is_408_and_does_not_delay_other_requests(server_with_key):
+    with socket.create_connection(server_with_key.host_and_port, 60) as connection:
+        connection.sendall(request_head("Authorization: Bearer a key", "Content-Length: 100") + b"{")
+        assert server_with_key.get("/healthz").status_code == 200
+        status, body = read_response(connection)
+    assert status == 408 and b"within 2 seconds" in body
 
-    server.predict(POEMS, input={"prompt": ""}, params={"length": 1})
-    done, ended = answers_and_refused()
+
+def test_a_stream_stops_when_its_client_disconnects(server):
+    def finished_and_ended() -> tuple[float, float]:
+        finished = server.metric("lectern_predictions_total", TEXT, ',version="1"')
+        return finished, server.metric("lectern_prediction_seconds_count", TEXT)
+
+    finished, ended = finished_and_ended()
     body = {"input": {"prompt": ""}, "params": {"length": 5000}}
-    answered = server.post(f"/v1/models/{POEMS}/stream", json=body, stream=True)
-    next(answered.iter_content(None))
-    answered.close()
+    response = server.post(f"/v1/models/{TEXT}/stream", json=body, stream=True)
+    next(response.iter_content(None))
+    response.close()
     deadline = time.monotonic() + 60
-    while answers_and_refused()[1] == ended and time.monotonic() < deadline:
+    while finished_and_ended()[1] == ended and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert answers_and_refused() == (done, ended + 1)  # it came to an end, and not to its own
+    assert finished_and_ended() == (finished, ended + 1)  # the stream ended, but did not finish
 
 
-def test_without_the_key_every_call_but_the_health_checks_is_401(guarded):
+# API key and address
+
+
+def test_without_the_key_every_path_but_the_health_checks_is_401(server_with_key):
     for path in ("/", "/v1/models", "/docs", "/openapi.json", "/metrics", f"/v1/models/{DIGITS}/predict"):
-        assert guarded.get(path).status_code == 401, path
-    wrong = guarded.get("/v1/models", headers={"Authorization": "Bearer another key"})
-    assert wrong.status_code == 401 and "LECTERN_API_KEY" in wrong.json()["detail"]
-    assert guarded.get("/v1/models", headers={"Authorization": "Basic %%%"}).status_code == 401
-    assert guarded.get("/healthz").status_code == guarded.get("/readyz").status_code == 200
+        assert server_with_key.get(path).status_code == 401, path
+    response = server_with_key.get("/v1/models", headers={"Authorization": "Bearer another key"})
+    assert response.status_code == 401 and "LECTERN_API_KEY" in response.json()["detail"]
+    assert server_with_key.get("/v1/models", headers={"Authorization": "Basic %%%"}).status_code == 401
+    assert server_with_key.get("/healthz").status_code == server_with_key.get("/readyz").status_code == 200
 
 
-def test_with_the_key_calls_are_answered(guarded):
-    assert len(guarded.get("/v1/models", headers={"Authorization": "Bearer a key"}).json()) == 4
-    assert guarded.get("/v1/models", auth=("", "a key")).status_code == 200  # as a browser sends it
+def test_the_key_is_accepted_as_a_bearer_token_and_as_a_browser_password(server_with_key):
+    assert len(server_with_key.get("/v1/models", headers={"Authorization": "Bearer a key"}).json()) == 4
+    assert server_with_key.get("/v1/models", auth=("", "a key")).status_code == 200
 
 
-def test_a_slow_client_is_408_and_others_are_answered_meanwhile(guarded):
-    host, port = guarded.url.removeprefix("http://").split(":")
-    head = f"POST /v1/models/{DIGITS}/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-    with socket.create_connection((host, int(port)), 60) as talking:
-        talking.sendall(f"{head}Authorization: Bearer a key\r\nContent-Length: 100\r\n\r\n{{".encode())
-        assert guarded.get("/healthz").status_code == 200
-        status, said = hear(talking)
-    assert status == 408 and b"within 2 seconds" in said
-
-
-def test_it_listens_on_loopback_alone(server):
-    port = int(server.url.rsplit(":", 1)[1])
+def test_the_server_listens_on_loopback_only(server):
+    addresses = []
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         local, state = line.split()[1], line.split()[3]
-        if state == "0A" and int(local.split(":")[1], 16) == port:
-            assert local.startswith("0100007F")
+        address, port = local.split(":")
+        if state == "0A" and int(port, 16) == server.host_and_port[1]:  # 0A means listening
+            addresses.append(address)
+    assert addresses == ["0100007F"]  # 127.0.0.1
 
 
-def test_a_port_that_is_taken_is_a_message_and_exit_code_1(server, four):
-    import os
-    import subprocess
-    import sys
-
-    port = server.url.rsplit(":", 1)[1]
-    done = subprocess.run(
-        [sys.executable, "-c", "from lectern.cli import main; main()", "serve", "--port", port],
-        cwd=four, capture_output=True, text=True, env={**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{four}/mlflow.db"},
-    )  # fmt: skip
-    assert done.returncode == 1 and "Traceback" not in done.stderr and "cannot be listened on" in done.stderr
+def test_a_port_in_use_is_reported_with_exit_code_1(server, serving_project):
+    process = subprocess.run(
+        [sys.executable, "-c", "from lectern.cli import main; main()", "serve", "--port", str(server.host_and_port[1])],
+        cwd=serving_project,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{serving_project}/mlflow.db"},
+    )
+    assert process.returncode == 1 and "Traceback" not in process.stderr and "cannot listen on" in process.stderr

@@ -135,7 +135,7 @@ def test_a_recording_without_speed_is_learned_without():
 def test_a_wrong_network_is_told():
     with pytest.raises(UserError, match=r"unknown class 'PilotNett'; did you mean 'PilotNet'"):
         networks.build({"class": "PilotNett"}, PREPARE, 1)
-    with pytest.raises(UserError, match=r"module\.network \(CNNLSTM\): no key 'windows' here; did you mean 'window'"):
+    with pytest.raises(UserError, match=r"module\.network \(CNNLSTM\): unknown key 'windows'; did you mean 'window'"):
         networks.build({"class": "CNNLSTM", "windows": 3}, PREPARE, 1)
     with pytest.raises(UserError, match=r"Frames of \(40, 200\) pixels are too small"):
         networks.build({"class": "PilotNet"}, {"height": 40, "width": 200}, 1)
@@ -194,7 +194,7 @@ def test_features_are_computed_once_and_the_lstm_learns_from_them(tmp_path, monk
     def remember(rows, shown):
         weights[len(weights)] = {name: value.clone() for name, value in driver.network.state_dict().items()}
 
-    history = fit(driver, tmp_path / "run", window=5, epochs=5, listen=remember)
+    history = fit(driver, tmp_path / "run", window=5, epochs=5, on_records=remember)
     assert sum(seen) == 2 * (40 + 20) + 2 * (40 + 20)  # two epochs of glances; then each frame, and its mirror, once
     assert len(list((tmp_path / "data" / "features").iterdir())) == 2
     changed = lambda a, b, name: not torch.equal(weights[a][name], weights[b][name])  # noqa: E731
@@ -242,7 +242,7 @@ def test_saliency_finds_the_only_pixels_that_matter():
 def train_small(folder: Path) -> None:
     """A CNN for two epochs, and an LSTM for two, saved every other step."""
     os.chdir(folder)
-    training.ExactResume = partial(ExactResume, every=2)
+    training.ExactResume = partial(ExactResume, interval=2)
     training.set_determinism(7, threads=1)
     driver = feature_steerer()
     history = fit(driver, folder / "run", window=5, epochs=4)

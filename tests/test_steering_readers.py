@@ -1,4 +1,4 @@
-"""Readers: every format comes out in one form, and a bad file or row is named."""
+"""Test that readers return the common form of a recording and report bad files and rows."""
 
 import zipfile
 
@@ -8,165 +8,178 @@ import pytest
 
 import steering_recordings as recordings
 from lectern.errors import UserError
-from lectern.tasks.steering.data.readers import READERS, read
+from lectern.tasks.steering.data.readers import READERS, read_recording
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.videos import count_frames, read_video
-from lectern.tasks.steering.data.validation import usable
+from lectern.tasks.steering.data.validation import drop_bad_rows
 
 
 def stop() -> BadRows:
     return BadRows("stop")
 
 
-def post(picture: np.ndarray) -> float:
-    """The angle that a frame of `recordings` shows."""
-    column = picture[20].astype(int) @ [1, 1, -1]
-    return float((np.arange(len(column)) * (column > 300)).sum() / (column > 300).sum() - 3.5) / 55 * 2 - 1
+def visible_angle(frame: np.ndarray) -> float:
+    """Return the angle that a frame of `steering_recordings` shows."""
+    is_post = frame[20].astype(int) @ [1, 1, -1] > 300
+    return float((np.arange(len(is_post)) * is_post).sum() / is_post.sum() - 3.5) / 55 * 2 - 1
 
 
-def test_every_format_gives_one_form_and_the_right_frames(tmp_path):
-    recordings.udacity_sim(tmp_path / "udacity_sim", 20, 10)
-    recordings.donkey(tmp_path / "donkey", deleted=())
-    recordings.udacity_challenge(tmp_path / "udacity_challenge")
-    recordings.rosbag(tmp_path / "rosbag" / "a.bag")
-    recordings.deeptesla(tmp_path / "deeptesla")
+def test_every_format_is_read_to_the_common_form_with_matching_frames(tmp_path):
+    recordings.write_udacity_sim(tmp_path / "udacity_sim", 20, 10)
+    recordings.write_donkey(tmp_path / "donkey", deleted=())
+    recordings.write_udacity_challenge(tmp_path / "udacity_challenge")
+    recordings.write_rosbag(tmp_path / "rosbag" / "a.bag")
+    recordings.write_deeptesla(tmp_path / "deeptesla")
     for name in READERS:
-        recording = read(name, tmp_path / name, stop())
+        recording = read_recording(name, tmp_path / name, stop())
         assert {"drive", "row", "time", "angle", "place"} <= set(recording.table), name
         assert recording.table["row"].is_monotonic_increasing and recording.unit.lock > 0
         assert not recording.table[["time", *recording.targets]].isna().any().any(), name
-        some = recording.table.iloc[2::3]  # some rows, not all: what a split is
-        frames = list(recording.frames(some))
-        assert len(frames) == len(some) and all(picture.shape == (32, 64, 3) for picture in frames), name
-        if name != "rosbag":  # whose angles are reported apart from its frames
+        rows = recording.table.iloc[2::3]  # a part of the rows, as in a split
+        frames = list(recording.decode(rows))
+        assert len(frames) == len(rows) and all(frame.shape == (32, 64, 3) for frame in frames), name
+        if name != "rosbag":  # its frames and its reports have different angles, see the test of the interpolation
             scale = {"deeptesla": 10}.get(name, 1)
-            assert np.allclose([post(picture) for picture in frames], some["angle"] / scale, atol=0.06), name
+            assert np.allclose([visible_angle(frame) for frame in frames], rows["angle"] / scale, atol=0.06), name
 
 
-def test_a_stored_zip_is_read_as_the_folder_is(tmp_path):
-    log = recordings.udacity_sim(tmp_path / "loose", 6, 6)
+def test_zip_file_is_read_like_a_folder(tmp_path):
+    log = recordings.write_udacity_sim(tmp_path / "folder", 6, 6)
     (tmp_path / "sim").mkdir()
     with zipfile.ZipFile(tmp_path / "sim" / "sim.zip", "w") as archive:
-        for path in (tmp_path / "loose").rglob("*"):
-            archive.write(path, path.relative_to(tmp_path / "loose"))
-    recording = read("udacity_sim", tmp_path / "sim", stop())
+        for path in (tmp_path / "folder").rglob("*"):
+            archive.write(path, path.relative_to(tmp_path / "folder"))
+    recording = read_recording("udacity_sim", tmp_path / "sim", stop())
     assert recording.table["angle"].tolist() == log["steering"].tolist()
     assert recording.table["time"].diff().dropna().round(3).tolist() == [0.1] * 5
-    assert [f.shape for f in recording.frames(recording.table)] == [(32, 64, 3)] * 6
+    assert [frame.shape for frame in recording.decode(recording.table)] == [(32, 64, 3)] * 6
 
 
-def test_a_tub_leaves_out_what_was_struck_out(tmp_path):
-    recordings.donkey(tmp_path, deleted=(3, 4, 30))
-    table = read("donkey", tmp_path, stop()).table
-    assert table["row"].tolist() == [n for n in range(40) if n not in (3, 4, 30)]
+def test_deleted_rows_of_a_donkey_tub_are_left_out(tmp_path):
+    recordings.write_donkey(tmp_path, deleted=(3, 4, 30))
+    table = read_recording("donkey", tmp_path, stop()).table
+    assert table["row"].tolist() == [row for row in range(40) if row not in (3, 4, 30)]
     assert table["time"].diff().max() == pytest.approx(0.15)
 
 
-def test_a_bag_is_interpolated_at_the_frames_times(tmp_path):
+def test_reports_of_a_ros_bag_are_interpolated_at_the_times_of_its_frames(tmp_path):
     for compressed in (True, False):
-        recordings.rosbag(tmp_path / str(compressed) / "drive.bag", compressed=compressed)
-        recording = read("rosbag", tmp_path / str(compressed), stop())
+        recordings.write_rosbag(tmp_path / str(compressed) / "drive.bag", compressed=compressed)
+        recording = read_recording("rosbag", tmp_path / str(compressed), stop())
         assert recording.table["angle"].to_numpy() == pytest.approx(0.025 * np.arange(10), abs=1e-6)
         assert recording.targets == ["angle", "speed", "torque"]
-        frames = list(recording.frames(recording.table))
-        assert [post(picture) for picture in frames] == pytest.approx(0.1 * np.arange(10) - 0.5, abs=0.06)
+        angles = [visible_angle(frame) for frame in recording.decode(recording.table)]
+        assert angles == pytest.approx(0.1 * np.arange(10) - 0.5, abs=0.06)
 
 
-def test_the_other_cameras_of_the_challenge_are_not_used(tmp_path):
-    recordings.udacity_challenge(tmp_path, frames=5)
-    table = read("udacity_challenge", tmp_path, stop()).table
+def test_only_the_centre_camera_of_the_challenge_is_used(tmp_path):
+    recordings.write_udacity_challenge(tmp_path, frames=5)
+    table = read_recording("udacity_challenge", tmp_path, stop()).table
     assert len(table) == 10 and table["drive"].unique().tolist() == ["HMB_1", "HMB_2"]
     assert table["image"].str.contains("center/").all()
 
 
-def test_a_video_is_counted_as_it_is_decoded(tmp_path):
-    recordings.deeptesla(tmp_path, frames=17)
-    assert count_frames(tmp_path / "epoch01_front.mkv") == 17 == len(list(read_video(tmp_path / "epoch01_front.mkv")))
+def test_counted_frames_of_a_video_equal_its_decoded_frames(tmp_path):
+    recordings.write_deeptesla(tmp_path, frames=17)
+    video = tmp_path / "epoch01_front.mkv"
+    assert count_frames(video) == 17 == len(list(read_video(video)))
 
 
-# --- what can be wrong -------------------------------------------------------------------------------------------
+# Bad input
 
 
-def change(raw, row: int, column: str, value) -> None:
+def change_log(raw, row: int, column: str, value) -> None:
     log = pd.read_csv(raw / "driving_log.csv").astype(object)
     log.loc[row, column] = value
     log.to_csv(raw / "driving_log.csv", index=False)
 
 
 BAD_ROWS = {
-    "not a number": ("steering", "left", "angle is no number"),
-    "empty": ("speed", None, "speed is no number"),
-    "outside the lock": ("steering", 1.7, "outside the lock of 1"),
+    "text instead of a number": ("steering", "left", "angle is not a number"),
+    "empty": ("speed", None, "speed is not a number"),
+    "outside the lock": ("steering", 1.7, "exceeds the lock of 1"),
     "backwards": ("center", "IMG/center_2016_12_01_13_29_59_000.jpg", "the time runs backwards"),
-    "no time": ("center", "IMG/center_noon.jpg", "time is no number"),
-    "no frame": ("center", "IMG/center_2016_12_01_13_30_00_777.jpg", "names a frame that is not there"),
+    "no time": ("center", "IMG/center_noon.jpg", "time is not a number"),
+    "missing frame": ("center", "IMG/center_2016_12_01_13_30_00_777.jpg", "the log names a missing frame"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_ROWS)
-def test_a_bad_row_stops_and_is_named_or_is_left_out_and_counted(tmp_path, case):
-    column, value, words = BAD_ROWS[case]
-    recordings.udacity_sim(tmp_path, 8, 8)
-    change(tmp_path, 5, column, value)
-    if column == "center" and case != "no frame":
-        (tmp_path / value).write_bytes(recordings.jpeg(recordings.frame(0)))
-    with pytest.raises(UserError, match=rf"driving_log\.csv, row 5: .*{words}.*faults=skip"):
-        usable(read("udacity_sim", tmp_path, stop()), stop())
-    faults = BadRows("skip")
-    table = usable(read("udacity_sim", tmp_path, faults), faults)
-    assert table["row"].tolist() == [0, 1, 2, 3, 4, 6, 7] and sum(faults.counts.values()) == 1
+def test_bad_row_stops_with_its_place_or_is_skipped_and_counted(tmp_path, case, capsys):
+    column, value, reason = BAD_ROWS[case]
+    recordings.write_udacity_sim(tmp_path, 8, 8)
+    change_log(tmp_path, 5, column, value)
+    if column == "center" and case != "missing frame":
+        (tmp_path / value).write_bytes(recordings.encode_jpeg(recordings.draw_frame(0)))
+    with pytest.raises(UserError, match=rf"driving_log\.csv, row 5: .*{reason}.*preprocess\.bad_rows=skip"):
+        drop_bad_rows(read_recording("udacity_sim", tmp_path, stop()), stop())
+    bad_rows = BadRows("skip")
+    table = drop_bad_rows(read_recording("udacity_sim", tmp_path, bad_rows), bad_rows)
+    assert table["row"].tolist() == [0, 1, 2, 3, 4, 6, 7] and sum(bad_rows.counts.values()) == 1
+    assert reason in capsys.readouterr().err
 
 
-def test_a_log_without_a_column_stops(tmp_path):
-    recordings.udacity_sim(tmp_path, 3, 3)
+def test_log_without_a_required_column_is_rejected(tmp_path):
+    recordings.write_udacity_sim(tmp_path, 3, 3)
     log = pd.read_csv(tmp_path / "driving_log.csv").drop(columns=["steering", "speed"])
     log.to_csv(tmp_path / "driving_log.csv", index=False)
     with pytest.raises(UserError, match=r"driving_log\.csv: the columns steering, speed are missing"):
-        read("udacity_sim", tmp_path, stop())
+        read_recording("udacity_sim", tmp_path, stop())
 
 
-def test_a_video_and_a_log_of_different_lengths_stop(tmp_path):
-    recordings.deeptesla(tmp_path, frames=12, rows=10)
-    with pytest.raises(UserError, match=r"epoch01_front\.mkv holds 12 frames, but .*epoch01_steering\.csv 10 rows"):
-        read("deeptesla", tmp_path, stop())
+def test_video_and_log_of_different_lengths_are_rejected(tmp_path):
+    recordings.write_deeptesla(tmp_path, frames=12, rows=10)
+    message = r"epoch01_front\.mkv contains 12 frames, but .*epoch01_steering\.csv has 10 rows"
+    with pytest.raises(UserError, match=message):
+        read_recording("deeptesla", tmp_path, stop())
 
 
-def test_what_is_no_recording_is_told(tmp_path):
-    (tmp_path / "empty").mkdir()
-    for name, words in {
-        "udacity_sim": "no driving_log.csv",
-        "donkey": "no manifest.json",
-        "udacity_challenge": "no file 'interpolated.csv'",
-        "rosbag": "no file '.bag'",
-        "deeptesla": "no file '_front.mkv'",
-    }.items():
-        with pytest.raises(UserError, match=words):
-            read(name, tmp_path / "empty", stop())
-    with pytest.raises(UserError, match=r"is not there\. Download it \(dvc repro download@nowhere\)"):
-        read("udacity_sim", tmp_path / "nowhere", stop())
-    with pytest.raises(UserError, match="'donky'; did you mean 'donkey'"):
-        read("donky", tmp_path, stop())
-    with pytest.raises(UserError, match="'ignore'; it is `stop` or `skip`"):
+MISSING_FILES = {
+    "udacity_sim": "contains no driving_log.csv",
+    "donkey": "contains no manifest.json",
+    "udacity_challenge": r"contains no file '\*interpolated.csv'",
+    "rosbag": r"contains no file '\*.bag'",
+    "deeptesla": r"contains no file '\*_front.mkv'",
+}
+
+
+@pytest.mark.parametrize("reader", MISSING_FILES)
+def test_folder_without_the_files_of_the_format_is_rejected(tmp_path, reader):
+    with pytest.raises(UserError, match=MISSING_FILES[reader]):
+        read_recording(reader, tmp_path, stop())
+
+
+def test_missing_folder_and_unknown_names_are_rejected(tmp_path):
+    with pytest.raises(UserError, match=r"does not exist\. Download it \(dvc repro download@nowhere\)"):
+        read_recording("udacity_sim", tmp_path / "nowhere", stop())
+    with pytest.raises(UserError, match="unknown format 'donky'; did you mean 'donkey'"):
+        read_recording("donky", tmp_path, stop())
+    with pytest.raises(UserError, match="'ignore'; expected 'stop' or 'skip'"):
         BadRows("ignore")
 
 
-def test_damaged_files_are_told(tmp_path):
-    recordings.donkey(tmp_path / "tub", frames=4)
-    (tmp_path / "tub" / "catalog_0.catalog").write_text('{"_index": 0}\n')
-    with pytest.raises(UserError, match=r"catalog_0\.catalog, row 0: this is no row of a tub"):
-        read("donkey", tmp_path / "tub", stop())
-    (tmp_path / "tub" / "manifest.json").write_text("[]\n")
-    with pytest.raises(UserError, match=r"manifest\.json: its last line"):
-        read("donkey", tmp_path / "tub", stop())
-    (tmp_path / "bags").mkdir()
-    (tmp_path / "bags" / "a.bag").write_bytes(b"#ROSBAG V2.0\n" + b"\0" * 50)
-    with pytest.raises(UserError, match=r"a\.bag is no whole ROS bag"):
-        read("rosbag", tmp_path / "bags", stop())
-    recordings.rosbag(tmp_path / "blind" / "a.bag", images=False)
-    with pytest.raises(UserError, match=r"a\.bag holds no image of /center_camera"):
-        read("rosbag", tmp_path / "blind", stop())
-    (tmp_path / "film").mkdir()
-    (tmp_path / "film" / "epoch01_front.mkv").write_bytes(b"no video")
-    (tmp_path / "film" / "epoch01_steering.csv").write_text("ts_micro,frame_index,wheel\n0,0,0\n")
+def test_damaged_donkey_tub_is_rejected(tmp_path):
+    recordings.write_donkey(tmp_path, frames=4)
+    (tmp_path / "catalog_0.catalog").write_text('{"_index": 0}\n')
+    with pytest.raises(UserError, match=r"catalog_0\.catalog, row 0: not a row of a tub"):
+        read_recording("donkey", tmp_path, stop())
+    (tmp_path / "manifest.json").write_text("[]\n")
+    with pytest.raises(UserError, match=r"manifest\.json: the last line"):
+        read_recording("donkey", tmp_path, stop())
+
+
+def test_damaged_ros_bag_and_bag_without_images_are_rejected(tmp_path):
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "a.bag").write_bytes(b"#ROSBAG V2.0\n" + b"\0" * 50)
+    with pytest.raises(UserError, match=r"a\.bag is not a complete ROS bag"):
+        read_recording("rosbag", tmp_path / "damaged", stop())
+    recordings.write_rosbag(tmp_path / "no_images" / "a.bag", images=False)
+    with pytest.raises(UserError, match=r"a\.bag contains no image of /center_camera"):
+        read_recording("rosbag", tmp_path / "no_images", stop())
+
+
+def test_damaged_video_is_rejected(tmp_path):
+    (tmp_path / "epoch01_front.mkv").write_bytes(b"no video")
+    (tmp_path / "epoch01_steering.csv").write_text("ts_micro,frame_index,wheel\n0,0,0\n")
     with pytest.raises(UserError, match=r"epoch01_front\.mkv cannot be read as a video"):
-        read("deeptesla", tmp_path / "film", stop())
+        read_recording("deeptesla", tmp_path, stop())

@@ -27,7 +27,7 @@ UNIT = {"name": "share", "lock": 1.0, "right": 1, "degrees": 150.0}
 @pytest.fixture(scope="module")
 def processed(tmp_path_factory):
     raw, folder = tmp_path_factory.mktemp("raw") / "sim", tmp_path_factory.mktemp("processed") / "sim"
-    recordings.udacity_sim(raw)
+    recordings.write_udacity_sim(raw)
     preprocess(raw, folder, "udacity_sim", **recordings.BLOCKS, **recordings.ARGUMENTS)
     return folder
 
@@ -128,7 +128,7 @@ def test_a_request_of_another_shape_is_told(driver):
 def test_steer_draws_a_video_and_writes_its_table(driver, tmp_path):
     from lectern.tasks.steering.serving.video_writer import write_video
 
-    drive = [recordings.frame(angle, number) for number, angle in enumerate(recordings.angles(9))]
+    drive = [recordings.draw_frame(angle, number) for number, angle in enumerate(recordings.angles(9))]
     write_video(drive, tmp_path / "drive.mp4", 20.0)
     assert commands.drive_along(driver, tmp_path / "drive.mp4", tmp_path / "out" / "drawn.mp4") == 9
     table = pd.read_csv(tmp_path / "out" / "drawn.csv")
@@ -148,7 +148,7 @@ def test_steer_takes_a_folder_of_images_and_says_what_it_cannot_read(driver, tmp
     with pytest.raises(UserError, match="holds no image"):
         commands.drive_along(driver, folder, tmp_path / "a.mp4")
     for number in range(3):
-        (folder / f"{number}.jpg").write_bytes(recordings.jpeg(recordings.frame(0.1 * number)))
+        (folder / f"{number}.jpg").write_bytes(recordings.encode_jpeg(recordings.draw_frame(0.1 * number)))
     assert commands.drive_along(driver, folder, tmp_path / "a.mp4") == 3
     with pytest.raises(UserError, match=r"a\.video cannot be written as a video"):
         commands.drive_along(driver, folder, tmp_path / "a.video")

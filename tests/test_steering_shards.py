@@ -34,7 +34,7 @@ WINDOWS = {"batch_size": 8, "window": 4, "stretch": 3}
 def whole(tmp_path_factory) -> Path:
     """A recording of 800 frames made ready, training's in one file."""
     raw, folder = tmp_path_factory.mktemp("raw") / "sim", tmp_path_factory.mktemp("processed") / "whole"
-    recordings.udacity_sim(raw, 800, 350)
+    recordings.write_udacity_sim(raw, 800, 350)
     preprocess(raw, folder, "udacity_sim", **recordings.BLOCKS, **recordings.ARGUMENTS)
     return folder
 
@@ -43,7 +43,7 @@ def whole(tmp_path_factory) -> Path:
 def sharded(whole, tmp_path_factory) -> Path:
     """The same recording with shards."""
     raw, folder = tmp_path_factory.mktemp("raw") / "sim", tmp_path_factory.mktemp("processed") / "sharded"
-    recordings.udacity_sim(raw, 800, 350)
+    recordings.write_udacity_sim(raw, 800, 350)
     preprocess(raw, folder, "udacity_sim", **recordings.BLOCKS, **recordings.ARGUMENTS, shard_megabytes=SHARD)
     return folder
 
@@ -202,7 +202,7 @@ def test_a_shard_of_no_size_is_refused(tmp_path):
 
 def train(processed: Path, folder: Path, seed: int = 7, epochs: int = 6) -> float:
     """A small training on what is made ready; returns its best validation."""
-    fit.ExactResume = partial(ExactResume, every=10)
+    fit.ExactResume = partial(ExactResume, interval=10)
     fit.set_determinism(seed, threads=1)
     driver = SteeringModel(read_facts(processed), {"class": "PilotNet"}, {"angle": 1.0}, 0.002)
     loaders = [batches.load(processed, split, seed, batch_size=16) for split in ("train", "validation")]

@@ -1,4 +1,4 @@
-"""The whole life of a model, and promotions at the same moment, in each kind of store: SQLite, PostgreSQL, a server."""
+"""Test promotion, concurrency and reconcile in every kind of store: SQLite, PostgreSQL and a tracking server."""
 
 import json
 import os
@@ -10,24 +10,30 @@ import pytest
 from mlflow import MlflowClient
 
 from children import Child, in_child, lectern, run_lectern
-from lectern.artifacts import model_folder
-from lectern.registry import audit_log, versions
-from lectern.tracking import store as runs
-from registered import BEST, BETTER, NAME, TAUGHT, WEAK, champion, paths_of, register
-from servers import find_postgres, running_postgres, running_server
+from lectern.artifacts.model_folder import load_model
+from lectern.registry import audit_log
+from lectern.registry.registered_model import RegisteredModel, model_names
+from lectern.registry.version_record import DECISION_PREFIX, output_identity
+from lectern.tracking import runs
+from lectern.tracking import store as tracking_store
+from registered import BEST, BETTER, NAME, TRAINING_IMAGES, WEAK, audit_log_file, champion, paths_of, register
+from store_servers import find_postgres, run_mlflow_server, run_postgres
 
-NONE = "there is no PostgreSQL on this machine (Debian: apt-get install postgresql)"
-REAL = pytest.mark.postgres
-KINDS = ["sqlite", pytest.param("postgres", marks=REAL), pytest.param("server", marks=REAL)]
+NEEDS_POSTGRES = pytest.mark.postgres
+KINDS = [
+    "sqlite",
+    pytest.param("postgres", marks=NEEDS_POSTGRES),
+    pytest.param("server", marks=NEEDS_POSTGRES),
+]
 
 
 @pytest.fixture(scope="session")
 def postgres():
-    """A PostgreSQL, with MLflow's tables in its database `empty`: making them takes seconds, a copy none."""
-    bin = find_postgres()
-    if bin is None:
-        pytest.skip(NONE)
-    with running_postgres(bin) as server:
+    """Run PostgreSQL with a database `empty` that has MLflow's tables. Copying it saves seconds per test."""
+    programs = find_postgres()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with run_postgres(programs) as server:
         address = server.create("empty")
         ended = in_child(lambda: MlflowClient(address, address).search_experiments())
         assert ended.code == 0, ended.said
@@ -36,108 +42,135 @@ def postgres():
 
 @pytest.fixture(scope="session")
 def server(postgres, tmp_path_factory):
-    """The address of a server on PostgreSQL that asks for a name and a password, and the password."""
+    """Run a tracking server on PostgreSQL that asks for a name and a password; return its address and the password."""
     folder = tmp_path_factory.mktemp("server")
-    with running_server(postgres.create("served"), folder) as address:
+    with run_mlflow_server(postgres.create("served"), folder) as address:
         yield address, (folder / "admin-password").read_text().strip()
 
 
 @pytest.fixture
-def a_postgres(postgres, monkeypatch, house) -> str:
+def postgres_store(postgres, monkeypatch, project) -> str:
+    """Return the address of an empty database."""
     monkeypatch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # a forked child must not inherit a connection
-    monkeypatch.setattr(runs, "ROOT", house)
+    monkeypatch.setattr(tracking_store, "ROOT", project)
     return postgres.create(f"test_{os.urandom(4).hex()}", template="empty")
 
 
 @pytest.fixture
-def a_server(server, monkeypatch):
-    """The server, emptied afterwards."""
+def server_store(server, monkeypatch):
+    """Return the address of the tracking server, and empty it after the test."""
     address, password = server
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
     yield address
     client = MlflowClient(address, address)
-    for name in versions.names(client):
+    for name in model_names(client):
         client.delete_registered_model(name)
-    for run in client.search_runs([runs.experiment_id(client, "digits")]):
+    for run in client.search_runs([tracking_store.experiment_id(client, "digits")]):
         client.delete_run(run.info.run_id)
 
 
-def a_client(kind: str, request, monkeypatch) -> MlflowClient:
-    """A client of an empty store of that kind, which the commands use too."""
-    address = request.getfixturevalue({"sqlite": "store", "postgres": "a_postgres", "server": "a_server"}[kind])
+def open_store(kind: str, request, monkeypatch) -> MlflowClient:
+    """Return a client of an empty store of a kind, and set MLFLOW_TRACKING_URI for the commands."""
+    fixture = {"sqlite": "store", "postgres": "postgres_store", "server": "server_store"}[kind]
+    address = request.getfixturevalue(fixture)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     return MlflowClient(address, address)
 
 
 @pytest.fixture(params=KINDS)
-def fresh(request, shop, monkeypatch) -> MlflowClient:
-    return a_client(request.param, request, monkeypatch)
+def empty_client(request, evaluated_project, monkeypatch) -> MlflowClient:
+    return open_store(request.param, request, monkeypatch)
 
 
 @pytest.fixture
-def stocked_too(fresh) -> MlflowClient:
-    register(fresh, *TAUGHT)
-    return fresh
+def filled_client(empty_client) -> MlflowClient:
+    register(empty_client, *TRAINING_IMAGES)
+    return empty_client
 
 
-def history() -> list[tuple[str, str | None, str]]:
-    """What `lectern registry history` tells a script: action, from, to."""
-    ended = lectern("registry", "history", NAME, "--json")
+def read_json_line(*words: str):
+    """Return the first line of a command's output as JSON."""
+    ended = lectern(*words, "--json")
     assert ended.code == 0, ended.said
-    told = json.loads(ended.said)
-    return [(line["action"], line["from"] and line["from"]["experiment"], line["to"]["experiment"]) for line in told]
+    return json.loads(ended.said.splitlines()[0])
 
 
-def test_a_model_is_promoted_refused_rolled_back_verified_and_loaded(stocked_too):
+def read_history() -> list[tuple[str, str | None, str]]:
+    """Return action, old and new experiment of each decision."""
+    decisions = read_json_line("registry", "history", NAME)
+    return [
+        (entry["action"], entry["from"] and entry["from"]["experiment"], entry["to"]["experiment"])
+        for entry in decisions
+    ]
+
+
+def test_a_model_is_promoted_refused_rolled_back_and_verified(filled_client):
     assert lectern("promote", NAME, "--version", BETTER).code == 0
     refused = lectern("promote", NAME, "--version", WEAK)
-    assert refused.code == 3 and "does not pass the gate" in refused.said and champion(stocked_too) == "better"
+    assert refused.code == 3 and "does not pass the gate" in refused.said and champion(filled_client) == "better"
     assert f"{paths_of('weak').metrics['score']:.4f}" in refused.said
-    assert lectern("promote", NAME).code == 0 and champion(stocked_too) == "best"
-    assert lectern("rollback", NAME).code == 0 and champion(stocked_too) == "better"
-    assert lectern("rollback", NAME, "--version", BEST).code == 0 and champion(stocked_too) == "best"
-    assert {version.current_stage for version in versions.versions(stocked_too, NAME)} == {"None"}  # aliases alone
-    steps = [("promote", None, "better"), ("promote", "better", "best")]
-    assert history() == [*steps, ("rollback", "best", "better"), ("rollback", "better", "best")]
+    assert lectern("promote", NAME).code == 0 and champion(filled_client) == "best"
+    assert lectern("rollback", NAME).code == 0 and champion(filled_client) == "better"
+    assert lectern("rollback", NAME, "--version", BEST).code == 0 and champion(filled_client) == "best"
+    promotions = [("promote", None, "better"), ("promote", "better", "best")]
+    assert read_history() == [*promotions, ("rollback", "best", "better"), ("rollback", "better", "best")]
     assert lectern("verify", f"{NAME}@champion").code == 0
-    links = {link["link"]: link for link in json.loads(lectern("lineage", NAME, "--json").said.splitlines()[0])}
-    assert all(links[link]["holds"] for link in ("run", "version", "model folder", "processed data"))
+
+
+def test_lectern_uses_aliases_and_no_stages_of_mlflow(filled_client):
+    assert lectern("promote", NAME).code == 0
+    stages = {version.current_stage for version in filled_client.search_model_versions(f"name = '{NAME}'")}
+    assert stages == {"None"}
+    assert set(RegisteredModel(filled_client, NAME).aliases) == {"champion", "challenger"}
+
+
+def test_the_lineage_of_a_champion_is_intact(filled_client):
+    assert lectern("promote", NAME).code == 0
+    ended = lectern("lineage", NAME, "--json")
+    links = {link["link"]: link for link in json.loads(ended.said.splitlines()[0])}
+    assert all(links[name]["intact"] for name in ("run", "version", "model folder", "processed data"))
     assert links["alias"]["value"] == "champion"
-    ended = in_child(answer_by_mlflow, os.environ["MLFLOW_TRACKING_URI"])
+
+
+def test_mlflow_loads_the_champion(filled_client):
+    assert lectern("promote", NAME).code == 0
+    ended = in_child(compare_predictions_with_mlflow, os.environ["MLFLOW_TRACKING_URI"])
     assert ended.code == 0, ended.said
 
 
-def answer_by_mlflow(store: str) -> None:
+def compare_predictions_with_mlflow(store: str) -> None:
     import mlflow
 
     mlflow.set_tracking_uri(store)
     images = np.load(f"data/processed/{NAME}/test_images.npy")[:20]
-    answered = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(images)
-    assert np.array_equal(answered, model_folder.load_model(Path("models/best")).predict(images))
+    predictions = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(images)
+    assert np.array_equal(predictions, load_model(Path("models/best")).predict(images))
 
 
-def test_eight_promotions_at_once_leave_one_champion_and_a_full_trail(stocked_too, tmp_path, request):
-    """From eight checkouts, each of a version that is not the champion when it is asked, whatever the gate says."""
-    started = [
-        Child(in_a_checkout, tmp_path / f"checkout{number}", "promote", NAME, "--version", version, "--force", "a race")
+def test_eight_concurrent_promotions_leave_one_champion_and_a_complete_log(filled_client, tmp_path, request):
+    """Eight checkouts force a promotion at the same time."""
+    children = [
+        Child(run_in_checkout, tmp_path / f"checkout{number}", "promote", NAME, "--version", version, "--force", "race")
         for number, version in enumerate([WEAK, BETTER, BEST] * 2 + [WEAK, BETTER])
     ]
-    ended = [child.ended() for child in started]
-    assert {one.code for one in ended} <= {0, 4}, [one.said for one in ended]
-    moved = [one for one in ended if "is the champion." in one.said or "just after version" in one.said]
-    told = [one for one in ended if one.code == 4 or "is the champion already" in one.said]
-    decisions = audit_log.read_decisions(stocked_too, NAME)
-    assert len(decisions) == len(moved) >= 1 and {*map(id, moved), *map(id, told)} == {*map(id, ended)}
-    assert set(versions.aliases(stocked_too, NAME)) == {"champion", "challenger"}
-    if request.node.callspec.params["fresh"] != "server":  # which has no lock: there the overtaken are told
-        assert all(one.code == 0 for one in ended)
-        ends = [None, *(decision["to"]["experiment"] for decision in decisions)]
-        starts = [decision["from"] and decision["from"]["experiment"] for decision in decisions]
-        assert starts == ends[:-1] and champion(stocked_too) == ends[-1]
+    results = [child.ended() for child in children]
+    assert {result.code for result in results} <= {0, 4}, [result.said for result in results]
+    moved = [result for result in results if "is the champion." in result.said or "just after version" in result.said]
+    not_moved = [result for result in results if result.code == 4 or "is the champion already" in result.said]
+    decisions = audit_log.read_decisions(RegisteredModel(filled_client, NAME))
+    assert len(decisions) == len(moved) >= 1
+    assert {*map(id, moved), *map(id, not_moved)} == {*map(id, results)}
+    assert set(RegisteredModel(filled_client, NAME).aliases) == {"champion", "challenger"}
+    if request.node.callspec.params["empty_client"] != "server":  # a server has no lock; it reports the conflicts
+        assert all(result.code == 0 for result in results)
+        targets = [None, *(decision["to"]["experiment"] for decision in decisions)]
+        origins = [decision["from"] and decision["from"]["experiment"] for decision in decisions]
+        assert origins == targets[:-1] and champion(filled_client) == targets[-1]
 
 
-def in_a_checkout(folder: Path, *words: str) -> None:
+def run_in_checkout(folder: Path, *words: str) -> None:
+    """Run a command in a new folder that shares configs and data with the present one."""
     folder.mkdir()
     for name in ("conf", "data", "dvc.yaml"):
         (folder / name).symlink_to(Path(name).absolute())
@@ -145,79 +178,79 @@ def in_a_checkout(folder: Path, *words: str) -> None:
     run_lectern(*words)
 
 
-def test_decisions_of_another_checkout_are_known_here(stocked_too, tmp_path):
-    assert in_child(in_a_checkout, tmp_path / "there", "promote", NAME, "--version", BETTER).code == 0
-    assert not Path("registry", f"{NAME}.jsonl").exists() and history() == [("promote", None, "better")]
+def test_decisions_of_another_checkout_are_read_from_the_store(filled_client, tmp_path):
+    assert in_child(run_in_checkout, tmp_path / "other", "promote", NAME, "--version", BETTER).code == 0
+    log = Path("registry", f"{NAME}.jsonl")
+    assert not log.exists() and read_history() == [("promote", None, "better")]
     assert lectern("promote", NAME, "--version", BEST).code == 0
-    lines = Path("registry", f"{NAME}.jsonl").read_text().splitlines()
-    assert [json.loads(line)["to"]["experiment"] for line in lines] == ["better", "best"]
-    assert lectern("rollback", NAME).code == 0 and champion(stocked_too) == "better"
+    assert [json.loads(line)["to"]["experiment"] for line in log.read_text().splitlines()] == ["better", "best"]
+    assert lectern("rollback", NAME).code == 0 and champion(filled_client) == "better"
 
 
 @pytest.fixture(params=KINDS)
-def moved_to(request, stocked, tmp_path, monkeypatch) -> MlflowClient:
-    """A second store, after a life in a first one of SQLite."""
+def new_store_client(request, registered_client, tmp_path, monkeypatch) -> MlflowClient:
+    """Make three decisions in a SQLite store, and return a client of an empty second store."""
     for words in (["promote", "--version", BETTER], ["promote", "--version", BEST], ["rollback"]):
         assert lectern(words[0], NAME, *words[1:]).code == 0
-    if request.param == "sqlite":  # the same place, but the file is gone
+    if request.param == "sqlite":  # replace the file of the first store
         for path in (tmp_path / "mlflow.db", tmp_path / "mlartifacts"):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        address = stocked.tracking_uri
+        address = registered_client.tracking_uri
         shutil.copyfile(request.getfixturevalue("empty_store"), tmp_path / "mlflow.db")
         return MlflowClient(address, address)
-    return a_client(request.param, request, monkeypatch)
+    return open_store(request.param, request, monkeypatch)
 
 
-def test_a_new_store_gets_back_every_run_version_decision_and_alias(moved_to):
-    before = Path("registry", f"{NAME}.jsonl").read_bytes()
+def test_reconcile_restores_runs_versions_decisions_and_aliases_in_a_new_store(new_store_client):
+    log = audit_log_file()
     ended = lectern("reconcile")
-    assert ended.code == 0 and "3 decisions written back" in ended.said, ended.said
-    for name in TAUGHT:
-        run = runs.find_run(moved_to, "digits", paths_of(name).weights)
-        points = moved_to.get_metric_history(run.info.run_id, "train_loss")
+    assert ended.code == 0 and "wrote 3 decisions back to the store" in ended.said, ended.said
+    for name in TRAINING_IMAGES:
+        run = runs.find_run(new_store_client, "digits", paths_of(name).weights)
+        points = new_store_client.get_metric_history(run.info.run_id, "train_loss")
         assert [(point.step, point.value) for point in points] == [(1, 1.0), (2, 0.5)]
         assert run.data.tags[runs.RESTORED] == "true"
-    assert champion(moved_to) == "better"
-    assert versions.get_version(moved_to, NAME, "challenger").tags["lectern.experiment"] == "best"
-    tagged = [key for one in versions.versions(moved_to, NAME) for key in one.tags if key.startswith(audit_log.TAG)]
-    assert len(tagged) == 3 and Path("registry", f"{NAME}.jsonl").read_bytes() == before
+    model = RegisteredModel(new_store_client, NAME)
+    assert champion(new_store_client) == "better" and model.get("challenger").experiment == "best"
+    versions = new_store_client.search_model_versions(f"name = '{NAME}'")
+    decisions = [key for version in versions for key in version.tags if key.startswith(DECISION_PREFIX)]
+    assert len(decisions) == 3 and audit_log_file() == log
     assert lectern("reconcile").said.strip() == "Nothing was missing."
-    assert lectern("rollback", NAME, "--version", number_of(moved_to, "best")).code == 0
+    number = model.find(output_identity(paths_of("best"))).number
+    assert lectern("rollback", NAME, "--version", str(number)).code == 0
 
 
-def number_of(client: MlflowClient, experiment: str) -> str:
-    return str(versions.find_version(client, NAME, paths_of(experiment).version_tags()).version)
-
-
-def test_reconcile_says_what_is_lost(moved_to):
+def test_reconcile_reports_what_it_cannot_restore(new_store_client):
     weights = paths_of("best").weights
     shutil.rmtree("models/best")
-    said = lectern("reconcile").said
-    assert f"{NAME}: best {weights[:12]} is lost" in said and champion(moved_to) == "better"
+    output = lectern("reconcile").said
+    assert f"{NAME}: cannot restore best {weights[:12]}" in output and champion(new_store_client) == "better"
 
 
 @pytest.mark.postgres
-def test_a_promotion_through_a_server_is_told_under_the_name_that_the_server_knows(a_server, shop, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", a_server)
-    monkeypatch.setenv("LECTERN_USER", "somebody else")
-    register(MlflowClient(a_server, a_server), "best")
+def test_a_promotion_through_a_server_is_logged_with_the_account_of_the_server(
+    server_store, evaluated_project, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server_store)
+    monkeypatch.setenv("LECTERN_USER", "another name")
+    register(MlflowClient(server_store, server_store), "best")
     assert lectern("promote", NAME).code == 0
-    (told,) = json.loads(lectern("registry", "history", NAME, "--json").said.splitlines()[0])
-    assert told["who"]["user"] == "admin"
+    (decision,) = read_json_line("registry", "history", NAME)
+    assert decision["who"]["user"] == "admin"
 
 
 @pytest.mark.postgres
-def test_a_server_lets_nobody_in_without_a_password(a_server, shop, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", a_server)
-    with monkeypatch.context() as guessing:
-        guessing.setenv("MLFLOW_TRACKING_PASSWORD", "a guess")
+def test_a_server_refuses_a_wrong_password_without_printing_it(server_store, evaluated_project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server_store)
+    with monkeypatch.context() as wrong:
+        wrong.setenv("MLFLOW_TRACKING_PASSWORD", "a guess")
         ended = lectern("registry", "list")
     assert ended.code == 1 and "does not answer" in ended.said and "a guess" not in ended.said
 
 
 @pytest.mark.postgres
-def test_files_go_through_the_server_and_nowhere_else(a_server, shop, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", a_server)
-    (version,) = register(MlflowClient(a_server, a_server), "best")
+def test_the_files_of_a_version_are_stored_only_by_the_server(server_store, evaluated_project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server_store)
+    (version,) = register(MlflowClient(server_store, server_store), "best")
     assert version.source.startswith("mlflow-artifacts:/")
     assert not Path("mlartifacts").exists() and not Path("mlruns").exists()

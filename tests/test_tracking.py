@@ -28,16 +28,16 @@ BRIEFLY = (  # two epochs of four steps on a small network
 
 
 @pytest.fixture
-def house(house, raw_digits, tmp_path) -> Path:
+def project(project, raw_digits, tmp_path) -> Path:
     """The checkout with few images in it."""
-    from lectern.tasks.digits.data.preprocess import TEST, TRAIN, preprocess, read_idx
+    from lectern.tasks.digits.data.preprocess import TEST_FILES, TRAIN_FILES, preprocess, read_idx
     from lectern.tasks.digits.data.samples import write_idx
 
-    for name, dimensions in zip((*TRAIN, *TEST), (3, 1, 3, 1), strict=True):
+    for name, dimensions in zip((*TRAIN_FILES, *TEST_FILES), (3, 1, 3, 1), strict=True):
         write_idx(tmp_path / name, read_idx(raw_digits / name, dimensions)[:320])
-    shutil.rmtree(house / "data/processed/sample_digits")
-    preprocess(tmp_path, house / "data/processed/sample_digits", validation=64)
-    return house
+    shutil.rmtree(project / "data/processed/sample_digits")
+    preprocess(tmp_path, project / "data/processed/sample_digits", validation=64)
+    return project
 
 
 def train(*overrides: str) -> Ended:
@@ -75,7 +75,7 @@ def points(client: MlflowClient, run: Run) -> list[tuple[int, str, float]]:
     return sorted((point.step, point.key, point.value) for point in logged)
 
 
-def test_a_run_holds_what_its_training_depended_on_and_gave(house, client):
+def test_a_run_holds_what_its_training_depended_on_and_gave(project, client):
     ended = train("seed=11")
     assert ended.code == 0, ended.said
     (run,) = runs(client)
@@ -99,7 +99,7 @@ def test_a_run_holds_what_its_training_depended_on_and_gave(house, client):
     assert not Path("runs").exists() or list(Path("runs").iterdir()) == []  # what only resumed a training is gone
 
 
-def test_a_killed_training_goes_on_in_the_same_run_with_no_point_doubled(house, client):
+def test_a_killed_training_goes_on_in_the_same_run_with_no_point_doubled(project, client):
     from lectern.training.fit import pl
 
     ended = train_until(pl.Trainer, "save_checkpoint", 1, after=True)
@@ -112,7 +112,7 @@ def test_a_killed_training_goes_on_in_the_same_run_with_no_point_doubled(house, 
     assert points(client, run) == history(Path("models/brief"))
 
 
-def test_a_training_may_go_on_under_another_trainer_and_the_run_tells(house, client):
+def test_a_training_may_go_on_under_another_trainer_and_the_run_tells(project, client):
     from lectern.tasks.digits.model.module import DigitClassifier
 
     assert train_until(DigitClassifier, "training_step", 6).code == KILLED
@@ -122,7 +122,7 @@ def test_a_training_may_go_on_under_another_trainer_and_the_run_tells(house, cli
     assert run.data.params["trainer.threads"] == "1" and run.data.tags["resumed.trainer.threads"] == "2"
 
 
-def test_a_killed_stage_ends_with_the_bytes_of_an_undisturbed_one(house, client):
+def test_a_killed_stage_ends_with_the_bytes_of_an_undisturbed_one(project, client):
     from lectern.artifacts import model_folder
 
     assert train().code == 0
@@ -138,14 +138,14 @@ def test_a_killed_stage_ends_with_the_bytes_of_an_undisturbed_one(house, client)
     assert statuses == ["FINISHED"] * 2  # the undisturbed run, and one for the killed and resumed
 
 
-def test_a_failed_training_is_told_as_failed_and_leaves_no_model(house, client):
+def test_a_failed_training_is_told_as_failed_and_leaves_no_model(project, client):
     ended = train("model.module.learning_rate=1e30")
     assert ended.code == 1 and "training has diverged" in ended.said and "Traceback" not in ended.said
     assert [run.info.status for run in runs(client)] == ["FAILED"]
     assert not Path("models/brief").exists()
 
 
-def test_a_training_that_is_running_already_is_refused_and_loses_nothing(house, client):
+def test_a_training_that_is_running_already_is_refused_and_loses_nothing(project, client):
     from lectern.training.fit import pl
 
     def train_and_pause() -> None:
@@ -165,7 +165,7 @@ def test_a_training_that_is_running_already_is_refused_and_loses_nothing(house, 
     assert run.info.status == "FINISHED" and points(client, run) == history(Path("models/brief"))
 
 
-def test_a_run_by_hand_keeps_its_model_under_runs(house, client):
+def test_a_run_by_hand_keeps_its_model_under_runs(project, client):
     ended = train("out=null")
     assert ended.code == 0, ended.said
     (folder,) = Path("runs").glob("*/sample_digits-digits_resnet")
@@ -217,7 +217,7 @@ def closed() -> str:
 
 
 @pytest.mark.parametrize("stage", ["train", "evaluate", "register"])
-def test_a_tracking_server_that_is_down_is_said_at_the_start(house, closed, monkeypatch, stage):
+def test_a_tracking_server_that_is_down_is_said_at_the_start(project, closed, monkeypatch, stage):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", closed)
     warm()
     overrides = BRIEFLY if stage == "train" else ("experiment=brief", "dataset=sample_digits")
@@ -243,7 +243,7 @@ def test_a_file_that_is_no_database_is_said(monkeypatch, tmp_path):
         tracking.connect()
 
 
-def test_a_store_that_stops_answering_is_said_and_gone_on_from(house, client):
+def test_a_store_that_stops_answering_is_said_and_gone_on_from(project, client):
     from mlflow.exceptions import MlflowException
 
     def lose() -> None:
@@ -270,7 +270,7 @@ def test_asking_whether_the_store_answers_leaves_the_settings_as_they_were(store
 # A disk that is full
 
 
-def test_a_full_disk_while_a_checkpoint_is_written_is_said_and_gone_on_from(house, client):
+def test_a_full_disk_while_a_checkpoint_is_written_is_said_and_gone_on_from(project, client):
     from lectern.training import checkpointing
 
     def full(checkpoint: object, file) -> None:
@@ -287,7 +287,7 @@ def test_a_full_disk_while_a_checkpoint_is_written_is_said_and_gone_on_from(hous
     assert points(client, runs(client)[0]) == history(Path("models/brief"))
 
 
-def test_a_full_disk_while_the_model_is_written_is_said_and_gone_on_from(house, client):
+def test_a_full_disk_while_the_model_is_written_is_said_and_gone_on_from(project, client):
     from lectern.artifacts import model_folder
 
     def fill() -> None:
@@ -303,7 +303,7 @@ def test_a_full_disk_while_the_model_is_written_is_said_and_gone_on_from(house, 
     assert pd.read_csv("models/brief/history.csv")["step"].max() == 8
 
 
-def test_a_full_disk_in_preprocessing_leaves_no_data_set(house, raw_digits):
+def test_a_full_disk_in_preprocessing_leaves_no_data_set(project, raw_digits):
     import resource
 
     def with_little_room() -> None:

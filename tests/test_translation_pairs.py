@@ -1,4 +1,4 @@
-"""The language pairs of Multi30k, from a mirror to data sets, by the stages that a user types."""
+"""Test that each language pair of Multi30k becomes a dataset, with the stages that a user runs."""
 
 import gzip
 import hashlib
@@ -11,42 +11,42 @@ import yaml
 from children import Ended, in_child, run_stage, warm
 from lectern.artifacts.dataset import read_facts
 
-PAIRS = {"multi30k_en_de": ("en", "de"), "multi30k_en_fr": ("en", "fr"), "multi30k_de_en": ("de", "en")}
+LANGUAGES = {"multi30k_en_de": ("en", "de"), "multi30k_en_fr": ("en", "fr"), "multi30k_de_en": ("de", "en")}
 TESTS = ["test_2016_flickr", "test_2017_flickr", "test_2017_mscoco"]
 
 
-def stage(name: str, *overrides: str) -> Ended:
+def run(name: str, *overrides: str) -> Ended:
     warm()
     return in_child(run_stage, name, *overrides)
 
 
 @pytest.fixture
-def corpus(house, tmp_path, monkeypatch) -> Path:
-    """A checkout whose Multi30k is a few captions in a mirror, each file pinned by its digest as the real ones are."""
-    config = house / "conf/origin/multi30k.yaml"
+def project_with_captions(project, tmp_path, monkeypatch) -> Path:
+    """Return a project with a few captions as its Multi30k, downloaded from a mirror with matching digests."""
+    config = project / "conf/origin/multi30k.yaml"
     origin = yaml.safe_load(config.read_text())
     mirror = tmp_path / "mirror"
     (mirror / "multi30k").mkdir(parents=True)
     for name in origin["files"]:
-        data = gzip.compress(captions(name).encode(), mtime=0)
+        data = gzip.compress(make_captions(name).encode(), mtime=0)
         (mirror / "multi30k" / name).write_bytes(data)
         origin["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     config.write_text(yaml.safe_dump(origin))
     monkeypatch.setenv("LECTERN_MIRROR", str(mirror))
-    ended = stage("download", "origin=multi30k")
+    ended = run("download", "origin=multi30k")
     assert ended.code == 0, ended.said
-    return house
+    return project
 
 
-def captions(name: str) -> str:
-    """Lines that tell their file and language: `train.en.gz` has `train 0 in en.`, and so on."""
-    part, language, _ = name.split(".")
-    return "".join(f"{part} {number} in {language}.\n" for number in range(40 if part == "train" else 3))
+def make_captions(file_name: str) -> str:
+    """Return lines that name their file and language, such as `train 0 in en.` for `train.en.gz`."""
+    split, language, _ = file_name.split(".")
+    return "".join(f"{split} {number} in {language}.\n" for number in range(40 if split == "train" else 3))
 
 
-def test_each_pair_is_a_data_set_of_its_languages_with_three_tests(corpus):
-    for name, (source, target) in PAIRS.items():
-        ended = stage("preprocess", f"dataset={name}")
+def test_each_language_pair_becomes_a_dataset_with_three_tests(project_with_captions):
+    for name, (source, target) in LANGUAGES.items():
+        ended = run("preprocess", f"dataset={name}")
         assert ended.code == 0, ended.said
         processed = Path("data/processed") / name
         facts = read_facts(processed)
@@ -58,15 +58,16 @@ def test_each_pair_is_a_data_set_of_its_languages_with_three_tests(corpus):
         assert list(tests["test"].unique()) == TESTS and facts["scored_test"] == TESTS[0]
 
 
-def test_a_language_that_is_not_there_is_answered_with_those_that_are(corpus):
-    assert stage("preprocess", "dataset=multi30k_en_de").code == 0
-    ended = stage("preprocess", "dataset=multi30k_en_de", "dataset.preprocess.target=es")
+def test_a_missing_language_is_reported_with_the_available_languages(project_with_captions):
+    assert run("preprocess", "dataset=multi30k_en_de").code == 0
+    ended = run("preprocess", "dataset=multi30k_en_de", "dataset.preprocess.target=es")
     assert ended.code == 1 and "Traceback" not in ended.said
-    assert "train.es.gz is not there. The languages of train.{language}.gz are: cs, de, en, fr" in ended.said
-    assert read_facts(Path("data/processed/multi30k_en_de"))["languages"]["target"] == "de"  # it stands as it was
+    assert "train.es.gz does not exist. train.{language}.gz exists for: cs, de, en, fr." in ended.said
+    # the dataset of the successful run is unchanged
+    assert read_facts(Path("data/processed/multi30k_en_de"))["languages"]["target"] == "de"
 
 
-def test_a_pair_that_is_no_data_set_is_answered_with_those_that_are(house):
-    ended = stage("preprocess", "dataset=multi30k_en_es")
+def test_an_unknown_dataset_is_reported_with_the_available_datasets(project):
+    ended = run("preprocess", "dataset=multi30k_en_es")
     assert ended.code == 1 and "Traceback" not in ended.said
-    assert all(name in ended.said for name in PAIRS)
+    assert all(name in ended.said for name in LANGUAGES)

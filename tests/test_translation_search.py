@@ -1,16 +1,15 @@
-"""What the search finds: what is likeliest, whatever stands beside it in the batch, and always an end."""
+"""Test that beam search finds the most probable translation, does not depend on the batch, and always ends."""
 
 import itertools
 
 import pytest
 import torch
-from torch import nn
 
 from lectern.errors import UserError
 from lectern.tasks.translation.data.format.vocabulary import BOS, EOS, PAD
 from lectern.tasks.translation.model import module
 from lectern.tasks.translation.model.beam_search import beam_search
-from lectern.tasks.translation.model.module import check_search
+from lectern.tasks.translation.model.encoder_decoder import EncoderDecoder
 from lectern.training.networks import build_network
 from translation_toy import NETWORKS
 
@@ -18,105 +17,123 @@ SOURCES = [[5, 6, 7, 8, EOS], [9, 5, EOS], [7, EOS], [6, 6, 6, 6, 9, 8, EOS]]
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
-class Chain(nn.Module):
-    """Words whose likelihood depends on the word before only, so that all translations can be listed."""
+class MarkovChain(EncoderDecoder):
+    """A network whose next token depends only on the previous token, so that all translations can be listed."""
 
-    def __init__(self, table: torch.Tensor):
-        super().__init__()
-        self.table = table
+    supports_scheduled_sampling = False
+
+    def __init__(self, transitions: torch.Tensor):
+        super().__init__(vocabulary_size=len(transitions), embedding_size=1)
+        self.transitions = transitions
+
+    def forward(self, source, target, teacher_forcing=1.0):
+        return self.transitions[target]
 
     def start(self, source):
-        return {}, {"seen": torch.zeros(len(source), 1)}
+        return {}, {"position": torch.zeros(len(source), 1)}
 
-    def step(self, memory, state, words):
-        return self.table[words], {"seen": state["seen"] + 1}
+    def step(self, memory, state, tokens):
+        return self.transitions[tokens], {"position": state["position"] + 1}
 
     def logits(self, features):
         return features
 
+    def attention_weights(self, source, target):
+        return None
+
 
 def pad(sources: list[list[int]]) -> torch.Tensor:
-    width = max(map(len, sources))
-    return torch.tensor([[*source, *[PAD] * (width - len(source))] for source in sources])
+    length = max(map(len, sources))
+    return torch.tensor([[*source, *[PAD] * (length - len(source))] for source in sources])
 
 
-def make(name: str):
+def make_network(name: str):
     torch.manual_seed(2)
     return build_network(NETWORKS[name], module.NETWORKS, 20).eval()
 
 
-def log_probability(network, source: list[int], words: list[int]) -> float:
-    """Of a translation and its end, by reading it as training does; padding and begin are never written."""
-    logits = network.logits(network(torch.tensor([source]), torch.tensor([[BOS, *words]])))[0].log_softmax(1)
-    return sum(logits[position, word].item() for position, word in enumerate([*words, EOS]))
+def log_probability(network, source: list[int], tokens: list[int]) -> float:
+    """Return the log-probability of a translation and its EOS, computed for all positions at once as in training."""
+    logits = network.logits(network(torch.tensor([source]), torch.tensor([[BOS, *tokens]])))[0].log_softmax(1)
+    return sum(logits[position, token].item() for position, token in enumerate([*tokens, EOS]))
 
 
-def test_a_wide_beam_finds_the_likeliest_of_all_translations():
+def test_a_large_beam_finds_the_most_probable_of_all_translations():
     torch.manual_seed(0)
-    table = torch.randn(6, 6) * 2
-    chain, scores = Chain(table), table.log_softmax(1)
-    every = [words for length in (1, 2, 3) for words in itertools.product((3, 4, 5), repeat=length)]
-    whole = {words: sum(scores[a, b].item() for a, b in itertools.pairwise([BOS, *words, EOS])) for words in every}
-    found = beam_search(chain, torch.tensor([[3, EOS]]), beam=40, length_penalty=0.0, longest=4)[0]
-    assert tuple(found[0].words) == max(whole, key=whole.get)
-    told = {tuple(one.words): one.score for one in found}
-    assert all(told[words] == pytest.approx(value, abs=1e-4) for words, value in whole.items())
+    transitions = torch.randn(6, 6) * 2
+    scores = transitions.log_softmax(1)
+    translations = [tokens for length in (1, 2, 3) for tokens in itertools.product((3, 4, 5), repeat=length)]
+    expected = {
+        tokens: sum(scores[last, following].item() for last, following in itertools.pairwise([BOS, *tokens, EOS]))
+        for tokens in translations
+    }
+    hypotheses = beam_search(
+        MarkovChain(transitions), torch.tensor([[3, EOS]]), beam=40, length_penalty=0.0, max_length=4
+    )[0]
+    assert tuple(hypotheses[0].tokens) == max(expected, key=expected.get)
+    found = {tuple(hypothesis.tokens): hypothesis.score for hypothesis in hypotheses}
+    assert all(found[tokens] == pytest.approx(score, abs=1e-4) for tokens, score in expected.items())
 
 
-def test_greedy_search_takes_the_likeliest_word_each_time():
+def test_greedy_search_takes_the_most_probable_token_at_each_step():
     torch.manual_seed(7)
-    table = torch.randn(8, 8)
-    words, last = [], BOS
+    transitions = torch.randn(8, 8)
+    expected, last = [], BOS
     while last != EOS:
-        allowed = table[last].clone()
-        allowed[[PAD, BOS] + ([EOS] if not words else [])] = -torch.inf
+        allowed = transitions[last].clone()
+        allowed[[PAD, BOS] + ([EOS] if not expected else [])] = -torch.inf
         last = int(allowed.argmax())
-        words.append(last)
-    found = beam_search(Chain(table), torch.tensor([[3, EOS]]), beam=1, length_penalty=1.0, longest=12)
-    assert found[0][0].words == words[:-1]
+        expected.append(last)
+    hypotheses = beam_search(
+        MarkovChain(transitions), torch.tensor([[3, EOS]]), beam=1, length_penalty=1.0, max_length=12
+    )
+    assert hypotheses[0][0].tokens == expected[:-1]
 
 
 @every_network
 @pytest.mark.parametrize("beam", [1, 4])
-def test_a_score_is_the_log_probability_by_length(name, beam):
-    network = make(name)
-    for source, found in zip(SOURCES, beam_search(network, pad(SOURCES), beam, 0.7, longest=30), strict=True):
-        for words, score in found:
-            expected = log_probability(network, source, words) / (len(words) + 1) ** 0.7
+def test_the_score_is_the_log_probability_divided_by_the_penalized_length(name, beam):
+    network = make_network(name)
+    results = beam_search(network, pad(SOURCES), beam, 0.7, max_length=30)
+    for source, hypotheses in zip(SOURCES, results, strict=True):
+        for tokens, score in hypotheses:
+            expected = log_probability(network, source, tokens) / (len(tokens) + 1) ** 0.7
             assert score == pytest.approx(expected, abs=1e-4)
 
 
 @every_network
-def test_a_sentence_is_translated_the_same_alone_and_in_a_batch(name):
-    network = make(name)
-    together = beam_search(network, pad(SOURCES), beam=3, length_penalty=1.0, longest=30)
-    for source, found in zip(SOURCES, together, strict=True):
-        alone = beam_search(network, torch.tensor([source]), beam=3, length_penalty=1.0, longest=30)[0]
-        assert [one.words for one in alone] == [one.words for one in found]
+def test_a_batch_gives_the_same_translations_as_single_sentences(name):
+    network = make_network(name)
+    batched = beam_search(network, pad(SOURCES), beam=3, length_penalty=1.0, max_length=30)
+    for source, hypotheses in zip(SOURCES, batched, strict=True):
+        single = beam_search(network, torch.tensor([source]), beam=3, length_penalty=1.0, max_length=30)[0]
+        assert [hypothesis.tokens for hypothesis in single] == [hypothesis.tokens for hypothesis in hypotheses]
 
 
 @every_network
-def test_translations_are_different_whole_words_only_and_the_best_comes_first(name):
-    for found in beam_search(make(name), pad(SOURCES), beam=5, length_penalty=1.0, longest=30):
-        assert len({tuple(one.words) for one in found}) == len(found) >= 5
-        assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-        assert all(one.words and not {PAD, BOS, EOS} & set(one.words) for one in found)
+def test_translations_are_distinct_nonempty_and_sorted_by_score(name):
+    for hypotheses in beam_search(make_network(name), pad(SOURCES), beam=5, length_penalty=1.0, max_length=30):
+        assert len({tuple(hypothesis.tokens) for hypothesis in hypotheses}) == len(hypotheses) >= 5
+        scores = [hypothesis.score for hypothesis in hypotheses]
+        assert scores == sorted(scores, reverse=True)
+        assert all(hypothesis.tokens and not {PAD, BOS, EOS} & set(hypothesis.tokens) for hypothesis in hypotheses)
 
 
 @pytest.mark.parametrize("beam", [1, 5])
-def test_an_end_is_sure_for_a_network_that_never_ends(beam):
-    table = torch.zeros(6, 6)
-    table[:, EOS] = -100.0
-    found = beam_search(Chain(table), pad([[3, EOS], [3] * 30 + [EOS]]), beam, length_penalty=1.0, longest=40)
-    lengths = [{len(one.words) for one in translations} for translations in found]
-    assert lengths == [{13}, {39}]  # twice 2 and 10, and no more than 40, each with its end
-    assert all(len(translations) == beam for translations in found)
+def test_the_search_ends_for_a_network_that_never_predicts_the_end(beam):
+    transitions = torch.zeros(6, 6)
+    transitions[:, EOS] = -100.0
+    sources = pad([[3, EOS], [3] * 30 + [EOS]])
+    results = beam_search(MarkovChain(transitions), sources, beam, length_penalty=1.0, max_length=40)
+    lengths = [{len(hypothesis.tokens) for hypothesis in hypotheses} for hypotheses in results]
+    assert lengths == [{13}, {39}]  # with EOS, these are the limits 2 * 2 + 10 and 40
+    assert all(len(hypotheses) == beam for hypotheses in results)
 
 
 @pytest.mark.parametrize(
     ("beam", "n_best", "message"),
     [(0, 1, "beam is 0"), (33, 1, "from 1"), (3, 4, "n_best is 4"), (3, 0, "n_best is 0")],
 )
-def test_a_search_that_is_none_is_refused(beam, n_best, message):
+def test_an_invalid_beam_is_rejected(beam, n_best, message):
     with pytest.raises(UserError, match=message):
-        check_search(beam, n_best)
+        module.check_beam(beam, n_best)

@@ -1,4 +1,4 @@
-"""A toy language learnt through the hall's own training: schedule, exact resume, model folder, configs."""
+"""Test that toy translators train, resume exactly and can be rebuilt from their model folders."""
 
 from pathlib import Path
 
@@ -32,121 +32,130 @@ def processed(tmp_path_factory) -> Path:
 
 
 def fit(processed: Path, folder: Path, network: str = "attention", epochs: int = 2, **arguments):
-    """Train a toy translator; returns it and its history."""
+    """Train a toy translator. Return it and its history."""
     training.set_determinism(seed=5, threads=1)
     module = make_translator(read_facts(processed), network, **arguments).train()
-    parts = [loader.load(processed, split, seed=5, tokens=45) for split in ("train", "validation")]
+    loaders = [loader.load(processed, split, seed=5, tokens=45) for split in ("train", "validation")]
     history = training.fit(
-        module, *parts, folder=folder, trainer=TRAINER, best=BEST, epochs=epochs, validations_per_epoch=2
+        module, *loaders, folder=folder, trainer=TRAINER, best=BEST, epochs=epochs, validations_per_epoch=2
     )
     return module, history
 
 
 class Killed(Exception):
-    """Stands for a power cut."""
+    """Simulates a process that is killed."""
 
 
-def test_a_killed_training_goes_on_to_the_same_weights_and_history(processed, tmp_path, monkeypatch):
-    """With half of the words its own, weights and history depend on random numbers, place and schedule."""
+def test_resumed_training_gives_identical_weights_and_history(processed, tmp_path, monkeypatch):
+    """Scheduled sampling makes the result depend on the random state, the position in the data and the schedule."""
     settings = {"teacher_forcing": 1.0, "teacher_forcing_end": 0.0}
-    whole, history = fit(processed, tmp_path / "whole", **settings)
-    step, given = Translator.training_step, []
+    uninterrupted, history = fit(processed, tmp_path / "uninterrupted", **settings)
+    training_step, steps = Translator.training_step, []
 
-    def dying_step(module, batch, index):
-        given.append(index)
-        if len(given) == 9:
+    def step_that_dies(module, batch, index):
+        steps.append(index)
+        if len(steps) == 9:
             raise Killed
-        return step(module, batch, index)
+        return training_step(module, batch, index)
 
-    monkeypatch.setattr(Translator, "training_step", dying_step)
+    monkeypatch.setattr(Translator, "training_step", step_that_dies)
     with pytest.raises(Killed):
         fit(processed, tmp_path / "killed", **settings)
     assert (tmp_path / "killed" / "last.ckpt").is_file()
-    monkeypatch.setattr(Translator, "training_step", step)
+    monkeypatch.setattr(Translator, "training_step", training_step)
     resumed, resumed_history = fit(processed, tmp_path / "killed", **settings)
-    for name, value in whole.state_dict().items():
+    for name, value in uninterrupted.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
-    assert resumed_history.records == history.records and resumed_history.text_samples == history.text_samples
+    assert resumed_history.records == history.records
+    assert resumed_history.text_samples == history.text_samples
 
 
-def test_history_has_what_was_watched_and_texts(processed, tmp_path):
+def test_history_contains_the_metrics_and_sample_translations(processed, tmp_path):
     _, history = fit(processed, tmp_path, "transformer")
-    names = {row.name for row in history.records}
+    names = {record.name for record in history.records}
     assert names == {"train_loss", "train_padding", "validation_loss", "validation_accuracy"}
-    source, found, target = history.text_samples[-1].text.split("\n\n")[0].split("\n")
-    assert source.startswith("Now A") and found is not None and target.endswith("Now")
+    for sample in history.text_samples[-1].text.split("\n\n"):
+        source, _, target = sample.split("\n")  # the line between them is the translation
+        assert source.startswith("Now A") and target.endswith("Now")
 
 
-def test_teacher_forcing_goes_in_a_straight_line_over_the_training(processed, tmp_path, monkeypatch):
-    shares, step = [], Translator.training_step
+def test_teacher_forcing_changes_linearly_during_training(processed, tmp_path, monkeypatch):
+    probabilities, training_step = [], Translator.training_step
 
-    def watch(module, batch, index):
-        shares.append(module.teacher_forcing())
-        return step(module, batch, index)
+    def recording_step(module, batch, index):
+        probabilities.append(module.current_teacher_forcing())
+        return training_step(module, batch, index)
 
-    monkeypatch.setattr(Translator, "training_step", watch)
+    monkeypatch.setattr(Translator, "training_step", recording_step)
     fit(processed, tmp_path, teacher_forcing=0.9, teacher_forcing_end=0.4)
-    lines = [0.9 - 0.5 * number / len(shares) for number in range(len(shares))]
-    assert shares == pytest.approx(lines)
+    steps = len(probabilities)
+    assert steps > 5
+    assert probabilities == pytest.approx([0.9 - 0.5 * step / steps for step in range(steps)])
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_teacher_forcing_stays_where_no_end_is_given(processed, share):
-    module = make_translator(read_facts(processed), "seq2seq", teacher_forcing=share)
-    module.steps, module._trainer = 10, type("Trainer", (), {"global_step": 5})
-    assert module.teaching == (share, share)
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+def test_teacher_forcing_is_constant_if_no_end_is_given(processed, tmp_path, monkeypatch, probability):
+    probabilities, training_step = [], Translator.training_step
+
+    def recording_step(module, batch, index):
+        probabilities.append(module.current_teacher_forcing())
+        return training_step(module, batch, index)
+
+    monkeypatch.setattr(Translator, "training_step", recording_step)
+    fit(processed, tmp_path, "seq2seq", epochs=1, teacher_forcing=probability)
+    assert set(probabilities) == {probability}
 
 
 @pytest.mark.parametrize(
-    ("network", "shares", "message"),
+    ("network", "settings", "message"),
     [
-        ("transformer", {"teacher_forcing": 0.5}, "Transformer writes all words at once"),
-        ("transformer", {"teacher_forcing_end": 0.0}, "leave it at 1.0"),
-        ("attention", {"teacher_forcing": 1.5}, "a share of the steps, from 0 to 1"),
+        ("transformer", {"teacher_forcing": 0.5}, "Transformer predicts all tokens in parallel"),
+        ("transformer", {"teacher_forcing_end": 0.0}, "Leave it at 1.0"),
+        ("attention", {"teacher_forcing": 1.5}, "a probability must be from 0 to 1"),
     ],
 )
-def test_teacher_forcing_that_cannot_be_is_refused(processed, network, shares, message):
+def test_invalid_teacher_forcing_is_rejected(processed, network, settings, message):
     with pytest.raises(UserError, match=message):
-        make_translator(read_facts(processed), network, **shares)
+        make_translator(read_facts(processed), network, **settings)
 
 
 @pytest.mark.parametrize("network", ["seq2seq", "attention", "transformer"])
-def test_a_model_folder_alone_rebuilds_the_translator(processed, tmp_path, network):
+def test_a_model_folder_is_enough_to_rebuild_the_translator(processed, tmp_path, network):
     torch.manual_seed(3)
     module = make_translator(read_facts(processed), network)
     model_folder.save_model(module, tmp_path / "model")
-    again = model_folder.load_model(tmp_path / "model")
+    loaded = model_folder.load_model(tmp_path / "model")
     sources = ["A man sleeps here.", "Something else entirely?"]
     expected = module.predict(prepare(sources, module.facts), beam=3, n_best=2)
-    assert again.predict(prepare(sources, again.facts), beam=3, n_best=2) == expected
+    assert loaded.predict(prepare(sources, loaded.facts), beam=3, n_best=2) == expected
     assert [len(best) for best in expected] == [2, 2]
 
 
-def test_sentences_of_any_lengths_come_back_in_their_order(processed):
+def test_translations_of_sentences_with_different_lengths_keep_their_order(processed):
     module = make_translator(read_facts(processed), "attention")
     sources = [f"A man {'sleeps ' * count}here." for count in (9, 1, 5, 2, 7)]
-    together = module.predict(prepare(sources, module.facts))
-    for source, found in zip(sources, together, strict=True):
-        assert module.predict(prepare([source], module.facts))[0][0][0] == found[0][0]
+    batched = module.predict(prepare(sources, module.facts))
+    for source, best in zip(sources, batched, strict=True):
+        assert module.predict(prepare([source], module.facts))[0][0][0] == best[0][0]
     assert module.predict([]) == []
 
 
-def test_attention_has_a_row_a_piece_written_and_a_column_a_piece_read(processed):
+def test_the_attention_map_has_a_row_per_target_token_and_a_column_per_source_token(processed):
     module = make_translator(read_facts(processed), "transformer")
-    source, target, looks = module.attention(prepare(["A man sleeps."], module.facts)[0])
-    assert looks.shape == (len(target), len(source))
+    source, target, weights = module.attention(prepare(["A man sleeps."], module.facts)[0])
+    assert weights.shape == (len(target), len(source))
     assert source[0].startswith("▁") and source[-1] == target[-1] == "<eos>"
     assert make_translator(read_facts(processed), "seq2seq").attention([5, 2]) is None
 
 
-def test_empty_shares_of_a_batch_count_for_nothing(processed):
+def test_a_validation_batch_with_zero_loss_weight_is_not_counted(processed):
     module = make_translator(read_facts(processed), "attention")
     module.validation_step((torch.tensor([[5, 2]]), torch.tensor([[1, 6, 2]]), 0.0), 0)
-    assert module.validation["loss"].weight == 0
+    assert module.validation_loss.weight == 0
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_fits_what_takes_it(path, processed):
+def test_every_model_config_creates_a_translator(path, processed):
     model = call(Model, yaml.safe_load(path.read_text()), str(path))
     check_model(model, str(path))
     arguments = {key: value for key, value in model.module.items() if key != "class"}

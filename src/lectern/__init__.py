@@ -1,15 +1,22 @@
-"""The systems of the classic deep-learning lectures, from raw data to served champion."""
+"""Lectern: the systems of the classic deep-learning lectures, from raw data to a served model."""
 
 import os
 import warnings
 
-# Before torch loads OpenMP, which reads it once: a thread waits awake for some microseconds before it sleeps. To sleep
-# at once costs a recurrent network up to a third of its speed; to wait long makes two trainings side by side crawl.
+# OpenMP reads these when torch loads it. An idle thread polls for some microseconds before it sleeps. Without polling,
+# a recurrent network loses up to a third of its speed. With long polling, two parallel trainings slow each other down.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-# Before MLflow is imported: it would tell of every table it makes.
+# MLflow reads these when it is imported. By default, it logs every table that it creates.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-# Lightning's own calls of what torch will drop; and MLflow's wish for type hints where a signature is given.
-for told in (".*LeafSpec.*", ".*Add type hints to the `predict` method.*"):
-    warnings.filterwarnings("ignore", message=told)
+
+# Warnings of libraries that a user of Lectern cannot act on.
+for message in (
+    ".*LeafSpec.*",  # Lightning calls a deprecated function of PyTorch
+    "Found .* in eval mode",  # Lightning, about modules that are in evaluation mode on purpose
+    "It is recommended to use `self.log",  # Lightning; torchmetrics has already combined the ranks
+    "The `srun` command is available",  # Lightning; small trainings may run on a login node
+    ".*Add type hints to the `predict` method.*",  # MLflow; the registered models have signatures instead
+):
+    warnings.filterwarnings("ignore", message=message)

@@ -1,22 +1,22 @@
-"""What a user can cause, and can mend."""
+"""Define the errors that a user can cause and fix."""
 
 from collections.abc import Sequence
 from typing import Any
 
 
 class UserError(Exception):
-    """Something a user can mend: the message says what was found, what was expected and what to do.
+    """An error that a user can fix. The message says what was found, what was expected and what to do.
 
-    The stages and the command line print it and exit with its code, without a traceback.
+    The stages and the command line print the message and exit with `code`, without a traceback.
     """
 
     code = 1
 
 
 class CheckFailed(UserError):
-    """The question was asked and the answer is no: of the gate, of a link of the lineage, of a score rebuilt.
+    """A check that ran and failed: the promotion gate, a link of the lineage, or a reproduced score.
 
-    `answers` are the rules, where there were several questions.
+    `answers` contains the results of the single rules, if the check has several.
     """
 
     code = 3
@@ -27,6 +27,6 @@ class CheckFailed(UserError):
 
 
 class ConcurrentPromotion(UserError):
-    """Another decided on the same model at the same moment, and won."""
+    """Another process promoted a version of the same model at the same time."""
 
     code = 4

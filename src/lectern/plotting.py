@@ -1,46 +1,54 @@
-"""A figure to a PNG whose bytes depend on what is drawn only; and the curves that every training has."""
+"""Save matplotlib figures as PNG files with reproducible bytes, and draw learning curves."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
 
 matplotlib.use("Agg")
 
-from matplotlib import pyplot as plt  # noqa: E402  (after the backend is chosen)
+from matplotlib import pyplot as plt  # noqa: E402  (the backend must be selected first)
 from matplotlib.figure import Figure  # noqa: E402
 
 
 @contextmanager
-def saved_figure(path: Path, width: float = 6.4, height: float = 4.8, **grid) -> Iterator[tuple]:
-    """Yields (figure, axes) of `plt.subplots`, and saves the figure to `path` at the end."""
+def saved_figure(path: Path, width: float = 6.4, height: float = 4.8, **grid: Any) -> Iterator[tuple[Figure, Any]]:
+    """Yield the figure and axes of `plt.subplots`, and save the figure to `path` at the end of the block."""
     figure, axes = plt.subplots(figsize=(width, height), layout="constrained", **grid)
     try:
         yield figure, axes
-        save(figure, path)
+        save_figure(figure, path)
     finally:
         plt.close(figure)
 
 
-def save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Save a figure without the version of matplotlib, so that equal figures give equal bytes."""
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
 def draw_curves(history: pd.DataFrame, path: Path) -> None:
-    """Every value that was measured in training and in validation, one pair a panel, over steps."""
-    names = sorted({name.split("_", 1)[1] for name in history["name"]} & _validated(history))
+    """Draw each metric of training and validation over steps, one panel per metric that was validated."""
+    names = sorted({name.split("_", 1)[1] for name in history["name"]} & validated_metrics(history))
     with saved_figure(path, 6.4 * max(1, len(names)), 4.2, ncols=max(1, len(names)), squeeze=False) as (_, axes):
         for name, axis in zip(names, axes[0], strict=False):
-            for part, style in (("train", {"alpha": 0.7}), ("validation", {"marker": "o"})):
-                rows = history[history["name"] == f"{part}_{name}"]
-                if len(rows):
-                    axis.plot(rows["step"], rows["value"], label=part, **style)
-            axis.set(xlabel="step", ylabel=name.replace("_", " "))
-            axis.grid(alpha=0.3)
-            axis.legend()
+            draw_metric(axis, history, name)
 
 
-def _validated(history: pd.DataFrame) -> set[str]:
+def draw_metric(axis: Any, history: pd.DataFrame, name: str) -> None:
+    """Draw one metric of training and validation over steps."""
+    for part, style in (("train", {"alpha": 0.7}), ("validation", {"marker": "o"})):
+        rows = history[history["name"] == f"{part}_{name}"]
+        if len(rows):
+            axis.plot(rows["step"], rows["value"], label=part, **style)
+    axis.set(xlabel="step", ylabel=name.replace("_", " "))
+    axis.grid(alpha=0.3)
+    axis.legend()
+
+
+def validated_metrics(history: pd.DataFrame) -> set[str]:
+    """Return the names of the validation metrics, without their prefix."""
     return {name.removeprefix("validation_") for name in history["name"] if name.startswith("validation_")}

@@ -1,4 +1,4 @@
-"""A task's name and a leg of the journey to the room's module: the hall's only way into a room."""
+"""Import the modules of a task by the task's name, so that the rest of the package depends on no single task."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,15 +14,15 @@ def task_names() -> list[str]:
 
 
 def task_module(task: str, name: str) -> ModuleType:
-    """The module `lectern.<task>.<name>`.
+    """Import `lectern.tasks.<task>.<name>`, for example `task_module("digits", "report.evaluate")`.
 
-    Raises UserError for a task that has no room; a room that lacks the leg is our own mistake, an ImportError.
+    Raises UserError if there is no such task. A task without the module is a programming error: ImportError.
     """
     if task not in task_names():
-        raise UserError(f"There is no task {task!r}. The tasks are: {', '.join(task_names())}.")
+        raise UserError(f"Unknown task {task!r}. Available: {', '.join(task_names())}.")
     return import_module(f"lectern.tasks.{task}.{name}")
 
 
 def has_task_module(task: str, name: str) -> bool:
-    """Whether the room offers an optional leg."""
+    """Return whether a task has an optional module."""
     return task in task_names() and find_spec(f"lectern.tasks.{task}.{name}") is not None

@@ -1,1 +1,1 @@
-"""What the stages leave on disk: paths, datasets, model folders and histories."""
+"""Read and write the files that the stages exchange: datasets, model folders and histories."""

@@ -1,4 +1,4 @@
-"""The folder of a data set made ready: packed splits, and `facts.json`, written last."""
+"""Read and write `facts.json`, the description of a preprocessed dataset."""
 
 import json
 from pathlib import Path
@@ -12,17 +12,17 @@ Facts = dict[str, Any]
 
 
 def write_facts(out: Path, facts: Facts) -> None:
-    """Write `facts.json` with the digest of every packed file; finding it means that preprocessing finished."""
+    """Write `facts.json` with the digest of every file in `out`. It is written last, as a sign of completion."""
     files = {path.name: file_digest(path) for path in sorted(out.iterdir()) if path.name != "facts.json"}
     write_json(out / "facts.json", {**facts, "files": files})
 
 
 def read_facts(processed: Path) -> Facts:
-    """The facts of a processed data set. Raises UserError where preprocessing has not finished."""
+    """Return the facts of a preprocessed dataset. Raises UserError if preprocessing has not finished."""
     path = processed / "facts.json"
     if not path.is_file():
         raise UserError(
-            f"{path} is not there, so this data set has not been preprocessed. "
+            f"{path} does not exist, so this dataset has not been preprocessed. "
             f"Run: dvc repro preprocess@{processed.name}"
         )
-    return json.loads(path.read_text())
+    return dict(json.loads(path.read_text(encoding="utf-8")))

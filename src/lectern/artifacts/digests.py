@@ -1,28 +1,30 @@
-"""TODO: lectern.artifacts.digests."""
+"""Compute SHA-256 digests of files and of contents."""
 
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 
-def content_digest(*parts: np.ndarray | Iterable[str]) -> str:
-    """A digest of what the parts say, as for the raw test data: scores compare where it is the same.
+def content_digest(*parts: npt.NDArray[Any] | Iterable[str]) -> str:
+    """Return one digest of arrays and texts. Scores are comparable if the digest of their raw test data is equal.
 
-    An array counts with its type and shape, texts line by line.
+    The digest depends on the type and shape of an array, and on each line of texts.
     """
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
             digest.update(f"{part.dtype.str} {part.shape}\n".encode())
-            digest.update(np.ascontiguousarray(part))
+            digest.update(np.ascontiguousarray(part).data)
         else:
             digest.update("".join(f"{text}\n" for text in part).encode())
     return digest.hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """The sha256 of a file."""
+    """Return the SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

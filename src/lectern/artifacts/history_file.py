@@ -1,4 +1,4 @@
-"""A training's rows and shown texts to the files of a model folder, and back."""
+"""Write and read the history of a training: metrics in `history.csv`, texts in `text_samples.jsonl`."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from lectern.atomic import atomic_file
 
 
 class Record(NamedTuple):
-    """A value that was measured at a step."""
+    """A metric's value at a training step."""
 
     step: int
     epoch: int
@@ -19,7 +19,7 @@ class Record(NamedTuple):
 
 
 class TextSample(NamedTuple):
-    """A text that the module showed at a step, as a language model its sample."""
+    """A text that a module produced at a training step, such as a sample of a language model."""
 
     step: int
     epoch: int
@@ -27,19 +27,19 @@ class TextSample(NamedTuple):
     text: str
 
 
-def write_history(rows: list[Record], shown: list[TextSample], folder: Path) -> None:
-    """`history.csv`, and `text_samples.jsonl` where there are texts."""
+def write_history(records: list[Record], text_samples: list[TextSample], folder: Path) -> None:
+    """Write `history.csv`, and `text_samples.jsonl` if there are texts."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / "history.csv") as part:
-        pd.DataFrame(rows, columns=list(Record._fields)).to_csv(part, index=False, lineterminator="\n")
-    if shown:
-        lines = (json.dumps(text._asdict(), ensure_ascii=False) + "\n" for text in shown)
+        pd.DataFrame(records, columns=list(Record._fields)).to_csv(part, index=False, lineterminator="\n")
+    if text_samples:
+        lines = (json.dumps(sample._asdict(), ensure_ascii=False) + "\n" for sample in text_samples)
         with atomic_file(folder / "text_samples.jsonl") as part:
-            part.write_text("".join(lines))
+            part.write_text("".join(lines), encoding="utf-8")
 
 
 def read_history(folder: Path) -> tuple[pd.DataFrame, list[TextSample]]:
-    """The rows and the shown texts of a model folder."""
-    shown = folder / "text_samples.jsonl"
-    lines = shown.read_text().splitlines() if shown.is_file() else []
+    """Return the table of metrics and the text samples of a model folder."""
+    path = folder / "text_samples.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return pd.read_csv(folder / "history.csv"), [TextSample(**json.loads(line)) for line in lines]

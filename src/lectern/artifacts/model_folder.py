@@ -1,6 +1,8 @@
-"""A module to a model folder and back: weights.safetensors and module.json, whose bytes depend on values only."""
+"""Write and load a model folder: the weights, and the metadata to rebuild the module."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from safetensors import SafetensorError
@@ -10,22 +12,26 @@ from lectern.artifacts.model_metadata import FORMAT, read_metadata
 from lectern.atomic import atomic_file, write_json
 from lectern.errors import UserError
 from lectern.task_modules import task_module
+from lectern.training.module import TrainableModule
 
 
 def save_model(module: pl.LightningModule, folder: Path) -> None:
-    """Write the module's weights and what rebuilds it. No pickle, path, time or run id: same inputs, same bytes."""
+    """Write `weights.safetensors` and `module.json`.
+
+    The files contain no pickle, path, time or run id, so equal inputs give equal bytes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in sorted(module.state_dict().items())}
     try:
         with atomic_file(folder / "weights.safetensors") as part:
             save_file(weights, part)
-    except SafetensorError as error:  # which an OSError is to it
-        raise UserError(f"The weights could not be written to {folder}: {error}. Free some space and go on.") from error
-    write_json(folder / "module.json", describe(module))
+    except SafetensorError as error:  # safetensors converts an OSError, such as a full disk
+        raise UserError(f"The weights could not be written to {folder}: {error}. Free some space and retry.") from error
+    write_json(folder / "module.json", create_metadata(module))
 
 
-def describe(module: pl.LightningModule) -> dict:
-    """What `module.json` holds; the task is the room that the class lives in."""
+def create_metadata(module: pl.LightningModule) -> dict[str, Any]:
+    """Return the content of `module.json`. The task is the name of the package that contains the class."""
     return {
         "format": FORMAT,
         "task": type(module).__module__.split(".")[-3],
@@ -34,28 +40,31 @@ def describe(module: pl.LightningModule) -> dict:
     }
 
 
-def load_model(folder: Path) -> pl.LightningModule:
-    """The module of a model folder, in evaluation mode; loading runs no code but the room's own class.
+def load_model(folder: Path) -> TrainableModule:
+    """Return the module of a model folder in evaluation mode. Loading runs no code except the class of the task.
 
-    Raises UserError for a folder that is missing, incomplete, altered, or of a later format.
+    Raises UserError if the folder is missing, incomplete, damaged or of another format.
     """
-    described = read_metadata(folder)
-    module = find_class(described["task"], described["class"])(**described["hyperparameters"])
+    metadata = read_metadata(folder)
+    module = find_class(metadata["task"], metadata["class"])(**metadata["hyperparameters"])
     try:
         module.load_state_dict(load_file(folder / "weights.safetensors"))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{folder}/weights.safetensors does not fit its module.json: {error}") from error
+        raise UserError(f"{folder}/weights.safetensors does not match module.json: {error}") from error
     return module.eval()
 
 
-def find_class(task: str, name: str) -> type[pl.LightningModule]:
-    """The class of that name in the task's `module.py`, and nowhere else: a model folder cannot name code to run."""
+def find_class(task: str, name: str | None) -> Callable[..., TrainableModule]:
+    """Return a class that the task's `model/module.py` defines. Imported classes are rejected.
+
+    So a model folder cannot select other code to run. Raises UserError if there is no such class.
+    """
     module = task_module(task, "model.module")
-    found = getattr(module, name, None)
-    own = isinstance(found, type) and issubclass(found, pl.LightningModule) and found.__module__ == module.__name__
-    if not own:
-        choices = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
-        raise UserError(
-            f"lectern.tasks.{task}.model.module has no LightningModule {name!r}. It has: {', '.join(choices)}."
-        )
-    return found
+    choices = {
+        key: value
+        for key, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, TrainableModule) and value.__module__ == module.__name__
+    }
+    if name not in choices:
+        raise UserError(f"{module.__name__} has no LightningModule {name!r}. Available: {', '.join(choices)}.")
+    return choices[name]

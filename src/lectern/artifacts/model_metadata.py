@@ -1,28 +1,33 @@
-"""A model folder's `module.json` to what the model is, without loading it."""
+"""Read `module.json`, the metadata of a model folder, without importing PyTorch."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 from lectern.errors import UserError
 
 FORMAT = 2
+KEYS = {"format", "task", "class", "hyperparameters"}
 
 
-def read_metadata(folder: Path) -> dict:
-    """`module.json`, once it is sure that this version of Lectern can read it."""
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """Return the content of `module.json`.
+
+    Raises UserError if it is missing, damaged or of a format that this version of Lectern cannot read.
+    """
     path = folder / "module.json"
+    train_again = f"Train again: dvc repro train@{folder.name}"
     if not path.is_file():
-        raise UserError(f"{path} is not there, so {folder} is no model folder. Train it: dvc repro train@{folder.name}")
+        raise UserError(f"{path} does not exist, so {folder} is not a model folder. {train_again}")
     try:
-        described = dict(json.loads(path.read_text()))
+        metadata = dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}). Make it again: dvc repro train@{folder.name}") from error
-    if described.get("format") != FORMAT:
+        raise UserError(f"{path} is damaged ({error}). {train_again}") from error
+    if metadata.get("format") != FORMAT:
         raise UserError(
-            f"{path} is of format {described.get('format')!r}; this Lectern reads format {FORMAT}. "
-            "Use the version of Lectern that wrote it, or train again."
+            f"{path} has format {metadata.get('format')!r}, but this version of Lectern reads format {FORMAT}. "
+            f"Use the version of Lectern that wrote it. {train_again}"
         )
-    missing = {"task", "class", "hyperparameters"} - described.keys()
-    if missing:
-        raise UserError(f"{path} is damaged: it lacks {', '.join(sorted(missing))}. Train again.")
-    return described
+    if missing := KEYS - metadata.keys():
+        raise UserError(f"{path} is damaged: missing {', '.join(sorted(missing))}. {train_again}")
+    return metadata

@@ -1,4 +1,4 @@
-"""The folders and files of a checkout, relative to its root. No other module of the package names them."""
+"""Define the paths of a checkout, relative to its root. No other module of the package contains them."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from lectern.artifacts.digests import file_digest
 from lectern.artifacts.model_metadata import read_metadata
 from lectern.errors import UserError
 
-CHECKOUT = Path(__file__).resolve().parents[3]  # the checkout that holds this package
+CHECKOUT = Path(__file__).resolve().parents[3]  # the checkout that contains this package
 CONF = Path("conf")
 GATE_CONFIG = CONF / "gate.yaml"
 SERVER_CONFIG = CONF / "serve.yaml"
@@ -26,7 +26,7 @@ METRICS = Path("metrics")
 REPORTS = Path("reports")
 CARDS = Path("cards")
 
-RUNS = Path("runs")  # checkpoints of trainings that have not ended
+RUNS = Path("runs")  # checkpoints of unfinished trainings
 JOBS = RUNS / "jobs"
 SWEEPS = RUNS / "sweeps"
 DRIVES = RUNS / "drives"
@@ -67,11 +67,11 @@ class ExperimentPaths:
 
     @cached_property
     def task(self) -> str:
-        return read_metadata(self.model)["task"]
+        return str(read_metadata(self.model)["task"])
 
     @cached_property
     def weights(self) -> str:
-        """The sha256 of the weights, which identifies the model in every store."""
+        """The SHA-256 of the weights, which identifies the model in every store."""
         return file_digest(self.model / "weights.safetensors")
 
     @cached_property
@@ -79,7 +79,7 @@ class ExperimentPaths:
         """The flat metrics. Raises UserError if the experiment has not been evaluated."""
         if not self.metrics_file.is_file():
             raise UserError(f"{self.metrics_file} does not exist. Evaluate first: dvc repro evaluate@{self.experiment}")
-        return json.loads(self.metrics_file.read_text())
+        return dict(json.loads(self.metrics_file.read_text()))
 
     def is_complete(self) -> bool:
         """Return whether every stage up to `register` has written its outputs."""

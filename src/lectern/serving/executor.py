@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -80,7 +80,7 @@ class Executor:
             return pd.concat(outputs, ignore_index=True)
         return np.concatenate(outputs)
 
-    async def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncIterator[str]:
+    async def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncGenerator[str, None]:
         """Yield a generated text in slices. Each slice is computed on demand, so a closed stream computes no more."""
         with self.track(champion):
             while text := await self.run_short(next_slice, pieces):

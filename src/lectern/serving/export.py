@@ -29,7 +29,7 @@ def export(client: MlflowClient, version: ModelVersionRecord, copy_to: Path | No
     """
     champion = load_version(client, version)
     if not has_task_module(champion.task, "serving.onnx"):
-        raise UserError(f"{version.name}: {champion.task.replace('_', ' ')} models cannot be exported to ONNX.")
+        raise UserError(f"{version.name} cannot be exported to ONNX: the task {champion.task} does not support it.")
     onnx_module = task_module(champion.task, "serving.onnx")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{version.experiment}.onnx"

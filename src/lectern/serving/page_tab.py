@@ -1,6 +1,6 @@
 """Provide what the tab of a task needs from the server."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -55,7 +55,7 @@ class Tab:
         """Run `function(champion, *arguments)` in the thread pool of the model."""
         return await self.executor.run_inference(champion, function, champion, *arguments)
 
-    def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncIterator[str]:
+    def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncGenerator[str, None]:
         """Yield a generated text in slices."""
         return self.executor.stream(champion, pieces)
 

@@ -1,1 +1,1 @@
-"""What the pipeline scripts share: the stage decorator, the evaluation and the list of experiments."""
+"""Shared code of the scripts in `pipelines/`: the stage decorator, the evaluation and the list of experiments."""

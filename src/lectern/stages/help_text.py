@@ -1,37 +1,37 @@
-"""A stage's primary config to the text of its `--help`, which Hydra cannot give while a group is still to be chosen."""
+"""Format the `--help` text of a stage. Hydra's own help fails until every config group has been chosen."""
 
 from pathlib import Path
 
 import yaml
 
-TEXT = """{what}
+TEXT = """{description}
 
+Example:
   {example}
 
-Groups: choose one of each, a file of conf/<group>/
+Config groups. Choose one file of conf/<group>/ for each:
 {groups}
 
-Values: any key of a chosen file, or of conf/{name}.yaml, can be set as key=value
+Config values. Set them, or any value of the chosen files, with key=value:
 {values}
 
-Flags of Hydra's
-  --cfg job        print the composed config and stop
+Hydra's options:
+  --cfg job        print the composed config and exit
   -m key=a,b,c     run once for each value
-  --hydra-help     all of them
+  --hydra-help     list all options of Hydra
 """
 
 
-def describe(name: str, what: str, conf: Path) -> str:
-    """The help of the stage whose primary config is `conf/<name>.yaml` and whose script says `what` it does."""
-    text = (conf / f"{name}.yaml").read_text()
-    example, *_ = (line.removeprefix("# ") for line in text.splitlines() if line.startswith("# python"))
+def format_help(name: str, description: str, conf: Path) -> str:
+    """Return the help text of the stage with the primary config `conf/<name>.yaml`."""
+    text = (conf / f"{name}.yaml").read_text(encoding="utf-8")
+    example = next(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# python"))
     groups = [group for entry in yaml.safe_load(text)["defaults"] if isinstance(entry, dict) for group in entry]
     choices = {group: ", ".join(sorted(path.stem for path in (conf / group).glob("*.yaml"))) for group in groups}
-    keys = [line for line in text.splitlines() if line[:1].isalpha() and not line.startswith("defaults")]
+    values = [line for line in text.splitlines() if line[:1].isalpha() and not line.startswith("defaults")]
     return TEXT.format(
-        what=what,
+        description=description,
         example=example,
-        name=name,
-        groups="\n".join(f"  {group:<16} {listed}" for group, listed in choices.items()),
-        values="\n".join(f"  {line}" for line in keys) or "  (none)",
+        groups="\n".join(f"  {group:<16} {files}" for group, files in choices.items()) or "  (none)",
+        values="\n".join(f"  {line}" for line in values) or "  (none)",
     )

@@ -1,1 +1,1 @@
-"""The tasks: one folder each, whose subfolders mirror the stages of the pipeline."""
+"""The tasks. Each one is a package whose subpackages correspond to the stages of the pipeline."""

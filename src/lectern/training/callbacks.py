@@ -1,96 +1,107 @@
-"""TODO: lectern.training.callbacks."""
+"""Lightning callbacks that keep the best weights, clip gradients and show progress."""
 
 import sys
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 from tqdm.auto import tqdm
 
 from lectern.config import nearest
 from lectern.errors import UserError
+from lectern.training.module import TrainableModule
 
-SIGNS = {"min": -1, "max": 1}  # of a metric's better direction
+SIGNS = {"min": -1, "max": 1}  # a metric times its sign is better if it is greater
 
 
 class KeepBest(pl.Callback):
-    """Keeps the weights of the best validation in memory and in the checkpoint, never out of step with it."""
+    """Keep the weights of the best validation, in memory and in the checkpoint."""
 
     def __init__(self, metric: str, mode: str):
         if mode not in SIGNS:
-            raise UserError(f"best.mode is {mode!r}{nearest(mode, list(SIGNS))} It is one of: {', '.join(SIGNS)}.")
+            raise UserError(f"best.mode is {mode!r}{nearest(mode, list(SIGNS))} Available: {', '.join(SIGNS)}.")
         self.metric, self.sign = metric, SIGNS[mode]
         self.value: float | None = None
         self.weights: dict[str, torch.Tensor] = {}
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return {"value": self.value, "weights": self.weights}
 
-    def load_state_dict(self, state: dict) -> None:
-        self.value, self.weights = state["value"], state["weights"]
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.value, self.weights = state_dict["value"], state_dict["weights"]
 
-    def on_validation_end(self, trainer, module) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit":
             return
         if self.metric not in trainer.callback_metrics:
-            shown = sorted(name for name in trainer.callback_metrics if name.startswith("validation_"))
+            measured = sorted(name for name in trainer.callback_metrics if name.startswith("validation_"))
             raise UserError(
-                f"best.metric: no {self.metric!r} is measured{nearest(self.metric, shown)} There is: {shown}"
+                f"best.metric: unknown metric {self.metric!r}{nearest(self.metric, measured)} "
+                f"Available: {', '.join(measured)}."
             )
         value = float(trainer.callback_metrics[self.metric])
         if self.value is None or self.sign * value > self.sign * self.value:
             self.value = value
-            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in pl_module.state_dict().items()}
 
-    def put_back(self, module: pl.LightningModule) -> None:
+    def restore_best_weights(self, module: pl.LightningModule) -> None:
         module.load_state_dict(self.weights)
 
 
 class ClipNorm(pl.Callback):
-    """Clips the gradient's norm, and shows the norm and the share of steps in which it acted."""
+    """Clip the norm of the gradient, and report the norm and how often it was clipped."""
 
     def __init__(self, limit: float | None):
         self.limit = limit
 
-    def on_before_optimizer_step(self, trainer, module, optimizer) -> None:
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
         if self.limit is None:
             return
-        norm = clip_grad_norm_(module.parameters(), self.limit)
-        module.step_metrics |= {"gradient_norm": norm, "clipped": (norm > self.limit).float()}
+        norm = clip_grad_norm_(pl_module.parameters(), self.limit)
+        assert isinstance(pl_module, TrainableModule)
+        pl_module.step_metrics |= {"gradient_norm": norm, "clipped": (norm > self.limit).float()}
 
 
 class Progress(pl.Callback):
-    """One line for the whole training: how far, how long still, the last loss and validation."""
+    """Show one progress bar for the complete training, with the results of the last validation."""
 
     def __init__(self, name: str):
-        self.name, self.bar = name, None
+        self.name = name
+        self.bar: tqdm[Any] | None = None
 
-    def on_train_start(self, trainer, module) -> None:
-        total = trainer.max_epochs * trainer.num_training_batches
-        quiet = not sys.stderr.isatty()
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert trainer.max_epochs is not None
         self.bar = tqdm(
-            total=total,
+            total=int(trainer.max_epochs * trainer.num_training_batches),
             initial=trainer.fit_loop.total_batch_idx + 1,
             desc=self.name,
             unit="step",
             disable=not trainer.is_global_zero,
-            mininterval=30 if quiet else 0.2,  # a log file gets a line now and then
+            mininterval=0.2 if sys.stderr.isatty() else 30,  # seconds; a log file needs few lines
             dynamic_ncols=True,
         )
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        self.bar.update()
-
-    def on_validation_end(self, trainer, module) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if self.bar is not None:
-            values = {
-                name: f"{float(v):.4g}"
-                for name, v in trainer.callback_metrics.items()
-                if name.startswith("validation_")
-            }
-            self.bar.set_postfix(
-                {"epoch": f"{trainer.current_epoch + 1}/{trainer.max_epochs}", **values}, refresh=False
-            )
+            self.bar.update()
 
-    def on_train_end(self, trainer, module) -> None:
-        self.bar.close()
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.bar is None:
+            return
+        results = {
+            name: f"{float(value):.4g}"
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("validation_")
+        }
+        epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self.bar.set_postfix({"epoch": epoch, **results}, refresh=False)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,4 +1,4 @@
-"""A training that is killed at any moment to one that goes on as if it had not been."""
+"""Save checkpoints and resume from them, so that a killed training ends with the same bytes as an undisturbed one."""
 
 import os
 import pickle
@@ -15,81 +15,86 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from lectern.atomic import atomic_file
 from lectern.errors import UserError
 from lectern.training.distributed import rank_and_world_size
+from lectern.training.module import HasResumeState
 
 
-class ExactResume(pl.callbacks.Checkpoint):  # a Checkpoint: Lightning runs it after all other callbacks
-    """Saves where Lightning can go on from exactly, and puts back what Lightning itself does not.
+class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs a Checkpoint after all other callbacks
+    """Save only at steps from which Lightning can resume exactly, and restore what Lightning does not restore.
 
-    That is the random states, and the `resume_state` tensors of the module and of callbacks, of every rank, and the place
-    in the batches: Lightning forgets it where the schedule has asked for `estimated_stepping_batches`. Refused: a step
-    limit beside epochs, after which Lightning counts a finished epoch as unfinished.
+    For every rank, this restores the random states, the `resume_state` of the module and of the callbacks, and the
+    position in the batches. Lightning loses that position if the schedule has read `estimated_stepping_batches`. A step
+    limit in addition to epochs is rejected, because Lightning then counts a finished epoch as unfinished.
     """
 
-    def __init__(self, path: Path, every: int = 200):
-        self.path, self.every, self.restored = path, every, None
+    def __init__(self, path: Path, interval: int = 200):
+        self.path, self.interval = path, interval
+        self.restored: dict[str, Any] | None = None
 
-    def setup(self, trainer, pl_module, stage) -> None:
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.trainer = trainer
         if trainer.max_steps != -1:
             raise ValueError("exact resume needs max_epochs without max_steps")
 
-    def owners(self) -> list[Any]:
-        """The module and the callbacks that carry tensors from step to step."""
-        return [
-            owner
-            for owner in (self.trainer.lightning_module, *self.trainer.callbacks)
-            if hasattr(owner, "resume_state")
-        ]
+    def owners(self) -> list[HasResumeState]:
+        """Return the module and the callbacks that have a `resume_state`."""
+        candidates: list[Any] = [self.trainer.lightning_module, *getattr(self.trainer, "callbacks", [])]
+        return [candidate for candidate in candidates if isinstance(candidate, HasResumeState)]
 
-    def state_dict(self) -> dict:  # called on every rank
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of every rank. Lightning calls this on all ranks."""
         resume_state = [
             {name: value.detach().cpu() for name, value in owner.resume_state.items()} for owner in self.owners()
         ]
-        mine = {
-            "random": random_state(),
-            "resume_state": resume_state,
-            "batches": self.trainer.train_dataloader.state_dict(),
-        }
+        loader: Any = self.trainer.train_dataloader
+        mine = {"random": get_random_state(), "resume_state": resume_state, "batches": loader.state_dict()}
         ranks = [mine] * rank_and_world_size()[1]
         if len(ranks) > 1:
             dist.all_gather_object(ranks, mine)
         return {"ranks": ranks}
 
-    def load_state_dict(self, state: dict) -> None:
-        rank, world = rank_and_world_size()
-        if len(state["ranks"]) != world:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore `resume_state` of this rank. Raises UserError if the number of processes has changed."""
+        rank, world_size = rank_and_world_size()
+        if len(state_dict["ranks"]) != world_size:
             raise UserError(
-                f"{self.path} was saved by {len(state['ranks'])} processes and this run has {world}. "
-                f"Run with as many as before, or delete {self.path.parent} to start again."
+                f"{self.path} was saved by {len(state_dict['ranks'])} processes, but this run has {world_size}. "
+                f"Use the same number as before, or delete {self.path.parent} to start again."
             )
-        mine = state["ranks"][rank]
+        mine = state_dict["ranks"][rank]
         device = self.trainer.lightning_module.device
         for owner, resume_state in zip(self.owners(), mine["resume_state"], strict=True):
             owner.resume_state = {name: value.to(device) for name, value in resume_state.items()}
         self.restored = mine
 
-    def on_train_start(self, trainer, pl_module) -> None:  # the last hook before the first batch
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restore the rest in the last hook before the first batch, because earlier hooks may draw random numbers."""
         if self.restored:
-            trainer.train_dataloader.load_state_dict(self.restored["batches"])
+            loader: Any = trainer.train_dataloader
+            loader.load_state_dict(self.restored["batches"])
             restore_random_state(self.restored["random"])
             self.restored = None
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        due = trainer.global_step % self.every == 0 or trainer.received_sigterm
-        last = batch_idx + 1 == trainer.num_training_batches  # then on_train_epoch_end saves
-        validates = trainer.enable_validation and (batch_idx + 1) % trainer.val_check_batch == 0
-        accumulating = (batch_idx + 1) % trainer.accumulate_grad_batches != 0  # gradients are not saved
-        if due and not (last or validates or accumulating):
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save every `interval` steps and on SIGTERM, if no validation or epoch end is about to save."""
+        due = trainer.global_step % self.interval == 0 or trainer.received_sigterm
+        last = batch_idx + 1 == trainer.num_training_batches
+        validates = trainer.enable_validation and (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
+        if due and not (last or validates or self.is_accumulating(batch_idx)):
             trainer.save_checkpoint(self.path)
 
-    def on_validation_end(self, trainer, pl_module) -> None:
-        within = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        accumulating = (trainer.fit_loop.batch_idx + 1) % trainer.accumulate_grad_batches != 0
-        if trainer.state.fn == "fit" and within and not accumulating:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        within_epoch = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if trainer.state.fn == "fit" and within_epoch and not self.is_accumulating(trainer.fit_loop.batch_idx):
             trainer.save_checkpoint(self.path)
 
-    def on_train_epoch_end(self, trainer, pl_module) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.save_checkpoint(self.path)
+
+    def is_accumulating(self, batch_idx: int) -> bool:
+        """Return whether gradients are accumulated after this batch; a checkpoint does not contain them."""
+        return (batch_idx + 1) % self.trainer.accumulate_grad_batches != 0
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -98,7 +103,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        """Write a checkpoint. Raises UserError if the disk is full; the previous checkpoint stays."""
+        """Write a checkpoint. Raises UserError if that fails; the previous checkpoint stays."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -116,7 +121,7 @@ def previous_checkpoint(path: Path) -> Path:
 
 
 def last_valid_checkpoint(path: Path) -> Path | None:
-    """The newest checkpoint that loads whole, or None."""
+    """Return the newest checkpoint that loads without error, or None."""
     for candidate in (path, previous_checkpoint(path)):
         if candidate.exists():
             try:
@@ -127,18 +132,19 @@ def last_valid_checkpoint(path: Path) -> Path | None:
     return None
 
 
-def random_state() -> dict:
-    """The states of torch, Python and NumPy as what `weights_only` loading takes: tensors and plain values."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
+def get_random_state() -> dict[str, Any]:
+    """Return the states of torch, Python and NumPy as tensors and plain values, which `weights_only` loading allows."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
         "python": random.getstate(),
-        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
+        "numpy": [kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss],
         "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
 
 
-def restore_random_state(state: dict) -> None:
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Set the states of torch, Python and NumPy to those of `get_random_state`."""
     torch.set_rng_state(state["torch"])
     random.setstate(state["python"])
     kind, keys, position, has_gauss, gauss = state["numpy"]

@@ -1,51 +1,52 @@
-"""The processes of one training, told to end, to their end after the same step; and Slurm's view of them."""
+"""Coordinate the processes of one training: their ranks, a common stop on SIGTERM, and the start under Slurm."""
 
 import signal
-import warnings
 from typing import Any
 
 import pytorch_lightning as pl
 import torch.distributed as dist
-from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 
 class StopAllRanksOnSigterm(pl.Callback):
-    """Told to end by SIGTERM, all ranks end after the same step, so that the checkpoint of it is whole.
+    """Stop all ranks after the same step if one of them receives SIGTERM, so that they save a complete checkpoint.
 
-    Lightning's own handler starts a collective from within the signal, where the other ranks are in another one: it
-    blocks. Here a rank only notes the signal; after each step all ask each other. One process needs none of this.
+    Lightning's own handler starts a collective operation inside the signal handler. It deadlocks if the other ranks are
+    in a different collective operation. This callback only records the signal; the ranks compare after each step. A
+    single process keeps Lightning's handler.
     """
 
-    told = False
+    received_sigterm = False
 
-    def note(self, *_: Any) -> None:
-        self.told = True
+    def record_sigterm(self, *_: Any) -> None:
+        self.received_sigterm = True
 
-    def on_train_start(self, trainer, module) -> None:  # Lightning has set its handler just before
-        if rank_and_world_size()[1] > 1:
-            signal.signal(signal.SIGTERM, self.note)
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if rank_and_world_size()[1] > 1:  # replaces the handler that Lightning has just installed
+            signal.signal(signal.SIGTERM, self.record_sigterm)
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if rank_and_world_size()[1] > 1 and trainer.strategy.reduce_boolean_decision(self.told, all=False):
-            trainer._signal_connector.received_sigterm = True  # what ExactResume and Lightning's loops ask for
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if rank_and_world_size()[1] > 1 and trainer.strategy.reduce_boolean_decision(self.received_sigterm, all=False):
+            trainer._signal_connector.received_sigterm = True  # ExactResume and Lightning's loops read this
 
 
 def slurm_plugins() -> list[SLURMEnvironment]:
-    """Under Slurm, Lightning's view of it without requeueing: the job itself asks for that, see `lectern.cluster`."""
-    warnings.filterwarnings("ignore", message="The `srun` command is available")  # a login node trains small things
-    warnings.filterwarnings("ignore", message="It is recommended to use `self.log")  # torchmetrics has synced already
+    """Return Lightning's Slurm plugin if Slurm started this process, without requeueing: the job script requeues."""
     under_slurm = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
     return [SLURMEnvironment(auto_requeue=False)] if under_slurm else []
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """(rank, world size) as of now: asked at use, since batches are made before the processes are."""
+    """Return (rank, world size). Call it when they are needed: loaders are created before the processes are joined."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
 
 
 def is_first_process() -> bool:
-    """Whether this process is rank 0, which alone writes; known before the processes are joined."""
-    return rank_zero_only.rank == 0
+    """Return whether this process is rank 0, the only one that writes; known before the processes are joined."""
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)

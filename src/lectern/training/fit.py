@@ -1,7 +1,8 @@
-"""A module and its batches to the best weights it had on the validation data, and the history of how."""
+"""Train a module, keep the weights of its best validation and return the history."""
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,56 +11,75 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from lectern.artifacts.history_file import Record, TextSample
+from lectern.config import PositiveFloat, PositiveInt
 from lectern.errors import UserError
 from lectern.training.callbacks import ClipNorm, KeepBest, Progress
 from lectern.training.checkpointing import AtomicCheckpointIO, ExactResume, last_valid_checkpoint
 from lectern.training.distributed import StopAllRanksOnSigterm, slurm_plugins
 from lectern.training.history import History
+from lectern.training.module import TrainableModule
 
 
-def set_determinism(seed: int, threads: int) -> None:
-    """Fix what the numbers depend on; to be called before the module is made."""
+def set_determinism(seed: int, threads: PositiveInt) -> None:
+    """Fix the random seed and the number of threads. Call it before the module is created."""
     torch.set_num_threads(threads)
     pl.seed_everything(seed, verbose=False)
 
 
 def fit(
-    module: pl.LightningModule,
+    module: TrainableModule,
     train: Any,
     validation: Any,
     *,
     folder: Path,
     trainer: dict[str, Any],
     best: dict[str, str],
-    epochs: int,
+    epochs: PositiveInt,
     precision: str = "32-true",
-    clip_norm: float | None = None,
-    validations_per_epoch: int = 1,
-    accumulate: int = 1,
-    listen: Any = None,
+    clip_norm: PositiveFloat | None = None,
+    validations_per_epoch: PositiveInt = 1,
+    accumulate: PositiveInt = 1,
+    on_records: Callable[[list[Record], list[TextSample]], None] | None = None,
     name: str = "training",
 ) -> History:
-    """Train `module` in place and return its history; afterwards it holds its best weights.
+    """Train `module` in place and return the history. At the end, the module has the weights of its best validation.
 
-    Goes on from `folder/last.ckpt` where a run was killed, to the bit. `best` is `{metric: validation_..., mode:
-    min | max}`. Raises UserError where training diverges, where the metric does not exist, or where the machine
-    lacks what the trainer asks for.
+    A killed run resumes from `folder/last.ckpt` and gives the same bytes as an undisturbed one. `best` is
+    `{metric: validation_<name>, mode: min or max}`. Raises UserError if training diverges, if the metric does not exist
+    or if this machine cannot run the trainer.
     """
-    history, keep = History(listen=listen), KeepBest(**best)
-    last = ExactResume(folder / "last.ckpt")
-    callbacks = [ClipNorm(clip_norm), keep, history, Progress(name), StopAllRanksOnSigterm(), last]
+    history, keep_best = History(on_records=on_records), KeepBest(**best)
+    exact_resume = ExactResume(folder / "last.ckpt")
+    callbacks = [ClipNorm(clip_norm), keep_best, history, Progress(name), StopAllRanksOnSigterm(), exact_resume]
+    runner = create_trainer(
+        trainer,
+        callbacks,
+        max_epochs=epochs,
+        precision=precision,
+        accumulate_grad_batches=accumulate,
+        val_check_interval=1.0 / validations_per_epoch,
+    )
+    checkpoint = last_valid_checkpoint(folder / "last.ckpt")
+    try:
+        runner.fit(module, train, validation, ckpt_path=checkpoint, weights_only=True)
+    except SIGTERMException:  # Lightning would exit with 0, which DVC takes for success
+        sys.exit(128 + signal.SIGTERM)
+    keep_best.restore_best_weights(module)
+    return history
+
+
+def create_trainer(trainer: dict[str, Any], callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
+    """Create Lightning's trainer from `conf/trainer`. Raises UserError if this machine cannot run it."""
     arguments = {key: value for key, value in trainer.items() if key != "threads"}
     try:
-        runner = pl.Trainer(
+        return pl.Trainer(
             **arguments,
-            max_epochs=epochs,
-            precision=precision,
-            accumulate_grad_batches=accumulate,
-            val_check_interval=1.0 / validations_per_epoch,
+            **options,
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO(), *slurm_plugins()],
             deterministic=trainer["accelerator"] == "cpu",
-            num_sanity_val_steps=0,  # a resumed run has none either
+            num_sanity_val_steps=0,  # a resumed run has no sanity check either
             use_distributed_sampler=False,
             logger=False,
             enable_progress_bar=False,
@@ -67,12 +87,5 @@ def fit(
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(
-            f"This machine cannot run this trainer: {error} Choose another: TRAINER=laptop, or trainer=..."
+            f"This machine cannot run this trainer: {error} Choose another one with TRAINER=laptop or trainer=<name>."
         ) from error
-    checkpoint = last_valid_checkpoint(folder / "last.ckpt")
-    try:
-        runner.fit(module, train, validation, ckpt_path=checkpoint, weights_only=True)
-    except SIGTERMException:  # Lightning would exit with 0, and DVC take it for success
-        sys.exit(128 + signal.SIGTERM)
-    keep.put_back(module)
-    return history

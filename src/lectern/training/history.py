@@ -1,7 +1,8 @@
-"""What a module shows of each step and validation to rows: step, epoch, name, value."""
+"""Record the metrics and text samples of a training."""
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -10,67 +11,71 @@ import torch.distributed as dist
 from lectern.artifacts.history_file import Record, TextSample
 from lectern.errors import UserError
 from lectern.training.distributed import rank_and_world_size
+from lectern.training.module import TrainableModule
 
 
 class History(pl.Callback):
-    """Keeps all rows in memory and in the checkpoint, so that a killed run loses and doubles none.
+    """Keep all records in memory and in the checkpoint, so that a resumed run loses none and repeats none.
 
-    Training values (`module.step_metrics`) are averaged over `every` steps and over ranks, and named `train_...`;
-    validation values are those that the module logs as `validation_...`. `listen` gets each batch of new rows
-    on rank 0 after a validation and at the end of an epoch.
+    Training metrics are averaged over intervals of `interval` steps and over ranks, and named `train_<name>`.
+    Validation metrics are those that the module logs as `validation_<name>`. On rank 0, `on_records` receives the new
+    records and text samples after each validation and at the end of each epoch.
     """
 
-    def __init__(self, every: int = 50, listen: Callable[[list[Record], list[TextSample]], None] | None = None):
-        self.every, self.listen = every, listen
+    def __init__(self, interval: int = 50, on_records: Callable[[list[Record], list[TextSample]], None] | None = None):
+        self.interval, self.on_records = interval, on_records
         self.records: list[Record] = []
         self.text_samples: list[TextSample] = []
-        self.resume_state: dict[str, torch.Tensor] = {}  # sums since the last row, a rank each; see resume.ExactResume
-        self.told = (0, 0)  # how many of rows and shown the listener has had
+        self.resume_state: dict[str, torch.Tensor] = {}  # sums of this rank over the current interval
+        self.reported = (0, 0)  # numbers of records and text samples that `on_records` has received
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return {
-            "records": [tuple(row) for row in self.records],
-            "text_samples": [tuple(shown) for shown in self.text_samples],
+            "records": [tuple(record) for record in self.records],
+            "text_samples": [tuple(sample) for sample in self.text_samples],
         }
 
-    def load_state_dict(self, state: dict) -> None:
-        self.records = [Record(*row) for row in state["records"]]
-        self.text_samples = [TextSample(*shown) for shown in state["text_samples"]]
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.records = [Record(*values) for values in state_dict["records"]]
+        self.text_samples = [TextSample(*values) for values in state_dict["text_samples"]]
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        loss_weight = (
-            batch[-1] if rank_and_world_size()[1] > 1 else 1
-        )  # as of the loss: the average over ranks is the mean over items
-        values = {name: value.detach().float() * loss_weight for name, value in module.step_metrics.items()}
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, TrainableModule)
+        # weighted like the loss, so that the average over ranks is the mean over items
+        loss_weight = batch[-1] if rank_and_world_size()[1] > 1 else 1
+        values = {name: value.detach().float() * loss_weight for name, value in pl_module.step_metrics.items()}
         for name, value in {**values, "steps": torch.ones(())}.items():
             self.resume_state[name] = self.resume_state[name] + value if name in self.resume_state else value
-        if trainer.global_step % self.every == 0 or batch_idx + 1 == trainer.num_training_batches:
+        if trainer.global_step % self.interval == 0 or batch_idx + 1 == trainer.num_training_batches:
             self.close_interval(trainer)
 
-    def close_interval(self, trainer) -> None:
-        """Average the interval's sums over its steps and over ranks, and start the next."""
+    def close_interval(self, trainer: pl.Trainer) -> None:
+        """Record the averages over the steps of the interval and over ranks, and start the next interval."""
         steps = self.resume_state.pop("steps").item()
         for name, total in self.resume_state.items():
             if rank_and_world_size()[1] > 1:
                 dist.all_reduce(total)
-            self.add(trainer, f"train_{name}", total.item() / steps / rank_and_world_size()[1])
+            self.add_record(trainer, f"train_{name}", total.item() / steps / rank_and_world_size()[1])
         self.resume_state = {}
 
-    def on_validation_end(self, trainer, module) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit":
             return
         for name, value in sorted(trainer.callback_metrics.items()):
             if name.startswith("validation_"):
-                self.add(trainer, name, float(value))
-        if hasattr(module, "text_samples"):
-            now = (trainer.global_step, trainer.current_epoch)
-            self.text_samples += [TextSample(*now, name, text) for name, text in module.text_samples().items()]
-        self.tell(trainer)
+                self.add_record(trainer, name, float(value))
+        assert isinstance(pl_module, TrainableModule)
+        now = (trainer.global_step, trainer.current_epoch)
+        self.text_samples += [TextSample(*now, name, text) for name, text in pl_module.text_samples().items()]
+        self.report_new_records(trainer)
 
-    def on_train_epoch_end(self, trainer, module) -> None:
-        self.tell(trainer)
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.report_new_records(trainer)
 
-    def add(self, trainer, name: str, value: float) -> None:
+    def add_record(self, trainer: pl.Trainer, name: str, value: float) -> None:
+        """Append one value of the current step. Raises UserError if it is not finite."""
         if not math.isfinite(value):
             raise UserError(
                 f"{name} became {value} at step {trainer.global_step}: training has diverged. "
@@ -78,7 +83,8 @@ class History(pl.Callback):
             )
         self.records.append(Record(trainer.global_step, trainer.current_epoch, name, value))
 
-    def tell(self, trainer) -> None:
-        if self.listen and trainer.is_global_zero:
-            self.listen(self.records[self.told[0] :], self.text_samples[self.told[1] :])
-        self.told = (len(self.records), len(self.text_samples))
+    def report_new_records(self, trainer: pl.Trainer) -> None:
+        """Pass the records and text samples since the last call to `on_records`."""
+        if self.on_records and trainer.is_global_zero:
+            self.on_records(self.records[self.reported[0] :], self.text_samples[self.reported[1] :])
+        self.reported = (len(self.records), len(self.text_samples))

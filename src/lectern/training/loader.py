@@ -1,4 +1,4 @@
-"""Tensors held in memory to batches chosen by index: no worker, no copy of a row more than once."""
+"""Load batches from tensors in memory, in an order that a resumed run repeats exactly."""
 
 from collections.abc import Iterator
 
@@ -9,57 +9,77 @@ from torch import Tensor
 from lectern.training.distributed import rank_and_world_size
 
 
-class InMemoryLoader:
-    """Rows of tensors of one length, batch after batch, in an order that (seed, epoch) alone decides.
+class ResumableLoader:
+    """Base class of loaders that resume within an epoch.
 
-    `batch_size` is the global one: each rank gets its slice of every global batch. A batch is the tensors' rows
-    and, last, this rank's share of the global batch (world * mine / all): a mean loss times it makes the average
-    that DDP takes over ranks the mean over the items, also in a last batch that does not divide. No part is empty:
-    where a batch has fewer rows than there are ranks, some get one that counts elsewhere, with a share of 0.
+    A subclass implements `__len__`, which must be the same on every rank, and `__iter__`. `__iter__` must start at
+    batch `start % len(self)`, reset `start` to 0 and set `done` to the number of batches yielded in this epoch.
+    `identity` contains values that decide the batches; a checkpoint with other values is rejected.
     """
 
-    def __init__(self, *tensors: Tensor, batch_size: int, shuffle: bool = False, seed: int = 0):
-        self.tensors, self.batch_size, self.shuffle, self.seed = tensors, batch_size, shuffle, seed
-        self.rows = len(tensors[0])
-        self.epoch = self.done = self.start = 0  # done: batches given; start: where the next pass begins
-        self.batch_sampler = None  # Lightning asks for it where there is a sampler
+    def __init__(self, **identity: int):
+        self.identity = identity
+        self.epoch = 0
+        self.done = 0  # batches yielded in this epoch
+        self.start = 0  # the batch from which the next iteration starts
+        self.batch_sampler = None  # Lightning reads it from every loader that has a sampler
 
     @property
-    def sampler(self) -> "InMemoryLoader":  # Lightning calls loader.sampler.set_epoch before each epoch
+    def sampler(self) -> "ResumableLoader":
+        """Return the loader itself: Lightning calls `loader.sampler.set_epoch` before each epoch."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def __len__(self) -> int:  # the same on every rank
+    def state_dict(self) -> dict[str, int]:
+        return {"done": self.done, **self.identity}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Continue after the batches of a checkpoint. Raises ValueError if the checkpoint has different batches."""
+        wrong = {key: (state_dict[key], value) for key, value in self.identity.items() if state_dict[key] != value}
+        if wrong:
+            raise ValueError(f"the checkpoint has different batches (checkpoint, loader): {wrong}")
+        self.done = self.start = state_dict["done"]
+
+
+class InMemoryLoader(ResumableLoader):
+    """A loader of batches of rows from tensors of equal length, in an order that depends only on seed and epoch.
+
+    A batch contains the selected rows of each tensor and, as its last item, the loss weight of this rank.
+
+    `batch_size` is the global batch size; each rank receives its slice of every global batch. The loss weight is
+    `world_size * rows of this rank / rows of the global batch`. Each rank multiplies its mean loss by this weight.
+    Then the average over ranks, which DDP computes, is the mean over the global batch, even if the slices differ in
+    size. If a batch has fewer rows than there are ranks, some ranks receive a row that another rank counts, with a loss
+    weight of 0.
+    """
+
+    def __init__(self, *tensors: Tensor, batch_size: int, shuffle: bool = False, seed: int = 0):
+        self.tensors, self.batch_size, self.shuffle, self.seed = tensors, batch_size, shuffle, seed
+        self.rows = len(tensors[0])
+        super().__init__(rows=self.rows, batch_size=batch_size, seed=seed)
+
+    def __len__(self) -> int:
         return -(-self.rows // self.batch_size)
 
-    def state_dict(self) -> dict[str, int]:
-        return {"done": self.done, "rows": self.rows, "batch_size": self.batch_size, "seed": self.seed}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        here = self.state_dict()
-        wrong = {key: (state[key], here[key]) for key in ("rows", "batch_size", "seed") if state[key] != here[key]}
-        if wrong:
-            raise ValueError(f"the checkpoint is of other batches (there, here): {wrong}")
-        self.done = self.start = state["done"]
-
     def order(self) -> Tensor:
-        """The rows of this epoch. `default_rng` mixes seed and epoch; a torch generator keeps 32 bits of them."""
+        """Return the rows in the order of this epoch."""
         if not self.shuffle:
             return torch.arange(self.rows)
+        # a generator of PyTorch would use only 32 bits of seed and epoch
         return torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.rows))
 
     def __iter__(self) -> Iterator[tuple[Tensor | float, ...]]:
-        # a generator: nothing here runs before the first next(), when Lightning has told the epoch
-        rank, world = rank_and_world_size()
+        # Lightning sets the epoch after iter() and before the first next(), when this generator starts to run
+        rank, world_size = rank_and_world_size()
         order = self.order()
-        spare = order[min(self.batch_size, self.rows) * rank // world :][:1]  # of this rank's part of the first batch
+        spare = order[min(self.batch_size, self.rows) * rank // world_size :][:1]  # from the first batch
         start, self.start = self.start % len(self), 0
         for index in range(start, len(self)):
-            whole = order[index * self.batch_size : (index + 1) * self.batch_size]
-            mine = whole[len(whole) * rank // world : len(whole) * (rank + 1) // world]
-            loss_weight = world * len(mine) / len(whole)
+            batch = order[index * self.batch_size : (index + 1) * self.batch_size]
+            mine = batch[len(batch) * rank // world_size : len(batch) * (rank + 1) // world_size]
+            loss_weight = world_size * len(mine) / len(batch)
             mine = mine if len(mine) else spare
             self.done = index + 1
             yield *(tensor[mine] for tensor in self.tensors), loss_weight

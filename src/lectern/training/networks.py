@@ -1,17 +1,19 @@
 """Build the network that a model's config selects."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
 from lectern.config import call, nearest, split_class
 from lectern.errors import UserError
 
+Network = TypeVar("Network", bound=nn.Module)
+
 
 def build_network(
-    section: Mapping[str, Any], networks: Sequence[type[nn.Module]], *arguments: Any, **more: Any
-) -> nn.Module:
+    section: Mapping[str, Any], networks: Sequence[type[Network]], *arguments: Any, **more: Any
+) -> Network:
     """Create the network of a section such as `{class: DigitCNN, dropout: 0.3}`; `networks` are the possible classes.
 
     `arguments` and `more` are passed to the class in addition to those of the section. Raises UserError if the class is
@@ -22,5 +24,5 @@ def build_network(
     if name not in choices:
         hint = nearest(str(name), list(choices))
         raise UserError(f"module.network: unknown class {name!r}{hint} Available: {', '.join(choices)}.")
-    network: nn.Module = call(choices[name], chosen, f"module.network ({name})", *arguments, **more)
+    network: Network = call(choices[name], chosen, f"module.network ({name})", *arguments, **more)
     return network

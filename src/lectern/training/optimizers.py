@@ -47,7 +47,7 @@ def adamw_one_cycle(module: pl.LightningModule, **cycle: Any) -> OptimizerLRSche
     way. `cycle` contains further arguments of `OneCycleLR`.
     """
     chosen = module.hparams
-    optimizer = AdamW(module.parameters(), chosen.learning_rate, weight_decay=chosen.weight_decay, fused=True)
+    optimizer = AdamW(module.parameters(), chosen["learning_rate"], weight_decay=chosen["weight_decay"], fused=True)
     steps = int(module.trainer.estimated_stepping_batches)
-    schedule = OneCycleLR(optimizer, chosen.learning_rate, total_steps=steps, pct_start=chosen.warm_up, **cycle)
+    schedule = OneCycleLR(optimizer, chosen["learning_rate"], total_steps=steps, pct_start=chosen["warm_up"], **cycle)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,4 +1,4 @@
-"""The folder that a training keeps its checkpoints in: one process at a time, gone once the model stands."""
+"""Lock the directory with the checkpoints of a training, and delete it when the model is complete."""
 
 import os
 import shutil
@@ -11,40 +11,45 @@ from filelock import FileLock, Timeout
 
 from lectern.errors import UserError
 
+SHARED_LOCK_TIMEOUT = 180.0  # seconds; a shared file system keeps the lock of a dead node for a while
+
 
 @contextmanager
 def lock_run_directory(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which a killed process lets go of. Raises UserError where another process has it."""
+    """Create the run directory and lock it. Raises UserError if another process has locked it.
+
+    The operating system releases the lock of a killed process.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     owner = folder.with_suffix(".owner")
     try:
-        with FileLock(folder.with_suffix(".lock"), timeout=patience()):
-            owner.write_text(who())
+        with FileLock(folder.with_suffix(".lock"), timeout=lock_timeout()):
+            owner.write_text(describe_process())
             yield
     except Timeout as error:
-        holder = f" It is held by {owner.read_text()}." if owner.exists() else ""
+        holder = f" It is locked by {owner.read_text()}." if owner.exists() else ""
         raise UserError(
-            f"{folder} is in use: this very training is running in another process. Wait for it, or end it.{holder}"
+            f"{folder} is in use: another process runs the same training. Wait for it, or stop it.{holder}"
         ) from error
 
 
-def patience() -> float:
-    """Seconds to wait for the lock: a shared file system keeps that of a node that died for a while."""
-    return 180.0 if os.environ.get("SLURM_RESTART_COUNT") else 0.0
+def lock_timeout() -> float:
+    """Return how many seconds to wait for the lock: only a job that Slurm has restarted waits."""
+    return SHARED_LOCK_TIMEOUT if os.environ.get("SLURM_RESTART_COUNT") else 0.0
 
 
-def who() -> str:
-    """This process, as somebody on another machine can find it."""
+def describe_process() -> str:
+    """Return the id and machine of this process, and its Slurm job."""
     job = os.environ.get("SLURM_JOB_ID")
     return f"process {os.getpid()} on {socket.gethostname()}{f', Slurm job {job}' if job else ''}"
 
 
-def clear(folder: Path, keep: Path) -> None:
-    """Delete what was only there to resume from, but a model that was put inside."""
+def clear_run_directory(folder: Path, keep: Path) -> None:
+    """Delete the checkpoints and the lock; delete the directory too unless it contains the model folder `keep`."""
     for path in folder.iterdir():
         if path != keep and path.is_file():
             path.unlink()
     if not any(folder.iterdir()):
         shutil.rmtree(folder)
-    for ending in (".lock", ".owner"):
-        folder.with_suffix(ending).unlink(missing_ok=True)
+    for suffix in (".lock", ".owner"):
+        folder.with_suffix(suffix).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A trainer's config to how many processes it starts, and a global batch to the share of each."""
+"""Compute the number of processes of a trainer config and check that they can share a global batch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,25 +7,27 @@ from lectern.errors import UserError
 
 
 def world_size(trainer: Mapping[str, Any]) -> int:
-    """How many processes a trainer's config starts on all its nodes; without a number, one for each GPU here."""
+    """Return the number of processes on all nodes; `devices: -1` or `auto` means all GPUs of this machine."""
     devices = trainer["devices"]
-    if not isinstance(devices, int) or devices < 1:  # -1, "auto"; what makes no sense Lightning refuses
+    if not isinstance(devices, int) or devices < 1:  # Lightning rejects other values
         from torch.cuda import device_count
 
         devices = max(device_count(), 1)
-    return devices * trainer.get("num_nodes", 1)
+    nodes: int = trainer.get("num_nodes", 1)
+    return devices * nodes
 
 
 def check_batch_divides(batches: Mapping[str, Any], trainer: Mapping[str, Any], where: str) -> None:
-    """Raises UserError for a global `batch_size` that the processes cannot share equally.
+    """Raise UserError if the global `batch_size` is not divisible by the number of processes.
 
-    Where a batch is a number of tokens there is nothing to check: the processes take its sentences in turn.
+    A batch that is limited by its number of tokens has no `batch_size`, and its sentences are dealt out one by one.
     """
-    world, batch_size = world_size(trainer), batches.get("batch_size", 0)
-    if batch_size % world:
-        nodes, less, more = trainer.get("num_nodes", 1), batch_size // world * world, (batch_size // world + 1) * world
-        raise UserError(
-            f"{where}: batch_size is {batch_size}, of all processes together, and the trainer starts {world} "
-            f"({nodes} nodes x {world // nodes}): {batch_size % world} would be left over. "
-            f"Choose {f'{less} or ' if less else ''}{more}, or another number of processes."
-        )
+    processes, batch_size = world_size(trainer), batches.get("batch_size", 0)
+    if batch_size % processes == 0:
+        return
+    nodes, smaller = trainer.get("num_nodes", 1), batch_size // processes * processes
+    choices = [str(size) for size in (smaller, smaller + processes) if size]
+    raise UserError(
+        f"{where}: global batch_size {batch_size} is not divisible by {processes} processes "
+        f"({nodes} nodes x {processes // nodes}); use {' or '.join(choices)}, or another number of processes."
+    )

@@ -1,1 +1,1 @@
-"""Language model: a text, character by character, to the next character, and so to texts that nobody wrote."""
+"""Language model: predict the next character of a text, and generate new texts one character at a time."""

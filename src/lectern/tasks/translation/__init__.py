@@ -1,1 +1,1 @@
-"""Translation: a sentence of one language to the same in another."""
+"""Translate sentences from one language to another."""

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -14,13 +13,14 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from lectern.tasks.digits.model import networks
 from lectern.tasks.digits.model.augmentation import random_affine
+from lectern.training.module import TrainableModule
 from lectern.training.networks import build_network
 from lectern.training.optimizers import adamw_one_cycle
 
 NETWORKS = (networks.DigitCNN, networks.DigitResNet)
 
 
-class DigitClassifier(pl.LightningModule):
+class DigitClassifier(TrainableModule):
     """A network trained with cross-entropy, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
     `network` selects the class of the network and its arguments, for example `{class: DigitCNN, dropout: 0.5}`.
@@ -46,8 +46,6 @@ class DigitClassifier(pl.LightningModule):
         initialize_weights(self.network)
         self.validation_loss = MeanMetric()
         self.validation_accuracy = MulticlassAccuracy(10, average="micro")
-        self.resume_state: dict[str, Tensor] = {}
-        self.step_metrics: dict[str, Tensor] = {}
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (B, 10) of raw uint8 images (B, 28, 28)."""

@@ -1,4 +1,4 @@
-"""Raw works to three texts, packed as numbers of characters, plus the alphabet learned from the training works."""
+"""Split raw works into three texts, encode them as character ids and build the alphabet from the training text."""
 
 import hashlib
 import json
@@ -9,11 +9,11 @@ import numpy as np
 from lectern.artifacts.dataset import write_facts
 from lectern.artifacts.digests import content_digest
 from lectern.errors import UserError
-from lectern.tasks.language_model.data.format.alphabet import normalise, prepare
+from lectern.tasks.language_model.data.format.alphabet import NormalForm, encode, normalize
 
 SPLITS = ("train", "validation", "test")
 
-Works = dict[str, str]  # name to text, in the order in which they are read
+Works = dict[str, str]  # the text of each work by its name, in reading order
 
 
 def preprocess(
@@ -22,109 +22,127 @@ def preprocess(
     split_by: str,
     validation: list[str] | float,
     test: list[str] | float,
-    rare: int = 1,
-    normal_form: str = "NFC",
+    min_count: int = 1,
+    normal_form: NormalForm = "NFC",
 ) -> None:
-    """Write ids of the training and validation text as `.npy`, the test text raw, then the facts.
+    """Write the ids of the training and validation text as `.npy`, the test text as raw text, then the facts.
 
-    `split_by` is `name` (validation and test are names of works), `place` (shares at the end of each work) or `hash`
-    (shares of the works, by a hash of their names). Characters that occur less than `rare` times in the training
-    works are unknown too, which teaches the network what unknown means. Raises UserError for a split without text.
+    `split_by` selects how the works are split:
+
+    - `name`: `validation` and `test` are lists of work names.
+    - `position`: `validation` and `test` are the shares of each work that are taken from its end.
+    - `hash`: `validation` and `test` are the shares of complete works, selected by a hash of their names.
+
+    The alphabet contains the characters that occur at least `min_count` times in the training text. With a `min_count`
+    above 1, the training text contains unknown characters, so that the network learns to read them.
+    Raises UserError if a split would be empty.
     """
     texts = split_works(read_works(raw), split_by, validation, test)
-    facts = {"prepare": {"normal_form": normal_form}}
-    facts |= {"alphabet": learn_alphabet(normalise(texts["train"], normal_form), rare)}
+    alphabet = build_alphabet(normalize(texts["train"], normal_form), min_count)
+    facts = {"prepare": {"normal_form": normal_form}, "alphabet": alphabet}
     out.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation"):
-        np.save(out / f"{split}.npy", prepare(texts[split], facts))
+        np.save(out / f"{split}.npy", encode(texts[split], facts))
     (out / "test.txt").write_text(texts["test"], encoding="utf-8", newline="")
-    lines = {split: len(text.splitlines()) for split, text in texts.items()}
+    lines = {split: count_lines(normalize(text, normal_form)) for split, text in texts.items()}
     characters = {split: len(text) for split, text in texts.items()}
     digest = content_digest([texts["test"]])
     write_facts(out, {**facts, "items": lines, "characters": characters, "test_digest": digest})
 
 
-def learn_alphabet(text: str, rare: int = 1) -> str:
-    """The characters that occur at least `rare` times, sorted; the id of a character is its place, from 1."""
-    points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-    characters, counts = np.unique(points, return_counts=True)
-    return "".join(map(chr, characters[counts >= rare]))
+def build_alphabet(text: str, min_count: int = 1) -> str:
+    """Return the characters that occur at least `min_count` times, sorted. The first one gets the id 1."""
+    code_points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    characters, counts = np.unique(code_points, return_counts=True)
+    return "".join(map(chr, characters[counts >= min_count]))
 
 
-def split_works(works: Works, by: str, validation: list[str] | float, test: list[str] | float) -> dict[str, str]:
-    """The text of each split. Raises UserError for a split that would be empty."""
-    ways = {"name": split_by_name, "place": split_by_place, "hash": split_by_hash}
-    if by not in ways:
-        raise UserError(f"preprocess.split_by is {by!r}; it is one of {', '.join(ways)}.")
-    check_split(by, validation, test)
-    parts = ways[by](works, validation, test)
-    texts = {split: "".join(parts[split].values()) for split in SPLITS}
-    for split, text in texts.items():
+def count_lines(text: str) -> int:
+    return len(text.removesuffix("\n").split("\n"))
+
+
+def split_works(works: Works, split_by: str, validation: list[str] | float, test: list[str] | float) -> dict[str, str]:
+    """Return the text of each split. Raises UserError if the arguments do not fit or a split would be empty."""
+    if split_by == "name":
+        if not (isinstance(validation, list) and isinstance(test, list)):
+            raise UserError("preprocess: with split_by=name, validation and test must be lists of work names.")
+        parts = split_by_name(works, validation, test)
+    elif split_by in ("position", "hash"):
+        if isinstance(validation, list) or isinstance(test, list) or not 0 < validation + test < 1:
+            raise UserError(
+                f"preprocess: with split_by={split_by}, validation and test must be shares with a sum below 1; "
+                f"got {validation} and {test}."
+            )
+        split = split_by_position if split_by == "position" else split_by_hash
+        parts = split(works, validation, test)
+    else:
+        raise UserError(f"preprocess.split_by is {split_by!r}; it must be name, position or hash.")
+    texts = {name: "".join(parts[name].values()) for name in SPLITS}
+    for name, text in texts.items():
         if not text:
-            raise UserError(f"The {split} text would be empty: {len(works)} works, split by {by}. Change the split.")
+            raise UserError(
+                f"The {name} text is empty after splitting {len(works)} works by {split_by}. Change the split."
+            )
     return texts
 
 
-def check_split(by: str, validation: list[str] | float, test: list[str] | float) -> None:
-    """Names where the split is by name, else shares that leave something to train on."""
-    named = [isinstance(value, list) for value in (validation, test)]
-    if by == "name" and not all(named):
-        raise UserError("preprocess: to split by name, validation and test are lists of the names of works.")
-    if by != "name" and (any(named) or not 0 < validation + test < 1):
-        raise UserError(f"preprocess: to split by {by}, validation and test are shares that are together below 1.")
-
-
 def split_by_name(works: Works, validation: list[str], test: list[str]) -> dict[str, Works]:
-    """Whole works by their names."""
+    """Assign complete works to the splits by their names."""
     missing = [name for name in (*validation, *test) if name not in works]
     if missing:
-        raise UserError(f"No work is called {', '.join(missing)}. There is: {', '.join(works)}.")
-    where = {**dict.fromkeys(works, "train"), **dict.fromkeys(validation, "validation"), **dict.fromkeys(test, "test")}
-    return {split: {name: works[name] for name in works if where[name] == split} for split in SPLITS}
+        raise UserError(f"There is no work named {', '.join(missing)}. Available works: {', '.join(works)}.")
+    assigned = {**dict.fromkeys(validation, "validation"), **dict.fromkeys(test, "test")}
+    return {split: {name: works[name] for name in works if assigned.get(name, "train") == split} for split in SPLITS}
 
 
 def split_by_hash(works: Works, validation: float, test: float) -> dict[str, Works]:
-    """Whole works by a hash of their names: a work stays on its side when others come or go."""
+    """Assign complete works to the splits by a hash of their names.
+
+    A work stays in its split if other works are added or removed.
+    """
     parts: dict[str, Works] = {split: {} for split in SPLITS}
     for name, text in works.items():
         draw = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
-        parts["test" if draw < test else "validation" if draw < test + validation else "train"][name] = text
+        split = "test" if draw < test else "validation" if draw < test + validation else "train"
+        parts[split][name] = text
     return parts
 
 
-def split_by_place(works: Works, validation: float, test: float) -> dict[str, Works]:
-    """The end of each work is the test, what is just before it the validation text."""
+def split_by_position(works: Works, validation: float, test: float) -> dict[str, Works]:
+    """Take the test text from the end of each work, and the validation text from the part before it."""
     parts: dict[str, Works] = {split: {} for split in SPLITS}
     for name, text in works.items():
         first, second = int(len(text) * (1 - test - validation)), int(len(text) * (1 - test))
-        for split, cut in zip(SPLITS, (slice(first), slice(first, second), slice(second, None)), strict=True):
-            parts[split][name] = text[cut]
+        for split, part in zip(SPLITS, (slice(first), slice(first, second), slice(second, None)), strict=True):
+            parts[split][name] = text[part]
     return parts
 
 
 def read_works(raw: Path) -> Works:
-    """Every `.txt` file of a folder is a work; a `.jsonl` file holds one a line, `{"name": ..., "text": ...}`.
+    """Read the works of a folder. A `.txt` file is one work; a `.jsonl` file has one work per line.
 
-    Raises UserError where there is none, for an empty one, and for bytes that are no UTF-8.
+    The format of a line is `{"name": ..., "text": ...}`.
+    Raises UserError if there are no works, or if a file is empty or not UTF-8.
     """
     works: Works = {}
     for path in sorted(raw.glob("*.txt")):
         works[path.name] = read_text(path)
     for path in sorted(raw.glob("*.jsonl")):
-        works |= {work["name"]: work["text"] for work in map(json.loads, read_text(path).splitlines())}
+        records = map(json.loads, read_text(path).removesuffix("\n").split("\n"))
+        works |= {record["name"]: record["text"] for record in records}
     if not works:
-        raise UserError(f"{raw} holds no text (*.txt or *.jsonl). Download it: dvc repro download@{raw.name}")
+        raise UserError(f"{raw} contains no text (*.txt or *.jsonl). Download it: dvc repro download@{raw.name}")
     return works
 
 
 def read_text(path: Path) -> str:
-    """A file as UTF-8 text that is not empty."""
+    """Read a UTF-8 file. Raises UserError if it is empty or not UTF-8."""
     data = path.read_bytes()
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{path} is no UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start} ({error.reason}). "
+            f"{path} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start} ({error.reason}). "
             "Convert the file to UTF-8, or download it again."
         ) from error
     if not text.strip():

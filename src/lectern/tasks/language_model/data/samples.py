@@ -1,4 +1,4 @@
-"""The running Python's own standard library to one packed text, a line a file."""
+"""Write the standard library of the running Python as one packed text file, with one module per line."""
 
 import hashlib
 import json
@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-NOT_READ = {"test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data", "site-packages", "dist-packages"}
-LARGEST = 60_000  # bytes: a longer module would be most of a held-out split
+EXCLUDED_FOLDERS = {"test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data", "site-packages", "dist-packages"}
+MAX_FILE_BYTES = 60_000  # a longer module would fill most of the validation or test split
 
 
 def make(out: Path, max_bytes: int) -> dict[str, str]:
-    """Write `library.jsonl`, `{"name": path, "text": ...}` a line; returns the version of what was found."""
+    """Write `library.jsonl` with lines `{"name": path, "text": ...}`. Return the version of Python."""
     library = Path(sysconfig.get_paths()["stdlib"])
-    lines, left = [], max_bytes
+    lines, remaining_bytes = [], max_bytes
     for name, text in read_modules(library):
-        left -= len(text.encode())
-        if left < 0:
+        remaining_bytes -= len(text.encode())
+        if remaining_bytes < 0:
             break
         lines.append(json.dumps({"name": name, "text": f"# {name}\n{text.rstrip()}\n\n\n"}))
     (out / "library.jsonl").write_text("\n".join(sorted(lines)) + "\n", encoding="ascii")
@@ -26,10 +26,13 @@ def make(out: Path, max_bytes: int) -> dict[str, str]:
 
 
 def read_modules(library: Path) -> Iterator[tuple[str, str]]:
-    """Path and text of each module, in the order of a hash of the path: any beginning of it is a fair selection."""
+    """Yield the path and the text of each module, ordered by a hash of the path.
+
+    With this order, the first modules are an unbiased selection of the library.
+    """
     paths = (path.relative_to(library) for path in library.rglob("*.py"))
-    names = [path.as_posix() for path in paths if not NOT_READ & set(path.parts)]
+    names = [path.as_posix() for path in paths if not EXCLUDED_FOLDERS & set(path.parts)]
     for name in sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest()):
-        with suppress(UnicodeDecodeError):  # a module in an older encoding is left out
-            if (library / name).stat().st_size <= LARGEST:
+        with suppress(UnicodeDecodeError):  # skip modules in an older encoding
+            if (library / name).stat().st_size <= MAX_FILE_BYTES:
                 yield name, (library / name).read_text(encoding="utf-8")

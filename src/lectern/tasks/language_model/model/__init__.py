@@ -1,1 +1,1 @@
-"""The networks, the Lightning module and the data loader (the train stage)."""
+"""Define the networks, the Lightning module and the data loader (the train stage)."""

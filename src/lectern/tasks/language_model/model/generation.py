@@ -1,106 +1,122 @@
-"""A prompt to the characters that a network writes after it, as they come."""
+"""Generate text from a character model, one character at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from lectern.errors import UserError
-from lectern.tasks.language_model.data.format.alphabet import UNKNOWN, decode
+from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID, decode
 
-LONGEST = 100_000  # characters of one request
+if TYPE_CHECKING:  # module.py imports this file
+    from lectern.tasks.language_model.model.module import CharacterModel
 
-
-def write(module, prompt: np.ndarray, length: int = 400, **how) -> str:
-    """The `length` characters that follow a prepared prompt (ids); `how` as in `choose`, and `seed`."""
-    return "".join(stream(module, prompt, length, **how))
+MAX_LENGTH = 100_000
 
 
-def stream(module, prompt: np.ndarray, length: int = 400, seed: int = 0, **how) -> Iterator[str]:
-    """One character after the other; the same arguments give the same text. Raises UserError at once for a bad one.
+def generate_text(module: "CharacterModel", prompt: np.ndarray, length: int = 400, **options: Any) -> str:
+    """Return the `length` characters that follow a prompt of ids. The options are those of `stream_characters`."""
+    return "".join(stream_characters(module, prompt, length, **options))
 
-    >>> for character in stream(module, prepare("KING", facts), length=100, temperature=0.7): print(character, end="")
+
+def stream_characters(
+    module: "CharacterModel", prompt: np.ndarray, length: int = 400, seed: int = 0, **sampling: Any
+) -> Iterator[str]:
+    """Return an iterator of the characters that follow a prompt of ids. The same arguments give the same text.
+
+    The sampling options are those of `sample_ids`. Raises UserError immediately if an argument is out of range.
+
+    >>> for character in stream_characters(module, encode("KING", facts), length=100, temperature=0.7):
+    ...     print(character, end="")
     """
-    check(length, seed, **how)
-    ids = islice(write_ids(module, prompt[np.newaxis], seed, **how), length)
+    check_sampling_options(length, seed, **sampling)
+    ids = islice(generate_ids(module, prompt[np.newaxis], seed, **sampling), length)
     return (decode(row, module.facts) for row in ids)
 
 
-def write_together(module, prompts: np.ndarray, length: int, seed: int = 0, **how) -> list[str]:
-    """Several texts side by side, faster than one after the other; prompts are ids (texts, time)."""
-    check(length, seed, **how)
-    columns = list(islice(write_ids(module, prompts, seed, **how), length))
+def generate_texts(
+    module: "CharacterModel", prompts: np.ndarray, length: int, seed: int = 0, **sampling: Any
+) -> list[str]:
+    """Return one text per prompt of ids (texts, time). This is faster than one call of `generate_text` per prompt."""
+    check_sampling_options(length, seed, **sampling)
+    columns = list(islice(generate_ids(module, prompts, seed, **sampling), length))
     return [decode(row, module.facts) for row in np.stack(columns, 1)]
 
 
-def write_ids(module, prompts: np.ndarray, seed: int, **how) -> Iterator[np.ndarray]:
-    """Ids (texts,) of a next character without end: one step of the network each, its state kept.
+def generate_ids(module: "CharacterModel", prompts: np.ndarray, seed: int, **sampling: Any) -> Iterator[np.ndarray]:
+    """Yield the next ids (texts,) without end.
 
-    Draws come from a generator of their own, so that a sample in mid-training leaves the training as it was.
+    The network keeps its state, so each character costs one step. Random numbers come from a separate generator, so
+    that samples during a training do not change the random state of the training.
     """
-    draws = np.random.default_rng(seed)
-    ids = torch.from_numpy((prompts if prompts.shape[1] else first(module.facts, len(prompts))).astype(np.int64))
+    generator = np.random.default_rng(seed)
+    start = prompts if prompts.shape[1] else make_start_ids(module.facts, len(prompts))
+    ids = torch.from_numpy(start.astype(np.int64))
     state = None
     while True:
-        with reading(module):
+        with evaluation_mode(module):
             logits, state = module(ids.to(module.device), state)
-        chosen = choose(logits[:, -1].float().cpu().numpy(), draws.random(len(ids)), **how)
-        yield chosen
-        ids = torch.from_numpy(chosen).unsqueeze(1)
+        next_ids = sample_ids(logits[:, -1].float().cpu().numpy(), generator.random(len(ids)), **sampling)
+        yield next_ids
+        ids = torch.from_numpy(next_ids).unsqueeze(1)
 
 
-def first(facts: dict, texts: int) -> np.ndarray:
-    """What stands in for an empty prompt: the end of a line, where the alphabet has one."""
+def make_start_ids(facts: dict[str, Any], texts: int) -> np.ndarray:
+    """Return ids (texts, 1) that replace an empty prompt: a line ending, or UNKNOWN_ID if the alphabet has none."""
     return np.full((texts, 1), facts["alphabet"].find("\n") + 1)
 
 
 @contextmanager
-def reading(module) -> Iterator[None]:
-    """No gradients and no dropout inside; the module is afterwards in the mode it was in before."""
-    before = module.training
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Disable gradients and dropout, and restore the mode of the module at the end."""
+    was_training = module.training
     module.eval()
     try:
         with torch.inference_mode():
             yield
     finally:
-        module.train(before)
+        module.train(was_training)
 
 
-def choose(
+def sample_ids(
     logits: np.ndarray, draws: np.ndarray, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
 ) -> np.ndarray:
-    """Logits (texts, characters) and draws in [0, 1) (texts,) to an id each.
+    """Sample one id per text from logits (texts, characters), with draws (texts,) from [0, 1).
 
-    A low temperature prefers the likely; 0 takes the likeliest. `top_k` keeps that many of the likeliest (0: all),
-    `top_p` the fewest that are together at least so likely (Holtzman et al. 2020, arXiv:1904.09751). UNKNOWN is
-    never written.
+    A low temperature prefers likely characters, and 0 selects the likeliest one. `top_k` keeps that many of the
+    likeliest characters (0: all). `top_p` keeps the fewest characters with at least this total probability (Holtzman
+    et al. 2020, arXiv:1904.09751). UNKNOWN_ID is never sampled.
     """
     logits = logits.astype(np.float64)
-    logits[:, UNKNOWN] = -np.inf
+    logits[:, UNKNOWN_ID] = -np.inf
+    order: np.ndarray = np.argsort(-logits, axis=1, kind="stable")  # the likeliest character first
     if temperature == 0:
-        return logits.argmax(1)
-    order = np.argsort(-logits, axis=1, kind="stable")  # the likeliest first
-    ranked = np.take_along_axis(logits, order, 1)
-    likely = np.exp((ranked - ranked[:, :1]) / temperature)
+        return order[:, 0]
+    sorted_logits = np.take_along_axis(logits, order, 1)
+    probabilities = np.exp((sorted_logits - sorted_logits[:, :1]) / temperature)
     if top_k:
-        likely[:, top_k:] = 0
-    likely /= likely.sum(1, keepdims=True)
-    likely[likely.cumsum(1) - likely >= top_p] = 0  # what is before already reaches it
-    sums = likely.cumsum(1)
+        probabilities[:, top_k:] = 0
+    probabilities /= probabilities.sum(1, keepdims=True)
+    probabilities[probabilities.cumsum(1) - probabilities >= top_p] = 0  # earlier characters already reach top_p
+    sums = probabilities.cumsum(1)
     rank = (draws[:, np.newaxis] * sums[:, -1:] >= sums).sum(1)
     return np.take_along_axis(order, rank[:, np.newaxis], 1)[:, 0]
 
 
-def check(length: int, seed: int, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> None:
-    """Raises UserError for what is out of range."""
-    if not 1 <= length <= LONGEST:
-        raise UserError(f"length is {length}; it must be from 1 to {LONGEST:,} characters.")
+def check_sampling_options(
+    length: int, seed: int, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
+) -> None:
+    """Raise UserError if an option is out of range."""
+    if not 1 <= length <= MAX_LENGTH:
+        raise UserError(f"length is {length}; it must be from 1 to {MAX_LENGTH:,} characters.")
     if not 0 <= temperature <= 10:
         raise UserError(f"temperature is {temperature}; it must be from 0 (always the likeliest character) to 10.")
     if top_k < 0:
-        raise UserError(f"top_k is {top_k}; it must be 0 (all characters) or the number of likeliest ones to keep.")
+        raise UserError(f"top_k is {top_k}; it must be 0 (all characters) or the number of characters to keep.")
     if not 0 < top_p <= 1:
         raise UserError(f"top_p is {top_p}; it must be above 0 and at most 1 (all characters).")
     if seed < 0:

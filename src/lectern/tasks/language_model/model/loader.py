@@ -1,4 +1,4 @@
-"""A packed text to parallel streams, batch after batch: row i of one batch is continued by row i of the next."""
+"""Load a packed text as parallel streams. Row i of a batch continues row i of the batch before."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,75 +8,84 @@ import torch
 from torch import Tensor
 
 from lectern.errors import UserError
-from lectern.tasks.language_model.data.format.alphabet import UNKNOWN
+from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID
 from lectern.training.distributed import rank_and_world_size
-from lectern.training.loader import InMemoryLoader
+from lectern.training.loader import ResumableLoader
 
-IGNORED = -100  # a target that counts for nothing: cross_entropy's own mark
-LONG = 4000  # characters of a validation stream: long enough that starting from nothing costs next to nothing
-
-
-def load(processed: Path, split: str, seed: int, batch_size: int, unroll: int) -> "Streams":
-    """Ids (streams, time) of a split and the ids that follow each; `batch_size` is the number of training streams.
-
-    Raises UserError for a text that is too short for that.
-    """
-    text = torch.from_numpy(np.load(processed / f"{split}.npy").astype(np.int16))
-    if split == "train":
-        check_length(len(text), batch_size, unroll)
-        return Streams(text, batch_size, unroll, turn=True, seed=seed)
-    return Streams(text, max(min(batch_size, 16), len(text) // LONG), max(unroll, 100))
+IGNORE_INDEX = -100  # marks targets that do not count, the default of cross_entropy
+LONG_STREAM_LENGTH = 4000  # characters; the empty state at the start of such a stream hardly affects the mean loss
 
 
-def check_length(characters: int, streams: int, unroll: int) -> None:
-    if characters < streams * unroll:
-        raise UserError(
-            f"The training text has {characters:,} characters, but one batch of {streams} streams of {unroll} needs "
-            f"{streams * unroll:,}. Lower batches.batch_size or batches.unroll, or use a longer text."
-        )
+class TextStreams(ResumableLoader):
+    """A loader that cuts a text into `streams` equal parts and reads them in parallel.
 
+    A batch contains the ids (streams, time), the ids that follow them (streams, time) as targets, and the loss weight
+    of this rank, which is proportional to its number of targets. A batch has about `unroll` characters per stream, and
+    the lengths of batches differ by at most one. Each character is a target exactly once per epoch.
 
-class Streams(InMemoryLoader):
-    """A text cut into `streams` equal parts that are read side by side, about `unroll` characters a batch.
-
-    A batch is ids (streams, time), the ids that follow (streams, time), and this rank's share of the targets. Every
-    character is a target exactly once an epoch: the text is a ring, where `turn` chooses the place of the first cut
-    anew each epoch (by seed and epoch), and the batches differ in length by at most one. Each rank owns the same
-    streams all the time, and so their resume_state state.
+    With `random_start`, the text is treated as a ring, and each epoch starts at another random position, which depends
+    on `seed` and epoch. Each rank reads the same rows in every batch, so that it can keep their states.
     """
 
-    def __init__(self, text: Tensor, streams: int, unroll: int, turn: bool = False, seed: int = 0):
-        super().__init__(text, batch_size=streams, shuffle=turn, seed=seed)
-        self.text, self.before = text, text.roll(1)
-        if not turn:
-            self.before[0] = UNKNOWN  # no ring: nothing is known before the first character
-        self.cuts = [stream * len(text) // streams for stream in range(streams + 1)]
-        self.longest = max(end - start for start, end in zip(self.cuts, self.cuts[1:], strict=False))
+    def __init__(self, text: Tensor, streams: int, unroll: int, random_start: bool = False, seed: int = 0):
+        super().__init__(rows=len(text), batch_size=streams, seed=seed)
+        self.streams, self.random_start, self.seed = streams, random_start, seed
+        self.text, self.inputs = text, text.roll(1)
+        if not random_start:
+            self.inputs[0] = UNKNOWN_ID  # no character precedes the first one
+        self.boundaries = [stream * len(text) // streams for stream in range(streams + 1)]
+        self.longest = max(end - start for start, end in zip(self.boundaries, self.boundaries[1:], strict=False))
         self.batches = -(-self.longest // unroll)
 
     def __len__(self) -> int:
         return self.batches
 
     def offset(self) -> int:
-        """Where in the ring the first stream starts this epoch."""
-        return int(np.random.default_rng([self.seed, self.epoch]).integers(self.rows)) if self.shuffle else 0
+        """Return the position in the text at which the first stream starts in this epoch."""
+        if not self.random_start:
+            return 0
+        return int(np.random.default_rng([self.seed, self.epoch]).integers(len(self.text)))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, float]]:
-        # a generator: nothing here runs before the first next(), when Lightning has told the epoch
-        rank, world = rank_and_world_size()
-        streams = self.batch_size
-        mine = slice(streams * rank // world, streams * (rank + 1) // world)
+        # Lightning sets the epoch after iter() and before the first next(), when this generator starts to run
+        rank, world_size = rank_and_world_size()
+        rows = slice(self.streams * rank // world_size, self.streams * (rank + 1) // world_size)
         offset, start, self.start = self.offset(), self.start % len(self), 0
         for index in range(start, len(self)):
-            ids, targets = self.cut(index, offset)
-            counts = (targets != IGNORED).sum(1)
+            ids, targets = self.get_batch(index, offset)
+            counts = (targets != IGNORE_INDEX).sum(1)
             self.done = index + 1
-            yield ids[mine], targets[mine], world * counts[mine].sum().item() / counts.sum().item()
+            yield ids[rows], targets[rows], world_size * counts[rows].sum().item() / counts.sum().item()
 
-    def cut(self, index: int, offset: int) -> tuple[Tensor, Tensor]:
-        """Batch `index` of all streams; a stream that has ended (one of its last column) has targets to ignore."""
+    def get_batch(self, index: int, offset: int) -> tuple[Tensor, Tensor]:
+        """Return the ids and the targets of one batch of all streams.
+
+        Some streams are shorter by one character. Their targets after the end are IGNORE_INDEX.
+        """
         columns = torch.arange(index * self.longest // len(self), (index + 1) * self.longest // len(self))
-        starts, ends = torch.tensor(self.cuts[:-1]).unsqueeze(1), torch.tensor(self.cuts[1:]).unsqueeze(1)
-        places = starts + columns  # (streams, time)
-        ring = (places + offset) % self.rows
-        return self.before[ring].long(), self.text[ring].long().masked_fill(places >= ends, IGNORED)
+        starts = torch.tensor(self.boundaries[:-1]).unsqueeze(1)
+        ends = torch.tensor(self.boundaries[1:]).unsqueeze(1)
+        positions = starts + columns  # (streams, time)
+        ring = (positions + offset) % len(self.text)
+        return self.inputs[ring].long(), self.text[ring].long().masked_fill(positions >= ends, IGNORE_INDEX)
+
+
+def load(processed: Path, split: str, seed: int, batch_size: int, unroll: int) -> TextStreams:
+    """Load a split as streams. `batch_size` is the number of streams of the training split.
+
+    Raises UserError if the training text is too short for one batch.
+    """
+    text = torch.from_numpy(np.load(processed / f"{split}.npy").astype(np.int16))
+    if split == "train":
+        check_text_length(len(text), batch_size, unroll)
+        return TextStreams(text, batch_size, unroll, random_start=True, seed=seed)
+    streams = max(min(batch_size, 16), len(text) // LONG_STREAM_LENGTH)
+    return TextStreams(text, streams, max(unroll, 100))
+
+
+def check_text_length(characters: int, streams: int, unroll: int) -> None:
+    if characters < streams * unroll:
+        raise UserError(
+            f"The training text has {characters:,} characters, but one batch of {streams} streams of {unroll} needs "
+            f"{streams * unroll:,}. Lower batches.batch_size or batches.unroll, or use a longer text."
+        )

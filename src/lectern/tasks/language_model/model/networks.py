@@ -1,176 +1,225 @@
-"""Networks that read characters and tell at each the logits of the next; what they remember goes in and comes out.
+"""Define networks that read characters and predict the next one.
 
-Both kinds are called alike: `logits, state = network(ids, state)`, where `state` is what was read before. Cutting a
-text into pieces and handing the state on gives what reading it in one piece gives.
+All networks are called as `logits, state = network(ids, state)`. The state summarizes the text before the ids.
+Reading a text in pieces gives the same logits as reading it in one piece, if the state of each piece is passed to the
+next.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lectern.errors import UserError
-from lectern.tasks.language_model.data.format.alphabet import UNKNOWN
+from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID
 from lectern.training.byte_dropout import ByteDropout
 
-CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-STEPS = {nn.RNN: torch.rnn_tanh_cell, nn.LSTM: torch.lstm_cell, nn.GRU: torch.gru_cell}
+LAYER_CLASSES: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+STEP_FUNCTIONS: dict[type[nn.RNNBase], Callable[..., Any]] = {
+    nn.RNN: torch.rnn_tanh_cell,
+    nn.LSTM: torch.lstm_cell,
+    nn.GRU: torch.gru_cell,
+}
 
 
-class RecurrentNetwork(nn.Module):
-    """Stacked recurrent layers over one-hot characters (TensorFlow without a PhD, part 2: 3 GRU layers of 512).
+class CharacterNetwork(nn.Module):
+    """Base class of the networks."""
 
-    `cell` is `rnn` (Elman 1990), `lstm` (Hochreiter and Schmidhuber 1997) or `gru` (Cho et al. 2014,
-    arXiv:1406.1078). A layer at a time, since dropout inside cuDNN's stack has a random state that no checkpoint holds.
+    def initial_state(self, batch: int) -> Tensor:
+        """Return the state before the first character."""
+        raise NotImplementedError
+
+    def forward(self, ids: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits of the character after each id (batch, time), and the state after the last id."""
+        raise NotImplementedError
+
+
+class RecurrentNetwork(CharacterNetwork):
+    """Stacked recurrent layers on one-hot characters (TensorFlow without a PhD, part 2: 3 GRU layers of 512 units).
+
+    `cell` is `rnn` (Elman 1990), `lstm` (Hochreiter and Schmidhuber 1997) or `gru` (Cho et al. 2014, arXiv:1406.1078).
+    The layers are separate modules, because the dropout inside a stack of cuDNN has a random state that is not part of
+    a checkpoint.
     """
 
     def __init__(self, vocabulary: int, cell: str, layers: int, hidden: int, dropout: float = 0.0):
         super().__init__()
-        if cell not in CELLS:
-            raise UserError(f"There is no cell {cell!r}; module.network.cell is one of {', '.join(CELLS)}.")
+        if cell not in LAYER_CLASSES:
+            raise UserError(f"module.network.cell is {cell!r}; it must be one of {', '.join(LAYER_CLASSES)}.")
         self.vocabulary, self.hidden = vocabulary, hidden
-        self.parts = 2 if cell == "lstm" else 1  # an LSTM remembers its output and its cell
-        self.layers = nn.ModuleList(CELLS[cell](hidden if layer else vocabulary, hidden) for layer in range(layers))
+        self.parts = 2 if cell == "lstm" else 1  # the state of an LSTM layer has an output and a cell
+        layer_class = LAYER_CLASSES[cell]
+        self.layers = nn.ModuleList(layer_class(hidden if layer else vocabulary, hidden) for layer in range(layers))
         self.dropout = ByteDropout(dropout)
-        self.readout = nn.Linear(hidden, vocabulary)
-        initialise(self)
+        self.output = nn.Linear(hidden, vocabulary)
+        initialize_weights(self)
 
-    def start(self, batch: int) -> Float[Tensor, "batch layers parts hidden"]:
-        """The state of having read nothing."""
-        return self.readout.weight.new_zeros(batch, len(self.layers), self.parts, self.hidden)
+    def initial_state(self, batch: int) -> Float[Tensor, "batch layers parts hidden"]:
+        return self.output.weight.new_zeros(batch, len(self.layers), self.parts, self.hidden)
 
     def forward(
         self, ids: Int[Tensor, "batch time"], state: Float[Tensor, "batch layers parts hidden"]
     ) -> tuple[Float[Tensor, "batch time vocabulary"], Float[Tensor, "batch layers parts hidden"]]:
-        values = F.one_hot(ids.T.long(), self.vocabulary).to(self.readout.weight.dtype)  # (time, batch, vocabulary)
-        after = []
-        for layer, before in zip(self.layers, state.unbind(1), strict=True):
-            values, end = advance(layer, values, before)
+        values = F.one_hot(ids.T.long(), self.vocabulary).to(self.output.weight.dtype)  # (time, batch, vocabulary)
+        new_state = []
+        for layer, layer_state in zip(self.layers, state.unbind(1), strict=True):
+            values, new_layer_state = run_layer(layer, values, layer_state)
             values = self.dropout(values)  # (time, batch, hidden)
-            after.append(end)
-        return self.readout(values).transpose(0, 1), torch.stack(after, 1)
+            new_state.append(new_layer_state)
+        return self.output(values).transpose(0, 1), torch.stack(new_state, 1)
 
 
-def advance(
-    layer: nn.RNNBase, values: Float[Tensor, "time batch _"], before: Float[Tensor, "batch parts hidden"]
+def run_layer(
+    layer: nn.Module, inputs: Float[Tensor, "time batch _"], state: Float[Tensor, "batch parts hidden"]
 ) -> tuple[Float[Tensor, "time batch hidden"], Float[Tensor, "batch parts hidden"]]:
-    """Run one layer on from its state; PyTorch wants that state as (1, batch, hidden), a pair of them for an LSTM."""
-    whole, step = isinstance(layer, nn.LSTM), STEPS[type(layer)]
-    if len(values) == 1 and not values.is_cuda:  # writing: oneDNN would pack all weights anew for each character
-        parts = before.unbind(1)
-        after = step(values[0], parts if whole else parts[0], *layer.parameters())
-        after = after if whole else (after,)
-        return after[0].unsqueeze(0), torch.stack(after, 1)
-    parts = tuple(part.unsqueeze(0).contiguous() for part in before.unbind(1))
-    values, after = layer(values, parts if whole else parts[0])
-    return values, torch.cat(after if whole else (after,)).transpose(0, 1)
+    """Run one recurrent layer over a sequence. Return its outputs and its last state.
+
+    PyTorch expects a state of shape (1, batch, hidden), and a pair of them for an LSTM.
+    """
+    assert isinstance(layer, nn.RNNBase)
+    is_lstm, parts = isinstance(layer, nn.LSTM), state.unbind(1)
+    if len(inputs) == 1 and not inputs.is_cuda:  # faster for one character: oneDNN repacks all weights in each call
+        step = STEP_FUNCTIONS[type(layer)]
+        last = step(inputs[0], parts if is_lstm else parts[0], *layer.parameters())
+        last = last if is_lstm else (last,)
+        return last[0].unsqueeze(0), torch.stack(last, 1)
+    parts = tuple(part.unsqueeze(0).contiguous() for part in parts)
+    outputs, last = layer(inputs, parts if is_lstm else parts[0])
+    return outputs, torch.cat(last if is_lstm else (last,)).transpose(0, 1)
 
 
-def initialise(network: RecurrentNetwork) -> None:
-    """A character moves the state of the first layer by about one, and every layer takes much of what is new: with
-    PyTorch's own values three layers see nothing but the frequency of characters for hundreds of steps."""
+def initialize_weights(network: RecurrentNetwork) -> None:
+    """Initialize a recurrent network so that it learns from the first steps.
+
+    One character changes the state of the first layer by about one, and the gates let new values pass. With PyTorch's
+    defaults, three layers learn only the frequencies of characters for hundreds of steps.
+    """
     for layer in network.layers:
-        size = layer.hidden_size
-        for recurrence in layer.weight_hh_l0.data.split(size):  # what is resume_state neither fades nor grows at first
-            nn.init.orthogonal_(recurrence)  # Saxe et al. 2014, arXiv:1312.6120
-        for weight in layer.weight_ih_l0.data.split(size):
-            nn.init.xavier_uniform_(weight)
-        nn.init.zeros_(layer.bias_ih_l0)
-        nn.init.zeros_(layer.bias_hh_l0)
-        keep = layer.bias_ih_l0.data[size : 2 * size]  # PyTorch: input, forget, cell, output; reset, update, new
-        if isinstance(layer, nn.LSTM):
-            keep.fill_(1.0)  # Jozefowicz, Zaremba and Sutskever 2015
-        if isinstance(layer, nn.GRU):
-            keep.fill_(-1.0)
-    nn.init.normal_(network.layers[0].weight_ih_l0)
-    nn.init.zeros_(network.layers[0].weight_ih_l0[:, UNKNOWN])  # what is unknown says nothing until it was met
-    nn.init.normal_(network.readout.weight, std=network.hidden**-0.5)
-    nn.init.zeros_(network.readout.bias)
+        assert isinstance(layer, nn.RNNBase)
+        initialize_layer(layer)
+    first_weights = network.layers[0].get_parameter("weight_ih_l0")
+    nn.init.normal_(first_weights)
+    nn.init.zeros_(first_weights[:, UNKNOWN_ID])  # unknown characters have no effect until they occur in training
+    nn.init.normal_(network.output.weight, std=network.hidden**-0.5)
+    nn.init.zeros_(network.output.bias)
 
 
-class TransformerNetwork(nn.Module):
-    """A causal Transformer (Vaswani et al. 2017, arXiv:1706.03762) that sees `memory` characters back from each.
+def initialize_layer(layer: nn.RNNBase) -> None:
+    """Initialize one layer with orthogonal recurrent weights, so that the state neither fades nor grows at first."""
+    size = layer.hidden_size
+    for weight in torch.split(layer.get_parameter("weight_hh_l0").data, size):
+        nn.init.orthogonal_(weight)  # Saxe et al. 2014, arXiv:1312.6120
+    for weight in torch.split(layer.get_parameter("weight_ih_l0").data, size):
+        nn.init.xavier_uniform_(weight)
+    bias = layer.get_parameter("bias_ih_l0")
+    nn.init.zeros_(bias)
+    nn.init.zeros_(layer.get_parameter("bias_hh_l0"))
+    # PyTorch orders the gates as input, forget, cell, output (LSTM) and reset, update, new (GRU).
+    second_gate = bias.data[size : 2 * size]
+    if isinstance(layer, nn.LSTM):
+        second_gate.fill_(1.0)  # Jozefowicz, Zaremba and Sutskever 2015
+    if isinstance(layer, nn.GRU):
+        second_gate.fill_(-1.0)
 
-    Its state is the keys and values of the last `memory` characters in each layer (Transformer-XL, Dai et al. 2019,
-    arXiv:1901.02860), so it is trained on long streams, and writes a character a step, as a recurrent network does.
+
+class TransformerNetwork(CharacterNetwork):
+    """A causal Transformer (Vaswani et al. 2017, arXiv:1706.03762) that attends to the last `memory` characters.
+
+    Its state contains the keys and values of the last `memory` characters in each layer (Transformer-XL, Dai et al.
+    2019, arXiv:1901.02860). Like a recurrent network, it is therefore trained on long streams and generates one
+    character per step.
     """
 
     def __init__(self, vocabulary: int, layers: int, width: int, heads: int, memory: int, dropout: float = 0.0):
         super().__init__()
         if width % (2 * heads):
-            raise UserError(f"width {width} does not split into {heads} heads of an even size.")
+            raise UserError(f"module.network.width is {width}; it must be a multiple of {2 * heads} (2 x heads).")
         self.memory, self.width = memory, width
         self.embedding = nn.Embedding(vocabulary, width)
-        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.readout = nn.Linear(width, vocabulary)
+        self.output = nn.Linear(width, vocabulary)
         nn.init.normal_(self.embedding.weight, std=0.02)
-        nn.init.zeros_(self.readout.bias)
-        for block in self.blocks:  # the sum over layers keeps its size (Radford et al. 2019)
-            for weight in (block.mix.weight, block.feed[-1].weight):
-                nn.init.normal_(weight, std=0.02 / (2 * layers) ** 0.5)
+        nn.init.zeros_(self.output.bias)
+        # Smaller weights keep the variance of the sum over all layers constant (Radford et al. 2019).
+        for block in self.blocks:
+            assert isinstance(block, TransformerBlock)
+            for layer in (block.attention_output, block.feed_forward[-1]):
+                nn.init.normal_(layer.get_parameter("weight"), std=0.02 / (2 * layers) ** 0.5)
 
-    def start(self, batch: int) -> Float[Tensor, "batch layers 2 memory width"]:
-        """The state of having read nothing: keys and values of zero, which say nothing to any query."""
-        return self.readout.weight.new_zeros(batch, len(self.blocks), 2, self.memory, self.width)
+    def initial_state(self, batch: int) -> Float[Tensor, "batch layers 2 memory width"]:
+        """Return keys and values of zero. Such values add nothing to the output of the attention."""
+        return self.output.weight.new_zeros(batch, len(self.blocks), 2, self.memory, self.width)
 
     def forward(
         self, ids: Int[Tensor, "batch time"], state: Float[Tensor, "batch layers 2 memory width"]
     ) -> tuple[Float[Tensor, "batch time vocabulary"], Float[Tensor, "batch layers 2 memory width"]]:
         values = self.embedding(ids.long())  # (batch, time, width)
-        seen = self.window(ids.shape[1], ids.device)
-        after = []
-        for block, before in zip(self.blocks, state.unbind(1), strict=True):
-            values, end = block(values, before, seen)
-            after.append(end)
-        return self.readout(self.norm(values)), torch.stack(after, 1)
+        mask = self.attention_mask(ids.shape[1], ids.device)
+        new_state = []
+        for block, block_state in zip(self.blocks, state.unbind(1), strict=True):
+            values, new_block_state = block(values, block_state, mask)
+            new_state.append(new_block_state)
+        return self.output(self.norm(values)), torch.stack(new_state, 1)
 
-    def window(self, time: int, device: torch.device) -> Tensor:
-        """Which of the (memory + time) keys each of the new characters sees: itself and `memory` before it."""
+    def attention_mask(self, time: int, device: torch.device) -> Bool[Tensor, "time keys"]:
+        """Return which of the (memory + time) keys each new character attends to: itself and `memory` before it."""
         query = torch.arange(time, device=device).unsqueeze(1)
         key = torch.arange(self.memory + time, device=device)
         return (key >= query) & (key <= query + self.memory)
 
 
-class Block(nn.Module):
-    """Attention to what was read, then two layers on each character alone, each beside a shortcut."""
+class TransformerBlock(nn.Module):
+    """Attention and a feed-forward network, each with a residual connection and normalization before it."""
 
     def __init__(self, width: int, heads: int, dropout: float):
         super().__init__()
         self.heads = heads
-        self.before_attention, self.before_feed = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.project = nn.Linear(width, 3 * width)
-        self.mix = nn.Linear(width, width)
-        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.attention_norm, self.feed_forward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.attention_output = nn.Linear(width, width)
+        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = ByteDropout(dropout)
 
     def forward(
         self,
         values: Float[Tensor, "batch time width"],
-        before: Float[Tensor, "batch 2 memory width"],
-        seen: Tensor,
+        state: Float[Tensor, "batch 2 memory width"],
+        mask: Bool[Tensor, "time keys"],
     ) -> tuple[Float[Tensor, "batch time width"], Float[Tensor, "batch 2 memory width"]]:
-        query, key, value = self.project(self.before_attention(values)).chunk(3, -1)
-        known = torch.cat([before.to(key.dtype), torch.stack([key, value], 1)], 2)  # (batch, 2, memory + time, width)
-        values = values + self.dropout(self.mix(self.attend(query, *known.unbind(1), seen)))
-        values = values + self.dropout(self.feed(self.before_feed(values)))
-        return values, known[:, :, known.shape[2] - before.shape[2] :]
+        query, key, value = self.query_key_value(self.attention_norm(values)).chunk(3, -1)
+        keys_values = torch.cat([state.to(key.dtype), torch.stack([key, value], 1)], 2)  # (batch, 2, keys, width)
+        attended = self.attend(query, keys_values[:, 0], keys_values[:, 1], mask)
+        values = values + self.dropout(self.attention_output(attended))
+        values = values + self.dropout(self.feed_forward(self.feed_forward_norm(values)))
+        return values, keys_values[:, :, keys_values.shape[2] - state.shape[2] :]
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
-        """Each head's weighted mean of values; places count back from the newest, so old keys are turned anew."""
-        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
-        places = torch.arange(key.shape[2], device=key.device)
-        query, key = rotate(query, places[-query.shape[2] :]), rotate(key, places)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
-        return mixed.transpose(1, 2).flatten(-2)
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+        """Return the attention-weighted mean of the values.
+
+        Positions are counted from the start of the state, so the stored keys are rotated again for each batch.
+        """
+        query, key, value = (torch.unflatten(x, -1, (self.heads, -1)).transpose(1, 2) for x in (query, key, value))
+        positions = torch.arange(key.shape[2], device=key.device)
+        query = apply_rotary_embedding(query, positions[-query.shape[2] :])
+        key = apply_rotary_embedding(key, positions)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return attended.transpose(1, 2).flatten(-2)
 
 
-def rotate(values: Float[Tensor, "batch heads time size"], places: Int[Tensor, " time"]) -> Tensor:
-    """Turn each pair of numbers by an angle that grows with its place, so that a product of query and key depends on
-    their distance only (RoPE, Su et al. 2021, arXiv:2104.09864)."""
+def apply_rotary_embedding(
+    values: Float[Tensor, "batch heads time size"], positions: Int[Tensor, " time"]
+) -> Float[Tensor, "batch heads time size"]:
+    """Rotate pairs of numbers by angles that grow with the position (RoPE, Su et al. 2021, arXiv:2104.09864).
+
+    The product of a query and a key then depends only on their distance.
+    """
     half = values.shape[-1] // 2
-    speed = 10000.0 ** (-torch.arange(half, device=values.device) / half)
-    angles = places.unsqueeze(1) * speed  # (time, half)
+    frequencies = 10000.0 ** (-torch.arange(half, device=values.device) / half)
+    angles = positions.unsqueeze(1) * frequencies  # (time, half)
     cosine, sine = angles.cos().to(values.dtype), angles.sin().to(values.dtype)
     left, right = values.chunk(2, -1)
     return torch.cat([left * cosine - right * sine, left * sine + right * cosine], -1)

@@ -1,38 +1,62 @@
-"""A training text to a model that counts, the baseline: what the last five characters alone tell of the next."""
+"""Score the baseline: an n-gram model that predicts a character from the last five characters."""
 
 from pathlib import Path
 
 import numpy as np
 
 from lectern.artifacts.dataset import read_facts
-from lectern.tasks.language_model.data.format.alphabet import prepare
+from lectern.tasks.language_model.data.format.alphabet import encode
 
-CONTEXT = 5  # characters of it
+CONTEXT_LENGTH = 5  # characters
 
 
-def score_ngram(train: np.ndarray, text: np.ndarray, vocabulary: int, context: int = CONTEXT) -> np.ndarray:
-    """Nats of each character of `text` (ids) given the `context` before it, counted in `train` (ids).
+def score_baseline(processed: Path) -> float:
+    """Return the mean loss of the n-gram model on the test text, in nats per character."""
+    ids = encode(read_test_text(processed), read_facts(processed))
+    return float(compute_baseline_nats(processed, ids).mean())
 
-    Contexts of each length are mixed with those one shorter: after one that was seen n times with t different
-    successors, p = (count + t * p_shorter) / (n + t) (Witten and Bell 1991); without context all are equally likely
-    at first. All is sorted arrays, so five million characters take seconds.
+
+def compute_baseline_nats(processed: Path, ids: np.ndarray) -> np.ndarray:
+    """Return the loss of each character in nats under the n-gram model of the training text."""
+    return compute_ngram_nats(np.load(processed / "train.npy"), ids, 1 + len(read_facts(processed)["alphabet"]))
+
+
+def read_test_text(processed: Path) -> str:
+    """Read the raw test text."""
+    with open(processed / "test.txt", encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+def compute_ngram_nats(
+    train: np.ndarray, text: np.ndarray, vocabulary: int, context: int = CONTEXT_LENGTH
+) -> np.ndarray:
+    """Return the loss of each id of `text` in nats, given the `context` ids before it, from the counts in `train`.
+
+    The probability after a context of n occurrences with t different successors is
+    p = (count + t * p_shorter) / (n + t), where p_shorter is that of the context without its first character (Witten
+    and Bell 1991). The shortest model is a uniform distribution. All counts are in sorted arrays, so that a text of
+    five million characters takes only seconds.
     """
-    likelihood = np.full(len(text), 1 / vocabulary)
+    probability = np.full(len(text), 1 / vocabulary)
     for length in range(1, context + 2):
-        grams, counts = np.unique(pack(train, length, vocabulary), return_counts=True)
+        grams, counts = np.unique(pack_ngrams(train, length, vocabulary), return_counts=True)
         contexts, starts = np.unique(grams // vocabulary, return_index=True)
         successors = np.diff(np.append(starts, len(grams)))
-        wanted = pack(np.concatenate([np.zeros(length - 1, text.dtype), text]), length, vocabulary)
-        count = look_up(wanted, grams, counts)
-        seen = look_up(wanted // vocabulary, contexts, np.add.reduceat(counts, starts))
-        different = look_up(wanted // vocabulary, contexts, successors)
-        mixed = (count + different * likelihood) / np.maximum(seen + different, 1)
-        likelihood = np.where(seen > 0, mixed, likelihood)
-    return -np.log(likelihood)
+        keys = pack_ngrams(np.concatenate([np.zeros(length - 1, text.dtype), text]), length, vocabulary)
+        count = look_up_values(keys, grams, counts)
+        context_count = look_up_values(keys // vocabulary, contexts, np.add.reduceat(counts, starts))
+        different = look_up_values(keys // vocabulary, contexts, successors)
+        mixed = (count + different * probability) / np.maximum(context_count + different, 1)
+        probability = np.where(context_count > 0, mixed, probability)
+    nats: np.ndarray = -np.log(probability)
+    return nats
 
 
-def pack(ids: np.ndarray, length: int, vocabulary: int) -> np.ndarray:
-    """Every run of `length` ids as one number whose last digit is the last id; below 1,400 ids, six fit 64 bits."""
+def pack_ngrams(ids: np.ndarray, length: int, vocabulary: int) -> np.ndarray:
+    """Return each sequence of `length` ids as one integer with the base `vocabulary`.
+
+    Six ids fit into 64 bits if the vocabulary has fewer than 1,400 ids.
+    """
     ids = ids.astype(np.int64)
     packed = np.zeros(max(len(ids) - length + 1, 0), np.int64)
     for shift in range(length):
@@ -40,23 +64,7 @@ def pack(ids: np.ndarray, length: int, vocabulary: int) -> np.ndarray:
     return packed
 
 
-def look_up(wanted: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The value of each wanted key in sorted keys, 0 where there is none."""
-    place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
-    return np.where(keys[place] == wanted, values[place], 0)
-
-
-def score_baseline(processed: Path) -> float:
-    """The nats a character of counting what follows the last five characters in the training text."""
-    return float(count_nats(processed, prepare(read_test(processed), read_facts(processed))).mean())
-
-
-def count_nats(processed: Path, ids: np.ndarray) -> np.ndarray:
-    """Nats of each character under the counting model of the training text."""
-    return score_ngram(np.load(processed / "train.npy"), ids, 1 + len(read_facts(processed)["alphabet"]))
-
-
-def read_test(processed: Path) -> str:
-    """The raw test text."""
-    with open(processed / "test.txt", encoding="utf-8", newline="") as file:
-        return file.read()
+def look_up_values(keys: np.ndarray, sorted_keys: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the value of each key, or 0 if `sorted_keys` does not contain the key."""
+    index = np.searchsorted(sorted_keys, keys).clip(max=len(sorted_keys) - 1)
+    return np.where(sorted_keys[index] == keys, values[index], 0)

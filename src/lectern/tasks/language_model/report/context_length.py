@@ -1,81 +1,110 @@
-"""Nats of a test text to what shows how far back a network remembers: the lecture's point about rnn, gru and lstm."""
+"""Measure how much context a network uses. This is the lecture's comparison of RNN, GRU and LSTM."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lectern.tasks.language_model.report.scoring import score_afresh
+from lectern.tasks.language_model.report.scoring import score_with_reset
 
-WINDOW = 300  # characters after a reset
-EDGES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512)  # places a picture can tell apart
-PAIRS = {")": "(", "]": "[", "}": "{"}
+if TYPE_CHECKING:
+    from lectern.tasks.language_model.model.module import CharacterModel
+
+Curve = dict[str, list[int] | list[float]]  # lists of equal length by the name of the quantity
+
+WINDOW_LENGTH = 300  # characters after a reset
+BIN_EDGES = (
+    1,
+    2,
+    3,
+    4,
+    6,
+    8,
+    11,
+    16,
+    23,
+    32,
+    45,
+    64,
+    91,
+    128,
+    181,
+    256,
+    362,
+    512,
+)  # of distances; evenly on a log axis
+OPENING_BRACKETS = {")": "(", "]": "[", "}": "{"}
 QUOTES = "\"'"
-FURTHEST = 2000  # characters after which an opening counts as a slip
+MAX_DISTANCE = 2000  # characters after which an open bracket is treated as a mistake of the text
 
 
-def after_reset(module, ids: np.ndarray, resume_state: np.ndarray) -> dict[str, list]:
-    """Mean nats by place after the state was reset, and how many more than with the state resume_state on.
+def loss_after_reset(module: "CharacterModel", ids: np.ndarray, nats: np.ndarray) -> Curve:
+    """Return the mean loss by the position after a reset of the state, and how much it exceeds the loss without reset.
 
-    The difference is of the same characters, so it shows the worth of the past apart from what they are.
+    `nats` is the loss without reset. The excess compares the same characters, so it does not depend on how hard they
+    are to predict.
     """
-    window = min(WINDOW, len(ids))
-    afresh = score_afresh(module, ids, window)
-    more = afresh - resume_state[: afresh.size].reshape(afresh.shape)
-    bins = np.digitize(np.arange(1, window + 1), EDGES) - 1
-    kept = range(bins.max() + 1)
+    window = min(WINDOW_LENGTH, len(ids))
+    reset_nats = score_with_reset(module, ids, window)
+    excess = reset_nats - nats[: reset_nats.size].reshape(reset_nats.shape)
+    bins = np.digitize(np.arange(1, window + 1), BIN_EDGES) - 1
+    used = range(bins.max() + 1)
     return {
-        "place": [EDGES[part] for part in kept],
-        "nats": [float(afresh[:, bins == part].mean(dtype=np.float64)) for part in kept],
-        "excess": [float(more[:, bins == part].mean(dtype=np.float64)) for part in kept],
+        "position": [BIN_EDGES[bin_] for bin_ in used],
+        "nats": [float(reset_nats[:, bins == bin_].mean(dtype=np.float64)) for bin_ in used],
+        "excess": [float(excess[:, bins == bin_].mean(dtype=np.float64)) for bin_ in used],
     }
 
 
-def at_closing(text: str, nats: np.ndarray) -> dict[str, list]:
-    """Mean nats of a closing bracket or quote by its distance to the opening one, and how many there are."""
-    places, distances = find_closings(text)
-    bins = np.digitize(distances, EDGES) - 1
-    kept = [part for part in range(len(EDGES)) if (bins == part).any()]
+def loss_by_bracket_distance(text: str, nats: np.ndarray) -> Curve:
+    """Return the mean loss and the number of closing brackets and quotes by the distance to the opening one."""
+    positions, distances = find_closing_characters(text)
+    bins = np.digitize(distances, BIN_EDGES) - 1
+    used = [bin_ for bin_ in range(len(BIN_EDGES)) if (bins == bin_).any()]
     return {
-        "distance": [EDGES[part] for part in kept],
-        "nats": [float(nats[places[bins == part]].mean(dtype=np.float64)) for part in kept],
-        "count": [int((bins == part).sum()) for part in kept],
+        "distance": [BIN_EDGES[bin_] for bin_ in used],
+        "nats": [float(nats[positions[bins == bin_]].mean(dtype=np.float64)) for bin_ in used],
+        "count": [int((bins == bin_).sum()) for bin_ in used],
     }
 
 
-def find_closings(text: str) -> tuple[np.ndarray, np.ndarray]:
-    """Where brackets and quotes close, and how far back each opened.
+def find_closing_characters(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of closing brackets and quotes, and their distances to the opening ones.
 
-    A quote closes the one before it on its line unless it stands within a word, as in don't.
+    Quotes must close on the line on which they open. A quote within a word, as in don't, is ignored.
 
-    >>> find_closings("f(a[0])")
+    >>> find_closing_characters("f(a[0])")
     (array([5, 6]), array([2, 5]))
     """
     opened: list[tuple[str, int]] = []
-    found = []
-    for place, character in enumerate(text):
+    closings = []
+    for position, character in enumerate(text):
         if character == "\n":
             opened = [opening for opening in opened if opening[0] not in QUOTES]
-        elif character in PAIRS.values() or opens_quote(text, place, opened):
-            opened.append((character, place))
-        elif character in PAIRS or closes_quote(text, place, opened):
-            wanted = PAIRS.get(character, character)
-            while opened and place - opened[0][1] > FURTHEST:
+        elif character in OPENING_BRACKETS.values() or opens_quote(text, position, opened):
+            opened.append((character, position))
+        elif character in OPENING_BRACKETS or closes_quote(text, position, opened):
+            opening = OPENING_BRACKETS.get(character, character)
+            while opened and position - opened[0][1] > MAX_DISTANCE:
                 opened.pop(0)
-            if opened and opened[-1][0] == wanted:
-                found.append((place, place - opened.pop()[1]))
-    places = np.array(found, int).reshape(-1, 2)
-    return places[:, 0], places[:, 1]
+            if is_last_opened(opening, opened):
+                closings.append((position, position - opened.pop()[1]))
+    pairs = np.array(closings, int).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
 
 
-def opens_quote(text: str, place: int, opened: list[tuple[str, int]]) -> bool:
-    """A quote that none of its kind is waiting for, at the start of a word."""
-    character = text[place]
-    return character in QUOTES and not waits(character, opened) and not text[place - 1 : place].isalnum()
+def opens_quote(text: str, position: int, opened: list[tuple[str, int]]) -> bool:
+    """Return whether the character is a quote at the start of a word and does not close another quote."""
+    character = text[position]
+    starts_word = not text[position - 1 : position].isalnum()
+    return character in QUOTES and not is_last_opened(character, opened) and starts_word
 
 
-def closes_quote(text: str, place: int, opened: list[tuple[str, int]]) -> bool:
-    """A quote that one of its kind waits for, at the end of a word."""
-    character = text[place]
-    return character in QUOTES and waits(character, opened) and not text[place + 1 : place + 2].isalnum()
+def closes_quote(text: str, position: int, opened: list[tuple[str, int]]) -> bool:
+    """Return whether the character is a quote at the end of a word and closes the last opened quote."""
+    character = text[position]
+    ends_word = not text[position + 1 : position + 2].isalnum()
+    return character in QUOTES and is_last_opened(character, opened) and ends_word
 
 
-def waits(character: str, opened: list[tuple[str, int]]) -> bool:
+def is_last_opened(character: str, opened: list[tuple[str, int]]) -> bool:
     return bool(opened) and opened[-1][0] == character

@@ -1,69 +1,32 @@
-"""Two texts to the longest run of characters that stands in both: how much of what was written was learned by heart."""
+"""Find the longest run of characters that a network copies from the training text."""
+
+from typing import Any
 
 import numpy as np
 
 from lectern.tasks.language_model.data.format.alphabet import decode
 
-BASE = np.uint64(0x9E3779B97F4A7C15 | 1)  # of the rolling hash, modulo 2**64
+HASH_BASE = np.uint64(0x9E3779B97F4A7C15 | 1)  # of the rolling hash, modulo 2**64
 
 
-def longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, int]:
-    """Length and start (in `text`) of the longest run of ids that also stands in `source`.
+def compare_copying(
+    samples: list[np.ndarray], held_out: np.ndarray, train: np.ndarray, facts: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Find the longest run copied from the training text in samples, and in parts of a held-out text of the same size.
 
-    A run of n contains runs of n - 1, so the length is found by halving; runs are compared by their hashes.
-
-    >>> longest_shared_run(np.array([9, 1, 2, 3, 8]), np.array([1, 2, 3, 4]))
-    (3, 1)
-    """
-    low, high, where = 0, min(len(text), len(source)), 0  # a run of `low` is shared, none of `high + 1`
-    while low < high:
-        middle = min((low + high + 1) // 2, 2 * low + 8)  # most shared runs are short
-        found = find_shared(text, source, middle)
-        if found is None:
-            high = middle - 1
-        else:
-            low, where = middle, found
-    return low, where
-
-
-def find_shared(text: np.ndarray, source: np.ndarray, length: int) -> int | None:
-    """Where in `text` a run of that length starts that also stands in `source`."""
-    wanted = hash_runs(text, length)
-    known = np.sort(wanted)  # of the shorter text: small enough to stay near the processor
-    there = hash_runs(source, length)
-    shared = there[known[np.searchsorted(known, there).clip(max=len(known) - 1)] == there]
-    return int(np.isin(wanted, shared).argmax()) if len(shared) else None
-
-
-def hash_runs(ids: np.ndarray, length: int) -> np.ndarray:
-    """A number for every run of `length` ids, by doubling: a run's hash is made of those of its two halves."""
-    ids = ids.astype(np.uint64) + np.uint64(1)
-    with np.errstate(over="ignore"):  # the hash lives modulo 2**64
-        hashes, size, power = ids, 1, BASE
-        for bit in bin(length)[3:]:
-            hashes = hashes[:-size] * power + hashes[size:]
-            size, power = 2 * size, power * power
-            if bit == "1":
-                hashes = hashes[:-1] * BASE + ids[size:]
-                size, power = size + 1, power * BASE
-    return hashes
-
-
-def compare_copying(samples: list[np.ndarray], held_out: np.ndarray, train: np.ndarray, facts: dict) -> dict:
-    """The longest run copied from the training text in sampled texts, and in as much of a held-out text.
-
-    The second says how much is common to all texts of the kind, as names and set phrases are.
+    The result for the held-out text shows how long runs are that such texts have in common, for example names and
+    phrases.
     """
     starts = np.linspace(0, max(len(held_out) - len(samples[0]), 0), len(samples)).astype(int)
-    pieces = [held_out[start : start + len(samples[0])] for start in starts]
-    return {"sampled": longest_of(samples, train, facts), "held_out": longest_of(pieces, train, facts)}
+    parts = [held_out[start : start + len(samples[0])] for start in starts]
+    return {"sampled": find_longest_copy(samples, train, facts), "held_out": find_longest_copy(parts, train, facts)}
 
 
-def longest_of(texts: list[np.ndarray], train: np.ndarray, facts: dict) -> dict:
-    """How many characters were looked at, and the longest shared run of one of the texts."""
-    apart = np.full(1, len(facts["alphabet"]) + 1, np.uint16)  # an id that no text holds: no run crosses an edge
-    joined = np.concatenate([part for text in texts for part in (text, apart)])
-    length, start = longest_shared_run(joined, train)
+def find_longest_copy(texts: list[np.ndarray], train: np.ndarray, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the longest run that a text shares with the training text, and the number of characters in all texts."""
+    separator = np.full(1, len(facts["alphabet"]) + 1, np.uint16)  # an id that occurs in no text, so no run contains it
+    joined = np.concatenate([part for text in texts for part in (text, separator)])
+    length, start = find_longest_shared_run(joined, train)
     return {
         "characters": sum(map(len, texts)),
         "length": length,
@@ -71,13 +34,59 @@ def longest_of(texts: list[np.ndarray], train: np.ndarray, facts: dict) -> dict:
     }
 
 
-def tell_copying(copying: dict) -> str:
-    """The two runs in words."""
+def find_longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, int]:
+    """Return the length and the start in `text` of the longest run of ids that also occurs in `source`.
+
+    If a run of n ids is shared, so are its runs of n - 1 ids. Therefore, a binary search finds the length. Runs are
+    compared by their hashes.
+
+    >>> find_longest_shared_run(np.array([9, 1, 2, 3, 8]), np.array([1, 2, 3, 4]))
+    (3, 1)
+    """
+    low, high, start = 0, min(len(text), len(source)), 0  # a run of `low` ids is shared, none of `high + 1` ids
+    while low < high:
+        middle = min((low + high + 1) // 2, 2 * low + 8)  # most shared runs are short
+        shared_start = find_shared_run(text, source, middle)
+        if shared_start is None:
+            high = middle - 1
+        else:
+            low, start = middle, shared_start
+    return low, start
+
+
+def find_shared_run(text: np.ndarray, source: np.ndarray, length: int) -> int | None:
+    """Return the start in `text` of a run of `length` ids that also occurs in `source`, or None."""
+    text_hashes, source_hashes = hash_runs(text, length), hash_runs(source, length)
+    known = np.sort(text_hashes)  # the text is shorter than the source, so its hashes fit into the cache
+    shared = source_hashes[known[np.searchsorted(known, source_hashes).clip(max=len(known) - 1)] == source_hashes]
+    return int(np.isin(text_hashes, shared).argmax()) if len(shared) else None
+
+
+def hash_runs(ids: np.ndarray, length: int) -> np.ndarray:
+    """Return a hash of each run of `length` ids.
+
+    The hashes of longer runs are combined from those of their halves, so the time grows with the logarithm of the
+    length.
+    """
+    ids = ids.astype(np.uint64) + np.uint64(1)
+    with np.errstate(over="ignore"):  # the hash is computed modulo 2**64
+        hashes, size, power = ids, 1, HASH_BASE
+        for bit in bin(length)[3:]:
+            hashes = hashes[:-size] * power + hashes[size:]
+            size, power = 2 * size, power * power
+            if bit == "1":
+                hashes = hashes[:-1] * HASH_BASE + ids[size:]
+                size, power = size + 1, power * HASH_BASE
+    return hashes
+
+
+def format_copying(copying: dict[str, dict[str, Any]]) -> str:
+    """Return the result of `compare_copying` as Markdown."""
     sampled, held_out = copying["sampled"], copying["held_out"]
     return (
-        "# What was learned by heart\n\n"
-        f"The longest run that also stands in the training text, of {sampled['characters']:,} sampled characters "
-        f"({sampled['length']} characters):\n\n```text\n{sampled['run']}\n```\n\n"
-        f"and of {held_out['characters']:,} characters of the test text, which nobody copied "
-        f"({held_out['length']} characters):\n\n```text\n{held_out['run']}\n```\n"
+        "# Longest copy of the training text\n\n"
+        f"In {sampled['characters']:,} generated characters, the longest run that also occurs in the training text has "
+        f"{sampled['length']} characters:\n\n```text\n{sampled['run']}\n```\n\n"
+        f"In {held_out['characters']:,} characters of the test text, it has {held_out['length']} characters. Such runs "
+        f"are common phrases and no copies:\n\n```text\n{held_out['run']}\n```\n"
     )

@@ -1,62 +1,71 @@
-"""A network and a text to the nats of each of its characters, and whether the network would have guessed it."""
+"""Compute the loss of each character of a text, and whether the network predicts the character correctly."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lectern.tasks.language_model.model.generation import reading
-from lectern.tasks.language_model.model.loader import IGNORED, LONG, Streams
+from lectern.tasks.language_model.model.generation import evaluation_mode
+from lectern.tasks.language_model.model.loader import IGNORE_INDEX, LONG_STREAM_LENGTH, TextStreams
 
-WARM_UP = 500  # characters read before a stream's own: more than any of these networks was seen to look back
-PIECE = 100  # characters a step
+if TYPE_CHECKING:
+    from lectern.tasks.language_model.model.module import CharacterModel
+
+WARM_UP_LENGTH = 500  # characters; none of these networks was observed to use a longer context
+CHUNK_LENGTH = 100  # characters per step
 
 
-def score_text(module, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nats and hits, one of each a character, of a whole text (ids) read once from its start with resume_state state.
+def score_text(module: "CharacterModel", ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the loss in nats and the correctness of each character of a text (ids), which is read once from its start.
 
-    Long texts are cut into streams that are read side by side, each after a warm-up on what stands before it.
+    Long texts are cut into streams that are read in parallel. Before each stream, the network reads the end of the text
+    before it.
     """
     text = torch.from_numpy(ids.astype(np.int64))
-    streams = Streams(text, max(1, len(text) // LONG), PIECE)
-    with reading(module):
-        state = warm_up(module, text, streams.cuts[1:-1])
-        nats, hits, counted = [], [], []
-        for given, targets, _ in streams:
-            logits, state = module(given.to(module.device), state)
-            counted.append(targets != IGNORED)
-            each = measure(logits, targets.to(module.device).clamp(min=0))
-            nats.append(each[0])
-            hits.append(each[1])
-    kept = torch.cat(counted, 1)  # (streams, time): read row by row it is the text again
-    return torch.cat(nats, 1)[kept].numpy(), torch.cat(hits, 1)[kept].numpy()
+    streams = TextStreams(text, max(1, len(text) // LONG_STREAM_LENGTH), CHUNK_LENGTH)
+    all_nats, all_hits, all_counted = [], [], []
+    with evaluation_mode(module):
+        state = compute_start_states(module, text, streams.boundaries[1:-1])
+        for inputs, targets, _ in streams:
+            logits, state = module(inputs.to(module.device), state)
+            nats, hits = compute_nats_and_hits(logits, targets.to(module.device).clamp(min=0))
+            all_nats.append(nats)
+            all_hits.append(hits)
+            all_counted.append(targets != IGNORE_INDEX)
+    counted = torch.cat(all_counted, 1)  # (streams, time); row after row, this is the text
+    return torch.cat(all_nats, 1)[counted].numpy(), torch.cat(all_hits, 1)[counted].numpy()
 
 
-def warm_up(module, text: Tensor, cuts: list[int]) -> Tensor:
-    """The state of each stream where it starts: the first one has read nothing, others what is before their cut."""
-    state = module.network.start(1)
-    if not cuts:
-        return state
-    before = torch.stack([text[cut - WARM_UP : cut] for cut in cuts])  # (streams - 1, warm-up)
-    after = module.network.start(len(cuts))
-    for given in before[:, :-1].split(PIECE, 1):  # the last one is the stream's own first input
-        _, after = module(given.to(module.device), after)
-    return torch.cat([state, after.to(state.dtype)])
+def compute_start_states(module: "CharacterModel", text: Tensor, boundaries: list[int]) -> Tensor:
+    """Return the state of each stream at its start. The first stream starts with the initial state."""
+    first = module.network.initial_state(1)
+    if not boundaries:
+        return first
+    contexts = torch.stack([text[start - WARM_UP_LENGTH : start] for start in boundaries])  # (streams - 1, warm-up)
+    others = module.network.initial_state(len(boundaries))
+    for inputs in torch.split(contexts[:, :-1], CHUNK_LENGTH, 1):  # the last character is the first input of the stream
+        _, others = module(inputs.to(module.device), others)
+    return torch.cat([first, others.to(first.dtype)])
 
 
-def score_afresh(module, ids: np.ndarray, length: int) -> np.ndarray:
-    """Nats (windows, length) where the state is reset before each window of a text: what position costs."""
+def score_with_reset(module: "CharacterModel", ids: np.ndarray, length: int) -> np.ndarray:
+    """Return the loss (windows, length) in nats if the state is reset before each window of `length` characters.
+
+    The character before a window is the first input, but nothing before it.
+    """
     windows = torch.from_numpy(ids[: len(ids) // length * length].astype(np.int64)).view(-1, length)
-    before = F.pad(windows.flatten()[:-1], (1, 0)).view(-1, length)  # the character before is given, its past is not
-    with reading(module):
-        parts = [
-            measure(module(given.to(module.device))[0], targets.to(module.device))[0]
-            for given, targets in zip(before.split(256), windows.split(256), strict=True)
+    inputs = F.pad(windows.flatten()[:-1], (1, 0)).view(-1, length)
+    with evaluation_mode(module):
+        nats = [
+            compute_nats_and_hits(module(batch.to(module.device))[0], targets.to(module.device))[0]
+            for batch, targets in zip(torch.split(inputs, 256), torch.split(windows, 256), strict=True)
         ]
-    return torch.cat(parts).numpy()
+    return torch.cat(nats).numpy()
 
 
-def measure(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Nats and hits (streams, time) of logits (streams, time, characters)."""
+def compute_nats_and_hits(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the loss and the correctness (streams, time) of logits (streams, time, characters)."""
     nats = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
     return nats.view(targets.shape).cpu(), (logits.argmax(-1) == targets).cpu()

@@ -1,1 +1,1 @@
-"""How a registered model is called: its signature, its requests and its page."""
+"""Define the signature, the requests and the web page of a registered model."""

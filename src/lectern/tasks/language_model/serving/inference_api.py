@@ -1,39 +1,48 @@
-"""What a registered language model answers: the column `prompt` to the column `text`, what it writes after each."""
+"""Define the inference API of a registered language model."""
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from lectern.tasks.language_model.data.format.alphabet import decode, prepare, unknown_characters
+from lectern.tasks.language_model.data.format.alphabet import decode, encode, find_unknown_characters
+
+if TYPE_CHECKING:  # MLflow and torch are slow to import
+    from mlflow.models import ModelSignature
+
+    from lectern.tasks.language_model.model.module import CharacterModel
 
 PARAMS = {"length": 400, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
 
 
-def predict(module, inputs: pd.DataFrame, **params) -> pd.DataFrame:
-    """A text a prompt, which depends on that prompt and the params alone. Characters it does not know are replaced,
-    with a warning. Raises UserError for params out of range."""
+def predict(module: "CharacterModel", inputs: pd.DataFrame, **params: Any) -> pd.DataFrame:
+    """Return the column `text` with the continuation of each text of the column `prompt`.
+
+    Each text depends only on its prompt and the params. Warns of characters that are not in the alphabet, which are
+    read as unknown. Raises UserError if a param is out of range.
+    """
     for prompt in inputs["prompt"]:
-        warn_of_unknown(prompt, module.facts)
-    texts = [module.predict(prepare(prompt, module.facts), **{**PARAMS, **params}) for prompt in inputs["prompt"]]
+        warn_of_unknown_characters(prompt, module.facts)
+    texts = [module.predict(encode(prompt, module.facts), **{**PARAMS, **params}) for prompt in inputs["prompt"]]
     return pd.DataFrame({"text": texts})
 
 
-def warn_of_unknown(prompt: str, facts: dict) -> None:
-    """Tell the caller which characters are read as one and the same unknown one."""
-    strange = unknown_characters(prompt, facts)
-    if strange:
-        warnings.warn(f"not in the alphabet, read as unknown: {' '.join(map(repr, strange))}", stacklevel=3)
+def warn_of_unknown_characters(prompt: str, facts: dict[str, Any]) -> None:
+    """Issue a warning that lists the characters that are not in the alphabet."""
+    unknown = find_unknown_characters(prompt, facts)
+    if unknown:
+        warnings.warn(f"not in the alphabet, read as unknown: {' '.join(map(repr, unknown))}", stacklevel=3)
 
 
-def signature():
-    """The signature that MLflow checks requests against."""
+def signature() -> "ModelSignature":
+    """Return the signature that MLflow validates requests against."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-    kinds = {int: DataType.long, float: DataType.double}
-    params = [ParamSpec(name, kinds[type(value)], value) for name, value in PARAMS.items()]
+    types = {int: DataType.long, float: DataType.double}
+    params = [ParamSpec(name, types[type(value)], value) for name, value in PARAMS.items()]
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, "prompt")]),
         outputs=Schema([ColSpec(DataType.string, "text")]),
@@ -42,8 +51,8 @@ def signature():
 
 
 def example(processed: Path) -> pd.DataFrame:
-    """A prompt from the validation text: what stands before the end of its first lines."""
+    """Return a prompt: the first 60 characters of the validation text."""
     from lectern.artifacts.dataset import read_facts
 
-    start = decode(np.load(processed / "validation.npy")[:60], read_facts(processed))
-    return pd.DataFrame({"prompt": [start]})
+    prompt = decode(np.load(processed / "validation.npy")[:60], read_facts(processed))
+    return pd.DataFrame({"prompt": [prompt]})

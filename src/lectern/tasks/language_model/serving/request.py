@@ -1,29 +1,37 @@
-"""What may be asked of a writer: prompts in JSON, and a text as it is written."""
+"""Define the limits of requests to a language model, and stream its texts."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pydantic import Field
 
-from lectern.tasks.language_model.data.format.alphabet import prepare
-from lectern.tasks.language_model.model.generation import stream as write
+from lectern.tasks.language_model.data.format.alphabet import encode
+from lectern.tasks.language_model.model.generation import stream_characters
 from lectern.tasks.language_model.serving.inference_api import PARAMS
 
-ROWS = 4  # each writes its characters one after the other
-TOGETHER = False  # each has a length and a seed of its own
-LONGEST = 5000  # characters: some seconds of one core
+if TYPE_CHECKING:
+    from lectern.tasks.language_model.model.module import CharacterModel
 
-PARAMETERS = {
-    "length": Field(ge=1, le=LONGEST, description="characters to write"),
-    "temperature": Field(ge=0, le=10, allow_inf_nan=False, description="0 is always the likeliest, 1 as learned"),
-    "top_k": Field(ge=0, le=10_000, description="keep this many of the likeliest; 0 keeps all"),
-    "top_p": Field(gt=0, le=1, allow_inf_nan=False, description="keep the likeliest that are together so likely"),
-    "seed": Field(ge=0, lt=2**63, description="the same seed writes the same text"),
+MAX_ROWS = 4  # the texts are generated one after another
+SUPPORTS_BATCHING = False  # requests can differ in length and seed
+MAX_LENGTH = 5000  # characters, which take some seconds on one core
+
+PARAM_LIMITS = {
+    "length": Field(ge=1, le=MAX_LENGTH, description="number of characters to generate"),
+    "temperature": Field(
+        ge=0, le=10, allow_inf_nan=False, description="0: always the likeliest character; 1: as learned"
+    ),
+    "top_k": Field(ge=0, le=10_000, description="sample only from this many of the likeliest characters; 0: all"),
+    "top_p": Field(
+        gt=0, le=1, allow_inf_nan=False, description="sample from the fewest characters with this total probability"
+    ),
+    "seed": Field(ge=0, lt=2**63, description="random seed; the same seed gives the same text"),
 }
-FILES: dict = {}  # prompts are columns of a table: nothing that only this room could read
+FILE_READERS: dict[str, Any] = {}  # tables with a column `prompt` are read by lectern.serving
 
 
-def stream(module, inputs: pd.DataFrame, params: dict[str, Any]) -> Iterator[str]:
-    """What `answer` gives whole, character by character."""
-    return write(module, prepare(inputs["prompt"].iloc[0], module.facts), **{**PARAMS, **params})
+def stream(module: "CharacterModel", inputs: pd.DataFrame, params: dict[str, Any]) -> Iterator[str]:
+    """Return an iterator of the characters that `predict` returns as one text for the first prompt."""
+    prompt = encode(inputs["prompt"].iloc[0], module.facts)
+    return stream_characters(module, prompt, **{**PARAMS, **params})

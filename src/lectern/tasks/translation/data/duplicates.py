@@ -1,4 +1,4 @@
-"""Splits of a corpus to splits that share no sentence, nor one that differs by a word."""
+"""Remove duplicate sentence pairs within a split, and near duplicates between splits."""
 
 import re
 from collections.abc import Iterable
@@ -6,31 +6,35 @@ from collections.abc import Iterable
 import pandas as pd
 
 
-def keep_apart(pairs: pd.DataFrame, held_out: Iterable[pd.DataFrame], near_from: int | None) -> pd.DataFrame:
-    """The pairs of which neither side is, or nearly is, in a split that is held out.
+def drop_near_duplicates(pairs: pd.DataFrame, held_out: Iterable[pd.DataFrame], min_words: int | None) -> pd.DataFrame:
+    """Drop the pairs whose source or target also occurs, exactly or nearly, in a held-out split.
 
-    Case and punctuation make no difference. In sentences of at least `near_from` words, one word more, fewer or
-    another makes none either; None turns this off (`twenty-one` is no duplicate of `twenty-two`).
+    Case and punctuation are ignored. Sentences of at least `min_words` words also match if they differ by one word
+    that was added, removed or replaced. If `min_words` is None, a different word always makes a different sentence.
     """
-    repeated = pd.Series(False, index=pairs.index)
+    is_duplicate = pd.Series(False, index=pairs.index)
     for side in ("source", "target"):
-        known = {form for split in held_out for text in split[side] for form in forms(text, near_from)}
-        repeated |= pairs[side].map(lambda text, known=known: not known.isdisjoint(forms(text, near_from)))
-    return pairs[~repeated].reset_index(drop=True)
+        held_out_keys = {key for split in held_out for text in split[side] for key in comparison_keys(text, min_words)}
+        is_duplicate |= pairs[side].map(
+            lambda text, keys=held_out_keys: not keys.isdisjoint(comparison_keys(text, min_words))
+        )
+    return pairs[~is_duplicate].reset_index(drop=True)
 
 
-def forms(text: str, near_from: int | None) -> set[str]:
-    """The sentence's words, and the same with each one left out: two that differ by a word have a form in common.
+def comparison_keys(text: str, min_words: int | None) -> set[str]:
+    """Return the words of a sentence, and the same words with each word left out in turn.
 
-    >>> sorted(forms("A man sleeps!", near_from=3))
+    Two sentences that differ by one word share at least one of these keys.
+
+    >>> sorted(comparison_keys("A man sleeps!", min_words=3))
     ['a man', 'a man sleeps', 'a sleeps', 'man sleeps']
     """
     words = re.findall(r"\w+", text.casefold())
-    if near_from is None or len(words) < near_from:
+    if min_words is None or len(words) < min_words:
         return {" ".join(words)}
-    return {" ".join(words)} | {" ".join(words[:gap] + words[gap + 1 :]) for gap in range(len(words))}
+    return {" ".join(words)} | {" ".join(words[:index] + words[index + 1 :]) for index in range(len(words))}
 
 
-def drop_repeats(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Each pair once."""
+def drop_exact_duplicates(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Keep the first of several identical pairs."""
     return pairs.drop_duplicates().reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""Raw parallel files to packed splits of ids, plus the facts learned from the training split: its vocabulary."""
+"""Prepare a parallel corpus: clean the splits, learn a vocabulary from the training split, write the token ids."""
 
 import sys
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from lectern.tasks.translation.data.corpus import SIDES, Corpus, read_corpus
 from lectern.tasks.translation.data.format import vocabulary
 from lectern.tasks.translation.data.format.sentences import prepare
 from lectern.tasks.translation.data.format.vocabulary import BOS, EOS
-from lectern.tasks.translation.data.splits import make_ready
-from lectern.tasks.translation.data.statistics import describe
+from lectern.tasks.translation.data.splits import clean_corpus
+from lectern.tasks.translation.data.statistics import compute_statistics
 
 SCORES = ("bleu", "exact_match")
 
@@ -31,65 +31,70 @@ def preprocess(
     max_length: int,
     other_tests: Sequence[str] = (),
     score: str = "bleu",
-    near_duplicates_from: int | None = 8,
+    near_duplicate_min_words: int | None = 8,
     columns: Sequence[int] = (0, 1),
 ) -> None:
     """Write `train.parquet` and `validation.parquet` (texts and ids), `test.parquet` (raw texts), then the facts.
 
-    `train`, `validation`, `test` and `other_tests` name files as `corpus.read_pairs` takes them; a number as
-    `validation` holds as many pairs out of `train`. Models are scored and compared on `test` by `score`. Sentences
-    of more than `max_length` pieces are cut in training and refused in serving.
+    `corpus.read_pairs` describes the file names `train`, `validation`, `test` and `other_tests`. If `validation` is a
+    number, that many pairs of `train` are held out. Models are compared by their `score` on `test`. In training,
+    sentences are cut to `max_length` tokens. In serving, longer sentences are rejected.
     """
     if score not in SCORES:
         raise UserError(f"preprocess.score is {score!r}; it must be one of: {', '.join(SCORES)}.")
     corpus = read_corpus(raw, (source, target), columns, train, validation, [test, *other_tests])
-    ready, counts = make_ready(corpus, near_duplicates_from)
-    text = vocabulary.learn(pd.concat([ready.train[side] for side in SIDES]), vocabulary_size)
-    packed = {split: pack(pairs, text, max_length) for split, pairs in ready.learned.items()}
-    write_splits(out, packed, corpus)
-    describe({**packed, **ready.tests}, text).to_csv(out / "statistics.csv", lineterminator="\n")
-    own = {"languages": {"source": source, "target": target}, "score": score, "prepare": {"max_length": max_length}}
-    facts = {**own, **learn_facts(packed, corpus, text), "counts": counts}
+    cleaned, counts = clean_corpus(corpus, near_duplicate_min_words)
+    tokenizer = vocabulary.train_tokenizer(pd.concat([cleaned.train[side] for side in SIDES]), vocabulary_size)
+    encoded = {split: encode_pairs(pairs, tokenizer, max_length) for split, pairs in cleaned.training_splits.items()}
+    write_splits(out, encoded, corpus)
+    statistics = compute_statistics({**encoded, **cleaned.tests}, tokenizer)
+    statistics.to_csv(out / "statistics.csv", lineterminator="\n")
+    settings = {
+        "languages": {"source": source, "target": target},
+        "score": score,
+        "prepare": {"max_length": max_length},
+    }
+    facts = {**settings, **collect_facts(encoded, corpus, tokenizer), "counts": counts}
     check_tests(corpus, facts)
     write_facts(out, facts)
 
 
-def pack(pairs: pd.DataFrame, tokenizer: str, max_length: int) -> pd.DataFrame:
-    """Texts with their ids: of the source up to the end, of the target from begin to end."""
+def encode_pairs(pairs: pd.DataFrame, tokenizer: str, max_length: int) -> pd.DataFrame:
+    """Add the token ids of both sides. A source ends with EOS; a target begins with BOS and ends with EOS."""
     pairs = pairs.copy()
     for side, begin in zip(SIDES, ([], [BOS]), strict=True):
-        ids = vocabulary.encode(vocabulary.load(tokenizer), pairs[side])
-        pairs[f"{side}_ids"] = [begin + one[:max_length] + [EOS] for one in ids]
-        too_long = sum(len(one) > max_length for one in ids)
+        sentences = vocabulary.encode(vocabulary.load_tokenizer(tokenizer), pairs[side])
+        pairs[f"{side}_ids"] = [begin + ids[:max_length] + [EOS] for ids in sentences]
+        too_long = sum(len(ids) > max_length for ids in sentences)
         if too_long:
-            print(f"lectern: {too_long:,} sentences ({side}) were cut to {max_length} pieces", file=sys.stderr)
+            print(f"lectern: {too_long:,} sentences ({side}) were cut to {max_length} tokens", file=sys.stderr)
     return pairs
 
 
-def write_splits(out: Path, packed: dict[str, pd.DataFrame], corpus: Corpus) -> None:
-    """Parquet, a table a split. The tests stay as they came: raw in, raw out, as in serving."""
+def write_splits(out: Path, encoded: dict[str, pd.DataFrame], corpus: Corpus) -> None:
+    """Write one Parquet table per split. The tests keep their raw texts, because a model gets raw texts in serving."""
     out.mkdir(parents=True, exist_ok=True)
-    for split, pairs in packed.items():
+    for split, pairs in encoded.items():
         pairs.to_parquet(out / f"{split}.parquet", index=False)
     tests = [pairs.assign(test=name) for name, pairs in corpus.tests.items()]
     pd.concat(tests).to_parquet(out / "test.parquet", index=False)
 
 
-def learn_facts(packed: dict[str, pd.DataFrame], corpus: Corpus, tokenizer: str) -> Facts:
-    """The vocabulary as plain text, so that serving needs nothing else, and the counts."""
-    scored = next(iter(corpus.tests))
-    test = corpus.tests[scored]
+def collect_facts(encoded: dict[str, pd.DataFrame], corpus: Corpus, tokenizer: str) -> Facts:
+    """Return the tokenizer as text, its size, the number of items per split and the digest of the scored test."""
+    scored_test = next(iter(corpus.tests))
+    test = corpus.tests[scored_test]
     return {
         "tokenizer": tokenizer,
-        "vocabulary_size": vocabulary.load(tokenizer).get_vocab_size(),
-        "scored_test": scored,
-        "items": {**{split: len(pairs) for split, pairs in packed.items()}, "test": len(test)},
+        "vocabulary_size": vocabulary.load_tokenizer(tokenizer).get_vocab_size(),
+        "scored_test": scored_test,
+        "items": {**{split: len(pairs) for split, pairs in encoded.items()}, "test": len(test)},
         "test_digest": content_digest(test["source"], test["target"]),
     }
 
 
 def check_tests(corpus: Corpus, facts: Facts) -> None:
-    """Raises UserError for a test sentence that a model could not be asked for: better now than after training."""
+    """Raise UserError if a model would reject a test sentence, so that the error appears before training."""
     for name, pairs in corpus.tests.items():
         try:
             prepare(pairs["source"].tolist(), facts)

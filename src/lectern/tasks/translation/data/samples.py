@@ -1,39 +1,45 @@
-"""Numbers in English words and in French words, by `num2words`: unlimited, exact, and French is irregular."""
+"""Generate a sample corpus: numbers in English words and in French words.
+
+`num2words` writes them, so every translation is exact. The French numerals are irregular.
+"""
 
 import math
 import random
 from importlib.metadata import version
 from pathlib import Path
 
-LARGEST = 1_000_000
+UPPER_BOUND = 1_000_000
 LANGUAGES = ("en", "fr")
-HELD_OUT = {"validation": 0.05, "test": 0.05}  # shares
+HELD_OUT_SHARES = {"validation": 0.05, "test": 0.05}
 
 
 def make(out: Path, count: int, seed: int) -> dict[str, str]:
-    """Write `<split>.tsv`, a number a line, English and French parted by a tab; returns what wrote them.
+    """Write `<split>.tsv` with one number per line, in English and French. No number is in two splits.
 
-    No number is in two splits.
+    Return the version of the library that wrote the words.
     """
-    numbers = draw(count, random.Random(seed))
+    numbers = draw_numbers(count, random.Random(seed))
     start = 0
-    for split, share in HELD_OUT.items():
+    for split, share in HELD_OUT_SHARES.items():
         end = start + round(share * count)
-        write(out / f"{split}.tsv", numbers[start:end])
+        write_numbers(out / f"{split}.tsv", numbers[start:end])
         start = end
-    write(out / "train.tsv", numbers[start:])
+    write_numbers(out / "train.tsv", numbers[start:])
     return {"num2words": version("num2words")}
 
 
-def draw(count: int, generator: random.Random) -> list[int]:
-    """Different numbers below a million in random order, as many of one length as of another while they last."""
+def draw_numbers(count: int, generator: random.Random) -> list[int]:
+    """Draw different numbers below a million, in random order.
+
+    The logarithm of a number is uniform, so short numbers are as frequent as long ones until they run out.
+    """
     drawn: dict[int, None] = {}
     while len(drawn) < count:
-        drawn[math.floor(LARGEST ** generator.random())] = None
+        drawn[math.floor(UPPER_BOUND ** generator.random())] = None
     return generator.sample(list(drawn), count)
 
 
-def write(path: Path, numbers: list[int]) -> None:
+def write_numbers(path: Path, numbers: list[int]) -> None:
     from num2words import num2words
 
     lines = ("\t".join(num2words(number, lang=language) for language in LANGUAGES) for number in numbers)

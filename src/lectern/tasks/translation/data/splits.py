@@ -1,4 +1,4 @@
-"""A raw corpus to one that is clean, whose splits share no sentence, with a count of all that was done to it."""
+"""Clean a raw corpus and make sure that no sentence is in two splits."""
 
 from collections.abc import Iterable
 
@@ -6,57 +6,67 @@ import pandas as pd
 
 from lectern.errors import UserError
 from lectern.tasks.translation.data.corpus import SIDES, Corpus
-from lectern.tasks.translation.data.duplicates import drop_repeats, keep_apart
-from lectern.tasks.translation.data.format.cleaning import count_dirt, normalise
+from lectern.tasks.translation.data.duplicates import drop_exact_duplicates, drop_near_duplicates
+from lectern.tasks.translation.data.format.cleaning import count_defects, normalize
 
 Counts = dict[str, int]
 
 
-def make_ready(corpus: Corpus, near_from: int | None) -> tuple[Corpus, dict[str, Counts]]:
-    """The corpus in normal form: no empty pair, nothing of a test in validation, nothing of either in training.
+def clean_corpus(corpus: Corpus, min_words: int | None) -> tuple[Corpus, dict[str, Counts]]:
+    """Return the cleaned corpus, and for each split the number of defects and of dropped pairs.
 
-    Raises UserError where a test has an empty line, or where nothing is left to learn from.
+    Validation contains no sentence of a test, and training contains no sentence of validation or a test.
+    `drop_near_duplicates` explains `min_words`.
+    Raises UserError if a test has an empty sentence, or if training or validation would be empty.
     """
-    tests = {name: clean(pairs) for name, pairs in corpus.tests.items()}
+    tests = {name: normalize_pairs(pairs) for name, pairs in corpus.tests.items()}
     for name, pairs in tests.items():
-        refuse_empty(name, pairs)
-    validation, checked = drop(clean(corpus.validation), tests.values(), near_from)
-    train, learned = drop(clean(corpus.train), [validation, *tests.values()], near_from)
+        require_no_empty_sentence(name, pairs)
+    validation, dropped_validation = drop_unusable(normalize_pairs(corpus.validation), tests.values(), min_words)
+    train, dropped_train = drop_unusable(normalize_pairs(corpus.train), [validation, *tests.values()], min_words)
     if train.empty or validation.empty:
-        raise UserError(f"{len(train)} pairs are left to train on and {len(validation)} to validate; both need some.")
+        raise UserError(
+            f"After removing duplicates, {len(train)} training pairs and {len(validation)} validation pairs remain. "
+            "Both splits need at least one pair."
+        )
     counts = {
-        "train": count(corpus.train) | learned,
-        "validation": count(corpus.validation) | checked,
-        **{name: count(pairs) for name, pairs in corpus.tests.items()},
+        "train": count_corpus(corpus.train) | dropped_train,
+        "validation": count_corpus(corpus.validation) | dropped_validation,
+        **{name: count_corpus(pairs) for name, pairs in corpus.tests.items()},
     }
     return Corpus(train, validation, tests), counts
 
 
-def clean(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Both sides in normal form."""
-    return pairs.assign(**{side: pairs[side].map(normalise) for side in SIDES})
+def normalize_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Normalize the sentences of both sides."""
+    return pairs.assign(**{side: pairs[side].map(normalize) for side in SIDES})
 
 
-def drop(pairs: pd.DataFrame, held_out: Iterable[pd.DataFrame], near_from: int | None) -> tuple[pd.DataFrame, Counts]:
-    """The pairs without those that are empty, repeated, or held out, and how many of each there were."""
-    full = pairs[(pairs["source"] != "") & (pairs["target"] != "")].reset_index(drop=True)
-    once = drop_repeats(full)
-    apart = keep_apart(once, held_out, near_from)
+def drop_unusable(
+    pairs: pd.DataFrame, held_out: Iterable[pd.DataFrame], min_words: int | None
+) -> tuple[pd.DataFrame, Counts]:
+    """Drop empty pairs, repeated pairs and near duplicates of held-out pairs. Also return the number of each."""
+    complete = pairs[(pairs["source"] != "") & (pairs["target"] != "")].reset_index(drop=True)
+    distinct = drop_exact_duplicates(complete)
+    usable = drop_near_duplicates(distinct, held_out, min_words)
     counts = {
-        "empty_pairs_dropped": len(pairs) - len(full),
-        "repeated_pairs_dropped": len(full) - len(once),
-        "near_duplicates_of_held_out_dropped": len(once) - len(apart),
+        "empty_pairs_dropped": len(pairs) - len(complete),
+        "repeated_pairs_dropped": len(complete) - len(distinct),
+        "near_duplicates_of_held_out_dropped": len(distinct) - len(usable),
     }
-    return apart, counts
+    return usable, counts
 
 
-def refuse_empty(name: str, pairs: pd.DataFrame) -> None:
-    """A test is taken as it is: leaving lines out would make scores incomparable."""
+def require_no_empty_sentence(name: str, pairs: pd.DataFrame) -> None:
+    """Raise UserError if a test has an empty sentence. Scores would not be comparable if such lines were dropped."""
     empty = [number for number, pair in enumerate(zip(pairs["source"], pairs["target"], strict=True), 1) if "" in pair]
     if empty:
-        raise UserError(f"{name}: line {empty[0]} is empty ({len(empty)} in all); a test pair has two sides. Mend it.")
+        raise UserError(
+            f"{name}: line {empty[0]} is empty ({len(empty)} empty lines in total). "
+            "A test pair needs a source and a target; add the missing sentence."
+        )
 
 
-def count(pairs: pd.DataFrame) -> Counts:
-    """How many pairs were read, and how many sentences of either side were dirty, a number a kind."""
-    return {"pairs_read": len(pairs), **count_dirt(text for side in SIDES for text in pairs[side])}
+def count_corpus(pairs: pd.DataFrame) -> Counts:
+    """Count the pairs of a raw split and the sentences with each kind of defect."""
+    return {"pairs_read": len(pairs), **count_defects(text for side in SIDES for text in pairs[side])}

@@ -1,4 +1,4 @@
-"""Splits of a corpus to a table of what is in them."""
+"""Compute statistics of the prepared splits."""
 
 import pandas as pd
 
@@ -6,13 +6,13 @@ from lectern.tasks.translation.data.corpus import SIDES
 from lectern.tasks.translation.data.format import vocabulary
 
 
-def describe(splits: dict[str, pd.DataFrame], tokenizer: str) -> pd.DataFrame:
-    """A row a split and side: sentences, words, and how long they are in words and in pieces."""
+def compute_statistics(splits: dict[str, pd.DataFrame], tokenizer: str) -> pd.DataFrame:
+    """Return one row per split and side with the number of sentences and their lengths in words and tokens."""
     rows = [
-        {"split": split, "side": side, "text": text, "pieces": pieces}
+        {"split": split, "side": side, "text": text, "tokens": tokens}
         for split, pairs in splits.items()
         for side in SIDES
-        for text, pieces in zip(pairs[side], count_pieces(pairs[side], tokenizer), strict=True)
+        for text, tokens in zip(pairs[side], count_tokens(pairs[side], tokenizer), strict=True)
     ]
     table = pd.DataFrame(rows)
     table["words"] = table["text"].str.split().str.len()
@@ -20,12 +20,12 @@ def describe(splits: dict[str, pd.DataFrame], tokenizer: str) -> pd.DataFrame:
     return groups.agg(
         sentences=("text", "size"),
         words=("words", "sum"),
-        words_a_sentence=("words", "mean"),
-        longest_in_words=("words", "max"),
-        pieces_a_sentence=("pieces", "mean"),
-        longest_in_pieces=("pieces", "max"),
+        words_per_sentence=("words", "mean"),
+        max_words=("words", "max"),
+        tokens_per_sentence=("tokens", "mean"),
+        max_tokens=("tokens", "max"),
     ).round(2)
 
 
-def count_pieces(texts: pd.Series, tokenizer: str) -> list[int]:
-    return [len(ids) for ids in vocabulary.encode(vocabulary.load(tokenizer), texts)]
+def count_tokens(texts: pd.Series, tokenizer: str) -> list[int]:
+    return [len(ids) for ids in vocabulary.encode(vocabulary.load_tokenizer(tokenizer), texts)]

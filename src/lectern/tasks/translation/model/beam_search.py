@@ -1,102 +1,110 @@
-"""Sentences, and a network that writes a word at a time, to the translations found likeliest."""
+"""Search for the most probable translations with a network that predicts one token at a time."""
 
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from lectern.tasks.translation.data.format.vocabulary import BOS, EOS, PAD
-from lectern.tasks.translation.model.decoder import State
+from lectern.tasks.translation.model.encoder_decoder import EncoderDecoder, State
 
 
 class Hypothesis(NamedTuple):
-    """A translation without its end; `score` is the logarithm of its probability over length ** length_penalty."""
+    """A finished translation without EOS. `score` is its log-probability divided by length ** length_penalty."""
 
-    words: list[int]
+    tokens: list[int]
     score: float
 
 
 @torch.inference_mode()
 def beam_search(
-    network: nn.Module, source: Int[Tensor, "batch source"], beam: int, length_penalty: float, longest: int
+    network: EncoderDecoder, source: Int[Tensor, "batch source"], beam: int, length_penalty: float, max_length: int
 ) -> list[list[Hypothesis]]:
-    """At least `beam` translations of each sentence, the best first. A beam of 1 is greedy search.
+    """Return at least `beam` translations of each sentence, the best first. A beam of 1 is greedy search.
 
-    An end is sure: no translation grows beyond twice its source and ten, nor beyond `longest`.
+    The search always ends: including EOS, no translation is longer than `max_length`, or than twice its source plus 10.
     """
-    limits = (2 * (source != PAD).sum(1) + 10).clamp(max=longest).tolist()
+    limits = (2 * (source != PAD).sum(1) + 10).clamp(max=max_length).tolist()
     beams = Beams(network, source, beam, length_penalty, limits)
-    while beams.alive:
-        beams.grow()
-    return [sorted(found, key=lambda one: -one.score) for found in beams.found]
+    while beams.active:
+        beams.expand()
+    return [sorted(finished, key=lambda hypothesis: -hypothesis.score) for finished in beams.finished]
 
 
 class Beams:
-    """The `width` likeliest beginnings of each sentence; it is done when as many have come to an end among them."""
+    """The `size` most probable partial translations of each sentence.
 
-    def __init__(self, network: nn.Module, source: Tensor, width: int, length_penalty: float, limits: list[int]):
-        self.network, self.width, self.length_penalty, self.limits = network, width, length_penalty, limits
-        self.found: list[list[Hypothesis]] = [[] for _ in limits]
-        self.alive = list(range(len(limits)))  # sentences still searched; each has `width` rows
-        rows = torch.arange(len(limits), device=source.device).repeat_interleave(width)
-        self.memory, self.state = (pick(part, rows) for part in network.start(source))
-        self.words = torch.full((len(rows), 1), BOS, device=source.device)
-        self.scores = torch.zeros(len(limits), width, device=source.device)
-        self.scores[:, 1:] = -torch.inf  # the rows of a sentence begin alike, so one goes on
+    The search of a sentence ends when `size` of its translations are finished.
+    """
 
-    def grow(self) -> None:
-        """Each beginning a word longer."""
-        features, self.state = self.network.step(self.memory, self.state, self.words[:, -1])
-        must_end = [self.limits[sentence] <= self.words.shape[1] for sentence in self.alive]
-        step = next_scores(self.network.logits(features), self.words.shape[1] == 1, must_end, self.width)
-        totals = (self.scores[:, :, None] + step.unflatten(0, (-1, self.width))).flatten(1)
-        best, index = totals.topk(2 * self.width)  # at most one end a row: as many go on as came
-        parents, words = index // step.shape[1], index % step.shape[1]
-        self.keep_ended(best, parents, words)
-        going = [
-            place
-            for place, sentence in enumerate(self.alive)
-            if len(self.found[sentence]) < self.width and not must_end[place]
+    def __init__(self, network: EncoderDecoder, source: Tensor, size: int, length_penalty: float, limits: list[int]):
+        self.network, self.size, self.length_penalty, self.limits = network, size, length_penalty, limits
+        self.finished: list[list[Hypothesis]] = [[] for _ in limits]
+        self.active = list(range(len(limits)))  # the unfinished sentences; each one has `size` rows
+        rows = torch.arange(len(limits), device=source.device).repeat_interleave(size)
+        self.memory, self.state = (select_rows(part, rows) for part in network.start(source))
+        self.tokens = torch.full((len(rows), 1), BOS, device=source.device)
+        self.scores = torch.zeros(len(limits), size, device=source.device)
+        self.scores[:, 1:] = -torch.inf  # all rows of a sentence start equal, so only the first one may continue
+
+    def expand(self) -> None:
+        """Extend each partial translation by one token, store the finished ones and keep the best of the others."""
+        features, self.state = self.network.step(self.memory, self.state, self.tokens[:, -1])
+        must_end = [self.limits[sentence] <= self.tokens.shape[1] for sentence in self.active]
+        is_first = self.tokens.shape[1] == 1
+        log_probabilities = next_token_scores(self.network.logits(features), is_first, must_end, self.size)
+        totals = (self.scores[:, :, None] + torch.unflatten(log_probabilities, 0, (-1, self.size))).flatten(1)
+        best, index = totals.topk(2 * self.size)  # at most one candidate per row ends, so at least `size` continue
+        vocabulary_size = log_probabilities.shape[1]
+        parents, tokens = index // vocabulary_size, index % vocabulary_size
+        self.collect_finished(best, parents, tokens)
+        unfinished = [
+            position
+            for position, sentence in enumerate(self.active)
+            if len(self.finished[sentence]) < self.size and not must_end[position]
         ]
-        self.go_on(going, best, parents, words)
+        self.prune(unfinished, best, parents, tokens)
 
-    def keep_ended(self, best: Tensor, parents: Tensor, words: Tensor) -> None:
-        """Put what has ended among the `width` likeliest with what was found."""
-        has_ended = (words == EOS) & best.isfinite()
-        for place, rank in has_ended[:, : self.width].nonzero().tolist():
-            written = self.words[place * self.width + parents[place, rank], 1:].tolist()
-            score = best[place, rank].item() / (len(written) + 1) ** self.length_penalty
-            self.found[self.alive[place]].append(Hypothesis(written, score))
+    def collect_finished(self, best: Tensor, parents: Tensor, tokens: Tensor) -> None:
+        """Store the translations that end here, if they are among the `size` best candidates of their sentence."""
+        has_ended = (tokens == EOS) & best.isfinite()
+        for position, rank in has_ended[:, : self.size].nonzero().tolist():
+            translation = self.tokens[position * self.size + parents[position, rank], 1:].tolist()
+            score = best[position, rank].item() / (len(translation) + 1) ** self.length_penalty
+            self.finished[self.active[position]].append(Hypothesis(translation, score))
 
-    def go_on(self, going: list[int], best: Tensor, parents: Tensor, words: Tensor) -> None:
-        """Keep the likeliest that have not ended, of the sentences that are not done."""
-        places = torch.tensor(going, dtype=torch.long, device=best.device)
-        best, parents, words = best[places], parents[places], words[places]
-        self.scores, choice = best.masked_fill(words == EOS, -torch.inf).topk(self.width)
-        rows = (places[:, None] * self.width + parents.gather(1, choice)).flatten()
-        self.words = torch.cat([self.words[rows], words.gather(1, choice).view(-1, 1)], 1)
-        self.state = pick(self.state, rows)
-        if len(going) < len(self.alive):  # the rows of a sentence read the same, so only whole sentences leave
-            self.memory = pick(self.memory, rows)
-        self.alive = [self.alive[place] for place in going]
+    def prune(self, unfinished: list[int], best: Tensor, parents: Tensor, tokens: Tensor) -> None:
+        """Keep the `size` best candidates that have not ended, for each unfinished sentence."""
+        positions = torch.tensor(unfinished, dtype=torch.long, device=best.device)
+        best, parents, tokens = best[positions], parents[positions], tokens[positions]
+        self.scores, choice = best.masked_fill(tokens == EOS, -torch.inf).topk(self.size)
+        rows = (positions[:, None] * self.size + parents.gather(1, choice)).flatten()
+        self.tokens = torch.cat([self.tokens[rows], tokens.gather(1, choice).view(-1, 1)], 1)
+        self.state = select_rows(self.state, rows)
+        if len(unfinished) < len(self.active):  # all rows of a sentence share its memory, so reordering needs no copy
+            self.memory = select_rows(self.memory, rows)
+        self.active = [self.active[position] for position in unfinished]
 
 
-def next_scores(
-    logits: Float[Tensor, "rows vocabulary"], is_first: bool, must_end: list[bool], width: int
+def next_token_scores(
+    logits: Float[Tensor, "rows vocabulary"], is_first: bool, must_end: list[bool], size: int
 ) -> Float[Tensor, "rows vocabulary"]:
-    """Log-probabilities of the next word: never padding, not the end at once, and nothing else where it must end."""
+    """Return the log-probabilities of the next token. Tokens that are not allowed get minus infinity.
+
+    PAD and BOS are never allowed, and EOS is not allowed as the first token. If a sentence must end, only EOS is.
+    """
     scores = logits.float().log_softmax(1)
     scores[:, [PAD, BOS]] = -torch.inf
     if is_first:
         scores[:, EOS] = -torch.inf
-    ending = torch.tensor(must_end, device=logits.device).repeat_interleave(width)
-    ends = scores[ending, EOS]
-    scores[ending] = -torch.inf
-    scores[ending, EOS] = ends
+    rows_to_end = torch.tensor(must_end, device=logits.device).repeat_interleave(size)
+    end_scores = scores[rows_to_end, EOS]
+    scores[rows_to_end] = -torch.inf
+    scores[rows_to_end, EOS] = end_scores
     return scores
 
 
-def pick(state: State, rows: Int[Tensor, " rows"]) -> State:
-    """These rows of a state, in this order."""
+def select_rows(state: State, rows: Int[Tensor, " rows"]) -> State:
+    """Return these rows of a state, in this order."""
     return {name: value[rows] for name, value in state.items()}

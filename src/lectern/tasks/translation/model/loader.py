@@ -1,4 +1,4 @@
-"""Packed sentences to batches of about as many tokens each, alike in length, so that little of them is padding."""
+"""Load batches of sentence pairs. A batch contains pairs of similar length and has a limited number of tokens."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,114 +11,109 @@ from torch import Tensor
 from lectern.errors import UserError
 from lectern.tasks.translation.data.format.vocabulary import PAD
 from lectern.training.distributed import rank_and_world_size
+from lectern.training.loader import ResumableLoader
 
-Batch = tuple[Tensor, Tensor, float]
+Batch = tuple[Tensor, Tensor, float]  # source (B, S), target (B, T), weight of this rank's loss
 
 
-def load(processed: Path, split: str, seed: int, tokens: int, round_to: int = 2) -> "Sentences":
-    """Batches of int64 source (B, S), target (B, T) and share, the training split in a new order each epoch."""
+def load(processed: Path, split: str, seed: int, tokens: int, round_to: int = 2) -> "PairLoader":
+    """Load a split. Only the training split is shuffled, in a new order each epoch."""
     pairs = pd.read_parquet(processed / f"{split}.parquet", columns=["source_ids", "target_ids"])
-    source, target = (Packed(list(pairs[side])) for side in pairs.columns)
-    return Sentences(source, target, tokens, round_to, shuffle=split == "train", seed=seed)
+    source, target = (PackedSequences(list(pairs[side])) for side in pairs.columns)
+    return PairLoader(source, target, tokens, round_to, shuffle=split == "train", seed=seed)
 
 
-class Packed:
-    """Rows of ids of different lengths, end to end in one array."""
+class PackedSequences:
+    """Sequences of ids with different lengths, stored one after the other in one array."""
 
-    def __init__(self, rows: Sequence[Sequence[int] | np.ndarray]):
-        self.lengths = np.array([len(row) for row in rows])
+    def __init__(self, sequences: Sequence[Sequence[int] | np.ndarray]):
+        self.lengths = np.array([len(ids) for ids in sequences])
         self.starts = np.cumsum(self.lengths) - self.lengths
-        self.ids = np.concatenate(rows).astype(np.int64)
+        self.ids = np.concatenate(sequences).astype(np.int64)
 
-    def padded(self, rows: np.ndarray, width: int) -> Tensor:
-        """Rows by index, int64 (B, width), padded at the end."""
-        column = np.arange(width)
-        is_word = column < self.lengths[rows, None]
-        index = np.where(is_word, self.starts[rows, None] + column, 0)
-        return torch.from_numpy(np.where(is_word, self.ids[index], PAD))
+    def pad(self, rows: np.ndarray, length: int) -> Tensor:
+        """Return the selected sequences, padded at the end, as int64 (B, length)."""
+        column = np.arange(length)
+        is_token = column < self.lengths[rows, None]
+        index = np.where(is_token, self.starts[rows, None] + column, 0)
+        return torch.from_numpy(np.where(is_token, self.ids[index], PAD))
 
 
-class Sentences:
-    """Pairs of sentences, each once an epoch, in batches whose order (seed, epoch) alone decides.
+class PairLoader(ResumableLoader):
+    """A loader that returns each sentence pair once per epoch, in an order that depends only on (seed, epoch).
 
-    `tokens` is what a global batch may hold of both sides, padding included. Lengths are rounded up to `round_to`, so
-    that few shapes occur. Pairs of the same rounded lengths are shuffled among themselves and the batches among each
-    other, so every epoch has as many batches. Each rank takes its part of every global batch; a batch's last item is
-    its share of it (world * its target words / all words), as in `lectern.batches.Rows`.
+    `tokens` limits the size of a global batch: tokens of both sides, including padding. Lengths are rounded up to a
+    multiple of `round_to`, so that few different shapes occur. Pairs with the same rounded lengths are shuffled among
+    each other, and then the batches are shuffled. So every epoch has the same number of batches.
+
+    Each rank gets a part of every global batch. The last item of a batch is the weight of this rank's loss:
+    world size * (target tokens of this rank) / (target tokens of the global batch).
     """
 
-    def __init__(self, source: Packed, target: Packed, tokens: int, round_to: int, shuffle: bool, seed: int):
-        self.source, self.target, self.tokens = source, target, tokens
+    def __init__(
+        self, source: PackedSequences, target: PackedSequences, tokens: int, round_to: int, shuffle: bool, seed: int
+    ):
+        super().__init__(pairs=len(target.lengths), tokens=tokens, seed=seed)
+        self.source, self.target = source, target
         self.shuffle, self.seed = shuffle, seed
-        self.words = target.lengths - 1  # to be predicted: all but the first, which says that a sentence begins
-        self.widths = -(-np.stack([source.lengths, self.words]) // round_to) * round_to
-        self.epoch = self.done = self.start = 0  # done: batches given; start: where the next pass begins
-        self.batch_sampler = None  # Lightning asks for it where there is a sampler
-        self.bounds = cut(self.widths[:, self.by_length(np.arange(len(self.words)))], tokens)
+        self.predicted = target.lengths - 1  # tokens to predict: all except BOS
+        self.rounded_lengths = -(-np.stack([source.lengths, self.predicted]) // round_to) * round_to
+        self.bounds = batch_bounds(self.rounded_lengths[:, self.sort_by_length(self.all_rows())], tokens)
 
-    @property
-    def sampler(self) -> "Sentences":  # Lightning calls loader.sampler.set_epoch before each epoch
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:  # the same on every rank and in every epoch
+    def __len__(self) -> int:
         return len(self.bounds) - 1
 
-    def state_dict(self) -> dict[str, int]:
-        return {"done": self.done, "rows": len(self.words), "tokens": self.tokens, "seed": self.seed}
+    def all_rows(self) -> np.ndarray:
+        return np.arange(len(self.predicted))
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        here = self.state_dict()
-        wrong = {key: (state[key], here[key]) for key in ("rows", "tokens", "seed") if state[key] != here[key]}
-        if wrong:
-            raise ValueError(f"the checkpoint is of other batches (there, here): {wrong}")
-        self.done = self.start = state["done"]
+    def sort_by_length(self, rows: np.ndarray) -> np.ndarray:
+        """Sort rows by their rounded lengths. Rows with the same lengths keep their order."""
+        return rows[np.lexsort(self.rounded_lengths[:, rows])]
 
-    def by_length(self, rows: np.ndarray) -> np.ndarray:
-        """The rows, shortest first; those of the same rounded lengths stay in the order given."""
-        return rows[np.lexsort(self.widths[:, rows])]
-
-    def order(self) -> list[np.ndarray]:
-        """The rows of each global batch of this epoch. `default_rng` mixes seed and epoch."""
-        rows = np.arange(len(self.words))
+    def epoch_batches(self) -> list[np.ndarray]:
+        """Return the rows of each global batch of this epoch. `default_rng` mixes seed and epoch."""
+        rows = self.all_rows()
         if not self.shuffle:
-            return np.split(self.by_length(rows), self.bounds[1:-1])
+            return np.split(self.sort_by_length(rows), self.bounds[1:-1])
         random = np.random.default_rng([self.seed, self.epoch])
-        batches = np.split(self.by_length(random.permutation(rows)), self.bounds[1:-1])
+        batches = np.split(self.sort_by_length(random.permutation(rows)), self.bounds[1:-1])
         return [batches[index] for index in random.permutation(len(batches))]
 
     def __iter__(self) -> Iterator[Batch]:
-        # a generator: nothing here runs before the first next(), when Lightning has told the epoch
-        rank, world = rank_and_world_size()
-        batches = self.order()
+        # Lightning sets the epoch after iter() and before the first next(), when this generator starts to run
+        rank, world_size = rank_and_world_size()
+        batches = self.epoch_batches()
         start, self.start = self.start % len(self), 0
         for index in range(start, len(self)):
             self.done = index + 1
-            yield self.batch(batches[index], rank, world)
+            yield self.rank_batch(batches[index], rank, world_size)
 
-    def batch(self, whole: np.ndarray, rank: int, world: int) -> Batch:
-        """This rank's part of a global batch. Where there are more ranks than pairs, some get one that counts for 0."""
-        mine = whole[rank::world]
-        loss_weight = world * self.words[mine].sum() / self.words[whole].sum()
-        mine = mine if len(mine) else whole[:1]
-        source, words = self.widths[:, mine].max(1).tolist()
-        return self.source.padded(mine, source), self.target.padded(mine, words + 1), float(loss_weight)
+    def rank_batch(self, rows: np.ndarray, rank: int, world_size: int) -> Batch:
+        """Return this rank's part of a global batch.
+
+        If a batch has fewer pairs than ranks, the remaining ranks get one of its pairs with a loss weight of 0.
+        """
+        own_rows = rows[rank::world_size]
+        loss_weight = world_size * self.predicted[own_rows].sum() / self.predicted[rows].sum()
+        own_rows = own_rows if len(own_rows) else rows[:1]
+        source_length, target_length = self.rounded_lengths[:, own_rows].max(1).tolist()
+        source, target = self.source.pad(own_rows, source_length), self.target.pad(own_rows, target_length + 1)
+        return source, target, float(loss_weight)
 
 
-def cut(widths: np.ndarray, tokens: int) -> list[int]:
-    """Where batches begin and end among pairs of these rounded lengths (2, n): each as long as `tokens` allow.
+def batch_bounds(rounded_lengths: np.ndarray, tokens: int) -> list[int]:
+    """Return where batches start and end among sorted pairs with these rounded lengths (2, n).
 
-    Raises UserError where one pair alone has more.
+    Each batch is as large as `tokens` allows. Raises UserError if a single pair has more tokens.
     """
-    if widths.sum(0).max() > tokens:
-        raise UserError(f"batches.tokens is {tokens}, but one pair alone has {widths.sum(0).max()}. Raise it.")
-    bounds, widest = [0], np.zeros(2, int)
-    for row, width in enumerate(widths.T):
-        wider = np.maximum(widest, width)
-        if wider.sum() * (row + 1 - bounds[-1]) > tokens:
+    largest = rounded_lengths.sum(0).max()
+    if largest > tokens:
+        raise UserError(f"batches.tokens is {tokens}, but the longest pair has {largest} tokens. Raise batches.tokens.")
+    bounds, longest = [0], np.zeros(2, int)
+    for row, lengths in enumerate(rounded_lengths.T):
+        longer = np.maximum(longest, lengths)
+        if longer.sum() * (row + 1 - bounds[-1]) > tokens:
             bounds.append(row)
-            wider = width
-        widest = wider
-    return [*bounds, widths.shape[1]]
+            longer = lengths
+        longest = longer
+    return [*bounds, rounded_lengths.shape[1]]

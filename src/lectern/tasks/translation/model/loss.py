@@ -1,4 +1,7 @@
-"""Features and the words that they should tell, to a loss, without the logits of a whole batch at any time."""
+"""Compute the cross-entropy over a large vocabulary without storing the logits of a complete batch."""
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -6,36 +9,45 @@ from torch.nn import functional as F
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
-    """Features (N, width), embedding (V, width) and words (N,) to the mean loss, smoothed and plain.
+    """Cross-entropy that computes loss and gradient in chunks of a few hundred tokens.
 
-    Takes a few hundred words at a time, and their gradient with them, while the logits are in the cache: all of a
-    batch (2,000 words of 10,000 pieces, 80 MB) would be written and read five times.
+    The logits of a chunk fit into the processor's cache. Those of a complete batch (2,000 tokens of a vocabulary of
+    10,000, 80 MB) would be written to memory and read from it five times.
     """
 
-    ROWS = 256
+    CHUNK_SIZE = 256
 
     @staticmethod
-    def forward(ctx, features: Tensor, embedding: Tensor, words: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-        to_features, to_embedding = torch.empty_like(features), torch.zeros_like(embedding)
-        plain = smoothed = features.new_zeros((), dtype=torch.float32)
-        count = len(words)
-        for start in range(0, count, ChunkedCrossEntropy.ROWS):
-            part = slice(start, start + ChunkedCrossEntropy.ROWS)
-            logits, right = F.linear(features[part], embedding).float(), words[part, None]
-            total = logits.logsumexp(1, keepdim=True)
-            surprise = total - logits.gather(1, right)
-            plain = plain + surprise.sum() / count
-            smoothed = smoothed + smoothing * (total - logits.mean(1, keepdim=True)).sum() / count
-            gradient = logits.sub_(total).exp_().sub_(smoothing / len(embedding))
-            gradient.scatter_add_(1, right, torch.full_like(surprise, smoothing - 1))
+    def forward(
+        ctx: Any, features: Tensor, embedding: Tensor, targets: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        """Return the mean loss with label smoothing, and the mean loss without it.
+
+        Shapes: features (tokens, size), embedding (vocabulary, size), targets (tokens,).
+        """
+        feature_gradient, embedding_gradient = torch.empty_like(features), torch.zeros_like(embedding)
+        plain = uniform = features.new_zeros((), dtype=torch.float32)
+        count = len(targets)
+        for start in range(0, count, ChunkedCrossEntropy.CHUNK_SIZE):
+            chunk = slice(start, start + ChunkedCrossEntropy.CHUNK_SIZE)
+            logits, chunk_targets = F.linear(features[chunk], embedding).float(), targets[chunk, None]
+            normalizer = logits.logsumexp(1, keepdim=True)
+            losses = normalizer - logits.gather(1, chunk_targets)
+            plain = plain + losses.sum() / count
+            uniform = uniform + smoothing * (normalizer - logits.mean(1, keepdim=True)).sum() / count
+            gradient = logits.sub_(normalizer).exp_().sub_(smoothing / len(embedding))
+            gradient.scatter_add_(1, chunk_targets, torch.full_like(losses, smoothing - 1))
             gradient.div_(count)
-            to_features[part] = gradient @ embedding
-            to_embedding.addmm_(gradient.T, features[part].float())
-        ctx.save_for_backward(to_features, to_embedding)
+            feature_gradient[chunk] = gradient @ embedding
+            embedding_gradient.addmm_(gradient.T, features[chunk].float())
+        ctx.save_for_backward(feature_gradient, embedding_gradient)
         ctx.mark_non_differentiable(plain)
-        return (1 - smoothing) * plain + smoothed, plain
+        return (1 - smoothing) * plain + uniform, plain
 
     @staticmethod
-    def backward(ctx, by_loss: Tensor, _: Tensor):
-        to_features, to_embedding = ctx.saved_tensors
-        return by_loss * to_features, by_loss * to_embedding, None, None
+    def backward(ctx: Any, loss_gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        feature_gradient, embedding_gradient = ctx.saved_tensors
+        return loss_gradient * feature_gradient, loss_gradient * embedding_gradient, None, None
+
+
+chunked_cross_entropy: Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]] = ChunkedCrossEntropy.apply

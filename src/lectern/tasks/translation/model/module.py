@@ -1,40 +1,49 @@
-"""Batches of sentences to a trained translator."""
+"""Train a translation network and translate with it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from torchmetrics import MeanMetric
 
+from lectern.artifacts.dataset import Facts
 from lectern.errors import UserError
 from lectern.tasks.translation.data.format import vocabulary
 from lectern.tasks.translation.data.format.vocabulary import BOS, EOS, PAD
 from lectern.tasks.translation.model import networks
 from lectern.tasks.translation.model.beam_search import Hypothesis, beam_search
-from lectern.tasks.translation.model.loss import ChunkedCrossEntropy
+from lectern.tasks.translation.model.encoder_decoder import EncoderDecoder
+from lectern.tasks.translation.model.loader import Batch
+from lectern.tasks.translation.model.loss import chunked_cross_entropy
+from lectern.training.module import TrainableModule
 from lectern.training.networks import build_network
 from lectern.training.optimizers import one_cycle
 
 NETWORKS = (networks.Seq2Seq, networks.Transformer)
-WIDEST_BEAM = 32
+MAX_BEAM = 32
 
 
-class Translator(pl.LightningModule):
-    """One of `networks` under cross-entropy with label smoothing (Szegedy et al. 2016, arXiv:1512.00567) and AdamW.
+class Translator(TrainableModule):
+    """A translation network with label smoothing (Szegedy et al. 2016, arXiv:1512.00567), trained with AdamW.
 
-    `network` is `{class: Seq2Seq, ...its arguments}`. `teacher_forcing` is the share of steps in which the decoder is
-    fed the right word and not its own (Bengio et al. 2015, arXiv:1506.03099); it goes to `teacher_forcing_end` in a
-    straight line over the training.
+    `network` is a section such as `{class: Seq2Seq, ...}` with the arguments of the class.
+
+    `teacher_forcing` is the probability that the decoder reads the target token and not its own prediction (scheduled
+    sampling, Bengio et al. 2015, arXiv:1506.03099). If `teacher_forcing_end` is set, the probability changes linearly
+    to that value during the training.
     """
+
+    network: EncoderDecoder
 
     def __init__(
         self,
-        facts: dict,
-        network: dict,
+        facts: Facts,
+        network: dict[str, Any],
         learning_rate: float,
         weight_decay: float = 0.0,
         warm_up: float = 0.25,
@@ -45,79 +54,83 @@ class Translator(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.facts = facts
-        self.network = build_network(network, NETWORKS, facts["vocabulary_size"])
-        self.teaching = (teacher_forcing, teacher_forcing if teacher_forcing_end is None else teacher_forcing_end)
-        check_teaching(self.network, self.teaching)
-        self.validation = nn.ModuleDict({"loss": MeanMetric(), "accuracy": MeanMetric()})
-        self.samples: tuple[Tensor, Tensor] | None = None
-        self.resume_state: dict[str, Tensor] = {}
-        self.step_metrics: dict[str, Tensor] = {}
+        built = build_network(network, NETWORKS, facts["vocabulary_size"])
+        assert isinstance(built, EncoderDecoder)
+        self.network = built
+        last = teacher_forcing if teacher_forcing_end is None else teacher_forcing_end
+        self.teacher_forcing_range = (teacher_forcing, last)
+        check_teacher_forcing(self.network, self.teacher_forcing_range)
+        self.total_steps = 0.0  # known when training starts
+        self.validation_loss, self.validation_accuracy = MeanMetric(), MeanMetric()
+        self.sample_pairs: tuple[Tensor, Tensor] | None = None
 
-    def training_step(self, batch: tuple[Tensor, Tensor, float], index: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Tensor:
         source, target, loss_weight = batch
-        is_word = target[:, 1:] != PAD
-        features = self.network(source, target[:, :-1], self.teacher_forcing())[is_word]
-        loss, plain = ChunkedCrossEntropy.apply(
-            features, self.network.embedding.weight, target[:, 1:][is_word], self.hparams.label_smoothing
+        is_token = target[:, 1:] != PAD
+        features = self.network(source, target[:, :-1], self.current_teacher_forcing())[is_token]
+        loss, plain = chunked_cross_entropy(
+            features, self.network.embedding.weight, target[:, 1:][is_token], self.hparams["label_smoothing"]
         )
-        padding = 1 - ((source != PAD).sum() + is_word.sum()) / (source.numel() + is_word.numel())
+        padding = 1 - ((source != PAD).sum() + is_token.sum()) / (source.numel() + is_token.numel())
         self.step_metrics = {"loss": plain, "padding": padding}
         return loss * loss_weight
 
-    def teacher_forcing(self) -> float:
-        """The share of this step."""
-        first, last = self.teaching
+    def current_teacher_forcing(self) -> float:
+        """Return the probability of teacher forcing at the current step."""
+        first, last = self.teacher_forcing_range
         if first == last:
             return first
-        return first + (last - first) * self.trainer.global_step / self.steps
+        return first + (last - first) * self.trainer.global_step / self.total_steps
 
-    def validation_step(self, batch: tuple[Tensor, Tensor, float], index: int) -> None:
+    def validation_step(self, batch: Batch, index: int) -> None:
         source, target, loss_weight = batch
-        if loss_weight == 0:  # a pair that another rank counts
+        if loss_weight == 0:  # another rank counts this pair
             return
-        is_word = target[:, 1:] != PAD
-        logits = self.network.logits(self.network(source, target[:, :-1])[is_word]).float()
-        words = target[:, 1:][is_word]
-        self.validation["loss"].update(F.cross_entropy(logits, words, reduction="none"))
-        self.validation["accuracy"].update((logits.argmax(1) == words).float())
-        if index == self.trainer.num_val_batches[0] // 2:  # of middle length
-            self.samples = source[:3], target[:3]
+        is_token = target[:, 1:] != PAD
+        logits = self.network.logits(self.network(source, target[:, :-1])[is_token]).float()
+        tokens = target[:, 1:][is_token]
+        self.validation_loss.update(F.cross_entropy(logits, tokens, reduction="none"))
+        self.validation_accuracy.update((logits.argmax(1) == tokens).float())
+        if index == int(self.trainer.num_val_batches[0]) // 2:  # sentences of medium length
+            self.sample_pairs = source[:3], target[:3]
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict({f"validation_{name}": metric.compute() for name, metric in self.validation.items()})
-        for metric in self.validation.values():
+        metrics = {"validation_loss": self.validation_loss, "validation_accuracy": self.validation_accuracy}
+        self.log_dict({name: metric.compute() for name, metric in metrics.items()})
+        for metric in metrics.values():
             metric.reset()
 
     def text_samples(self) -> dict[str, str]:
-        """Three validation sentences, how they are translated (greedily) and how a person did."""
-        if self.samples is None:
+        """Return three validation sentences, each with its greedy translation and its reference."""
+        if self.sample_pairs is None:
             return {}
-        sources, targets = ([trim(ids) for ids in side.tolist()] for side in self.samples)
-        found = [best[0].words for best in self.translate([[*ids, EOS] for ids in sources], beam=1)]
-        texts = (self.decode(side) for side in (sources, found, targets))
-        return {"translations": "\n\n".join("\n".join(three) for three in zip(*texts, strict=True))}
+        sources, targets = ([remove_special_tokens(ids) for ids in side.tolist()] for side in self.sample_pairs)
+        hypotheses = self.translate([[*ids, EOS] for ids in sources], beam=1)
+        translations = [best[0].tokens for best in hypotheses]
+        texts = (self.decode(side) for side in (sources, translations, targets))
+        return {"translations": "\n\n".join("\n".join(lines) for lines in zip(*texts, strict=True))}
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.AdamW(
             self.parameters(),
-            self.hparams.learning_rate,
+            self.hparams["learning_rate"],
             betas=(0.9, 0.98),
-            weight_decay=self.hparams.weight_decay,
+            weight_decay=self.hparams["weight_decay"],
             fused=True,
         )
-        self.steps = self.trainer.estimated_stepping_batches
-        cycle = one_cycle(0, int(self.steps), self.hparams.warm_up, head_start=1)
+        self.total_steps = self.trainer.estimated_stepping_batches
+        cycle = one_cycle(0, int(self.total_steps), self.hparams["warm_up"], head_start=1)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, cycle)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def predict(
         self, prepared: list[list[int]], beam: int = 5, n_best: int = 1, length_penalty: float = 1.0
     ) -> list[list[tuple[str, float]]]:
-        """The `n_best` translations of each prepared sentence, the best first, with their scores."""
-        found = [translations[:n_best] for translations in self.translate(prepared, beam, n_best, length_penalty)]
+        """Return the `n_best` translations of each prepared sentence with their scores, the best first."""
+        hypotheses = self.translate(prepared, beam, n_best, length_penalty)
         return [
-            list(zip(self.decode([one.words for one in best]), [one.score for one in best], strict=True))
-            for best in found
+            list(zip(self.decode([item.tokens for item in best]), [item.score for item in best], strict=True))
+            for best in (sentence[:n_best] for sentence in hypotheses)
         ]
 
     def translate(
@@ -128,50 +141,55 @@ class Translator(pl.LightningModule):
         length_penalty: float = 1.0,
         batch_size: int = 64,
     ) -> list[list[Hypothesis]]:
-        """What `search` finds for each prepared sentence; those of like length are searched together."""
-        check_search(beam, n_best)
+        """Run `beam_search` on prepared sentences. Each batch contains sentences of similar length."""
+        check_beam(beam, n_best)
         order = sorted(range(len(prepared)), key=lambda row: len(prepared[row]))
-        longest = self.facts["prepare"]["max_length"]
-        found = []
+        max_length = self.facts["prepare"]["max_length"]
+        hypotheses: list[list[Hypothesis]] = []
         for start in range(0, len(order), batch_size):
             rows = [torch.tensor(prepared[row]) for row in order[start : start + batch_size]]
             source = pad_sequence(rows, batch_first=True, padding_value=PAD).to(self.device)
-            found += beam_search(self.network, source, beam, length_penalty, longest)
-        return [translations for _, translations in sorted(zip(order, found, strict=True))]
+            hypotheses += beam_search(self.network, source, beam, length_penalty, max_length)
+        return [sentence for _, sentence in sorted(zip(order, hypotheses, strict=True))]
 
     @torch.inference_mode()
     def attention(self, prepared: list[int], beam: int = 5) -> tuple[list[str], list[str], np.ndarray] | None:
-        """Pieces read, pieces written, and where it looked (written, read); None where the network does not look."""
-        written = self.translate([prepared], beam)[0][0].words
-        source, words = (torch.tensor([ids], device=self.device) for ids in (prepared, [BOS, *written]))
-        looks = self.network.attention(source, words)
-        tokenizer = vocabulary.load(self.facts["tokenizer"])
-        pieces = (vocabulary.pieces(tokenizer, ids) for ids in (prepared, [*written, EOS]))
-        return None if looks is None else (*pieces, looks[0].float().cpu().numpy())
+        """Translate a prepared sentence. Return its tokens, those of the best translation and the attention weights.
 
-    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """The texts that lists of ids stand for."""
-        return vocabulary.decode(vocabulary.load(self.facts["tokenizer"]), ids)
+        The weights have the shape (target, source) and are the mean over layers and heads. Return None for a network
+        without attention.
+        """
+        translation = self.translate([prepared], beam)[0][0].tokens
+        source, target = (torch.tensor([ids], device=self.device) for ids in (prepared, [BOS, *translation]))
+        weights = self.network.attention_weights(source, target)
+        if weights is None:
+            return None
+        tokenizer = vocabulary.load_tokenizer(self.facts["tokenizer"])
+        source_tokens, target_tokens = (vocabulary.to_tokens(tokenizer, ids) for ids in (prepared, [*translation, EOS]))
+        return source_tokens, target_tokens, weights.mean((1, 2))[0].float().cpu().numpy()
+
+    def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
+        """Return the text of each sequence of token ids."""
+        return vocabulary.decode(vocabulary.load_tokenizer(self.facts["tokenizer"]), sequences)
 
 
-def trim(ids: list[int]) -> list[int]:
-    """The words of a padded row."""
-    return [one for one in ids if one not in (PAD, BOS, EOS)]
+def remove_special_tokens(ids: list[int]) -> list[int]:
+    return [token for token in ids if token not in (PAD, BOS, EOS)]
 
 
-def check_teaching(network: nn.Module, shares: Sequence[float]) -> None:
-    """Raises UserError for a share that is none, and for own words from a network that cannot be fed them."""
-    if not all(0 <= share <= 1 for share in shares):
-        raise UserError(f"module.teacher_forcing is {list(shares)}; it is a share of the steps, from 0 to 1.")
-    if min(shares) < 1 and not network.feeds_itself:
+def check_teacher_forcing(network: EncoderDecoder, probabilities: tuple[float, float]) -> None:
+    """Raise UserError if a probability is invalid, or below 1 for a network without scheduled sampling."""
+    if not all(0 <= probability <= 1 for probability in probabilities):
+        raise UserError(f"module.teacher_forcing is {list(probabilities)}; a probability must be from 0 to 1.")
+    if min(probabilities) < 1 and not network.supports_scheduled_sampling:
         raise UserError(
-            f"module.teacher_forcing is {min(shares)}, but {type(network).__name__} writes all words at once and "
-            "cannot be fed its own: leave it at 1.0."
+            f"module.teacher_forcing is {min(probabilities)}, but {type(network).__name__} predicts all tokens in "
+            "parallel and cannot read its own predictions in training. Leave it at 1.0."
         )
 
 
-def check_search(beam: int, n_best: int) -> None:
-    if not 1 <= beam <= WIDEST_BEAM:
-        raise UserError(f"beam is {beam}; it must be from 1 (greedy) to {WIDEST_BEAM}.")
+def check_beam(beam: int, n_best: int) -> None:
+    if not 1 <= beam <= MAX_BEAM:
+        raise UserError(f"beam is {beam}; it must be from 1 (greedy search) to {MAX_BEAM}.")
     if not 1 <= n_best <= beam:
-        raise UserError(f"n_best is {n_best}; a beam of {beam} finds 1 to {beam}.")
+        raise UserError(f"n_best is {n_best}; with a beam of {beam} it must be from 1 to {beam}.")

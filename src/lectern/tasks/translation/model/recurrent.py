@@ -1,124 +1,130 @@
-"""A network that reads word by word and writes word by word, with one vector between or with attention."""
+"""Translate with recurrent networks, with or without attention."""
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from lectern.tasks.translation.data.format.vocabulary import PAD
-from lectern.tasks.translation.model.decoder import State, TiedEmbeddingDecoder
+from lectern.tasks.translation.model.encoder_decoder import EncoderDecoder, State
 
 
 class Encoder(nn.Module):
-    """A GRU that reads forth and one that reads back, from the last word and not from the padding after it."""
+    """A bidirectional GRU. The backward GRU starts at the last token of each sentence, not at the padding."""
 
-    def __init__(self, embedded: int, width: int):
+    def __init__(self, embedding_size: int, hidden_size: int):
         super().__init__()
-        self.forth = nn.GRU(embedded, width // 2, batch_first=True)
-        self.back = nn.GRU(embedded, width // 2, batch_first=True)
+        self.forward_gru = nn.GRU(embedding_size, hidden_size // 2, batch_first=True)
+        self.backward_gru = nn.GRU(embedding_size, hidden_size // 2, batch_first=True)
 
     def forward(
-        self, embedded: Float[Tensor, "batch source embedded"], lengths: Int[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, "batch source width"], Float[Tensor, "batch width"]]:
-        """What was read around each word, and the one vector that each direction ends with."""
+        self, embedded: Float[Tensor, "batch source embedding"], lengths: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch source hidden"], Float[Tensor, "batch hidden"]]:
+        """Return the outputs at each token, and the final outputs of the two directions as one vector."""
         rows = torch.arange(len(lengths), device=lengths.device)
         flip = (lengths[:, None] - 1 - torch.arange(embedded.shape[1], device=lengths.device)) % embedded.shape[1]
-        forth = self.forth(embedded)[0]
-        back = self.back(embedded[rows[:, None], flip])[0]  # padding stays at the end: no packing, any kernel
-        last = torch.cat([forth[rows, lengths - 1], back[rows, lengths - 1]], 1)
-        return torch.cat([forth, back[rows[:, None], flip]], 2), last
+        forward_outputs = self.forward_gru(embedded)[0]
+        # flipping keeps the padding at the end, so no packed sequences are needed and cuDNN's fast kernels can be used
+        flipped_outputs = self.backward_gru(embedded[rows[:, None], flip])[0]
+        final = torch.cat([forward_outputs[rows, lengths - 1], flipped_outputs[rows, lengths - 1]], 1)
+        return torch.cat([forward_outputs, flipped_outputs[rows[:, None], flip]], 2), final
 
 
 class AdditiveAttention(nn.Module):
-    """Bahdanau et al. 2015 (arXiv:1409.0473): a small network scores each word read against the decoder's state."""
+    """Attention that scores each source token with a small network (Bahdanau et al. 2015, arXiv:1409.0473)."""
 
-    def __init__(self, width: int):
+    def __init__(self, hidden_size: int):
         super().__init__()
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width, bias=False)
-        self.score = nn.Linear(width, 1, bias=False)
+        self.query = nn.Linear(hidden_size, hidden_size)
+        self.key = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.score = nn.Linear(hidden_size, 1, bias=False)
 
     def forward(
         self,
-        query: Float[Tensor, "batch width"],
-        keys: Float[Tensor, "batch source width"],
-        values: Float[Tensor, "batch source width"],
+        query: Float[Tensor, "batch hidden"],
+        keys: Float[Tensor, "batch source hidden"],
+        values: Float[Tensor, "batch source hidden"],
         is_padding: Bool[Tensor, "batch source"],
-    ) -> tuple[Float[Tensor, "batch width"], Float[Tensor, "batch source"]]:
-        """What it looked at, and how much at each word."""
+    ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch source"]]:
+        """Return the weighted mean of the values, and the weights."""
         scores = self.score(torch.tanh(keys + self.query(query)[:, None])).squeeze(2)
         weights = scores.masked_fill(is_padding, -torch.inf).softmax(1)
         return (weights[:, None] @ values).squeeze(1), weights
 
 
-class Seq2Seq(TiedEmbeddingDecoder):
-    """A GRU reads, a GRU writes (Sutskever et al. 2014, arXiv:1409.3215; Cho et al. 2014, arXiv:1406.1078).
+class Seq2Seq(EncoderDecoder):
+    """A GRU encoder and a GRU decoder (Sutskever et al. 2014, arXiv:1409.3215; Cho et al. 2014, arXiv:1406.1078).
 
-    Without `attention` the decoder has the encoder's last state and nothing else. With it, it looks back before each
-    word, and is told what it looked at last (input feeding, Luong et al. 2015, arXiv:1508.04025).
+    Without `attention`, the decoder receives only the encoder's final state. With `attention`, it attends to the source
+    before each token, and its next input contains the result (input feeding, Luong et al. 2015, arXiv:1508.04025).
     """
 
-    feeds_itself = True
+    supports_scheduled_sampling = True
 
-    def __init__(self, vocabulary: int, attention: bool, embedded: int, width: int, dropout: float = 0.0):
-        super().__init__(vocabulary, embedded)
-        self.encoder = Encoder(embedded, width)
-        self.bridge = nn.Linear(width, width)
-        self.attend = AdditiveAttention(width) if attention else None
-        self.cell = nn.GRUCell(embedded + width, width)
-        self.combine = nn.Linear(2 * width, width)
-        self.project = nn.Linear(width, embedded)
+    def __init__(
+        self, vocabulary_size: int, attention: bool, embedding_size: int, hidden_size: int, dropout: float = 0.0
+    ):
+        super().__init__(vocabulary_size, embedding_size)
+        self.encoder = Encoder(embedding_size, hidden_size)
+        self.bridge = nn.Linear(hidden_size, hidden_size)
+        self.attention = AdditiveAttention(hidden_size) if attention else None
+        self.cell = nn.GRUCell(embedding_size + hidden_size, hidden_size)
+        self.combine = nn.Linear(2 * hidden_size, hidden_size)
+        self.project = nn.Linear(hidden_size, embedding_size)
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, source: Int[Tensor, "batch source"], words: Int[Tensor, "batch target"], teacher_forcing: float = 1.0
-    ) -> Float[Tensor, "batch target embedded"]:
-        """`teacher_forcing` is the share of steps that are fed the right word; the others get the network's own."""
-        return self.write(source, words, teacher_forcing)[0]
+        self, source: Int[Tensor, "batch source"], target: Int[Tensor, "batch target"], teacher_forcing: float = 1.0
+    ) -> Float[Tensor, "batch target embedding"]:
+        return self.decode(source, target, teacher_forcing)[0]
 
-    def attention(
-        self, source: Int[Tensor, "batch source"], words: Int[Tensor, "batch target"]
-    ) -> Float[Tensor, "batch target source"] | None:
-        return self.write(source, words, 1.0)[1] if self.attend else None
+    def attention_weights(
+        self, source: Int[Tensor, "batch source"], target: Int[Tensor, "batch target"]
+    ) -> Float[Tensor, "batch 1 1 target source"] | None:
+        if self.attention is None:
+            return None
+        return torch.stack(self.decode(source, target, 1.0)[1], 1)[:, None, None]
 
-    def write(self, source: Tensor, words: Tensor, teacher_forcing: float) -> tuple[Tensor, Tensor | None]:
-        """Features, and where it looked, for each word of (B, T)."""
+    def decode(self, source: Tensor, target: Tensor, teacher_forcing: float) -> tuple[Tensor, list[Tensor]]:
+        """Return the features (batch, target, embedding), and the attention weights (batch, source) of each position.
+
+        The list of weights is empty for a network without attention.
+        """
         memory, state = self.start(source)
-        right = self.dropout(self.embedding(words))
-        combined, looks = [], []
-        for position in range(words.shape[1]):
-            fed = right[:, position]
+        embedded_target = self.dropout(self.embedding(target))
+        combined, weights = [], []
+        for position in range(target.shape[1]):
+            decoder_input = embedded_target[:, position]
             if position and teacher_forcing < 1:
-                is_right = torch.rand(len(fed), 1, device=fed.device) < teacher_forcing
-                fed = torch.where(is_right, fed, self.dropout(self.embedding(self.own_word(state))))
-            state, look = self.advance(memory, state, fed)
+                use_target = torch.rand(len(decoder_input), 1, device=decoder_input.device) < teacher_forcing
+                predicted = self.dropout(self.embedding(self.greedy_next(state)))
+                decoder_input = torch.where(use_target, decoder_input, predicted)
+            state, position_weights = self.advance(memory, state, decoder_input)
             combined.append(state["combined"])
-            looks.append(look)
-        features = self.project(self.dropout(torch.stack(combined, 1)))
-        return features, torch.stack(looks, 1) if self.attend else None
+            if position_weights is not None:
+                weights.append(position_weights)
+        return self.project(self.dropout(torch.stack(combined, 1))), weights
 
     @torch.no_grad()
-    def own_word(self, state: State) -> Int[Tensor, " rows"]:
-        """What it finds likeliest next."""
+    def greedy_next(self, state: State) -> Int[Tensor, " rows"]:
+        """Return the most probable next token."""
         return self.logits(self.project(state["combined"])).argmax(1)
 
     def start(self, source: Int[Tensor, "batch source"]) -> tuple[State, State]:
-        """What is read, and the state before the first word."""
         is_padding = source == PAD
         embedded = self.dropout(self.embedding(source))
-        values, last = self.encoder(embedded, (~is_padding).sum(1))
-        state = {"hidden": torch.tanh(self.bridge(last)), "combined": torch.zeros_like(last)}
-        if self.attend is None:
-            return {"last": last}, state
-        return {"values": values, "keys": self.attend.key(values), "is_padding": is_padding}, state
+        values, final = self.encoder(embedded, (~is_padding).sum(1))
+        state = {"hidden": torch.tanh(self.bridge(final)), "combined": torch.zeros_like(final)}
+        if self.attention is None:
+            return {"context": final}, state
+        return {"values": values, "keys": self.attention.key(values), "is_padding": is_padding}, state
 
-    def step(self, memory: State, state: State, words: Int[Tensor, " rows"]) -> tuple[Tensor, State]:
-        """Features (rows, embedded) of the next word after `words`, and the state then."""
-        state, _ = self.advance(memory, state, self.embedding(words))
+    def step(self, memory: State, state: State, tokens: Int[Tensor, " rows"]) -> tuple[Tensor, State]:
+        state, _ = self.advance(memory, state, self.embedding(tokens))
         return self.project(state["combined"]), state
 
     def advance(self, memory: State, state: State, embedded: Tensor) -> tuple[State, Tensor | None]:
-        """The state after a word (rows, embedded), and where it looked (rows, source)."""
+        """Return the state after reading a token (rows, embedding), and the attention weights (rows, source)."""
         hidden = self.cell(torch.cat([embedded, state["combined"]], 1), state["hidden"])
-        context, look = self.attend(hidden, **memory) if self.attend else (memory["last"], None)
+        context, weights = self.attention(hidden, **memory) if self.attention else (memory["context"], None)
         combined = torch.tanh(self.combine(torch.cat([hidden, context], 1)))
-        return {"hidden": hidden, "combined": combined}, look
+        return {"hidden": hidden, "combined": combined}, weights

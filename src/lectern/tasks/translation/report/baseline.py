@@ -1,4 +1,4 @@
-"""What needs no network: sentences left as they are, and sentences translated word by word."""
+"""Score two baselines that need no network: copying the source, and translating word by word."""
 
 import re
 from collections.abc import Iterable
@@ -8,63 +8,66 @@ import numpy as np
 import pandas as pd
 
 from lectern.artifacts.dataset import read_facts
-from lectern.tasks.translation.report import baseline
-from lectern.tasks.translation.report.scoring import score, tabulate
+from lectern.tasks.translation.report.scoring import score, tabulate_items
 
 WORD = re.compile(r"\w+(?:-\w+)*")
 
 
-def copy(sources: Iterable[str]) -> list[str]:
-    """Names and numbers are the same in most languages."""
-    return list(sources)
+def score_baseline(processed: Path) -> float:
+    """Return the score of the better baseline."""
+    return max(score_baselines(processed).values())
 
 
-def word_by_word(train: pd.DataFrame, sources: Iterable[str]) -> list[str]:
-    """Each word by the one it most often shares a pair with in the training data, for how common both are (Dice).
+def score_baselines(processed: Path) -> dict[str, float]:
+    """Return the score of each baseline on the scored test. Only the training split is used to learn from."""
+    facts = read_facts(processed)
+    train = pd.read_parquet(processed / "train.parquet", columns=["source", "target"])
+    sources, references = read_tests(processed)[facts["scored_test"]]
+    translations = {"copy": sources, "word_by_word": translate_word_by_word(train, sources)}
+    return {
+        name: score(tabulate_items(facts["score"], sources, texts, references)) for name, texts in translations.items()
+    }
 
-    Punctuation stays as it is, and so does a word that the training data does not have.
+
+def read_tests(processed: Path) -> dict[str, tuple[list[str], list[str]]]:
+    """Return the raw sources and references of each test."""
+    tests = pd.read_parquet(processed / "test.parquet").groupby("test", sort=False)
+    return {name: (rows["source"].tolist(), rows["target"].tolist()) for name, rows in tests}
+
+
+def translate_word_by_word(train: pd.DataFrame, sources: Iterable[str]) -> list[str]:
+    """Replace each word by the target word that `learn_lexicon` finds for it.
+
+    Punctuation and words that the training data does not contain stay unchanged.
     """
     lexicon = learn_lexicon(train)
     return [WORD.sub(lambda match: lexicon.get(match[0], match[0]), text.lower()) for text in sources]
 
 
 def learn_lexicon(train: pd.DataFrame) -> dict[str, str]:
-    """Source word to target word."""
-    (sources, source_of), (targets, target_of) = (number(train[side]) for side in ("source", "target"))
-    both = np.concatenate(
-        [np.add.outer(one * len(targets), other).ravel() for one, other in zip(source_of, target_of, strict=True)]
+    """Map each source word to the target word with the highest Dice coefficient.
+
+    The coefficient is 2 * (pairs with both words) / (pairs with the source word + pairs with the target word).
+    """
+    (sources, source_rows), (targets, target_rows) = (index_words(train[side]) for side in ("source", "target"))
+    word_pairs = np.concatenate(
+        [
+            np.add.outer(row * len(targets), target_row).ravel()
+            for row, target_row in zip(source_rows, target_rows, strict=True)
+        ]
     )
-    keys, together = np.unique(both, return_counts=True)
-    source, target = keys // len(targets), keys % len(targets)
-    often = [np.bincount(np.concatenate(rows)) for rows in (source_of, target_of)]
-    likeness = 2 * together / (often[0][source] + often[1][target])
-    best = np.lexsort((target, -likeness, source))
-    first = best[np.unique(source[best], return_index=True)[1]]
-    return {sources[source[row]]: targets[target[row]] for row in first}
+    unique_pairs, pair_counts = np.unique(word_pairs, return_counts=True)
+    source, target = unique_pairs // len(targets), unique_pairs % len(targets)
+    source_counts, target_counts = (np.bincount(np.concatenate(rows)) for rows in (source_rows, target_rows))
+    dice = 2 * pair_counts / (source_counts[source] + target_counts[target])
+    order = np.lexsort((target, -dice, source))
+    best = order[np.unique(source[order], return_index=True)[1]]
+    return {sources[source[index]]: targets[target[index]] for index in best}
 
 
-def number(texts: Iterable[str]) -> tuple[list[str], list[np.ndarray]]:
-    """All words, and the numbers of the different words of each text."""
-    found = [dict.fromkeys(WORD.findall(text.lower())) for text in texts]
-    known = {word: index for index, word in enumerate(dict.fromkeys(word for words in found for word in words))}
-    return list(known), [np.array([known[word] for word in words], int) for words in found]
-
-
-def score_baseline(processed: Path) -> float:
-    """The better of two translations without a network: the source as it is, and word by word."""
-    return max(score_baselines(processed).values())
-
-
-def score_baselines(processed: Path) -> dict[str, float]:
-    """The score of each baseline, learned from the training split alone."""
-    facts = read_facts(processed)
-    train = pd.read_parquet(processed / "train.parquet", columns=["source", "target"])
-    sources, references = read_tests(processed)[facts["scored_test"]]
-    found = {"copy": baseline.copy(sources), "word_by_word": baseline.word_by_word(train, sources)}
-    return {name: score(tabulate(facts["score"], sources, texts, references)) for name, texts in found.items()}
-
-
-def read_tests(processed: Path) -> dict[str, tuple[list[str], list[str]]]:
-    """Raw sources and references of each test."""
-    tests = pd.read_parquet(processed / "test.parquet").groupby("test", sort=False)
-    return {name: (rows["source"].tolist(), rows["target"].tolist()) for name, rows in tests}
+def index_words(texts: Iterable[str]) -> tuple[list[str], list[np.ndarray]]:
+    """Return the vocabulary, and for each text the vocabulary indices of its distinct words."""
+    distinct_words = [dict.fromkeys(WORD.findall(text.lower())) for text in texts]
+    vocabulary = dict.fromkeys(word for words in distinct_words for word in words)
+    indices = {word: index for index, word in enumerate(vocabulary)}
+    return list(indices), [np.array([indices[word] for word in words], int) for words in distinct_words]

@@ -1,5 +1,6 @@
-"""A trained translator and the raw tests to scores, a row a sentence, and pictures of where it errs and looks."""
+"""Score a trained translation model on raw test sentences, and write the report."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,58 +9,65 @@ import pandas as pd
 from lectern.artifacts.dataset import read_facts
 from lectern.atomic import write_json
 from lectern.tasks.translation.data.format.sentences import prepare
-from lectern.tasks.translation.report import plots, scoring
+from lectern.tasks.translation.model.module import Translator
+from lectern.tasks.translation.report import plots
 from lectern.tasks.translation.report.baseline import read_tests, score_baselines
-from lectern.tasks.translation.report.scoring import interval, score, tabulate
+from lectern.tasks.translation.report.scoring import confidence_interval, corpus_metrics, score, tabulate_items
 
 BEAM = 5
-__all__ = ["evaluate", "baseline", "score"]
+__all__ = ["evaluate", "measure", "score"]
 
 
-def evaluate(module, processed: Path, out: Path) -> dict[str, float]:
-    """The data set's score with its 95 % interval, true-case BLEU, chrF and exact matches, all with a beam of 5."""
+def evaluate(module: Translator, processed: Path, out: Path) -> dict[str, float]:
+    """Translate all tests with a beam of 5, write the report files to `out` and return the main metrics.
+
+    These are the dataset's score with its 95 % interval, true-case BLEU, chrF and the share of exact matches.
+    """
     facts, tests = read_facts(processed), read_tests(processed)
-    found = {name: translate(module, sources, BEAM) for name, (sources, _) in tests.items()}
-    details = {name: scoring.describe(found[name], references) for name, (_, references) in tests.items()}
-    sources, references = tests[facts["scored_test"]]
-    items = tabulate(facts["score"], sources, found[facts["scored_test"]], references)
-    greedy = tabulate(facts["score"], sources, translate(module, sources, 1), references)
-    more = {"score": score(items), "score_greedy": score(greedy), "baselines": score_baselines(processed)}
+    translations = {name: translate(module, sources, BEAM) for name, (sources, _) in tests.items()}
+    details = {name: corpus_metrics(translations[name], references) for name, (_, references) in tests.items()}
+    scored_test = facts["scored_test"]
+    sources, references = tests[scored_test]
+    items = tabulate_items(facts["score"], sources, translations[scored_test], references)
+    greedy = tabulate_items(facts["score"], sources, translate(module, sources, 1), references)
+    scores = {"score": score(items), "score_greedy": score(greedy), "baselines": score_baselines(processed)}
     items.to_parquet(out / "items.parquet", index=False)
-    write_json(out / "details.json", details | more)
+    write_json(out / "details.json", {**details, **scores})
     plots.draw_score_by_length({out.name: items}, out / "score_by_length.png")
     draw_attention(module, items, out / "attention.png")
-    return summarise(items, details[facts["scored_test"]])
+    return summarize(items, details[scored_test])
 
 
-def measure(module, processed: Path) -> pd.DataFrame:
-    """The items alone: all that the gate asks for."""
+def measure(module: Translator, processed: Path) -> pd.DataFrame:
+    """Translate the scored test and return its items, which are all that the gate needs."""
     facts = read_facts(processed)
     sources, references = read_tests(processed)[facts["scored_test"]]
-    return tabulate(facts["score"], sources, translate(module, sources, BEAM), references)
+    return tabulate_items(facts["score"], sources, translate(module, sources, BEAM), references)
 
 
-def summarise(items: pd.DataFrame, details: dict) -> dict[str, float]:
-    """The few numbers that versions are compared by."""
-    low, high = interval(items)
-    others = {"bleu_true_case": "bleu_true_case_detokenised", "chrf": "chrf", "exact_match": "exact_match"}
+def summarize(items: pd.DataFrame, details: Mapping[str, float | str]) -> dict[str, float]:
+    """Return the metrics by which versions are compared."""
+    low, high = confidence_interval(items)
     return {
         "score": score(items),
         "score_low": low,
         "score_high": high,
-        **{name: details[key] for name, key in others.items()},
+        "bleu_true_case": float(details["bleu_true_case_detokenised"]),
+        "chrf": float(details["chrf"]),
+        "exact_match": float(details["exact_match"]),
     }
 
 
-def translate(module, sources: list[str], beam: int) -> list[str]:
-    """The best translation of each raw sentence."""
-    return [best[0][0] for best in module.predict(prepare(sources, module.facts), beam=beam)]
+def translate(module: Translator, sources: list[str], beam: int) -> list[str]:
+    """Return the best translation of each raw sentence."""
+    return [hypotheses[0][0] for hypotheses in module.predict(prepare(sources, module.facts), beam=beam)]
 
 
-def draw_attention(module, items: pd.DataFrame, path: Path, sentences: int = 4) -> None:
-    """Maps of a few sentences of middle length, the same ones for every model of a data set."""
-    middle = items[items["words"].between(*items["words"].quantile([0.4, 0.7]))]
-    chosen = middle["source"].iloc[np.linspace(0, len(middle) - 1, sentences).astype(int)]
+def draw_attention(module: Translator, items: pd.DataFrame, path: Path, sentences: int = 4) -> None:
+    """Draw the attention maps of a few sentences of medium length, the same sentences for every model of a dataset."""
+    medium = items[items["words"].between(*items["words"].quantile([0.4, 0.7]))]
+    chosen = medium["source"].iloc[np.linspace(0, len(medium) - 1, sentences).astype(int)]
     maps = [module.attention(ids) for ids in prepare(list(chosen), module.facts)]
-    if maps[0] is not None:
-        plots.draw_attention(maps, path)
+    drawable = [attention_map for attention_map in maps if attention_map is not None]
+    if drawable:
+        plots.draw_attention(drawable, path)

@@ -1,4 +1,4 @@
-"""Scored translations and attention to pictures: how good by length, and where the decoder looked."""
+"""Draw the score by sentence length, and attention maps."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,30 +7,43 @@ import numpy as np
 import pandas as pd
 
 from lectern.plotting import saved_figure
-from lectern.tasks.translation.report.scoring import interval, score
+from lectern.tasks.translation.report.scoring import MEASURES, confidence_interval, score
 
 
 def draw_score_by_length(experiments: dict[str, pd.DataFrame], path: Path, groups: int = 6) -> None:
-    """The score of sentences of like length, a line an experiment: one vector forgets what attention finds again."""
+    """Draw the score over the length of the source, with one line and one 95 % band per experiment.
+
+    A network without attention compresses the source into one vector, so its score falls with the length.
+    """
     words = next(iter(experiments.values()))["words"]
     edges = np.unique([words.min() - 1, *words.quantile(np.linspace(0, 1, groups + 1)[1:]).round()])
     with saved_figure(path, 7.0, 4.4) as (_, axis):
         for name, items in experiments.items():
             parts = [part for _, part in items.groupby(pd.cut(items["words"], edges)) if len(part)]
-            scores, bounds = [score(part) for part in parts], np.array([interval(part, 200) for part in parts])
-            middles = [part["words"].mean() for part in parts]
-            axis.plot(middles, scores, marker="o", label=name)
-            axis.fill_between(middles, bounds[:, 0], bounds[:, 1], alpha=0.15)
-        axis.set(xlabel="words in the source", ylabel=items["measure"].iloc[0].replace("_", " "))
+            scores = [score(part) for part in parts]
+            bounds = np.array([confidence_interval(part, 200) for part in parts])
+            mean_lengths = [part["words"].mean() for part in parts]
+            axis.plot(mean_lengths, scores, marker="o", label=name)
+            axis.fill_between(mean_lengths, bounds[:, 0], bounds[:, 1], alpha=0.15)
+        axis.set(
+            title="Score by sentence length, with 95 % intervals",
+            xlabel="words in the source sentence",
+            ylabel=MEASURES[items["measure"].iloc[0]].label,
+        )
+        axis.locator_params(axis="x", integer=True)
         axis.grid(alpha=0.3)
         axis.legend()
 
 
 def draw_attention(maps: Sequence[tuple[list[str], list[str], np.ndarray]], path: Path) -> None:
-    """A panel a sentence: down what was written, across what was read, dark where the decoder looked."""
+    """Draw one panel per sentence: source tokens from left to right, target tokens from top to bottom.
+
+    Each map is (source tokens, target tokens, weights of shape (target, source)). Darker cells have larger weights.
+    """
     columns = min(2, len(maps))
     rows = -(-len(maps) // columns)
-    with saved_figure(path, 6.0 * columns, 5.2 * rows, nrows=rows, ncols=columns, squeeze=False) as (_, axes):
+    with saved_figure(path, 6.0 * columns, 5.2 * rows, nrows=rows, ncols=columns, squeeze=False) as (figure, axes):
+        figure.suptitle("Attention weights, mean over layers and heads")
         for axis in axes.flat[len(maps) :]:
             axis.axis("off")
         for axis, (source, target, weights) in zip(axes.flat, maps, strict=False):
@@ -38,3 +51,5 @@ def draw_attention(maps: Sequence[tuple[list[str], list[str], np.ndarray]], path
             axis.set_xticks(range(len(source)), source, rotation=60, ha="left", rotation_mode="anchor", fontsize=9)
             axis.set_yticks(range(len(target)), target, fontsize=9)
             axis.xaxis.tick_top()
+            axis.xaxis.set_label_position("top")
+            axis.set(xlabel="source tokens", ylabel="target tokens")

@@ -1,1 +1,1 @@
-"""How a registered model is called: its signature, its requests and its page."""
+"""Serve a registered model: its signature, its request limits and its page tab."""

@@ -1,71 +1,75 @@
-"""A sentence and its translation to where each layer and head of the network looked, word by word."""
+"""Compute the attention between the words of a sentence and of its translation, for each layer and head."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from tokenizers import Tokenizer
 
 from lectern.tasks.translation.data.format import vocabulary
-from lectern.tasks.translation.data.format.vocabulary import BOS, EOS
+from lectern.tasks.translation.data.format.vocabulary import BOS
 
-END = "end"  # stands for the end of a sentence, which is read and written too
+if TYPE_CHECKING:
+    from lectern.tasks.translation.model.module import Translator
+
+END = "end"  # label of EOS, which belongs to both sentences
 
 
-class Looks(NamedTuple):
-    """Words read, words written, and weights (layers, heads, written, read); each written word's sum to one."""
+class WordAttention(NamedTuple):
+    """The words of both sentences, and weights of shape (layers, heads, target words, source words).
 
-    read: list[str]
-    written: list[str]
+    The weights of each target word sum to 1.
+    """
+
+    source: list[str]
+    target: list[str]
     weights: np.ndarray
 
 
 @torch.inference_mode()
-def look(module, prepared: list[int], words: list[int]) -> Looks | None:
-    """Where it looks while it writes these words; None for a network that has no attention."""
-    device = module.device
-    source, target = (torch.tensor([ids], device=device) for ids in (prepared, [BOS, *words]))
-    weights = all_looks(module.network, source, target)
+def compute_attention(module: "Translator", prepared: list[int], translation: list[int]) -> WordAttention | None:
+    """Return the attention for a translation (token ids), or None for a network without attention."""
+    source, target = (torch.tensor([ids], device=module.device) for ids in (prepared, [BOS, *translation]))
+    weights = module.network.attention_weights(source, target)
     if weights is None:
         return None
-    tokenizer = vocabulary.load(module.facts["tokenizer"])
-    read, written = (group(vocabulary.pieces(tokenizer, ids[:-1])) for ids in (prepared, [*words, EOS]))
-    return Looks(
-        [*texts(tokenizer, prepared, read), END],
-        [*texts(tokenizer, words, written), END],
-        merge(weights.float().cpu().numpy(), read, written),
+    tokenizer = vocabulary.load_tokenizer(module.facts["tokenizer"])
+    source_words, target_words = (
+        group_into_words(vocabulary.to_tokens(tokenizer, ids)) for ids in (prepared[:-1], translation)
+    )
+    return WordAttention(
+        [*word_texts(tokenizer, prepared, source_words), END],
+        [*word_texts(tokenizer, translation, target_words), END],
+        merge_tokens(weights[0].float().cpu().numpy(), source_words, target_words),
     )
 
 
-def all_looks(network: nn.Module, source: torch.Tensor, words: torch.Tensor) -> torch.Tensor | None:
-    """(layers, heads, written, read): of a Transformer all, of another network its one."""
-    if hasattr(network, "decoder"):
-        return network.write(*network.start(source), words)[2][0]
-    found = network.attention(source, words)
-    return None if found is None else found[0][None, None]
-
-
-def group(pieces: list[str]) -> list[list[int]]:
-    """Places of the pieces of each word: it begins with `▁`, a mark stands for itself."""
+def group_into_words(tokens: list[str]) -> list[list[int]]:
+    """Return the token positions of each word. A word begins with `▁`, and each punctuation mark is a word."""
     words: list[list[int]] = []
-    for place, piece in enumerate(pieces):
-        is_mark = not piece.startswith("<0x") and not any(map(str.isalnum, piece))
-        after_mark = bool(words) and words[-1][-1] == -1
-        if piece.startswith("▁") or is_mark or after_mark or not words:
+    after_mark = False
+    for position, token in enumerate(tokens):
+        is_mark = not token.startswith("<0x") and not any(map(str.isalnum, token))
+        if not words or token.startswith("▁") or is_mark or after_mark:
             words.append([])
-        words[-1] += [place, -1] if is_mark and piece != "▁" else [place]
-    return [[place for place in word if place >= 0] for word in words]
+        words[-1].append(position)
+        after_mark = is_mark and token != "▁"
+    return words
 
 
-def texts(tokenizer, ids: list[int], words: list[list[int]]) -> list[str]:
-    """What each group of pieces says."""
-    said = vocabulary.decode(tokenizer, [[ids[place] for place in word] for word in words])
-    return [text.strip() or "␣" for text in said]
+def word_texts(tokenizer: Tokenizer, ids: list[int], words: list[list[int]]) -> list[str]:
+    """Return the text of each word."""
+    texts = vocabulary.decode(tokenizer, [[ids[position] for position in word] for word in words])
+    return [text.strip() or "␣" for text in texts]
 
 
-def merge(weights: np.ndarray, read: list[list[int]], written: list[list[int]]) -> np.ndarray:
-    """Pieces to words and the end: who looks at a piece looks at its word; a word looks as its pieces do on average."""
-    ends = ([*words, [count - 1]] for words, count in ((written, weights.shape[2]), (read, weights.shape[3])))
-    rows, columns = ends
-    looked = np.stack([weights[..., word].sum(-1) for word in columns], -1)
-    return np.stack([looked[..., word, :].mean(-2) for word in rows], -2)
+def merge_tokens(weights: np.ndarray, source_words: list[list[int]], target_words: list[list[int]]) -> np.ndarray:
+    """Merge the weights of tokens, followed by EOS, to weights of words.
+
+    A source word gets the sum over its tokens. A target word gets the mean over its tokens.
+    """
+    rows, columns = (
+        [*words, [count - 1]] for words, count in ((target_words, weights.shape[2]), (source_words, weights.shape[3]))
+    )
+    summed = np.stack([weights[..., column].sum(-1) for column in columns], -1)
+    return np.stack([summed[..., row, :].mean(-2) for row in rows], -2)

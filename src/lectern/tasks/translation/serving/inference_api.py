@@ -1,28 +1,34 @@
-"""What a registered translator answers: a column `source` to columns `target` and `score`."""
+"""Define the inference API of a registered translation model."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from lectern.errors import UserError
 from lectern.tasks.translation.data.format.sentences import prepare
 
+if TYPE_CHECKING:  # MLflow and torch are slow to import
+    from mlflow.models import ModelSignature
+
+    from lectern.tasks.translation.model.module import Translator
+
 REQUIRED = ("tokenizers",)
 
 
-def predict(module, inputs: pd.DataFrame, beam: int = 5, n_best: int = 1) -> pd.DataFrame:
-    """Raw sentences to their `n_best` translations each, one after the other, the best first.
+def predict(module: "Translator", inputs: pd.DataFrame, beam: int = 5, n_best: int = 1) -> pd.DataFrame:
+    """Return `n_best` rows per sentence of the column `source`, the best translation first.
 
-    `score` is the logarithm of a translation's probability over its length in pieces.
+    `score` is the log-probability of the translation divided by its length in tokens.
     """
     if "source" not in inputs:
-        raise UserError(f"A column 'source' is needed; there is: {', '.join(map(str, inputs))}.")
-    found = module.predict(prepare(inputs["source"].tolist(), module.facts), beam=int(beam), n_best=int(n_best))
-    return pd.DataFrame([one for best in found for one in best], columns=["target", "score"])
+        raise UserError(f"The input has no column 'source'. Its columns are: {', '.join(map(str, inputs))}.")
+    translations = module.predict(prepare(inputs["source"].tolist(), module.facts), beam=int(beam), n_best=int(n_best))
+    return pd.DataFrame([row for best in translations for row in best], columns=["target", "score"])
 
 
-def signature():
-    """The signature that MLflow checks requests against."""
+def signature() -> "ModelSignature":
+    """Return the signature that MLflow validates requests against."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
@@ -34,5 +40,5 @@ def signature():
 
 
 def example(processed: Path) -> pd.DataFrame:
-    """Two validation sentences."""
+    """Return two validation sentences."""
     return pd.read_parquet(processed / "validation.parquet", columns=["source"]).head(2)

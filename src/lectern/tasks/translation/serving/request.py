@@ -1,13 +1,16 @@
-"""What may be asked of a translator: sentences in JSON."""
+"""Define the limits of requests to a translation model."""
+
+from collections.abc import Callable
+from typing import Any
 
 from pydantic import Field
 
-from lectern.tasks.translation.model.module import WIDEST_BEAM
+from lectern.tasks.translation.model.module import MAX_BEAM
 
-ROWS = 64  # searched together
-TOGETHER = False  # a search waits for its longest sentence: a short one would wait with it
-PARAMETERS = {
-    "beam": Field(ge=1, le=WIDEST_BEAM, description="beginnings kept while searching; 1 is greedy"),
-    "n_best": Field(ge=1, le=WIDEST_BEAM, description="translations of each sentence, not more than `beam`"),
+MAX_ROWS = 64
+SUPPORTS_BATCHING = False  # a search ends with its longest sentence, so short sentences would wait for long ones
+PARAM_LIMITS = {
+    "beam": Field(ge=1, le=MAX_BEAM, description="hypotheses kept during the search; 1 is greedy search"),
+    "n_best": Field(ge=1, le=MAX_BEAM, description="translations returned per sentence; at most `beam`"),
 }
-FILES: dict = {}  # sentences are columns of a table: nothing that only this room could read
+FILE_READERS: dict[str, Callable[..., Any]] = {}  # sentences come as tables, which every task can read

@@ -1,40 +1,41 @@
-"""TODO: lectern.tasks.language_model.data.format.alphabet."""
+"""Convert between text and the character ids that a network reads."""
 
 import unicodedata
+from typing import Literal
 
 import numpy as np
 
 from lectern.artifacts.dataset import Facts
 
-UNKNOWN = 0  # the id of every character that the alphabet lacks
+UNKNOWN_ID = 0  # the id of all characters that are not in the alphabet
+REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # the text of UNKNOWN_ID
+
+NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what an unknown character is written as
+def encode(text: str, facts: Facts) -> np.ndarray:
+    """Convert a text to ids (uint16). Characters that are not in the alphabet become UNKNOWN_ID.
 
-
-def prepare(text: str, facts: Facts) -> np.ndarray:
-    """A text to the ids that the network takes, uint16; what the alphabet lacks becomes UNKNOWN.
-
-    >>> prepare("abé", {"alphabet": "ab", "prepare": {"normal_form": "NFC"}})
+    >>> encode("abé", {"alphabet": "ab", "prepare": {"normal_form": "NFC"}})
     array([1, 2, 0], dtype=uint16)
     """
-    points = np.frombuffer(normalise(text, **facts["prepare"]).encode("utf-32-le"), np.uint32)
+    code_points = np.frombuffer(normalize(text, **facts["prepare"]).encode("utf-32-le"), np.uint32)
     alphabet = np.frombuffer(facts["alphabet"].encode("utf-32-le"), np.uint32)
-    place = np.searchsorted(alphabet, points).clip(max=len(alphabet) - 1)
-    return np.where(alphabet[place] == points, place + 1, UNKNOWN).astype(np.uint16)
+    index = np.searchsorted(alphabet, code_points).clip(max=len(alphabet) - 1)
+    return np.where(alphabet[index] == code_points, index + 1, UNKNOWN_ID).astype(np.uint16)
 
 
-def normalise(text: str, normal_form: str) -> str:
-    """One way to write a line's end and an accent."""
+def normalize(text: str, normal_form: NormalForm) -> str:
+    r"""Replace all line endings by `\n` and apply a Unicode normal form."""
     return unicodedata.normalize(normal_form, text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def decode(ids: np.ndarray, facts: Facts) -> str:
-    """Ids back to their characters."""
-    characters = REPLACEMENT + facts["alphabet"]
-    return "".join(characters[number] for number in ids)
+    """Convert ids to text."""
+    characters = REPLACEMENT_CHARACTER + facts["alphabet"]
+    return "".join(characters[character_id] for character_id in ids)
 
 
-def unknown_characters(text: str, facts: Facts) -> list[str]:
-    """The characters of a text that the network has never seen, and reads as one and the same."""
-    return sorted(set(normalise(text, **facts["prepare"])) - set(facts["alphabet"]))
+def find_unknown_characters(text: str, facts: Facts) -> list[str]:
+    """Return the characters of a text that are not in the alphabet, sorted."""
+    return sorted(set(normalize(text, **facts["prepare"])) - set(facts["alphabet"]))

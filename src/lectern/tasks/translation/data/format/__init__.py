@@ -1,1 +1,1 @@
-"""The format of the prepared dataset, shared by the stages that write and read it."""
+"""Define the format of the prepared dataset, which several stages read or write."""

@@ -1,30 +1,34 @@
-"""TODO: lectern.tasks.translation.data.format.sentences."""
+"""Convert raw sentences to the token ids that a network takes."""
 
 from collections.abc import Sequence
 
 from lectern.artifacts.dataset import Facts
 from lectern.errors import UserError
 from lectern.tasks.translation.data.format import vocabulary
-from lectern.tasks.translation.data.format.cleaning import normalise
+from lectern.tasks.translation.data.format.cleaning import normalize
 from lectern.tasks.translation.data.format.vocabulary import EOS
 
 
 def prepare(sources: Sequence[object], facts: Facts) -> list[list[int]]:
-    """Sentences as somebody typed them to ids up to the end, as the network takes them.
+    """Return the token ids of each raw sentence, ending with EOS.
 
-    Raises UserError for a sentence that is no text, is empty, or is longer than the network was trained for.
+    Raises UserError if a sentence is not a string, is empty, or is longer than the model supports.
     """
-    for number, text in enumerate(sources, 1):
-        if not isinstance(text, str):
-            raise UserError(f"Sentence {number} is {text!r}; a sentence is a text.")
-    texts = [normalise(text) for text in sources]
-    ids = vocabulary.encode(vocabulary.load(facts["tokenizer"]), texts)
+    texts = [normalize(require_string(number, source)) for number, source in enumerate(sources, 1)]
+    sentences = vocabulary.encode(vocabulary.load_tokenizer(facts["tokenizer"]), texts)
     limit = facts["prepare"]["max_length"]
-    for number, one in enumerate(ids, 1):
-        if not one:
-            raise UserError(f"Sentence {number} is empty, so there is nothing to translate. Leave it out.")
-        if len(one) > limit:
+    for number, ids in enumerate(sentences, 1):
+        if not ids:
+            raise UserError(f"Sentence {number} is empty. Remove it.")
+        if len(ids) > limit:
             raise UserError(
-                f"Sentence {number} has {len(one)} pieces; this model takes {limit} at most. Split it into sentences."
+                f"Sentence {number} has {len(ids)} tokens; this model accepts at most {limit}. "
+                "Split it into shorter sentences."
             )
-    return [one + [EOS] for one in ids]
+    return [ids + [EOS] for ids in sentences]
+
+
+def require_string(number: int, source: object) -> str:
+    if not isinstance(source, str):
+        raise UserError(f"Sentence {number} is {source!r}; expected a string.")
+    return source

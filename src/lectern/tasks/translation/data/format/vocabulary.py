@@ -1,4 +1,4 @@
-"""Sentences to the ids of their pieces and back, by byte-pair encoding (Sennrich et al. 2016, arXiv:1508.07909)."""
+"""Convert sentences to token ids and back, by byte-pair encoding (Sennrich et al. 2016, arXiv:1508.07909)."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,25 +8,25 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 PAD, BOS, EOS = 0, 1, 2
 SPECIAL = ["<pad>", "<bos>", "<eos>"]
-BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # what no piece covers is spelt in bytes: nothing is unknown
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # text without a matching token is encoded byte by byte
 
 
-def learn(texts: Iterable[str], size: int) -> str:
-    """A joint vocabulary of at most `size` pieces, as the text that `load` takes.
+def train_tokenizer(texts: Iterable[str], size: int) -> str:
+    """Learn a vocabulary of at most `size` tokens for both languages. Return it as text for `load_tokenizer`.
 
-    Words begin with `▁`; punctuation stands for itself, so that `man.` is no other word than `man`.
+    A word begins with `▁`. Each punctuation mark is a token, so that `man.` contains the word `man`.
     """
-    tokenizer = build(models.BPE(byte_fallback=True))
+    tokenizer = build_tokenizer(models.BPE(byte_fallback=True))
     trainer = trainers.BpeTrainer(vocab_size=size, min_frequency=2, special_tokens=SPECIAL + BYTES, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
-    learnt = json.loads(tokenizer.to_str())["model"]
-    merges = [tuple(merge) for merge in learnt["merges"]]
-    # built anew, without special tokens: who types `<eos>` gets its letters, not the end of the sentence
-    return build(models.BPE(learnt["vocab"], merges, byte_fallback=True)).to_str()
+    model = json.loads(tokenizer.to_str())["model"]
+    merges = [tuple(merge) for merge in model["merges"]]
+    # build it again without special tokens, so that the text `<eos>` in a sentence does not end the sentence
+    return build_tokenizer(models.BPE(model["vocab"], merges, byte_fallback=True)).to_str()
 
 
-def build(model: models.BPE) -> Tokenizer:
-    """A tokenizer that loses nothing: decoding gives the text back, spaces and all."""
+def build_tokenizer(model: models.BPE) -> Tokenizer:
+    """Build a tokenizer whose decoder restores the text exactly, including spaces."""
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation("isolated")]
@@ -38,21 +38,27 @@ def build(model: models.BPE) -> Tokenizer:
 
 
 @lru_cache(maxsize=8)
-def load(text: str) -> Tokenizer:
-    """The tokenizer that the facts hold as text."""
+def load_tokenizer(text: str) -> Tokenizer:
+    """Load the tokenizer that the dataset's facts contain as text."""
     return Tokenizer.from_str(text)
 
 
 def encode(tokenizer: Tokenizer, texts: Iterable[str]) -> list[list[int]]:
-    """The ids of each text's pieces, without begin or end."""
+    """Return the token ids of each text, without BOS and EOS."""
     return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
 
 
-def decode(tokenizer: Tokenizer, ids: Sequence[Sequence[int]]) -> list[str]:
-    """The text that each list of ids stands for."""
-    return tokenizer.decode_batch([list(one) for one in ids], skip_special_tokens=False)
+def decode(tokenizer: Tokenizer, sequences: Sequence[Sequence[int]]) -> list[str]:
+    """Return the text of each sequence of token ids."""
+    return tokenizer.decode_batch([list(ids) for ids in sequences], skip_special_tokens=False)
 
 
-def pieces(tokenizer: Tokenizer, ids: Iterable[int]) -> list[str]:
-    """What each id stands for, to be shown beside an attention map."""
-    return [tokenizer.id_to_token(one) for one in ids]
+def to_tokens(tokenizer: Tokenizer, ids: Iterable[int]) -> list[str]:
+    """Return the token of each id. Raises ValueError for an id outside the vocabulary."""
+    tokens = []
+    for token_id in ids:
+        token = tokenizer.id_to_token(token_id)
+        if token is None:
+            raise ValueError(f"token id {token_id} is not in the vocabulary of {tokenizer.get_vocab_size()} tokens")
+        tokens.append(token)
+    return tokens

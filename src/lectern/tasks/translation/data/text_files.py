@@ -1,0 +1,66 @@
+"""Read text files that are plain, gzipped or inside a zip archive."""
+
+import gzip
+import re
+import zipfile
+import zlib
+from pathlib import Path
+
+from lectern.errors import UserError
+
+LANGUAGE = "{language}"  # the placeholder in file names
+
+
+def read_lines(raw: Path, name: str, language: str = "") -> list[str]:
+    """Read the lines of a UTF-8 file without their line endings.
+
+    Only a line feed ends a line. Other Unicode line breaks occur inside sentences and would misalign the languages.
+    """
+    data = read_bytes(raw, name, language)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{raw / name.replace(LANGUAGE, language)}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8. "
+            "Convert the file (iconv -t UTF-8) or download it again."
+        ) from error
+    lines = text.split("\n")
+    return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
+
+
+def read_bytes(raw: Path, name: str, language: str) -> bytes:
+    """Read and decompress a file of a language."""
+    path = name.replace(LANGUAGE, language)
+    archive, _, member = path.partition(".zip/")
+    try:
+        if not member:
+            data = (raw / path).read_bytes()
+        else:
+            with zipfile.ZipFile(raw / f"{archive}.zip") as zip_file:
+                data = zip_file.read(member)
+        return gzip.decompress(data) if path.endswith(".gz") else data
+    except (FileNotFoundError, KeyError) as error:
+        raise UserError(f"{raw / path} does not exist. {suggest_files(raw, name)}") from error
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise UserError(f"Cannot read {raw / path} ({error}). Delete it and download it again.") from error
+
+
+def suggest_files(raw: Path, name: str) -> str:
+    """Return a sentence with the available languages of a file name, or else with the available files."""
+    files = list_files(raw, name)
+    prefix, _, suffix = name.partition(LANGUAGE)
+    pattern = re.compile(re.escape(prefix) + r"(\w+)" + re.escape(suffix))
+    languages = [match[1] for match in map(pattern.fullmatch, files) if match]
+    if LANGUAGE in name and languages:
+        return f"{name} exists for: {', '.join(languages)}. Set preprocess.source and preprocess.target to two of them."
+    return f"Available files: {', '.join(files) or 'none'}. To download the files: dvc repro download@{raw.name}"
+
+
+def list_files(raw: Path, name: str) -> list[str]:
+    """List the files of the folder, or of the archive that `name` refers to, as a config would name them."""
+    archive, _, member = name.partition(".zip/")
+    if not member or not (raw / f"{archive}.zip").is_file():
+        return sorted(path.name for path in raw.glob("*"))
+    with zipfile.ZipFile(raw / f"{archive}.zip") as zip_file:
+        return [f"{archive}.zip/{inside}" for inside in sorted(zip_file.namelist())]

@@ -1,0 +1,118 @@
+"""Start a PostgreSQL and an MLflow server for the tests, from the programs that are installed on the machine."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def find_postgres() -> Path | None:
+    """Return the folder of `initdb`. On Debian it is not on the PATH."""
+    initdb = shutil.which("initdb")
+    if initdb:
+        return Path(initdb).resolve().parent
+    return max((path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")), default=None)
+
+
+class Postgres:
+    """A PostgreSQL server that accepts connections only through a socket in its own folder."""
+
+    def __init__(self, programs: Path, folder: Path):
+        self.programs, self.folder = programs, folder
+        self.user = {"user": "postgres"} if os.geteuid() == 0 else {}  # PostgreSQL refuses to run as root
+
+    def start(self) -> None:
+        if self.user:
+            shutil.chown(self.folder, "postgres")
+        self.run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+        options = f"-c listen_addresses='' -c fsync=off -k {self.folder}"
+        self.run("pg_ctl", "-D", "data", "-l", "log", "-w", "-t", "120", "-o", options, "start")
+
+    def stop(self) -> None:
+        self.run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
+
+    def create(self, name: str, template: str = "template1") -> str:
+        """Create a database as a copy of another one, and return its address."""
+        self.run("createdb", "-h", str(self.folder), "-U", "postgres", "-T", template, name)
+        return self.address(name)
+
+    def address(self, name: str) -> str:
+        return f"postgresql://postgres@/{name}?host={self.folder}"
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run a program of PostgreSQL. Raises AssertionError with its output if it fails."""
+        with open(self.folder / "output", "a+") as output:
+            process = subprocess.run(
+                [self.programs / program, *arguments],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                **self.user,
+            )
+        assert process.returncode == 0, (program, arguments, (self.folder / "output").read_text())
+
+
+@contextmanager
+def run_postgres(programs: Path) -> Iterator[Postgres]:
+    # a temporary folder at the top level, because the path of a socket must be short
+    with tempfile.TemporaryDirectory(prefix="lectern-postgres-") as folder:
+        postgres = Postgres(programs, Path(folder))
+        postgres.start()
+        try:
+            yield postgres
+        finally:
+            postgres.stop()
+
+
+@contextmanager
+def run_mlflow_server(store: str, folder: Path) -> Iterator[str]:
+    """Run the MLflow server of `make mlflow-server` on a store, and yield its address."""
+    address = f"http://127.0.0.1:{free_port()}"
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "STORE": store,
+        "SECRETS": str(folder),
+        "PORT": address.rpartition(":")[2],
+        "WORKERS": "1",
+    }
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    log = folder / "log"
+    with open(log, "w") as output:
+        process = subprocess.Popen(
+            [ROOT / "deploy/mlflow/start"], env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        wait_until_up(f"{address}/health", process, log)
+        yield address
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(60)
+
+
+def wait_until_up(address: str, process: subprocess.Popen, log: Path) -> None:
+    """Wait until a server responds. Raises AssertionError with its log if it ends or does not respond in time."""
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"no response from {address}:\n{log.read_text()}")
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]

@@ -1,0 +1,97 @@
+"""Test the promotion gate on three real trainings, and the champion in MLflow's own server."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+
+from children import in_child, lectern, run_stage, warm
+from registered import NAME, promote, skip_plots
+from store_servers import free_port, wait_until_up
+
+OVERRIDES = {
+    "first": ["model.fit.laptop.epochs=2"],
+    "untrained": ["model.fit.laptop.epochs=1", "model.module.learning_rate=1e-12"],
+    "better": ["model.fit.laptop.epochs=12"],
+}
+
+
+def run_stages(experiment: str) -> str:
+    """Run the stages train, evaluate and register as `dvc repro` does; return the output of register."""
+    training = ["model=digits_cnn", f"out=models/{experiment}", "trainer.threads=1", *OVERRIDES[experiment]]
+    name = [f"experiment={experiment}"]
+    for stage, overrides in {"train": training, "evaluate": name, "register": name}.items():
+        ended = in_child(run_stage_without_plots, stage, f"dataset={NAME}", *overrides)
+        assert ended.code == 0, ended.said
+    return ended.said
+
+
+def run_stage_without_plots(*words: str) -> None:
+    skip_plots()
+    run_stage(*words)
+
+
+@pytest.mark.slow
+def test_the_gate_refuses_an_untrained_model_and_passes_a_better_one(project, store):
+    warm()
+    outputs = {experiment: run_stages(experiment) for experiment in OVERRIDES}
+    scores = {name: json.loads(Path(f"metrics/{name}.json").read_text())["score"] for name in OVERRIDES}
+    assert scores["untrained"] < 0.3 < scores["first"] < scores["better"]
+    assert f"Registered better as {NAME} version 3: it would pass the gate." in outputs["better"]
+    assert lectern("promote", NAME, "--version", "1").code == 0
+
+    refused = lectern("promote", NAME, "--version", "2")
+    assert refused.code == 3 and f"score {scores['untrained']:.4f}, champion {scores['first']:.4f}" in refused.said
+    assert re.search(r"FAIL  better than the champion by more than noise.*better by -0\.\d+ to -0\.\d+", refused.said)
+
+    passed = lectern("promote", NAME)
+    assert passed.code == 0 and "version 3 (better) is the champion" in passed.said and "FAIL" not in passed.said
+    assert "version 1 (first) is the champion again" in lectern("rollback", NAME).said
+    assert lectern("promote", NAME, "--version", "2", "--force", "for the test").code == 0
+    assert "version 3 (better) is the champion again" in lectern("rollback", NAME, "--version", "3").said
+
+    history = json.loads(lectern("registry", "history", NAME, "--json").said.splitlines()[0])
+    decisions = [f"{entry['action']} {entry['to']['experiment']}" for entry in history]
+    assert decisions == ["promote first", "promote better", "rollback first", "promote untrained", "rollback better"]
+    assert history[3]["forced"] == "for the test"
+    assert "forced: for the test" in lectern("registry", "history", NAME).said
+    gate_passed = [all(rule["passed"] for rule in entry.get("rules", [])) for entry in history]
+    assert gate_passed == [True, True, True, False, True]
+
+
+def test_register_prints_one_line_with_the_version_and_the_preview_of_the_gate(client):
+    first = in_child(run_stage_without_plots, "register", f"dataset={NAME}", "experiment=better")
+    assert first.code == 0, first.said
+    assert first.said == f"Registered better as {NAME} version 1: it would pass the gate.\n"
+    promote(client)
+    again = in_child(run_stage_without_plots, "register", f"dataset={NAME}", "experiment=better")
+    assert again.said == f"Registered better as {NAME} version 1: it is the champion.\n"
+    worse = in_child(run_stage_without_plots, "register", f"dataset={NAME}", "experiment=weak")
+    assert worse.said.startswith(f"Registered weak as {NAME} version 2: it would fail the gate (better than the champ")
+    assert worse.said.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_mlflow_serves_the_champion(registered_client, store):
+    """Run `mlflow models serve` in this environment."""
+    from lectern.artifacts.model_folder import load_model
+
+    assert lectern("promote", NAME).code == 0
+    port = str(free_port())
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", f"models:/{NAME}@champion"]
+    with open("log", "w") as log:
+        process = subprocess.Popen([*command, "--env-manager", "local", "--port", port], stdout=log, stderr=log)
+    try:
+        wait_until_up(f"http://127.0.0.1:{port}/ping", process, Path("log"))
+        images = np.load(f"data/processed/{NAME}/test_images.npy")[:5]
+        answer = requests.post(f"http://127.0.0.1:{port}/invocations", json={"inputs": images.tolist()}, timeout=60)
+        expected = load_model(Path("models/best")).predict(images)
+        assert np.allclose(answer.json()["predictions"], expected, atol=1e-6)
+    finally:
+        process.terminate()
+        process.wait(60)

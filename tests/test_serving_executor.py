@@ -1,0 +1,176 @@
+"""Test batching, time limits, cancellation and the limit of requests per model."""
+
+import asyncio
+import threading
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from lectern.errors import UserError
+from lectern.registry.version_record import ModelVersionRecord
+from lectern.serving.batching import DynamicBatcher
+from lectern.serving.champions import Champion
+from lectern.serving.deadline import ModelBusy, PredictionTimeout
+from lectern.serving.executor import Executor
+from lectern.serving.settings import read_settings
+
+VERSION = ModelVersionRecord(
+    name="",
+    number=1,
+    experiment="test",
+    dataset="test",
+    task="digits",
+    weights="",
+    metrics_digest="",
+    test_digest="",
+    score=1.0,
+    baseline=0.0,
+    higher_is_better=True,
+    metrics={},
+    run_id="",
+    source="",
+    card="",
+)
+
+# Batching
+
+
+def test_waiting_requests_are_computed_as_one_batch_and_each_gets_its_own_rows():
+    batch_sizes = []
+
+    async def double(rows: np.ndarray) -> np.ndarray:
+        batch_sizes.append(len(rows))
+        await asyncio.sleep(0.02)
+        return 2 * rows
+
+    async def send_requests() -> list[np.ndarray]:
+        batcher = DynamicBatcher(double, max_rows=8)
+        return await asyncio.gather(*(batcher.predict(np.full(rows, rows)) for rows in (1, 2, 3, 2, 4, 9)))
+
+    outputs = asyncio.run(send_requests())
+    assert [output.tolist() for output in outputs] == [[2 * rows] * rows for rows in (1, 2, 3, 2, 4, 9)]
+    assert batch_sizes == [8, 4, 9]  # a request is never split
+
+
+def test_a_failed_batch_fails_each_of_its_requests_and_not_the_next_batch():
+    async def fail_on_seven(rows: np.ndarray) -> np.ndarray:
+        if 7 in rows:
+            raise UserError("seven")
+        return rows
+
+    async def send_requests() -> tuple[list, np.ndarray]:
+        batcher = DynamicBatcher(fail_on_seven, max_rows=2)
+        requests = (batcher.predict(np.array([number])) for number in (7, 1))
+        failed = await asyncio.gather(*requests, return_exceptions=True)
+        return failed, await batcher.predict(np.array([2]))
+
+    failed, output = asyncio.run(send_requests())
+    assert all(isinstance(error, UserError) for error in failed) and output.tolist() == [2]
+
+
+def test_a_cancelled_request_is_not_computed_and_does_not_affect_other_requests():
+    computed = []
+
+    async def identity(rows: np.ndarray) -> np.ndarray:
+        computed.extend(rows.tolist())
+        await asyncio.sleep(0.02)
+        return rows
+
+    async def send_requests() -> np.ndarray:
+        batcher = DynamicBatcher(identity, max_rows=4)
+        cancelled, kept = (asyncio.create_task(batcher.predict(np.array([number]))) for number in (1, 2))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        return await kept
+
+    assert asyncio.run(send_requests()).tolist() == [2] and computed == [2]
+
+
+# Time limits and cancellation
+
+
+class EndlessChampion(Champion):
+    """A champion whose prediction runs until it is stopped. Its events show whether it has started and stopped."""
+
+    request_module = SimpleNamespace(SUPPORTS_BATCHING=False)
+
+    def __init__(self, name: str):
+        super().__init__(replace(VERSION, name=name), torch.nn.Linear(2, 2))
+        self.started, self.stopped = threading.Event(), threading.Event()
+
+    def predict(self, inputs, params) -> None:
+        try:
+            while True:
+                self.module(torch.ones(2))
+                self.started.set()
+        finally:
+            self.stopped.set()
+
+
+class SlowChampion(EndlessChampion):
+    """A champion whose prediction takes half a second and cannot be stopped."""
+
+    def predict(self, inputs, params) -> str:
+        time.sleep(0.5)
+        return "finished"
+
+
+@pytest.fixture
+def create_executor(serving_project, monkeypatch):
+    """Return a function that creates an executor with changed settings."""
+    monkeypatch.chdir(serving_project)
+    return lambda **settings: Executor(read_settings(**settings))
+
+
+def test_a_prediction_that_exceeds_its_time_limit_is_stopped(create_executor):
+    champion = EndlessChampion("endless")
+    message = "took longer than 0.2 seconds.*prediction_timeout_seconds in conf/serve.yaml"
+    with pytest.raises(PredictionTimeout, match=message):
+        asyncio.run(create_executor(prediction_timeout_seconds=0.2).predict(champion, [], {}))
+    assert champion.stopped.wait(20)
+
+
+def test_a_request_that_waits_too_long_for_a_worker_is_rejected_and_never_started(create_executor):
+    slow, waiting = SlowChampion("same model"), EndlessChampion("same model")
+
+    async def send_requests() -> list:
+        executor = create_executor(prediction_timeout_seconds=0.2, workers=1)
+        requests = (executor.predict(champion, [], {}) for champion in (slow, waiting))
+        return await asyncio.gather(*requests, return_exceptions=True)
+
+    result, error = asyncio.run(send_requests())
+    assert result == "finished" and "No worker of this model was free within 0.2 seconds" in str(error)
+    assert not waiting.started.is_set()
+
+
+def test_a_cancelled_prediction_is_stopped(create_executor):
+    champion = EndlessChampion("endless")
+
+    async def send_and_cancel() -> None:
+        request = asyncio.create_task(create_executor().predict(champion, [], {}))
+        assert await asyncio.to_thread(champion.started.wait, 20)
+        request.cancel()
+        assert await asyncio.to_thread(champion.stopped.wait, 20)
+
+    asyncio.run(send_and_cancel())
+
+
+def test_requests_above_the_limit_of_a_model_are_rejected_and_other_models_are_not_affected(create_executor):
+    full, other = EndlessChampion("full"), EndlessChampion("other")
+
+    async def send_requests() -> None:
+        executor = create_executor(max_requests_per_model=2, workers=1)
+        requests = [asyncio.create_task(executor.predict(full, [], {})) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(ModelBusy, match="full already has 2 requests in progress, the maximum"):
+            await executor.predict(full, [], {})
+        requests.append(asyncio.create_task(executor.predict(other, [], {})))
+        assert await asyncio.to_thread(other.started.wait, 20)
+        for request in requests:
+            request.cancel()
+
+    asyncio.run(send_requests())
