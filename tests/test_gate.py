@@ -5,7 +5,16 @@ import pandas as pd
 import pytest
 
 from lectern.errors import UserError
-from lectern.registry.gate_rules import Rule, above_baseline, better_than_noise, bootstrap_differences, cost_within_factor, format_rules, metric_within_tolerance, reproduces_score
+from lectern.registry.gate_rules import (
+    Rule,
+    above_baseline,
+    better_than_noise,
+    bootstrap_differences,
+    cost_within_factor,
+    format_rules,
+    metric_within_tolerance,
+    reproduces_score,
+)
 from lectern.registry.score_unit import ScoreUnit, read_score_unit
 
 UNIT = ScoreUnit("accuracy", "share of images")

@@ -57,7 +57,9 @@ def test_ranks_own_rows_of_the_whole_batch_and_their_share_is_that_of_the_target
     for (ids, targets, share), (first, of_first, small), (second, _, large) in zip(whole, *parts, strict=True):
         assert torch.equal(ids, torch.cat([first, second]))
         assert share == 1
-        assert small == pytest.approx(2 * (of_first != IGNORE_INDEX).sum().item() / (targets != IGNORE_INDEX).sum().item())
+        assert small == pytest.approx(
+            2 * (of_first != IGNORE_INDEX).sum().item() / (targets != IGNORE_INDEX).sum().item()
+        )
         assert small + large == pytest.approx(2)
 
 

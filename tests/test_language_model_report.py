@@ -18,7 +18,7 @@ from lectern.tasks.language_model.data.format.alphabet import encode
 from lectern.tasks.language_model.model.module import CharacterModel
 from lectern.tasks.language_model.report import baseline, evaluate, scoring
 from lectern.tasks.language_model.report.baseline import compute_ngram_nats
-from lectern.tasks.language_model.report.context_length import loss_after_reset, find_closing_characters
+from lectern.tasks.language_model.report.context_length import find_closing_characters, loss_after_reset
 from lectern.tasks.language_model.report.copying import compare_copying, find_longest_shared_run
 
 GRU = {"class": "RecurrentNetwork", "cell": "gru", "layers": 1, "hidden": 12}

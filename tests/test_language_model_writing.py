@@ -31,7 +31,9 @@ def test_the_same_seed_writes_the_same_text_and_another_seed_another(module):
 
 
 def test_the_stream_is_the_text(module):
-    assert "".join(generation.stream_characters(module, PROMPT, 30, seed=1)) == generation.generate_text(module, PROMPT, 30, seed=1)
+    assert "".join(generation.stream_characters(module, PROMPT, 30, seed=1)) == generation.generate_text(
+        module, PROMPT, 30, seed=1
+    )
 
 
 def test_texts_side_by_side_are_as_long_as_asked(module):

@@ -13,11 +13,11 @@ from lectern.artifacts import history_file, model_folder
 from lectern.errors import UserError
 from lectern.tasks.steering.model import augmentation, inference, module, networks
 from lectern.tasks.steering.model.loader import Stretches
-from lectern.training.optimizers import one_cycle
 from lectern.tasks.steering.model.windowed_lstm import WindowedLSTM
 from lectern.tasks.steering.report import saliency
 from lectern.training import fit as training
 from lectern.training.checkpointing import ExactResume
+from lectern.training.optimizers import one_cycle
 
 SIDE = 61  # the smallest frame that PilotNet's convolutions take
 PREPARE = {"top": 0.0, "bottom": 0.0, "height": SIDE, "width": SIDE}

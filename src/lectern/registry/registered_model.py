@@ -5,7 +5,13 @@ from mlflow.exceptions import MlflowException
 
 from lectern.config import nearest
 from lectern.errors import UserError
-from lectern.registry.version_record import DECISION_PREFIX, ModelVersionRecord, UnreadableVersion, VersionIdentity, read_record
+from lectern.registry.version_record import (
+    DECISION_PREFIX,
+    ModelVersionRecord,
+    UnreadableVersion,
+    VersionIdentity,
+    read_record,
+)
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 

@@ -15,7 +15,18 @@ import torch
 from lectern.artifacts.digests import file_digest
 from lectern.artifacts.model_folder import find_class
 from lectern.artifacts.paths import CHECKOUT, CONF, PROCESSED, group_config
-from lectern.config import Dataset, Model, NonNegativeInt, call, check_keys, check_section, check_value, check_values, nearest, split_class  # fmt: skip
+from lectern.config import (  # fmt: skip
+    Dataset,
+    Model,
+    NonNegativeInt,
+    call,
+    check_keys,
+    check_section,
+    check_value,
+    check_values,
+    nearest,
+    split_class,
+)
 from lectern.errors import UserError
 from lectern.stages.experiments import code_dependencies
 from lectern.task_modules import task_module

@@ -1,0 +1,120 @@
+"""The modules that each stage imports are among the dependencies that dvc.yaml names for it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lectern.stages.experiments import code_dependencies
+from lectern.task_modules import task_names
+
+ROOT = Path(__file__).parents[1]
+STAGES = ("download", "preprocess", "train", "evaluate", "register")
+STARTS_STAGES = "parses the command line and the config; it computes no output"
+TRACKING = "writes to the tracking store; no output depends on it"
+WRITER = "replaces files atomically; it does not change their content"
+EXCEPTIONS: dict[str, dict[str, str]] = {  # stage -> path below src/lectern -> why a change of it matters to no output
+    stage: {
+        "stages/stage.py": STARTS_STAGES,
+        "stages/help_text.py": STARTS_STAGES,
+        "task_modules.py": "finds modules by name; those modules are dependencies themselves",
+        "config.py": "checks config sections; their values are parameters of the stage",
+        "errors.py": "defines exceptions",
+        "atomic.py": WRITER,
+    }
+    for stage in STAGES
+}
+EXCEPTIONS["download"] |= {
+    "artifacts": "names folders and computes digests; every file is checked against a pinned digest",
+    "tasks": "makes sample files; their content is checked against a pinned or recorded digest",
+}
+EXCEPTIONS["preprocess"] |= {"cluster/array_jobs.py": "starts processes; it does not change what they compute"}
+for _stage in ("train", "evaluate", "register"):
+    EXCEPTIONS[_stage] |= {"tracking": TRACKING, "stages/experiments.py": "reads the lists in dvc.yaml"}
+EXCEPTIONS["register"] |= {"plotting.py": "draws plots of the report, which is an input of this stage"}
+
+
+def module_file(source: Path, name: str) -> Path | None:
+    """Return the file of a module or package below a source folder."""
+    path = source.joinpath(*name.split("."))
+    candidates = (path / "__init__.py", path.with_suffix(".py"))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def imported_names(path: Path, task: str) -> Iterator[str]:
+    """Yield the name of every module that a file may import, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "task_module":
+            if isinstance(node.args[1], ast.Constant):
+                yield f"lectern.tasks.{task}.{node.args[1].value}"
+
+
+def imported_files(script: Path, source: Path, task: str) -> set[Path]:
+    """Return every file that a script imports, directly or indirectly, without empty packages."""
+    files, waiting = set(), [script]
+    while waiting:
+        path = waiting.pop()
+        files.add(path)
+        found = {module_file(source, name) for name in imported_names(path, task)}
+        waiting += [file for file in found if file is not None and file not in files]
+    return {file for file in files if file.name != "__init__.py"} - {script}
+
+
+def is_below(path: Path, parents: list[Path]) -> bool:
+    return any(path == parent or parent in path.parents for parent in parents)
+
+
+def unlisted(stage: str, task: str) -> list[str]:
+    """Return the imported files that dvc.yaml does not name for a stage."""
+    imported = imported_files(ROOT / "pipelines" / f"{stage}.py", ROOT / "src", task)
+    listed = code_dependencies(stage, task, ROOT)
+    return sorted(str(path.relative_to(ROOT / "src/lectern")) for path in imported if not is_below(path, listed))
+
+
+@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_imported_module_is_a_dependency_or_an_exception(stage, task):
+    allowed = [Path(path) for path in EXCEPTIONS[stage]]
+    assert [path for path in unlisted(stage, task) if not is_below(Path(path), allowed)] == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_exception_is_needed(stage):
+    needed = {path for task in task_names() for path in unlisted(stage, task)}
+    unneeded = [entry for entry in EXCEPTIONS[stage] if not any(is_below(Path(path), [Path(entry)]) for path in needed)]
+    assert unneeded == [] and all(EXCEPTIONS[stage].values())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_dependency_is_imported_for_some_task(stage):
+    used = set()
+    for task in task_names():
+        imported = imported_files(ROOT / "pipelines" / f"{stage}.py", ROOT / "src", task)
+        listed = code_dependencies(stage, task, ROOT)[1:]  # the first one is the script
+        used |= {index for index, path in enumerate(listed) if any(is_below(file, [path]) for file in imported)}
+    assert used == set(range(len(code_dependencies(stage, "digits", ROOT)) - 1))
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_train_depends_on_neither_report_nor_serving(task):
+    paths = [path.parts for path in code_dependencies("train", task, ROOT)]
+    assert not [parts for parts in paths if {"report", "serving"} & set(parts)]
+
+
+def test_indirect_function_level_and_named_imports_are_found(tmp_path):
+    package = tmp_path / "lectern"
+    (package / "tasks/toy/model").mkdir(parents=True)
+    (package / "first.py").write_text("def late():\n    from lectern import second\n")
+    (package / "second.py").write_text("task_module(task, 'model.module')\n")
+    (package / "unused.py").write_text("")
+    (package / "tasks/toy/model/module.py").write_text("")
+    script = tmp_path / "script.py"
+    script.write_text("from lectern.first import late\n")
+    names = {path.name for path in imported_files(script, tmp_path, "toy")}
+    assert names == {"first.py", "second.py", "module.py"}
