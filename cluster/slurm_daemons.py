@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ class Cluster:
         """Exit with the end of the log of a daemon that has ended."""
         for path in (self.folder / "pids").iterdir():
             pid = int(path.read_text())
-            if not wait_for(lambda pid=pid: self.owns(pid), 1):  # /proc shows the environment only after the start
+            if not wait_for(partial(self.owns, pid), 1):  # /proc shows the environment only after the start
                 sys.exit(f"{path.name} ended: {self.read_log_end(path.name)}")
 
     def read_log_end(self, name: str) -> str:

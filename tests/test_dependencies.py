@@ -50,9 +50,14 @@ def imported_names(path: Path, task: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "task_module":
-            if isinstance(node.args[1], ast.Constant):
-                yield f"lectern.tasks.{task}.{node.args[1].value}"
+        elif isinstance(node, ast.Call) and is_task_module(node):
+            yield f"lectern.tasks.{task}.{ast.literal_eval(node.args[1])}"
+
+
+def is_task_module(call: ast.Call) -> bool:
+    """Return whether a call is `task_module(task, "a.constant.name")`."""
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+    return name == "task_module" and len(call.args) == 2 and isinstance(call.args[1], ast.Constant)
 
 
 def imported_files(script: Path, source: Path, task: str) -> set[Path]:

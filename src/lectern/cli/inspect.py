@@ -19,8 +19,9 @@ def register_commands(app: typer.Typer) -> None:
     app.command(rich_help_panel=PANEL)(experiments)
     app.command(rich_help_panel=PANEL)(store)
     group = typer.Typer(help="Show registered models.", no_args_is_help=True)
-    for name, command in {"list": list_models, "show": show_model, "history": show_history}.items():
-        group.command(name)(command)
+    group.command("list")(list_models)
+    group.command("show")(show_model)
+    group.command("history")(show_history)
     app.add_typer(group, name="registry", rich_help_panel=PANEL)
 
 

@@ -157,7 +157,7 @@ def recorded_items(client: MlflowClient, version: ModelVersionRecord, processed:
 
 
 def has_same_test_data(version: ModelVersionRecord, processed: Path) -> bool:
-    return version.test_digest == read_facts(processed)["test_digest"]
+    return bool(version.test_digest == read_facts(processed)["test_digest"])
 
 
 def check_test_data(version: ModelVersionRecord, processed: Path) -> None:

@@ -75,7 +75,7 @@ def imported_files(task: str) -> list[Path]:
     for module in ("model.module", "serving.inference_api"):  # imported by name, when the model is loaded
         finder.import_hook(f"lectern.tasks.{task}.{module}")
     modules = [module for name, module in finder.modules.items() if name.split(".")[0] == PACKAGE.name]
-    return sorted(Path(module.__file__) for module in modules if module.__file__)
+    return sorted(Path(path) for module in modules if (path := getattr(module, "__file__", None)))
 
 
 def save_pyfunc(paths: ExperimentPaths, folder: Path, code: Path) -> None:

@@ -66,7 +66,7 @@ class RegisteredModel:
         for version in self.unreadable:
             if str(version.number) == number:
                 raise UserError(version.reason)
-        numbers = sorted(record.number for record in (*self.versions, *self.unreadable))
+        numbers = sorted([record.number for record in self.versions] + [version.number for version in self.unreadable])
         raise UserError(
             f"{self.name} has no version or alias {which!r}. "
             f"Versions: {', '.join(map(str, numbers)) or 'none'}; aliases: {', '.join(self.aliases) or 'none yet'}."
