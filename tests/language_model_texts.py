@@ -1,4 +1,4 @@
-"""Four short poems as works, and what preprocessing makes of them."""
+"""Provide four short poems as works, and prepare a dataset from them."""
 
 from pathlib import Path
 
@@ -48,6 +48,6 @@ def write_works(folder: Path, works: dict[str, str] = WORKS) -> Path:
 
 
 def make_processed(folder: Path, **arguments) -> tuple[Path, dict]:
-    """The works preprocessed, and the facts."""
+    """Preprocess the works. Return the folder of the prepared dataset and its facts."""
     preprocess(write_works(folder / "raw"), folder / "processed", **{**BY_NAME, **arguments})
     return folder / "processed", read_facts(folder / "processed")
