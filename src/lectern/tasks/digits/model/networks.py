@@ -10,7 +10,7 @@ class DigitCNN(nn.Sequential):
     def __init__(self, dropout: float = 0.5):
         super().__init__(
             nn.Conv2d(1, 32, 3),  # (B, 32, 26, 26)
-            nn.MaxPool2d(2),  # (B, 32, 13, 13); before ReLU, unlike the lecture: same result for a quarter of the work
+            nn.MaxPool2d(2),  # (B, 32, 13, 13); the lecture pools after ReLU, with the same result but more work
             nn.ReLU(),
             nn.Flatten(),  # (B, 5408)
             nn.Linear(32 * 13 * 13, 128),

@@ -25,7 +25,10 @@ def draw_confusion(items: pd.DataFrame, path: Path) -> None:
 
 
 def draw_mistakes(images: np.ndarray, items: pd.DataFrame, path: Path) -> None:
-    """Draw the 32 wrongly classified images with the highest confidence."""
+    """Draw the 32 wrongly classified images with the highest confidence.
+
+    The title `4 as 9, 97%` means that a 4 was classified as a 9 with a confidence of 97 %.
+    """
     worst = items[~items["correct"]].nlargest(32, "confidence")
     with saved_figure(path, 9.0, 5.2, nrows=4, ncols=8) as (figure, axes):
         figure.suptitle("Mistakes with the highest confidence" if len(worst) else "No mistakes")

@@ -87,6 +87,6 @@ def format_copying(copying: dict[str, dict[str, Any]]) -> str:
         "# Longest copy of the training text\n\n"
         f"In {sampled['characters']:,} generated characters, the longest run that also occurs in the training text has "
         f"{sampled['length']} characters:\n\n```text\n{sampled['run']}\n```\n\n"
-        f"In {held_out['characters']:,} characters of the test text, it has {held_out['length']} characters. Such runs "
-        f"are common phrases and no copies:\n\n```text\n{held_out['run']}\n```\n"
+        f"In {held_out['characters']:,} characters of the test text, it has {held_out['length']} characters. This text "
+        f"was not generated, so its runs are common phrases:\n\n```text\n{held_out['run']}\n```\n"
     )
