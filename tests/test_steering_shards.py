@@ -1,7 +1,7 @@
-"""Frames in shards: the same frames and stretches, each once an epoch, every process among its own, to the same end."""
+"""Test sharded frames: their content, the order of sequences, and the shards that each process reads."""
 
 from functools import partial
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,212 +17,220 @@ from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
 from lectern.tasks.steering.data.format import shards
 from lectern.tasks.steering.data.preprocess import preprocess
-from lectern.tasks.steering.model import loader as batches
+from lectern.tasks.steering.model import loader as steering_loader
+from lectern.tasks.steering.model.loader import SequenceLoader, load
 from lectern.tasks.steering.model.module import SteeringModel
-from lectern.tasks.steering.model.shard_order import LANES, MIXED, in_lanes
+from lectern.tasks.steering.model.shard_order import MIN_PARTS, SHUFFLED_SHARDS, shuffle_by_shard
 from lectern.training import fit
-from lectern.training import loader as hall
+from lectern.training import loader as training_loader
 from lectern.training.checkpointing import ExactResume
 
-SHARD = 0.3  # megabytes: 26 frames of 61 x 61
+SHARD_MEGABYTES = 0.3  # 26 frames of 61 x 61
 TRAINER = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "threads": 1}
 BEST = {"metric": "validation_rmse", "mode": "min"}
-WINDOWS = {"batch_size": 8, "window": 4, "stretch": 3}
+SEQUENCES = {"batch_size": 8, "window": 4, "sequence_length": 3}
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
-    """A recording of 800 frames made ready, training's in one file."""
-    raw, folder = tmp_path_factory.mktemp("raw") / "sim", tmp_path_factory.mktemp("processed") / "whole"
+def unsharded(tmp_path_factory) -> Path:
+    """Prepare a recording of 800 frames, with the training frames in one file."""
+    raw, folder = tmp_path_factory.mktemp("raw") / "sim", tmp_path_factory.mktemp("processed") / "unsharded"
     recordings.write_udacity_sim(raw, 800, 350)
     preprocess(raw, folder, "udacity_sim", **recordings.BLOCKS, **recordings.ARGUMENTS)
     return folder
 
 
 @pytest.fixture(scope="module")
-def sharded(whole, tmp_path_factory) -> Path:
-    """The same recording with shards."""
+def sharded(tmp_path_factory) -> Path:
+    """Prepare the same recording with shards."""
     raw, folder = tmp_path_factory.mktemp("raw") / "sim", tmp_path_factory.mktemp("processed") / "sharded"
     recordings.write_udacity_sim(raw, 800, 350)
-    preprocess(raw, folder, "udacity_sim", **recordings.BLOCKS, **recordings.ARGUMENTS, shard_megabytes=SHARD)
+    arguments = {**recordings.BLOCKS, **recordings.ARGUMENTS, "shard_megabytes": SHARD_MEGABYTES}
+    preprocess(raw, folder, "udacity_sim", **arguments)
     return folder
 
 
-def on_rank(monkeypatch, rank: int, world: int) -> None:
-    for module in (hall, batches):
-        monkeypatch.setattr(module, "rank_and_world_size", lambda: (rank, world))
+def set_rank(monkeypatch, rank: int, world_size: int) -> None:
+    for module in (training_loader, steering_loader):
+        monkeypatch.setattr(module, "rank_and_world_size", lambda: (rank, world_size))
 
 
-def starts(loader: batches.Stretches) -> list[list[int]]:
-    """Where the stretches of each batch start, as rows: what a batch is."""
+def batch_starts(loader: SequenceLoader) -> list[list[int]]:
+    """Return the first row of each sequence, per batch. Replaces the targets of the loader by row numbers."""
     loader.targets = torch.arange(len(loader.targets), dtype=torch.float32)[:, None]
-    return [targets[:, loader.window - 1, 0].long().tolist() if share else [] for _, targets, share in loader]
+    return [
+        targets[:, loader.window - 1, 0].long().tolist() if loss_weight else [] for _, targets, loss_weight in loader
+    ]
 
 
-def test_shards_hold_the_same_frames_and_nothing_else_is_other(whole, sharded):
-    facts, before = read_facts(sharded), read_facts(whole)
+def without_train_frames(files: dict[str, str]) -> dict[str, str]:
+    return {name: digest for name, digest in files.items() if "train_frames" not in name}
+
+
+def test_sharding_changes_only_the_files_of_the_training_frames(unsharded, sharded):
+    facts, expected_facts = read_facts(sharded), read_facts(unsharded)
     sizes = facts.pop("shards")["train"]
     assert len(sizes) == 24 and set(sizes[:-1]) == {26} and sum(sizes) == facts["items"]["train"]
-    files, files_before = facts.pop("files"), before.pop("files")
-    assert facts == before
-    assert {name: digest for name, digest in files.items() if "train_frames" not in name} == {
-        name: digest for name, digest in files_before.items() if "train_frames" not in name
-    }
-    frames, kept = shards.ShardedFrames(sharded / "train_frames", sizes), np.load(whole / "train_frames.npy")
-    asked = torch.randint(len(kept), (5, 7))
-    assert np.array_equal(frames[asked].numpy(), kept[asked.numpy()]) and np.array_equal(frames[3:29], kept[3:29])
+    files, expected_files = facts.pop("files"), expected_facts.pop("files")
+    assert facts == expected_facts
+    assert without_train_frames(files) == without_train_frames(expected_files)
+    frames = shards.ShardedFrames(sharded / "train_frames", sizes)
+    expected_frames = np.load(unsharded / "train_frames.npy")
+    rows = torch.randint(len(expected_frames), (5, 7))
+    assert np.array_equal(frames[rows].numpy(), expected_frames[rows.numpy()])
+    assert np.array_equal(frames[3:29], expected_frames[3:29])
 
 
-def test_a_shard_is_an_arrow_file_that_any_reader_of_arrow_reads(sharded):
+def test_shard_is_a_standard_arrow_file(sharded):
     path = sharded / "train_frames-00001.arrow"
     table = pa.ipc.open_file(path).read_all()
     assert table.schema.field("frame").type == pa.fixed_shape_tensor(pa.uint8(), [61, 61, 3]) and len(table) == 26
-    assert path.stat().st_size < 1.05 * SHARD * 1e6
+    assert path.stat().st_size < 1.05 * SHARD_MEGABYTES * 1e6
 
 
-def test_a_stretch_is_the_same_as_without_shards(whole, sharded):
-    """With the window before it, over the borders of shards; and none crosses a break."""
-    one, other = (batches.load(folder, "train", 7, **WINDOWS) for folder in (whole, sharded))
-    assert sorted(sum(starts(one), [])) == sorted(sum(starts(other), []))
+def test_sequences_and_their_frames_are_the_same_as_without_shards(unsharded, sharded):
+    """Some windows cross the border of two shards, but none crosses a break."""
+    expected, loader = (load(folder, "train", 7, **SEQUENCES) for folder in (unsharded, sharded))
+    assert sorted(sum(batch_starts(expected), [])) == sorted(sum(batch_starts(loader), []))
     run = torch.from_numpy(pd.read_parquet(sharded / "train.parquet")["run"].to_numpy(copy=True))
-    for inputs, places, _ in other:  # `starts` has put rows in the place of targets
-        places = places[..., 0].long()
-        assert torch.equal(inputs, one.inputs[places]) and (run[places] == run[places[:, :1]]).all()
+    for inputs, targets, _ in loader:  # `batch_starts` has replaced the targets by row numbers
+        rows = targets[..., 0].long()
+        assert torch.equal(inputs, expected.inputs[rows]) and (run[rows] == run[rows[:, :1]]).all()
 
 
-@pytest.mark.parametrize("world", [2, 4, 8])
-def test_batches_are_the_same_for_any_number_of_processes(sharded, monkeypatch, world):
-    """Also the last one, of a few stretches: each process still has those of its own lanes."""
-    whole = starts(batches.load(sharded, "train", 7, **WINDOWS))
-    parts = []
-    for rank in range(world):
-        on_rank(monkeypatch, rank, world)
-        parts.append(starts(batches.load(sharded, "train", 7, **WINDOWS)))
-    assert [sum(parts_of_a_batch, []) for parts_of_a_batch in zip(*parts, strict=True)] == whole
+@pytest.mark.parametrize("world_size", [2, 4, 8])
+def test_batches_do_not_depend_on_the_number_of_processes(sharded, monkeypatch, world_size):
+    expected = batch_starts(load(sharded, "train", 7, **SEQUENCES))
+    of_ranks = []
+    for rank in range(world_size):
+        set_rank(monkeypatch, rank, world_size)
+        of_ranks.append(batch_starts(load(sharded, "train", 7, **SEQUENCES)))
+    assert [sum(slices, []) for slices in zip(*of_ranks, strict=True)] == expected
 
 
-@pytest.mark.parametrize("world", [2, 4])
-def test_a_process_opens_the_shards_of_its_own_part_alone(sharded, monkeypatch, world):
-    """But for one on the border of two."""
-    opened = []
-    for rank in range(world):
-        on_rank(monkeypatch, rank, world)
-        loader = batches.load(sharded, "train", 7, batch_size=8)
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_two_processes_share_at_most_one_shard(sharded, monkeypatch, world_size):
+    opened: list[set[Path]] = []
+    original = shards.open_shard
+    for rank in range(world_size):
+        set_rank(monkeypatch, rank, world_size)
+        loader = load(sharded, "train", 7, batch_size=8)
         opened.append(set())
         with monkeypatch.context() as patch:
-            read = shards.read
-            patch.setattr(shards, "read", lambda path, read=read: opened[-1].add(path) or read(path))
+            patch.setattr(shards, "open_shard", lambda path: opened[-1].add(path) or original(path))
             list(loader)
     assert len(set.union(*opened)) == len(loader.inputs.paths)
-    for one in range(world):
-        for other in range(one):
-            assert len(opened[one] & opened[other]) <= 1
+    assert all(len(first & second) <= 1 for first, second in combinations(opened, 2))
 
 
-def of_process(order: np.ndarray, batch_size: int, rank: int, world: int) -> np.ndarray:
-    """The items that `Rows` gives to a process."""
+def items_of_rank(order: np.ndarray, batch_size: int, rank: int, world_size: int) -> np.ndarray:
+    """Return the items that `InMemoryLoader` gives to a process."""
     batches = [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
-    return np.concatenate([one[len(one) * rank // world : len(one) * (rank + 1) // world] for one in batches])
+    slices = [batch[len(batch) * rank // world_size : len(batch) * (rank + 1) // world_size] for batch in batches]
+    return np.concatenate(slices)
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 640, 641, 1003])
 @pytest.mark.parametrize("batch_size", [1, 4, 6, 64])
-def test_every_item_comes_once_an_epoch_and_a_process_keeps_its_part(count, batch_size):
-    shard = np.sort(np.random.default_rng(count).integers(0, max(count // 20, 1), count))
-    shard = np.unique(shard, return_inverse=True)[1]
-    for world in (1, 2, 3, 4):
-        if batch_size % world:
+def test_epoch_contains_every_item_once_and_processes_read_different_shards(count, batch_size):
+    shard_of_item = np.sort(np.random.default_rng(count).integers(0, max(count // 20, 1), count))
+    shard_of_item = np.unique(shard_of_item, return_inverse=True)[1]
+    for world_size in (1, 2, 3, 4):
+        if batch_size % world_size:
             continue
-        order = in_lanes(shard, batch_size, world, np.random.default_rng([7, 1]))
+        order = shuffle_by_shard(shard_of_item, batch_size, world_size, np.random.default_rng([7, 1]))
         assert sorted(order) == list(range(count))
-        if world > 1 and count >= 640:
-            of = [set(shard[of_process(order, batch_size, rank, world)]) for rank in range(world)]
-            assert all(len(one & other) <= 1 for index, one in enumerate(of) for other in of[:index])
+        if count >= 640:
+            ranks = range(world_size)
+            read = [set(shard_of_item[items_of_rank(order, batch_size, rank, world_size)]) for rank in ranks]
+            assert all(len(first & second) <= 1 for first, second in combinations(read, 2))
 
 
-def test_an_order_is_of_seed_and_epoch_and_mixes_a_few_shards_at_a_time():
-    shard = np.repeat(np.arange(200), 50)
-    one, same, other = (in_lanes(shard, 64, 1, np.random.default_rng([7, epoch])) for epoch in (0, 0, 1))
-    assert np.array_equal(one, same) and not np.array_equal(one, other)
-    batch = one[: 64 * 20].reshape(20, 64)
-    assert all(len(set(shard[items])) > LANES for items in batch)  # of many places of the recording
-    span = 64 * 25  # as many batches as a lane takes for its mixed shards
-    at_once = [len(set(shard[one[first : first + span]])) for first in range(0, len(one) - span, span)]
-    assert max(at_once) <= LANES * 2 * (MIXED + 1) < len(set(shard))
-    assert all(abs(before - after) != 1 for before, after in pairwise(one[:64]))  # hardly one beside its neighbour
+def test_order_depends_on_seed_and_epoch_and_mixes_a_few_shards():
+    shard_of_item = np.repeat(np.arange(200), 50)
+    order, repeated, other_epoch = (
+        shuffle_by_shard(shard_of_item, 64, 1, np.random.default_rng([7, epoch])) for epoch in (0, 0, 1)
+    )
+    assert np.array_equal(order, repeated) and not np.array_equal(order, other_epoch)
+    batches = order[: 64 * 20].reshape(20, 64)
+    assert all(len(set(shard_of_item[batch])) > MIN_PARTS for batch in batches)
+    span = 64 * 25  # the batches in which each part uses up the shards that are shuffled together
+    spans = [order[first : first + span] for first in range(0, len(order) - span, span)]
+    most_shards = max(len(set(shard_of_item[items])) for items in spans)
+    assert most_shards <= MIN_PARTS * 2 * (SHUFFLED_SHARDS + 1) < len(set(shard_of_item))
+    assert all(abs(first - second) != 1 for first, second in pairwise(order[:64]))  # neighbours are separated
 
 
-def test_a_place_in_an_epoch_is_gone_on_from(sharded):
-    loader, other = (batches.load(sharded, "train", 7, **WINDOWS) for _ in range(2))
-    first = starts(loader)
+def test_loader_resumes_within_an_epoch(sharded):
+    loader, resumed = (load(sharded, "train", 7, **SEQUENCES) for _ in range(2))
+    epoch_0 = batch_starts(loader)
     loader.set_epoch(3)
-    other.set_epoch(3)
-    every = starts(loader)
-    assert every != first != starts(batches.load(sharded, "train", 8, **WINDOWS))
-    other.load_state_dict({**loader.state_dict(), "done": 11})
-    assert starts(other) == every[11:] and sorted(sum(every, [])) == sorted(loader.tensors[0].tolist())
+    resumed.set_epoch(3)
+    epoch_3 = batch_starts(loader)
+    assert epoch_3 != epoch_0 != batch_starts(load(sharded, "train", 8, **SEQUENCES))
+    resumed.load_state_dict({**loader.state_dict(), "done": 11})
+    assert batch_starts(resumed) == epoch_3[11:]
+    assert sorted(sum(epoch_3, [])) == sorted(loader.tensors[0].tolist())
 
 
-@pytest.mark.parametrize("folder", ["whole", "sharded"])
-def test_a_process_that_a_small_last_batch_leaves_without_gets_a_stretch_that_counts_for_nothing(
-    folder, monkeypatch, request
-):
-    """The mean loss of no stretch at all would be no number, and with it all weights."""
+@pytest.mark.parametrize("folder", ["unsharded", "sharded"])
+def test_process_without_items_in_the_last_batch_gets_one_with_weight_zero(folder, monkeypatch, request):
+    """The mean loss of an empty batch would be NaN, and so would all weights."""
     processed = request.getfixturevalue(folder)
     count = read_facts(processed)["items"]["train"]
     batch_size = next(size for size in range(4, count, 4) if count % size in (1, 2, 3))
-    last = []
+    last_batches = []
     for rank in range(4):
-        on_rank(monkeypatch, rank, 4)
-        *_, (inputs, _, share) = batches.load(processed, "train", 7, batch_size=batch_size)
-        last.append((len(inputs), share))
-    assert all(length >= 1 for length, _ in last) and 0.0 in [share for _, share in last]
-    assert sum(length * (share > 0) for length, share in last) == count % batch_size
+        set_rank(monkeypatch, rank, 4)
+        *_, (inputs, _, loss_weight) = load(processed, "train", 7, batch_size=batch_size)
+        last_batches.append((len(inputs), loss_weight))
+    assert all(length >= 1 for length, _ in last_batches)
+    assert 0.0 in [loss_weight for _, loss_weight in last_batches]
+    assert sum(length * (loss_weight > 0) for length, loss_weight in last_batches) == count % batch_size
 
 
-def test_a_shard_that_is_missing_or_cut_off_is_told(sharded, tmp_path):
-    frames = shards.ShardFiles(tmp_path / "train_frames", SHARD)
-    with frames:
+def test_missing_or_truncated_shard_is_reported(tmp_path):
+    with shards.ShardWriter(tmp_path / "train_frames", SHARD_MEGABYTES) as writer:
         for number in range(60):
-            frames.add(np.full((61, 61, 3), number, np.uint8))
+            writer.add(np.full((61, 61, 3), number, np.uint8))
     path = tmp_path / "train_frames-00001.arrow"
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(UserError, match=r"train_frames-00001\.arrow is no whole Arrow file.*dvc checkout --force"):
-        shards.ShardedFrames(tmp_path / "train_frames", frames.sizes)[30:31]
+    with pytest.raises(UserError, match=r"-00001\.arrow is not a complete Arrow file.*dvc checkout --force"):
+        shards.ShardedFrames(tmp_path / "train_frames", writer.sizes)[30:31]
     path.unlink()
-    with pytest.raises(UserError, match=r"train_frames-00001\.arrow is missing, one of 3 shards"):
-        shards.ShardedFrames(tmp_path / "train_frames", frames.sizes)
+    with pytest.raises(UserError, match=r"train_frames-00001\.arrow is missing; 3 shards are expected"):
+        shards.ShardedFrames(tmp_path / "train_frames", writer.sizes)
 
 
-def test_a_shard_of_no_size_is_refused(tmp_path):
+def test_shard_size_of_zero_is_rejected(tmp_path):
     arguments = {**recordings.BLOCKS, **recordings.ARGUMENTS, "shard_megabytes": 0}
-    with pytest.raises(UserError, match=r"shard_megabytes is 0; a size above 0 is expected"):
+    with pytest.raises(UserError, match=r"shard_megabytes is 0; expected a size above 0"):
         preprocess(tmp_path, tmp_path / "out", "udacity_sim", **arguments)
 
 
 def train(processed: Path, folder: Path, seed: int = 7, epochs: int = 6) -> float:
-    """A small training on what is made ready; returns its best validation."""
+    """Train a small model on a prepared dataset. Returns its best validation RMSE."""
     fit.ExactResume = partial(ExactResume, interval=10)
     fit.set_determinism(seed, threads=1)
-    driver = SteeringModel(read_facts(processed), {"class": "PilotNet"}, {"angle": 1.0}, 0.002)
-    loaders = [batches.load(processed, split, seed, batch_size=16) for split in ("train", "validation")]
-    history = fit.fit(driver, *loaders, folder=folder / "run", trainer=TRAINER, best=BEST, epochs=epochs)
+    model = SteeringModel(read_facts(processed), {"class": "PilotNet"}, {"angle": 1.0}, 0.002)
+    loaders = [load(processed, split, seed, batch_size=16) for split in ("train", "validation")]
+    history = fit.fit(model, *loaders, folder=folder / "run", trainer=TRAINER, best=BEST, epochs=epochs)
     history_file.write_history(history.records, history.text_samples, folder / "model")
-    model_folder.save_model(driver, folder / "model")
-    return min(row.value for row in history.records if row.name == "validation_rmse")
+    model_folder.save_model(model, folder / "model")
+    return min(record.value for record in history.records if record.name == "validation_rmse")
 
 
 @pytest.mark.slow
-def test_training_on_shards_comes_to_the_same_loss(whole, sharded, tmp_path):
-    reached = {folder.name: [train(folder, tmp_path / f"{folder.name}{seed}", seed) for seed in (1, 2, 3)]
-               for folder in (whole, sharded)}  # fmt: skip
-    baseline = 0.42  # RMSE of always straight on: 0.6 / sqrt(2)
-    assert max(max(values) for values in reached.values()) < baseline / 3
-    spread = np.ptp(reached["whole"])
-    assert abs(np.mean(reached["whole"]) - np.mean(reached["sharded"])) < 2 * spread, reached
+def test_training_on_shards_reaches_the_same_loss(unsharded, sharded, tmp_path):
+    rmse = {folder.name: [train(folder, tmp_path / f"{folder.name}{seed}", seed) for seed in (1, 2, 3)]
+            for folder in (unsharded, sharded)}  # fmt: skip
+    baseline = 0.42  # RMSE of always driving straight ahead: 0.6 / sqrt(2)
+    assert max(max(values) for values in rmse.values()) < baseline / 3
+    spread = np.ptp(rmse["unsharded"])
+    assert abs(np.mean(rmse["unsharded"]) - np.mean(rmse["sharded"])) < 2 * spread, rmse
 
 
-def test_a_training_on_shards_that_is_killed_in_an_epoch_ends_with_the_same_bytes(sharded, tmp_path):
+def test_training_on_shards_killed_within_an_epoch_resumes_to_the_same_bytes(sharded, tmp_path):
     assert in_child(train, sharded, tmp_path / "undisturbed", epochs=2).code == 0
 
     def train_and_die() -> None:
@@ -230,8 +238,8 @@ def test_a_training_on_shards_that_is_killed_in_an_epoch_ends_with_the_same_byte
         train(sharded, tmp_path / "killed", epochs=2)
 
     assert in_child(train_and_die).code == KILLED
-    ended = in_child(train, sharded, tmp_path / "killed", epochs=2)
-    assert ended.code == 0, ended.said
+    resumed = in_child(train, sharded, tmp_path / "killed", epochs=2)
+    assert resumed.code == 0, resumed.said
     for file in ("weights.safetensors", "module.json", "history.csv"):
-        both = [(tmp_path / name / "model" / file).read_bytes() for name in ("undisturbed", "killed")]
-        assert both[0] == both[1], file
+        first, second = (tmp_path / name / "model" / file for name in ("undisturbed", "killed"))
+        assert first.read_bytes() == second.read_bytes(), file

@@ -173,7 +173,8 @@ class FeatureSteeringModel(SteeringModel):
     network: networks.FeaturesLSTM
 
     def __init__(self, *arguments: Any, frame_model_epochs: int, frame_model_learning_rate: float, **options: Any):
-        super().__init__(*arguments, **options)  # saves the hyperparameters of both classes
+        super().__init__(*arguments, **options)
+        self.save_hyperparameters("frame_model_epochs", "frame_model_learning_rate")
         self.validation_metrics["frame_model_rmse"] = MeanMetric()
         self.resume_state = {"frame_model_rmse": torch.zeros(())}
 
