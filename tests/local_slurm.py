@@ -100,11 +100,11 @@ class LoginNode:
 
 
 def wait_until(condition: Callable[[], object], process: subprocess.Popen | None = None, seconds: float = 300) -> None:
-    """Wait until the condition holds. Fail if the process ends before, or after some seconds."""
+    """Wait until the condition is true. Fail if the process ends first, or after some seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert process is None or process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"the condition did not hold within {seconds} s"
+        assert time.monotonic() < deadline, f"the condition was not true within {seconds} s"
         time.sleep(0.05)
 
 

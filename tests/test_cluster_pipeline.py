@@ -37,7 +37,7 @@ class SlurmCheckout(Checkout):
         return "".join(path.read_text() for path in (self / "runs/jobs").glob("*.log"))
 
     def checkpoint_time(self) -> int:
-        """Return the time of the last checkpoint in ns, or 0 without one, as for a moment while it is replaced."""
+        """Return the time of the last checkpoint in ns, or 0 if there is none, for example while it is replaced."""
         with suppress(StopIteration, FileNotFoundError):
             return next(self.folder.glob("runs/*/last.ckpt")).stat().st_mtime_ns
         return 0

@@ -1,4 +1,4 @@
-"""Run the parts of a stage in processes of their own, or in a Slurm job array if LAUNCH is `lectern submit`."""
+"""Run the parts of a stage in separate processes, or in a Slurm job array if LAUNCH is `lectern submit`."""
 
 import os
 import shlex

@@ -13,7 +13,7 @@ from lectern.cluster.site import Site
 from lectern.errors import UserError
 
 Record = dict[str, str]  # the fields of `scontrol show job`
-CONFIRMATIONS = 3  # polls in a row that must see a failed job; a job that is being requeued fails for a moment
+CONFIRMATIONS = 3  # polls in a row that must report a failure; a job in the process of requeueing also has a failed state for a moment
 
 
 def wait_for_job(job: str, name: str, logs: LogTail, site: Site, site_file: str) -> None:

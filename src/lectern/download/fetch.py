@@ -115,7 +115,7 @@ def fetch_file(path: Path, pinned: PinnedFile, downloader: Downloader, address: 
         if is_url(address):
             downloader.download(address, part, max_bytes=pinned["bytes"])
         else:
-            check_pinned(Path(address), **pinned)  # before the copy, which has no size limit
+            check_pinned(Path(address), **pinned)  # check first, because the copy has no size limit
             shutil.copyfile(address, part)
         check_pinned(part, **pinned)
 

@@ -30,7 +30,7 @@ def repack(source: Path, target: Path, archive: Archive) -> None:
     """
     with open_members(source, target.parent) as members:
         used = select_members(members, archive)
-        # Compare the declared size before reading, which rejects a zip bomb. `read_member` reads no more than that.
+        # Check the declared size first, to reject a decompression bomb. `read_member` reads at most this size.
         declared = sum(member.size for member in used.values())
         if declared != archive.bytes:
             raise SourceRejected(
