@@ -13,7 +13,8 @@ from lectern.cluster.site import Site
 from lectern.errors import UserError
 
 Record = dict[str, str]  # the fields of `scontrol show job`
-CONFIRMATIONS = 3  # polls in a row that must report a failure; a job in the process of requeueing also has a failed state for a moment
+# A job that is being requeued has a failed state for a moment, so several polls in a row must report the failure.
+CONFIRMATIONS = 3
 
 
 def wait_for_job(job: str, name: str, logs: LogTail, site: Site, site_file: str) -> None:
