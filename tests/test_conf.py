@@ -18,7 +18,7 @@ from beartype.door import is_bearable
 
 from children import Ended, in_child, run_stage, warm
 from lectern.artifacts import model_folder
-from lectern.config import Dataset, Model, check_section
+from lectern.config import Dataset, Model, PositiveInt, check_section
 from lectern.download import fetch
 from lectern.errors import UserError
 from lectern.task_modules import task_module
@@ -131,7 +131,7 @@ def test_every_value_of_a_trainer_fits_what_takes_it(name):
 
 def test_a_misfit_would_be_seen():
     fit = {"epochs": "ten", "precision": "32-true", "clip": 1.0}
-    assert list(misfits(training.fit, fit)) == ["epochs is 'ten', not <class 'int'>", "clip has no taker"]
+    assert list(misfits(training.fit, fit)) == [f"epochs is 'ten', not {PositiveInt}", "clip has no taker"]
     wrong = {"facts": {}, "network": [], "learning_rate": 1, "shift": "far"}
     assert len(list(misfits(model_folder.find_class("digits", "DigitClassifier"), wrong))) == 2
 

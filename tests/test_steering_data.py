@@ -93,7 +93,7 @@ def test_test_digest_depends_on_the_raw_test_data_only(raw, processed, tmp_path)
     assert read_facts(tmp_path / "other_test")["test_digest"] != read_facts(processed)["test_digest"]
 
 
-def test_averaged_angle_is_a_centred_mean_within_a_run():
+def test_averaged_angle_is_a_centered_mean_within_a_run():
     table = pd.DataFrame({"drive": "a", "time": [0.0, 0.1, 0.2, 0.3, 5.0, 5.1], "angle": [0.0, 3, 0, 0, 9, 9]})
     table["run"] = find_runs(table, 0.5)
     assert table["run"].tolist() == [0, 0, 0, 0, 1, 1]

@@ -61,7 +61,7 @@ def create_feature_model(**options) -> module.FeatureSteeringModel:
 
 
 def random_frames(*shape: int) -> np.ndarray:
-    """Return frames of random colour patches that differ from frame to frame."""
+    """Return frames of random color patches that differ from frame to frame."""
     patches = np.random.default_rng(0).integers(0, 256, (*shape, 8, 8, 3), np.uint8)
     return np.ascontiguousarray(patches.repeat(8, -3).repeat(8, -2)[..., :SIDE, :SIDE, :])
 
@@ -176,9 +176,9 @@ def test_unknown_target_and_missing_angle_are_rejected():
 
 
 @pytest.mark.parametrize("name", list(NETWORKS)[:4])
-def test_every_network_memorises_a_batch(name):
+def test_every_network_memorizes_a_batch(name):
     model = create_model(name, mirror=0.0, brightness=0.0, shadow=0.0).train()
-    networks.initialise(model.network)
+    networks.initialize(model.network)
     window = model.network.window
     inputs = torch.from_numpy(random_frames(2, window + 1))
     targets = torch.rand(2, window + 1, 1) * torch.tensor([0.4, 0.4, 4.0, 0.4]) + torch.tensor([0.0, 0.0, 18.0, 0.3])

@@ -72,7 +72,7 @@ def test_reports_of_a_ros_bag_are_interpolated_at_the_times_of_its_frames(tmp_pa
         assert angles == pytest.approx(0.1 * np.arange(10) - 0.5, abs=0.06)
 
 
-def test_only_the_centre_camera_of_the_challenge_is_used(tmp_path):
+def test_only_the_center_camera_of_the_challenge_is_used(tmp_path):
     recordings.write_udacity_challenge(tmp_path, frames=5)
     table = read_recording("udacity_challenge", tmp_path, stop()).table
     assert len(table) == 10 and table["drive"].unique().tolist() == ["HMB_1", "HMB_2"]

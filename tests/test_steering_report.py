@@ -123,7 +123,7 @@ def test_wheel_turns_to_the_side_to_which_the_car_turns():
     frame = np.zeros((60, 120, 3), np.uint8)
 
     def mark_position(angle: float, **unit) -> float:
-        """Return how many pixels to the right of the centre the coloured mark of the wheel is."""
+        """Return how many pixels to the right of the center the colored mark of the wheel is."""
         wheel = draw_wheels(frame, None, angle, {**UNIT, **unit}).astype(int)[240:345]
         orange = (wheel[..., 0] > 200) & (wheel[..., 2] < 120)
         return float(np.flatnonzero(orange.any(0)).mean() - 240)

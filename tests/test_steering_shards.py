@@ -158,7 +158,7 @@ def test_order_depends_on_seed_and_epoch_and_mixes_a_few_shards():
     spans = [order[first : first + span] for first in range(0, len(order) - span, span)]
     most_shards = max(len(set(shard_of_item[items])) for items in spans)
     assert most_shards <= MIN_PARTS * 2 * (SHUFFLED_SHARDS + 1) < len(set(shard_of_item))
-    assert all(abs(first - second) != 1 for first, second in pairwise(order[:64]))  # neighbours are separated
+    assert all(abs(first - second) != 1 for first, second in pairwise(order[:64]))  # neighbors are separated
 
 
 def test_loader_resumes_within_an_epoch(sharded):

@@ -7,7 +7,7 @@ from lectern.tasks.steering.data.road import HALF_WIDTH, SimulatedDrive
 HEIGHT, WIDTH = 80, 160  # pixels
 HORIZON = 28  # row of the horizon
 FOCAL = 114.0  # focal length in pixels, for a horizontal field of view of 70 degrees
-CAMERA_HEIGHT = 1.4  # metres above the road
+CAMERA_HEIGHT = 1.4  # meters above the road
 
 ASPHALT, GRASS, WHITE, YELLOW = (
     np.array(c, np.float32) for c in ((95, 95, 98), (92, 128, 62), (230,) * 3, (225, 190, 60))
@@ -29,14 +29,14 @@ def render(drive: SimulatedDrive, rows: slice, random: np.random.Generator) -> n
 
 def render_ground(drive: SimulatedDrive, rows: slice) -> np.ndarray:
     """Render the part below the horizon, float32 (n, rows, columns, 3)."""
-    ahead = FOCAL * CAMERA_HEIGHT / (np.arange(HORIZON + 1, HEIGHT + 1) - HORIZON)  # metres, per image row
-    # metres to the right of the camera, per pixel
+    ahead = FOCAL * CAMERA_HEIGHT / (np.arange(HORIZON + 1, HEIGHT + 1) - HORIZON)  # meters, per image row
+    # meters to the right of the camera, per pixel
     right_of_camera = (np.arange(WIDTH) + 0.5 - WIDTH / 2) * ahead[:, None] / FOCAL
     along = drive.distance[rows, None] + ahead  # (n, rows)
-    # metres to the right of the middle of the road, per pixel
+    # meters to the right of the middle of the road, per pixel
     across = (right_of_camera - road_middle(drive, rows, ahead)[..., None]).astype(np.float32)
     along = along[..., None].astype(np.float32)
-    half_pixel = (0.5 * ahead / FOCAL).astype(np.float32)[:, None]  # metres; thinner lines fade with distance
+    half_pixel = (0.5 * ahead / FOCAL).astype(np.float32)[:, None]  # meters; thinner lines fade with distance
     image = np.where((abs(across) < HALF_WIDTH)[..., None], asphalt(along, across), grass(along, across))
     paint(image, line_coverage(abs(across) - (HALF_WIDTH - 0.3), 0.1, half_pixel), WHITE)
     paint(image, line_coverage(across, 0.1, half_pixel) * (along % 6 < 3), YELLOW)
@@ -44,9 +44,9 @@ def render_ground(drive: SimulatedDrive, rows: slice) -> np.ndarray:
 
 
 def road_middle(drive: SimulatedDrive, rows: slice, ahead: np.ndarray) -> np.ndarray:
-    """Return the position of the middle of the road, in metres to the right of the camera axis.
+    """Return the position of the middle of the road, in meters to the right of the camera axis.
 
-    `ahead` are distances in metres from the car; the result has the shape (n, rows).
+    `ahead` are distances in meters from the car; the result has the shape (n, rows).
     """
     road, distance = drive.road, drive.distance[rows, None]
     bend = road.at(road.sideways, distance + ahead) - road.at(road.sideways, distance)
@@ -79,19 +79,19 @@ def ground_texture(along: np.ndarray, across: np.ndarray) -> np.ndarray:
 def line_coverage(distance: np.ndarray, half_line: float, half_pixel: np.ndarray) -> np.ndarray:
     """Return the fraction of each pixel that a painted line covers.
 
-    `distance` is the distance of the pixel from the middle of the line, in metres, like the two half widths.
+    `distance` is the distance of the pixel from the middle of the line, in meters, like the two half widths.
     """
     coverage: np.ndarray = (half_line + half_pixel - abs(distance)) / (2 * half_pixel)
     return coverage.clip(0, np.minimum(1, half_line / half_pixel))
 
 
-def paint(image: np.ndarray, opacity: np.ndarray, colour: np.ndarray) -> None:
-    """Blend a colour into the image, in place."""
-    image += opacity[..., None] * (colour - image)
+def paint(image: np.ndarray, opacity: np.ndarray, color: np.ndarray) -> None:
+    """Blend a color into the image, in place."""
+    image += opacity[..., None] * (color - image)
 
 
 def render_sky(drive: SimulatedDrive, rows: slice) -> np.ndarray:
-    """Render the part above the horizon: a colour gradient, and hills that move as the car turns."""
+    """Render the part above the horizon: a color gradient, and hills that move as the car turns."""
     down = np.linspace(0, 1, HORIZON, dtype=np.float32)[:, None]
     gradient = (SKY[0] + (SKY[1] - SKY[0]) * down)[:, None]  # (rows, 1, 3)
     facing = drive.road.at(drive.road.heading, drive.distance[rows]) + drive.heading[rows]

@@ -21,7 +21,7 @@ def find_runs(table: pd.DataFrame, break_seconds: float) -> pd.Series:
 
 
 def average_angle(table: pd.DataFrame, seconds: float) -> pd.Series:
-    """Return the mean angle in a window of `seconds` centred on each frame, within its run."""
+    """Return the mean angle in a window of `seconds` centered on each frame, within its run."""
     time = pd.to_datetime(table["time"], unit="s")
     angle_by_run = pd.Series(table["angle"].to_numpy(), index=time).groupby(table["run"].to_numpy())
     window = pd.Timedelta(seconds=seconds)

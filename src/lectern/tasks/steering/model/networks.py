@@ -45,12 +45,12 @@ def build(network: Mapping[str, Any], prepare: Mapping[str, Any], outputs: int) 
     size = {"height": prepare["height"], "width": prepare["width"], "outputs": outputs}
     built = build_network(network, (PilotNet, CNNLSTM, FeaturesLSTM, CNN3D), **size)
     assert isinstance(built, SteeringNetwork)
-    initialise(built)
+    initialize(built)
     return built
 
 
-def initialise(network: nn.Module) -> None:
-    """Initialise weights for ReLU (He et al. 2015, arXiv:1502.01852) and the layers named `output` with zeros.
+def initialize(network: nn.Module) -> None:
+    """Initialize weights for ReLU (He et al. 2015, arXiv:1502.01852) and the layers named `output` with zeros.
 
     An untrained network therefore predicts the mean of each target.
     """
@@ -64,7 +64,7 @@ def initialise(network: nn.Module) -> None:
 
 
 def create_projection(encoded: int, features: int, dropout: float) -> nn.Sequential:
-    """Create a layer that reduces an encoded frame to a few normalised features.
+    """Create a layer that reduces an encoded frame to a few normalized features.
 
     Without the normalisation, large inputs saturate the LSTM early in training.
     """

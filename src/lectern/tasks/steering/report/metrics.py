@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-BLOCK_SECONDS = 5.0  # neighbouring frames are alike, so the gate resamples blocks of this length
+BLOCK_SECONDS = 5.0  # neighboring frames are alike, so the gate resamples blocks of this length
 MAX_LAG_SECONDS = 2.0
 
 

@@ -65,14 +65,14 @@ def draw_error_by_angle(items: pd.DataFrame, facts: Facts, path: Path, bins: int
     bin_of_item = np.clip(np.digitize(items["angle"], edges) - 1, 0, bins - 1)
     width = edges[1] - edges[0]
     groups = items.groupby(bin_of_item)
-    centres = ((edges[1:] + edges[:-1]) / 2)[list(groups.groups)]  # of the bins that contain a frame
+    centers = ((edges[1:] + edges[:-1]) / 2)[list(groups.groups)]  # of the bins that contain a frame
     baseline = ((items["angle"] - facts["mean"]["angle"]) ** 2).groupby(bin_of_item).mean() ** 0.5
     with saved_figure(path, 6.4, 5.4, nrows=2, sharex=True, height_ratios=(3, 1)) as (_, (errors, counts)):
-        errors.bar(centres, groups["squared_error"].mean() ** 0.5, width * 0.9, color="tab:orange", label="network")
-        errors.plot(centres, baseline, "o--", color="0.4", label="mean angle (baseline)")
+        errors.bar(centers, groups["squared_error"].mean() ** 0.5, width * 0.9, color="tab:orange", label="network")
+        errors.plot(centers, baseline, "o--", color="0.4", label="mean angle (baseline)")
         errors.set_ylabel(f"RMSE\n({facts['unit']['name']})", fontsize=9)
         errors.legend()
-        counts.bar(centres, groups.size(), width * 0.9, color="0.6")
+        counts.bar(centers, groups.size(), width * 0.9, color="0.6")
         counts.set(xlabel="angle of the driver", ylabel="number of frames", yscale="log")
 
 
@@ -80,7 +80,8 @@ def draw_saliency(module: SteeringModel, items: pd.DataFrame, frames: np.ndarray
     """Draw frames from a sharp left to a sharp right turn, with their saliency maps on top."""
     order = items["angle_averaged"].sort_values().index
     chosen = order[(np.linspace(0.02, 0.98, SALIENCY_FRAMES) * (len(order) - 1)).astype(int)]
-    with saved_figure(path, 9.0, 5.0, nrows=3, ncols=2) as (_, axes):
+    with saved_figure(path, 9.0, 5.3, nrows=3, ncols=2) as (figure, axes):
+        figure.suptitle("Influence of the pixels on the predicted angle (bright: strong)", fontsize=10)
         for axis, item in zip(axes.T.flat, chosen, strict=True):
             window = prepare(window_ending_at(items, frames, item, module.network.window), module.facts)
             axis.imshow(window[-1])
@@ -108,7 +109,7 @@ def draw_animation(items: pd.DataFrame, frames: np.ndarray, facts: Facts, path: 
         for row in chosen.itertuples()
     ]
     images = [image.resize((image.width * 2 // 3, image.height * 2 // 3)) for image in images]
-    # one palette for all images, so that colours do not flicker
+    # one palette for all images, so that colors do not flicker
     palette = Image.fromarray(np.concatenate([np.asarray(image) for image in images])).quantize(256)
     images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     images[0].save(path, save_all=True, append_images=images[1:], duration=1000 // ANIMATION_RATE, loop=0)

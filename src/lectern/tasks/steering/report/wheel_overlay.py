@@ -9,17 +9,17 @@ from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, PANEL = 480, 132  # width of the image and height of the panel with the wheels, in pixels
 RADIUS = 46
-BACKGROUND, GREY = (24, 26, 30), (90, 94, 102)
+BACKGROUND, GRAY = (24, 26, 30), (90, 94, 102)
 DRIVER, NETWORK = (120, 190, 255), (255, 170, 70)
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A labelled wheel with its colour and angle."""
+    """A labelled wheel with its color and angle."""
 
     name: str
     angle: float
-    colour: tuple[int, int, int]
+    color: tuple[int, int, int]
 
 
 def draw_wheels(frame: np.ndarray, driver: float | None, network: float, unit: dict[str, Any]) -> np.ndarray:
@@ -35,26 +35,26 @@ def draw_wheels(frame: np.ndarray, driver: float | None, network: float, unit: d
     canvas = Image.new("RGB", (WIDTH, (height + PANEL) // 2 * 2), BACKGROUND)
     canvas.paste(Image.fromarray(frame).resize((WIDTH, height), Image.Resampling.BICUBIC))
     for number, wheel in enumerate(wheels):
-        centre = (WIDTH * (2 * number + 1) // (2 * len(wheels)), height + 62)
-        draw_wheel(ImageDraw.Draw(canvas), centre, wheel, wheel.angle * unit["right"] * unit["degrees"])
+        center = (WIDTH * (2 * number + 1) // (2 * len(wheels)), height + 62)
+        draw_wheel(ImageDraw.Draw(canvas), center, wheel, wheel.angle * unit["right"] * unit["degrees"])
     return np.asarray(canvas)
 
 
-def draw_wheel(draw: ImageDraw.ImageDraw, centre: tuple[int, int], wheel: Wheel, degrees: float) -> None:
-    """Draw a rim with three spokes and a coloured mark at its top, turned clockwise by `degrees`."""
-    x, y = centre
-    draw.ellipse((x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS), outline=GREY, width=7)
+def draw_wheel(draw: ImageDraw.ImageDraw, center: tuple[int, int], wheel: Wheel, degrees: float) -> None:
+    """Draw a rim with three spokes and a colored mark at its top, turned clockwise by `degrees`."""
+    x, y = center
+    draw.ellipse((x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS), outline=GRAY, width=7)
     for spoke in (90, 210, 330):
-        draw.line((x, y, *point_on_circle(centre, RADIUS - 6, spoke + degrees)), fill=GREY, width=5)
-    draw.ellipse((x - 9, y - 9, x + 9, y + 9), fill=GREY)
+        draw.line((x, y, *point_on_circle(center, RADIUS - 6, spoke + degrees)), fill=GRAY, width=5)
+    draw.ellipse((x - 9, y - 9, x + 9, y + 9), fill=GRAY)
     outer = RADIUS + 2
     span = (-90 + degrees - 9, -90 + degrees + 9)
-    draw.arc((x - outer, y - outer, x + outer, y + outer), *span, fill=wheel.colour, width=12)
+    draw.arc((x - outer, y - outer, x + outer, y + outer), *span, fill=wheel.color, width=12)
     label = f"{wheel.name} {wheel.angle:+.2f}"
-    draw.text((x, y + RADIUS + 14), label, fill=wheel.colour, font=ImageFont.load_default(15), anchor="mm")
+    draw.text((x, y + RADIUS + 14), label, fill=wheel.color, font=ImageFont.load_default(15), anchor="mm")
 
 
-def point_on_circle(centre: tuple[int, int], radius: int, degrees: float) -> tuple[float, float]:
+def point_on_circle(center: tuple[int, int], radius: int, degrees: float) -> tuple[float, float]:
     """Return the point of a circle at an angle that is measured clockwise from its top."""
     radians = math.radians(degrees)
-    return centre[0] + radius * math.sin(radians), centre[1] - radius * math.cos(radians)
+    return center[0] + radius * math.sin(radians), center[1] - radius * math.cos(radians)

@@ -1,8 +1,8 @@
 // Play a video, turn both wheels with it, and mark the current frame in a plot of the error or the angle.
-const wheel = (name, colour) => `
+const wheel = (name, color) => `
   <figure class="wheel ${name}">
     <svg viewBox="-50 -50 100 100" role="img" aria-label="steering wheel of the ${name}">
-      <g class="turn" ref="${name}" style="color: var(${colour})">
+      <g class="turn" ref="${name}" style="color: var(${color})">
         <circle r="40" class="rim" /><path d="M-36 4 H36 M0 4 V38" class="spoke" /><circle r="10" class="hub" />
         <path d="M0 -46 V-34" class="mark" />
       </g>

@@ -67,7 +67,7 @@ def decode_rows(rows: pd.DataFrame) -> Iterator[DecodedFrame]:
 
 
 def decode_message(message: Message) -> DecodedFrame:
-    """Decode a CompressedImage or an 8-bit colour Image to uint8 (height, width, 3) in RGB."""
+    """Decode a CompressedImage or an 8-bit color Image to uint8 (height, width, 3) in RGB."""
     if hasattr(message, "format"):
         return decode_image(bytes(message.data))
     if message.encoding not in ("bgr8", "rgb8"):

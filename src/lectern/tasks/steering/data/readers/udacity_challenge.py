@@ -19,7 +19,7 @@ CAMERA = "center_camera"
 
 
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
-    """Read the logs of all folders. Speed is in metres per second and torque in newton metres."""
+    """Read the logs of all folders. Speed is in meters per second and torque in newton meters."""
     files = RecordingFiles(raw)
     drives = [read_drive(files, log, raw.name) for log in files.find(LOG)]
     table = pd.concat(drives, ignore_index=True)
@@ -33,7 +33,7 @@ def open_frames(raw: Path) -> FrameDecoder:
 
 
 def read_drive(files: RecordingFiles, log_name: str, origin: str) -> pd.DataFrame:
-    """Read one folder's log and return the rows of the centre camera, without those of the left and right cameras."""
+    """Read one folder's log and return the rows of the center camera, without those of the left and right cameras."""
     log = files.read_csv(log_name, ["timestamp", "frame_id", "filename", "angle", "torque", "speed"])
     folder = PurePosixPath(log_name).parent
     table = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Read a recording of Udacity's simulator: `driving_log.csv` and the images of the centre camera in `IMG/`."""
+"""Read a recording of Udacity's simulator: `driving_log.csv` and the images of the center camera in `IMG/`."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ TIME_IN_NAME = r"center_(\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d_\d{3})\."
 
 
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
-    """Read the log of the centre camera; the images of the left and right cameras are not used.
+    """Read the log of the center camera; the images of the left and right cameras are not used.
 
     Angle, throttle and brake are fractions of their full range. Speed is in miles per hour.
     """
