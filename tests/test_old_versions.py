@@ -37,7 +37,8 @@ def use_old_metrics(experiment: str) -> None:
     """Rename the baseline in the metrics of an experiment to its name in older versions of Lectern."""
     path = Path(f"metrics/{experiment}.json")
     metrics = json.loads(path.read_text())
-    path.write_text(json.dumps({**metrics, "floor": metrics.pop("baseline")}))
+    baseline = metrics.pop("baseline")
+    path.write_text(json.dumps({**metrics, "floor": baseline}))
 
 
 # Tags of older versions
@@ -128,11 +129,11 @@ def test_reconcile_keeps_an_old_champion(registered_client):
 def test_the_server_reports_an_old_champion_and_serves_the_others(registered_client):
     promote(registered_client, BEST)
     champions = Champions(registered_client)
-    champions.follow()
-    assert champions.get(NAME).number == 3
+    champions.refresh()
+    assert champions.get(NAME).version.number == 3
     register_with_old_tags(registered_client, BEST)
     champions = Champions(registered_client)
-    champions.follow()
+    champions.refresh()
     assert champions.problems == {NAME: REASON}
     with pytest.raises(NotServed, match="was registered by an older version of Lectern"):
         champions.get(NAME)
@@ -154,7 +155,7 @@ def test_an_old_model_folder_of_a_version_is_refused(client):
         with pytest.raises(UserError, match="format 1.*format 2"):
             action(client)
     champions = Champions(client)
-    champions.follow()
+    champions.refresh()
     assert "format 1" in champions.problems[NAME]
     ended = lectern("verify", f"{NAME}@1")
     assert ended.code == 1 and "format 1" in ended.said and "Traceback" not in ended.said

@@ -172,7 +172,7 @@ def test_eight_concurrent_promotions_leave_one_champion_and_a_complete_log(fille
 def run_in_checkout(folder: Path, *words: str) -> None:
     """Run a command in a new folder that shares configs and data with the present one."""
     folder.mkdir()
-    for name in ("conf", "data", "dvc.yaml"):
+    for name in ("conf", "data", "dvc.yaml", "experiments.yaml"):
         (folder / name).symlink_to(Path(name).absolute())
     os.chdir(folder)
     run_lectern(*words)

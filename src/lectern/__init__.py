@@ -17,6 +17,5 @@ for message in (
     "Found .* in eval mode",  # Lightning, about modules that are in evaluation mode on purpose
     "It is recommended to use `self.log",  # Lightning; torchmetrics has already combined the ranks
     "The `srun` command is available",  # Lightning; small trainings may run on a login node
-    ".*Add type hints to the `predict` method.*",  # MLflow; the registered models have signatures instead
 ):
     warnings.filterwarnings("ignore", message=message)
