@@ -212,6 +212,11 @@ def test_loader_window_must_equal_the_window_of_the_network(tmp_path):
         fit(create_model("CNNLSTM"), tmp_path, window=1)
 
 
+def test_feature_model_rejects_a_network_without_a_frame_model():
+    with pytest.raises(UserError, match="must be FeaturesLSTM"):
+        module.FeatureSteeringModel(FACTS, NETWORKS["PilotNet"], **FEATURE_RECIPE)
+
+
 def test_features_are_encoded_once_and_then_only_the_lstm_learns(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model, encoded = create_feature_model(), []

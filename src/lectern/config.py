@@ -14,8 +14,8 @@ from lectern.errors import UserError
 
 PositiveInt = Annotated[int, Gt(0)]
 NonNegativeInt = Annotated[int, Ge(0)]
-PositiveFloat = Annotated[float, Gt(0)]
-NonNegativeFloat = Annotated[float, Ge(0)]
+PositiveFloat = Annotated[int | float, Gt(0)]
+NonNegativeFloat = Annotated[int | float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 
 KINDS = {  # of values in YAML, by pydantic's name of the problem

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lectern.artifacts.digests import file_digest
 from lectern.artifacts.model_metadata import read_metadata
 from lectern.errors import UserError
 
@@ -72,6 +71,8 @@ class ExperimentPaths:
     @cached_property
     def weights(self) -> str:
         """The SHA-256 of the weights, which identifies the model in every store."""
+        from lectern.artifacts.digests import file_digest  # imports NumPy, which light commands do not need
+
         return file_digest(self.model / "weights.safetensors")
 
     @cached_property

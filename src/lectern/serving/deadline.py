@@ -30,7 +30,7 @@ class PredictionTimeout(ModelBusy):
 class Deadline:
     """The time limit of one prediction. It starts when the object is created. Set `cancelled` to stop earlier."""
 
-    def __init__(self, seconds: float):
+    def __init__(self, seconds: int | float):
         self.seconds = seconds
         self.expires_at = time.monotonic() + seconds
         self.cancelled = False

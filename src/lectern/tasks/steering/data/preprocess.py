@@ -1,4 +1,4 @@
-"""Prepare a recording: split it, pack its frames, and compute the facts that only training frames may decide."""
+"""Prepare a recording: assign its frames to splits, pack them, and compute facts about the training data."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Render what the camera of a simulated car sees, by casting one ray per pixel for many frames at once."""
+"""Render the camera images of a simulated car, with one ray per pixel and many frames at once."""
 
 import numpy as np
 

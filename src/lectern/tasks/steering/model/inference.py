@@ -1,4 +1,4 @@
-"""Predict with a trained model: for separate windows, for all frames of a drive, or for one frame after the other."""
+"""Predict with a trained model: for separate windows, for all frames of a drive, or frame by frame."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ Predictions = dict[str, np.ndarray]  # from the name of an output to float32 (n,
 def predict_windows(model: SteeringModel, windows: np.ndarray) -> Predictions:
     """Predict the last frame of each prepared window, uint8 (n, time, height, width, 3).
 
-    Of a window that is longer than the network's, the last frames are used. Before a shorter one, its first frame is
-    repeated.
+    If a window is longer than that of the network, only its last frames are used. If it is shorter, its first frame is
+    repeated at its start.
     """
     recent = windows[:, -model.network.window :]
     parts: list[Tensor] = []

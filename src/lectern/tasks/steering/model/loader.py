@@ -26,8 +26,8 @@ class SequenceLoader(InMemoryLoader):
 
     A batch is (inputs, targets, loss_weight) with inputs (B, window - 1 + sequence_length, ...) and targets of the same
     length. So one pass over the frames of a sequence computes all of its overlapping windows. A window never crosses a
-    break in the recording: before the first frame of a run, that frame is repeated. The last sequence of a run ends
-    with its last frame, so a few frames appear twice per epoch.
+    break in the recording. At the start of a run, its first frame is repeated to fill the window. The last sequence of
+    a run ends with its last frame, so a few frames appear twice per epoch.
     """
 
     def __init__(

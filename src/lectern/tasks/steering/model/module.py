@@ -163,8 +163,8 @@ class FeatureSteeringModel(SteeringModel):
     """A CNN trained on single frames for `frame_model_epochs`, and then an LSTM trained on its encoded frames.
 
     Frames are encoded once, as recorded and mirrored, and cached in `data/features`. The predictions are zero until the
-    training of the LSTM begins, so no earlier epoch can be the best one. `validation_frame_model_rmse` is the RMSE of
-    the CNN.
+    training of the LSTM begins, so an earlier epoch does not become the best epoch. `validation_frame_model_rmse` is
+    the RMSE of the CNN.
     """
 
     __signature__ = extend_signature(
@@ -175,6 +175,8 @@ class FeatureSteeringModel(SteeringModel):
     def __init__(self, *arguments: Any, frame_model_epochs: int, frame_model_learning_rate: float, **options: Any):
         super().__init__(*arguments, **options)
         self.save_hyperparameters("frame_model_epochs", "frame_model_learning_rate")
+        if not isinstance(self.network, networks.FeaturesLSTM):
+            raise UserError("module.network: the class of a FeatureSteeringModel's network must be FeaturesLSTM.")
         self.validation_metrics["frame_model_rmse"] = MeanMetric()
         self.resume_state = {"frame_model_rmse": torch.zeros(())}
 

@@ -213,8 +213,8 @@ class CNN3D(SteeringNetwork):
     def step(self, frame: Frame, state: State) -> tuple[Tensor, State]:
         """Return the outputs and the new state.
 
-        The state contains the last inputs of each layer, one fewer than its kernel is long. With `differences` it
-        begins with the previous frame.
+        For each layer the state contains the previous inputs that its kernel still needs. With `differences` the first
+        item is the previous frame.
         """
         maps, state = frame.unsqueeze(2), state or [None] * (1 + len(self.encoder))
         new_state = []

@@ -13,7 +13,7 @@ def shuffle_by_shard(shards: np.ndarray, batch_size: int, world_size: int, rando
 
     The shards are concatenated in random order and cut into equal parts. A batch has the same number of items from each
     part, and within a part they come from a few shards. `InMemoryLoader` gives each process a fixed slice of every
-    batch, so a process reads the same parts during the whole epoch. In the last batch this is true until a part is
+    batch, so a process reads the same parts during the entire epoch. In the last batch this is true until a part is
     used up.
 
     >>> shuffle_by_shard(np.array([0, 0, 0, 1, 1, 1]), 2, 2, np.random.default_rng(0))  # one shard per process

@@ -92,7 +92,7 @@ def draw_saliency(module: SteeringModel, items: pd.DataFrame, frames: np.ndarray
 
 
 def window_ending_at(items: pd.DataFrame, frames: np.ndarray, item: int, size: int) -> np.ndarray:
-    """Return the raw frames of the window that ends with an item. The first frame of a run is repeated before it."""
+    """Return the raw frames of the window that ends with an item. At the start of a run, its first frame is repeated."""
     first = int(items.index[items["run"] == items.loc[item, "run"]][0])
     window: np.ndarray = frames[np.arange(item - size + 1, item + 1).clip(first)]
     return window

@@ -25,7 +25,7 @@ def read_picture(path: Path, module: SteeringModel, megapixels: float) -> Iterat
 def read_drive(path: Path, module: SteeringModel, megapixels: float) -> Iterator[np.ndarray]:
     """Yield a window (time, height, width, 3) for each frame of a video; the frame is the last one of its window.
 
-    The first frame is repeated before the start of the video.
+    At the start of the video, its first frame is repeated to fill the window.
     """
     window = module.network.window
     frames = read_folder(path) if path.is_dir() else read_limited_video(path, megapixels, window)

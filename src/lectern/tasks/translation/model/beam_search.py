@@ -23,7 +23,8 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Return at least `beam` translations of each sentence, the best first. A beam of 1 is greedy search.
 
-    The search always ends: including EOS, no translation is longer than `max_length`, or than twice its source plus 10.
+    The search always ends. Including EOS, a translation has at most `max_length` tokens. It also has at most twice the
+    tokens of its source plus 10.
     """
     limits = (2 * (source != PAD).sum(1) + 10).clamp(max=max_length).tolist()
     beams = Beams(network, source, beam, length_penalty, limits)

@@ -19,7 +19,10 @@ def score_baseline(processed: Path) -> float:
 
 
 def score_baselines(processed: Path) -> dict[str, float]:
-    """Return the score of each baseline on the scored test. Only the training split is used to learn from."""
+    """Return the score of each baseline on the scored test.
+
+    The word-by-word baseline learns its lexicon from the training split.
+    """
     facts = read_facts(processed)
     train = pd.read_parquet(processed / "train.parquet", columns=["source", "target"])
     sources, references = read_tests(processed)[facts["scored_test"]]

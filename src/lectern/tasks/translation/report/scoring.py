@@ -1,4 +1,4 @@
-"""Score translations, with one table row per sentence from which the score of any selection can be computed."""
+"""Score translations. A table has one row per sentence, and any selection of rows can be scored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

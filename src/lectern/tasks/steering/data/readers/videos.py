@@ -56,7 +56,7 @@ def frame_rate(path: Path) -> float:
 
 @contextmanager
 def open_video(path: Path) -> Iterator[InputContainer]:
-    """Open a file with at least one video stream. Errors while it is read become a UserError too."""
+    """Open a video. Raises UserError if the file is missing, has no video stream or cannot be read."""
     if not path.is_file():
         raise UserError(f"{path} does not exist; expected a video or a folder of images.")
     try:

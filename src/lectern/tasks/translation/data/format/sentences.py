@@ -1,4 +1,4 @@
-"""Convert raw sentences to the token ids that a network takes."""
+"""Convert raw sentences to the token ids that a network expects."""
 
 from collections.abc import Sequence
 

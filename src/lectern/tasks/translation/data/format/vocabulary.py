@@ -14,7 +14,7 @@ BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # text without a matching to
 def train_tokenizer(texts: Iterable[str], size: int) -> str:
     """Learn a vocabulary of at most `size` tokens for both languages. Return it as text for `load_tokenizer`.
 
-    A word begins with `▁`. Each punctuation mark is a token, so that `man.` contains the word `man`.
+    The first token of a word begins with `▁`. Punctuation marks are split off, so `man.` and `man` share their tokens.
     """
     tokenizer = build_tokenizer(models.BPE(byte_fallback=True))
     trainer = trainers.BpeTrainer(vocab_size=size, min_frequency=2, special_tokens=SPECIAL + BYTES, show_progress=False)
