@@ -263,7 +263,7 @@ def test_options_forwarded_by_the_feature_model_are_checked():
         check({**section, "frame_model_epoch": 1})
     with pytest.raises(UserError, match=r"missing key 'frame_model_epochs'"):
         check({key: value for key, value in section.items() if key != "frame_model_epochs"})
-    with pytest.raises(UserError, match=r"weight_decay is 'much'; expected a number"):
+    with pytest.raises(UserError, match=r"weight_decay is 'much'; expected .*a number"):
         check({**section, "weight_decay": "much"})
 
 

@@ -13,6 +13,9 @@ from lectern.task_modules import task_module
 class TaskModel(PythonModel):
     """Loads the model folder of a version and predicts with the inference API of its task."""
 
+    # MLflow warns about the type hint of `predict`, which it cannot turn into a schema. The signature is the schema.
+    _skip_type_hint_validation = True
+
     def load_context(self, context: PythonModelContext) -> None:
         # MLflow runs this file when a version is registered; importing PyTorch at the top would cost seconds there.
         from lectern.artifacts import model_folder

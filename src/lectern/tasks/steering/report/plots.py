@@ -92,7 +92,10 @@ def draw_saliency(module: SteeringModel, items: pd.DataFrame, frames: np.ndarray
 
 
 def window_ending_at(items: pd.DataFrame, frames: np.ndarray, item: int, size: int) -> np.ndarray:
-    """Return the raw frames of the window that ends with an item. At the start of a run, its first frame is repeated."""
+    """Return the raw frames of the window that ends with an item.
+
+    At the start of a run, its first frame is repeated to fill the window.
+    """
     first = int(items.index[items["run"] == items.loc[item, "run"]][0])
     window: np.ndarray = frames[np.arange(item - size + 1, item + 1).clip(first)]
     return window
