@@ -61,7 +61,7 @@ def test_write_with_a_model_of_another_task_is_an_error(monkeypatch):
     monkeypatch.setattr(versions, "load_champion", lambda name: object())
     result = run_command("write", "poems")
     assert isinstance(result.exception, UserError)
-    assert "poems is a object and cannot generate text" in str(result.exception)
+    assert "poems has a model of class object, which cannot generate text" in str(result.exception)
 
 
 def test_memory_draws_a_plot_and_names_experiments_that_are_not_evaluated(tmp_path, monkeypatch):

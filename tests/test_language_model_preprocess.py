@@ -111,7 +111,7 @@ def test_sample_is_python_code_of_at_most_the_given_size(tmp_path):
     assert all(text.startswith(f"# {name}\n") for name, text in works.items())
 
 
-def test_sample_has_the_same_bytes_twice(tmp_path):
+def test_making_the_sample_twice_gives_the_same_bytes(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         samples.make(tmp_path / folder, 20_000)

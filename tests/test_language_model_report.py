@@ -173,7 +173,7 @@ def test_report_contains_all_files_and_consistent_metrics(tmp_path):
     assert "Longest copy of the training text" in (tmp_path / "samples.md").read_text()
 
 
-def test_report_has_the_same_bytes_twice(tmp_path):
+def test_evaluating_twice_gives_the_same_bytes(tmp_path):
     processed, facts = make_processed(tmp_path)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -57,8 +57,8 @@ def load_character_model(name: str) -> "CharacterModel":
     module = load_champion(name)
     if not isinstance(module, CharacterModel):
         raise UserError(
-            f"{name} is a {type(module).__name__} and cannot generate text. Find language models with: "
-            "lectern registry list"
+            f"{name} has a model of class {type(module).__name__}, which cannot generate text. "
+            "Find language models with: lectern registry list"
         )
     return module
 

@@ -1,4 +1,4 @@
-"""Measure how much context a network uses. This is the lecture's comparison of RNN, GRU and LSTM."""
+"""Measure how much context a network uses, for example to compare RNN, GRU and LSTM layers."""
 
 from typing import TYPE_CHECKING
 
@@ -12,29 +12,11 @@ if TYPE_CHECKING:
 Curve = dict[str, list[int] | list[float]]  # lists of equal length by the name of the quantity
 
 WINDOW_LENGTH = 300  # characters after a reset
-BIN_EDGES = (
-    1,
-    2,
-    3,
-    4,
-    6,
-    8,
-    11,
-    16,
-    23,
-    32,
-    45,
-    64,
-    91,
-    128,
-    181,
-    256,
-    362,
-    512,
-)  # of distances; evenly on a log axis
+# Bins of positions and distances in characters, about equally wide on a logarithmic axis
+BIN_EDGES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512)
 OPENING_BRACKETS = {")": "(", "]": "[", "}": "{"}
 QUOTES = "\"'"
-MAX_DISTANCE = 2000  # characters after which an open bracket is treated as a mistake of the text
+MAX_DISTANCE = 2000  # characters; a bracket that stays open for longer is treated as an error in the text
 
 
 def loss_after_reset(module: "CharacterModel", ids: np.ndarray, nats: np.ndarray) -> Curve:

@@ -6,7 +6,7 @@ import numpy as np
 
 from lectern.tasks.language_model.data.format.alphabet import decode
 
-HASH_BASE = np.uint64(0x9E3779B97F4A7C15 | 1)  # of the rolling hash, modulo 2**64
+HASH_BASE = np.uint64(0x9E3779B97F4A7C15 | 1)  # base of a rolling hash modulo 2**64
 
 
 def compare_copying(
@@ -14,8 +14,8 @@ def compare_copying(
 ) -> dict[str, dict[str, Any]]:
     """Find the longest run copied from the training text in samples, and in parts of a held-out text of the same size.
 
-    The result for the held-out text shows how long runs are that such texts have in common, for example names and
-    phrases.
+    The held-out text is not copied, so its longest run shows how much any two such texts share, for example names and
+    common phrases.
     """
     starts = np.linspace(0, max(len(held_out) - len(samples[0]), 0), len(samples)).astype(int)
     parts = [held_out[start : start + len(samples[0])] for start in starts]
@@ -43,7 +43,7 @@ def find_longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, 
     >>> find_longest_shared_run(np.array([9, 1, 2, 3, 8]), np.array([1, 2, 3, 4]))
     (3, 1)
     """
-    low, high, start = 0, min(len(text), len(source)), 0  # a run of `low` ids is shared, none of `high + 1` ids
+    low, high, start = 0, min(len(text), len(source)), 0  # a run of `low` ids is shared, but no run of `high + 1` ids
     while low < high:
         middle = min((low + high + 1) // 2, 2 * low + 8)  # most shared runs are short
         shared_start = find_shared_run(text, source, middle)

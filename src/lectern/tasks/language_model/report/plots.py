@@ -8,7 +8,7 @@ import numpy as np
 
 from lectern.plotting import saved_figure
 
-MIN_COUNT = 20  # closing characters in a bin; the mean of fewer is too noisy
+MIN_COUNT = 20  # closing characters per bin; bins with fewer are not drawn, because their mean is too noisy
 
 
 def draw_class_losses(by_class: Mapping[str, Mapping[str, Any]], path: Path) -> None:

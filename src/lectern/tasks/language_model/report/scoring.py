@@ -53,7 +53,7 @@ def compute_start_states(module: "CharacterModel", text: Tensor, boundaries: lis
 def score_with_reset(module: "CharacterModel", ids: np.ndarray, length: int) -> np.ndarray:
     """Return the loss (windows, length) in nats if the state is reset before each window of `length` characters.
 
-    The character before a window is the first input, but nothing before it.
+    The network reads the character before the window, but no earlier character.
     """
     windows = torch.from_numpy(ids[: len(ids) // length * length].astype(np.int64)).view(-1, length)
     inputs = F.pad(windows.flatten()[:-1], (1, 0)).view(-1, length)
