@@ -91,8 +91,8 @@ def test_a_place_at_the_end_of_an_epoch_is_the_start_of_the_next():
 
 
 @pytest.mark.parametrize("other", [{"count": 96}, {"batch_size": 11}, {"seed": 1}], ids=str)
-def test_a_place_in_other_batches_is_refused(other):
-    with pytest.raises(ValueError, match="the checkpoint is of other batches"):
+def test_a_checkpoint_of_other_batches_is_rejected(other):
+    with pytest.raises(ValueError, match="the checkpoint has different batches"):
         rows(**other).load_state_dict(rows().state_dict())
 
 

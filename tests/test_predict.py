@@ -186,9 +186,7 @@ def test_the_frames_of_a_window_must_fit_into_the_megapixel_limit(serving_projec
     write_video(frames, tmp_path / "drive.mp4", 10.0)
     megapixels = 5 * frames.shape[1] * frames.shape[2] / 1e6
     assert len(list(read_limited_video(tmp_path / "drive.mp4", megapixels, 5))) == 12
-    with pytest.raises(
-        UserError, match="windows of 6 frames.*million pixels per window are allowed"
-    ):
+    with pytest.raises(UserError, match="windows of 6 frames.*million pixels per window are allowed"):
         list(read_limited_video(tmp_path / "drive.mp4", megapixels, 6))
 
 

@@ -64,15 +64,23 @@ def poems(project) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "trainer", "says"),
+    ("batch_size", "trainer", "message"),
     [
-        (128, {"devices": 3, "num_nodes": 1}, r"batch_size is 128.* starts 3 \(1 nodes x 3\): 2 would be left over"),
-        (3, {"devices": 4, "num_nodes": 2}, r"starts 8 \(2 nodes x 4\): 3 would be left over. Choose 8, or another"),
-        (12, {"devices": 4, "num_nodes": 2}, r"Choose 8 or 16, or another number of processes"),
+        (
+            128,
+            {"devices": 3, "num_nodes": 1},
+            r"batch_size 128 is not divisible by 3 processes \(1 nodes x 3\); use 126 or 129",
+        ),
+        (
+            3,
+            {"devices": 4, "num_nodes": 2},
+            r"batch_size 3 is not divisible by 8 processes \(2 nodes x 4\); use 8, or another",
+        ),
+        (12, {"devices": 4, "num_nodes": 2}, r"use 8 or 16, or another number of processes"),
     ],
 )
-def test_a_batch_that_the_processes_cannot_share_is_refused_with_the_numbers(batch_size, trainer, says):
-    with pytest.raises(UserError, match=says):
+def test_a_batch_size_that_is_not_divisible_by_the_processes_is_rejected(batch_size, trainer, message):
+    with pytest.raises(UserError, match=message):
         check_batch_divides({"batch_size": batch_size}, trainer, "conf/model/a.yaml, batches")
 
 
