@@ -1,4 +1,4 @@
-"""The model folder: its bytes depend on the values only, it is never half-written, and loading it runs no other code."""
+"""The model folder: equal values give equal bytes, no file is half-written, and loading runs no other code."""
 
 import json
 import resource
