@@ -1,4 +1,4 @@
-"""A piece of work to how it ended in a process of its own, killed where a test says so."""
+"""Run functions, stages and commands in a forked process, which a test can kill at a chosen moment."""
 
 import itertools
 import os
@@ -18,49 +18,49 @@ KILLED = -signal.SIGKILL
 
 
 class Ended(NamedTuple):
-    """How a child ended: its exit code, or minus the signal that it died of; and all that it printed."""
+    """The result of a child process: its exit code, or minus the signal that ended it, and its output."""
 
     code: int
     said: str
 
 
 class Child:
-    """A forked process that does the work: imports are paid for once, and whatever it changes is gone with it."""
+    """A forked process that calls a function. It inherits all imports, and its changes do not affect the parent."""
 
-    def __init__(self, work: Callable[..., Any], *arguments: Any, **more: Any):
-        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (read and closed at its end)
+    def __init__(self, function: Callable[..., Any], *arguments: Any, **options: Any):
+        self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in `ended`)
         self.process = os.fork()
         if self.process == 0:
             try:
-                os.dup2(self.said.fileno(), 1)
-                os.dup2(self.said.fileno(), 2)
+                os.dup2(self.output.fileno(), 1)
+                os.dup2(self.output.fileno(), 2)
                 sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
-                os._exit(exit_code(work, *arguments, **more))
+                os._exit(exit_code(function, *arguments, **options))
             finally:
-                os._exit(1)  # whatever happens: a child that came back would run the other tests too
+                os._exit(1)  # a child that returned would run the remaining tests too
 
     def ended(self) -> Ended:
-        """Wait for its end."""
+        """Wait until the process ends and return its exit code and output."""
         code = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
-        with self.said:
-            self.said.seek(0)
-            return Ended(code, self.said.read())
+        with self.output:
+            self.output.seek(0)
+            return Ended(code, self.output.read())
 
 
-def in_child(work: Callable[..., Any], *arguments: Any, **more: Any) -> Ended:
-    """Do the work in a child and wait for its end."""
-    return Child(work, *arguments, **more).ended()
+def in_child(function: Callable[..., Any], *arguments: Any, **options: Any) -> Ended:
+    """Call a function in a child process and wait until the process ends."""
+    return Child(function, *arguments, **options).ended()
 
 
-def exit_code(work: Callable[..., Any], *arguments: Any, **more: Any) -> int:
-    """Run the work and end as an interpreter does."""
+def exit_code(function: Callable[..., Any], *arguments: Any, **options: Any) -> int:
+    """Call a function and return the exit code that Python would end with. Print the error as Python does."""
     code = 0
     try:
-        work(*arguments, **more)
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if code and not isinstance(end.code, int):
-            print(end.code, file=sys.stderr)
+        function(*arguments, **options)
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if code and not isinstance(error.code, int):
+            print(error.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
         code = 1
@@ -70,67 +70,68 @@ def exit_code(work: Callable[..., Any], *arguments: Any, **more: Any) -> int:
 
 
 def run_stage(name: str, *overrides: str) -> None:
-    """`python pipelines/<name>.py <overrides>` in this process, in the folder that it stands in."""
+    """Run `python pipelines/<name>.py <overrides>` in this process and in the current directory."""
     sys.argv = [f"pipelines/{name}.py", *overrides]
     runpy.run_path(f"pipelines/{name}.py", run_name="__main__")
 
 
-def run_lectern(*words: str) -> None:
-    """`lectern <words>` as the entry point runs it, on a wide screen."""
+def run_lectern(*arguments: str) -> None:
+    """Run `lectern <arguments>` in this process, with a terminal of 300 columns."""
     from lectern.cli import main
 
     os.environ["COLUMNS"] = "300"
-    sys.argv = ["lectern", *words]
+    sys.argv = ["lectern", *arguments]
     main()
 
 
-def lectern(*words: str) -> Ended:
-    """What `lectern <words>` said, and how it ended."""
-    return in_child(run_lectern, *words)
+def lectern(*arguments: str) -> Ended:
+    """Run `lectern <arguments>` in a child process and return its exit code and output."""
+    return in_child(run_lectern, *arguments)
 
 
 def warm() -> None:
-    """Import what the stages do, so that no child has to: it takes seconds."""
+    """Import the modules that the stages use. This saves every child process several seconds."""
     for name in ("stages.stage", "training.plan", "stages.evaluation", "registry.promotion"):
         import_module(f"lectern.{name}")
 
 
 def at_call(owner: Any, method: str, call: int, act: Callable[[], None], after: bool = False) -> None:
-    """In this process, act at the given call of a function or method: before it runs, or after."""
+    """Patch a function or method of `owner` so that `act` runs before, or after, its call number `call`."""
     original, calls = getattr(owner, method), itertools.count(1)
 
     @wraps(original)
-    def watched(*arguments, **more):
-        now = next(calls) == call
-        if now and not after:
+    def patched(*arguments, **options):
+        is_selected = next(calls) == call
+        if is_selected and not after:
             act()
-        result = original(*arguments, **more)
-        if now and after:
+        result = original(*arguments, **options)
+        if is_selected and after:
             act()
         return result
 
-    setattr(owner, method, watched)
+    setattr(owner, method, patched)
 
 
 def die() -> None:
-    """As when the power goes: nothing is tidied up."""
+    """Kill this process without any cleanup, as a power failure does."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def pause() -> None:
-    """Say so in a file, and wait for another that says to go on."""
+    """Create the file `paused`, and wait until the file `go on` exists."""
     Path("paused").touch()
     await_file("go on")
 
 
 def await_file(name: str, seconds: float = 120) -> None:
+    """Wait until a file exists. Raises TimeoutError after that many seconds."""
     deadline = time.monotonic() + seconds
     while not Path(name).exists():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{name} did not come")
+            raise TimeoutError(f"{name} does not exist after {seconds} seconds")
         time.sleep(0.01)
 
 
 def ask_to_end() -> None:
-    """As Slurm and Docker do."""
+    """Send SIGTERM to this process, as Slurm and Docker do."""
     os.kill(os.getpid(), signal.SIGTERM)

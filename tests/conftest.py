@@ -37,7 +37,7 @@ def digits(raw_digits, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory) -> Path:
-    """Return a SQLite file with MLflow's empty tables. Copying it saves the seconds that creating them takes."""
+    """Return a SQLite file with MLflow's empty tables. A copy of it saves the seconds needed to create them."""
     from mlflow import MlflowClient
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
@@ -48,7 +48,7 @@ def empty_store(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def store(empty_store, tmp_path, monkeypatch) -> str:
-    """Set MLFLOW_TRACKING_URI to an empty store of this test and return its address."""
+    """Set MLFLOW_TRACKING_URI to an empty store for one test and return its address."""
     shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
@@ -57,7 +57,7 @@ def store(empty_store, tmp_path, monkeypatch) -> str:
 
 @pytest.fixture
 def project(digits, store, tmp_path, monkeypatch) -> Path:
-    """Change to a copy of the project without git and DVC that has the preprocessed sample digits."""
+    """Change to a copy of the project that contains the preprocessed sample digits but no git or DVC repository."""
     project = tmp_path / "project"
     for name in ("conf", "pipelines"):
         shutil.copytree(ROOT / name, project / name)
@@ -88,7 +88,7 @@ def written_outputs(digits, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def evaluated_project(project, written_outputs, monkeypatch) -> Path:
-    """Change to a project in which three experiments have outputs but no version; its reports have no plots."""
+    """Change to a project in which three experiments have outputs but no version. Their reports have no plots."""
     from lectern.tasks.digits.report import evaluate
     from registered import write_experiments_file
 
@@ -102,7 +102,7 @@ def evaluated_project(project, written_outputs, monkeypatch) -> Path:
 
 @pytest.fixture
 def client(evaluated_project, store):
-    """Return a client of the project's empty store."""
+    """Return an MLflow client for the project's empty store."""
     from mlflow import MlflowClient
 
     return MlflowClient(store, store)
@@ -130,9 +130,9 @@ def store_with_versions(written_outputs, empty_store, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def registered_client(client, store_with_versions):
-    """Return a client of the project's store with the versions WEAK, BETTER and BEST.
+    """Return an MLflow client for a store with the versions WEAK, BETTER and BEST.
 
-    The store belongs to one test, but all tests share the files of the versions.
+    Each test has its own copy of the store. All tests share the files of the versions.
     """
     shutil.copyfile(store_with_versions, client.tracking_uri.removeprefix("sqlite:///"))
     return client
@@ -140,13 +140,13 @@ def registered_client(client, store_with_versions):
 
 @pytest.fixture(scope="session")
 def serving_project(digits, empty_store, tmp_path_factory) -> Path:
-    """Return a project with a small champion of each task; its store is the file `mlflow.db`."""
+    """Return a project with a small champion for each task. Its store is the file `mlflow.db`."""
     from sample_champions import register_champions
 
     project = tmp_path_factory.mktemp("serving")
     shutil.copytree(ROOT / "conf", project / "conf")
     settings = project / "conf/serve.yaml"
-    # on a busy machine, a prediction can take longer than the default timeout
+    # A prediction on a busy machine can take longer than the default timeout.
     settings.write_text(
         settings.read_text().replace("prediction_timeout_seconds: 120", "prediction_timeout_seconds: 600")
     )
@@ -174,7 +174,7 @@ def server(serving_project):
 
 @pytest.fixture(scope="session")
 def server_with_key(serving_project):
-    """Run a server with an API key that accepts a body for two seconds only."""
+    """Run a server that needs an API key and limits the upload of a request body to two seconds."""
     from lectern_server import run_server
 
     settings = serving_project / "conf" / "serve.yaml"
@@ -191,7 +191,7 @@ def server_with_key(serving_project):
 
 @pytest.fixture
 def move_champion(serving_project):
-    """Return a function that makes a version of the digits model the champion. The test ends with version 2 again."""
+    """Return a function that makes a version of the digits model the champion. Version 2 is restored after the test."""
     from mlflow import MlflowClient
 
     from lectern.registry.registered_model import RegisteredModel
@@ -227,8 +227,8 @@ def open_page(browser):
 
 @pytest.fixture(scope="session")
 def mnist_champion() -> Path:
-    """The model folder of `mnist-cnn`, trained on the real archives."""
+    """Return the model folder of `mnist-cnn`, which was trained on MNIST. Skip the test if it does not exist."""
     folder = ROOT / "models" / "mnist-cnn"
     if not (folder / "module.json").is_file():
-        pytest.skip("models/mnist-cnn is not here: dvc repro train@mnist-cnn (needs the MNIST archives)")
+        pytest.skip("models/mnist-cnn does not exist; run `dvc repro train@mnist-cnn` (needs the MNIST archives)")
     return folder

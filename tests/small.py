@@ -1,4 +1,4 @@
-"""A training that is small enough for a test, with every kind of state that a killed run could lose."""
+"""A small training for tests. It has every kind of state that a killed run could lose."""
 
 import random
 from functools import partial
@@ -20,13 +20,13 @@ BEST = {"metric": "validation_accuracy", "mode": "max"}
 RECIPE = {
     "network": {"class": "DigitResNet", "width": 8, "blocks": 1},  # batch norm has buffers
     "learning_rate": 0.01,
-    "shift": 1.0,  # draws from torch's random state
+    "shift": 1.0,  # random shifts use PyTorch's generator
 }
 STEPS = 6  # per epoch
 
 
 class StatefulClassifier(DigitClassifier):
-    """A classifier that also draws from Python's and NumPy's random states and carries a tensor between steps."""
+    """A classifier that also uses the generators of Python and NumPy and keeps a tensor between steps."""
 
     def on_train_epoch_start(self) -> None:
         self.resume_state = {"memory": torch.zeros(())}
@@ -46,7 +46,7 @@ def facts() -> dict[str, Any]:
 
 
 def digits(first: int, last: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return images and labels that are functions of their index."""
+    """Return images and labels that are computed from their index, without randomness."""
     numbers = torch.arange(first, last)
     pixels = torch.arange(28 * 28).reshape(1, 28, 28)
     return ((numbers[:, None, None] * 7 + pixels * (numbers % 10 + 1)[:, None, None]) % 256).byte(), numbers % 10

@@ -1,6 +1,6 @@
-"""Replace pipelines/train.py in the Slurm tests: count steps, and save the step number on SIGTERM.
+"""Replace pipelines/train.py in the Slurm tests. Count steps, and exit on SIGTERM after saving the step number.
 
-It imports neither PyTorch nor Lightning, so that a job starts at once.
+The script imports neither PyTorch nor Lightning, so that a job starts quickly.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-overrides = dict(word.split("=", 1) for word in sys.argv[1:])
+overrides = dict(override.split("=", 1) for override in sys.argv[1:])
 rank, steps, fault = os.environ["SLURM_PROCID"], int(overrides.get("+steps", 5)), overrides.get("+fault", "")
 checkpoint = Path("runs") / f"{overrides['out'].rpartition('/')[2]}-{overrides.get('seed', 7)}-{rank}"
 signals: list[int] = []
