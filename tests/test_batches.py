@@ -1,116 +1,128 @@
-"""Batches in memory: an order that seed and epoch decide, each row once, on however many processes."""
+"""Test the in-memory loader: the order of rows, resuming within an epoch, and batches on several processes."""
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from lectern.training import loader as batches
+from lectern.training import loader as loader_module
 from lectern.training.loader import InMemoryLoader
 
 
-def rows(count: int = 97, batch_size: int = 10, **more) -> InMemoryLoader:
-    return InMemoryLoader(torch.arange(count), torch.arange(count) * 2, batch_size=batch_size, **more)
+def make_loader(count: int = 97, batch_size: int = 10, **options: Any) -> InMemoryLoader:
+    """Return a loader of the row numbers and of labels that are twice the row number."""
+    return InMemoryLoader(torch.arange(count), torch.arange(count) * 2, batch_size=batch_size, **options)
 
 
-def numbers(loader: InMemoryLoader, epoch: int = 0) -> list[int]:
+def row_numbers(loader: InMemoryLoader, epoch: int = 0) -> list[int]:
+    """Return the row numbers of an epoch in their order."""
     loader.sampler.set_epoch(epoch)
-    return [number for first, *_ in loader for number in first.tolist()]
+    return sum(rows_by_batch(loader), [])
 
 
-def on_ranks(monkeypatch, world: int, make) -> list[list[tuple]]:
-    """What each of `world` processes gets."""
-    got = []
-    for rank in range(world):
-        monkeypatch.setattr(batches, "rank_and_world_size", lambda rank=rank: (rank, world))
-        got.append(list(make()))
-    return got
+def rows_by_batch(loader: InMemoryLoader) -> list[list[int]]:
+    """Return the row numbers of each batch of the next epoch."""
+    return [rows.tolist() for rows, *_ in loader]
 
 
-def test_every_row_comes_once_and_with_its_own_label():
-    for first, second, share in rows(shuffle=True):
-        assert torch.equal(second, first * 2) and share == 1.0
-    assert sorted(numbers(rows(shuffle=True))) == list(range(97))
+def batches_by_rank(monkeypatch, world_size: int, make: Callable[[], InMemoryLoader]) -> list[list[tuple]]:
+    """Return the batches that each process receives."""
+    batches = []
+    for rank in range(world_size):
+        monkeypatch.setattr(loader_module, "rank_and_world_size", lambda rank=rank: (rank, world_size))
+        batches.append(list(make()))
+    return batches
 
 
-def test_without_shuffling_rows_come_as_they_lie():
-    assert numbers(rows()) == numbers(rows(), epoch=5) == list(range(97))
+def test_every_row_is_loaded_once_with_its_label():
+    for rows, labels, loss_weight in make_loader(shuffle=True):
+        assert torch.equal(labels, rows * 2) and loss_weight == 1.0
+    assert sorted(row_numbers(make_loader(shuffle=True))) == list(range(97))
+
+
+def test_rows_keep_their_order_without_shuffling():
+    assert row_numbers(make_loader()) == row_numbers(make_loader(), epoch=5) == list(range(97))
 
 
 def test_the_order_differs_between_epochs_and_between_seeds():
-    orders = [numbers(rows(shuffle=True, seed=seed), epoch) for seed, epoch in itertools.product((7, 8), range(3))]
+    cases = itertools.product((7, 8), range(3))
+    orders = [row_numbers(make_loader(shuffle=True, seed=seed), epoch) for seed, epoch in cases]
     assert len({tuple(order) for order in orders}) == 6
 
 
-def test_seeds_that_agree_in_their_low_bits_have_their_own_orders():
-    """A torch generator keeps 32 bits: `seed << 32 | epoch` would give every seed the same order."""
-    low, high = (numbers(rows(shuffle=True, seed=seed)) for seed in (7, 7 + 2**32))
+def test_seeds_with_equal_low_bits_give_different_orders():
+    """A generator of PyTorch uses only 32 bits, so the seed `seed << 32 | epoch` would give every seed one order."""
+    low, high = (row_numbers(make_loader(shuffle=True, seed=seed)) for seed in (7, 7 + 2**32))
     assert low != high
 
 
-def test_the_order_depends_on_seed_and_epoch_alone():
-    loader = rows(shuffle=True, seed=7)
-    in_turn = [numbers(loader, epoch) for epoch in range(3)]
+def test_the_order_depends_only_on_seed_and_epoch():
+    loader = make_loader(shuffle=True, seed=7)
+    orders = [row_numbers(loader, epoch) for epoch in range(3)]
     torch.manual_seed(123)
     np.random.seed(123)
-    assert numbers(rows(shuffle=True, seed=7), epoch=2) == in_turn[2]
+    assert row_numbers(make_loader(shuffle=True, seed=7), epoch=2) == orders[2]
 
 
-def test_an_epoch_told_after_iter_still_counts():
-    """Lightning calls iter() at set-up, before it tells the epoch."""
-    loader = rows(shuffle=True)
+def test_an_epoch_that_is_set_after_iter_is_used():
+    """Lightning calls iter() during setup, before it sets the epoch."""
+    loader = make_loader(shuffle=True)
     iterator = iter(loader)
     loader.sampler.set_epoch(3)
-    assert [number for first, *_ in iterator for number in first.tolist()] == numbers(rows(shuffle=True), epoch=3)
+    assert [number for rows, *_ in iterator for number in rows.tolist()] == row_numbers(make_loader(shuffle=True), 3)
 
 
-@pytest.mark.parametrize(("count", "batches_of_ten"), [(90, 9), (91, 10), (100, 10)])
-def test_the_length_is_the_number_of_batches(count, batches_of_ten):
-    assert len(rows(count)) == len(list(rows(count))) == batches_of_ten
+@pytest.mark.parametrize(("count", "batches"), [(90, 9), (91, 10), (100, 10)])
+def test_the_length_is_the_number_of_batches(count, batches):
+    assert len(make_loader(count)) == len(list(make_loader(count))) == batches
 
 
 @pytest.mark.parametrize("done", range(1, 10))
-def test_a_loader_goes_on_where_another_stopped(done):
-    whole = [first.tolist() for first, *_ in rows(shuffle=True, seed=3)]
-    stopped, resumed = rows(shuffle=True, seed=3), rows(shuffle=True, seed=3)
+def test_a_resumed_loader_continues_after_the_last_batch(done):
+    expected = rows_by_batch(make_loader(shuffle=True, seed=3))
+    stopped, resumed = make_loader(shuffle=True, seed=3), make_loader(shuffle=True, seed=3)
     for _ in itertools.islice(stopped, done):
         pass
     resumed.load_state_dict(stopped.state_dict())
-    assert [first.tolist() for first, *_ in resumed] == whole[done:]
-    assert [first.tolist() for first, *_ in resumed] == whole  # the epoch after starts at its start
+    assert rows_by_batch(resumed) == expected[done:]
+    assert rows_by_batch(resumed) == expected  # the next epoch is complete
 
 
-def test_a_place_at_the_end_of_an_epoch_is_the_start_of_the_next():
-    """Restored literally, `10 of 10 done` would leave the whole next epoch empty."""
-    loader = rows()
+def test_a_loader_resumed_at_the_end_of_an_epoch_starts_the_next_epoch():
+    """Without this rule, a checkpoint after batch 10 of 10 would make the next epoch empty."""
+    loader, resumed = make_loader(), make_loader()
     list(loader)
-    other = rows()
-    other.load_state_dict(loader.state_dict())
-    assert numbers(other) == list(range(97))
+    resumed.load_state_dict(loader.state_dict())
+    assert row_numbers(resumed) == list(range(97))
 
 
 @pytest.mark.parametrize("other", [{"count": 96}, {"batch_size": 11}, {"seed": 1}], ids=str)
-def test_a_checkpoint_of_other_batches_is_rejected(other):
+def test_a_checkpoint_of_different_batches_is_rejected(other):
     with pytest.raises(ValueError, match="the checkpoint has different batches"):
-        rows(**other).load_state_dict(rows().state_dict())
+        make_loader(**other).load_state_dict(make_loader().state_dict())
 
 
-@pytest.mark.parametrize("count", [97, 91, 3])  # the last batch is of 7 rows, of 1, and the only one
-@pytest.mark.parametrize("world", [2, 4])
-def test_each_row_goes_to_one_process_and_batches_are_as_for_one(monkeypatch, count, world):
-    whole = [first.tolist() for first, *_ in rows(count, shuffle=True)]
-    ranks = on_ranks(monkeypatch, world, lambda: rows(count, shuffle=True))
-    together = [sum((first.tolist() for first, _, share in parts if share), []) for parts in zip(*ranks, strict=True)]
-    assert together == whole
-    assert all(len(first) for parts in ranks for first, *_ in parts)  # modules need not know of empty parts
+@pytest.mark.parametrize("count", [97, 91, 3])  # the last batch has 7 rows, 1 row, or is the only batch
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_processes_together_load_the_batches_of_one_process(monkeypatch, count, world_size):
+    expected = rows_by_batch(make_loader(count, shuffle=True))
+    ranks = batches_by_rank(monkeypatch, world_size, lambda: make_loader(count, shuffle=True))
+    joined = [
+        [row for rows, _, loss_weight in slices if loss_weight for row in rows.tolist()]
+        for slices in zip(*ranks, strict=True)
+    ]
+    assert joined == expected
+    assert all(len(rows) for batches in ranks for rows, *_ in batches)  # so modules need no code for empty batches
 
 
-@pytest.mark.parametrize("world", [1, 2, 4])
-def test_shares_make_the_average_over_processes_the_mean_over_rows(monkeypatch, world):
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_loss_weights_make_the_average_over_processes_the_mean_over_rows(monkeypatch, world_size):
     values = torch.linspace(-3, 5, 97)
-    ranks = on_ranks(monkeypatch, world, lambda: InMemoryLoader(values, batch_size=10))
-    for step, parts in enumerate(zip(*ranks, strict=True)):
-        losses = [part.mean() * share for part, share in parts]
+    ranks = batches_by_rank(monkeypatch, world_size, lambda: InMemoryLoader(values, batch_size=10))
+    for step, slices in enumerate(zip(*ranks, strict=True)):
+        losses = [rows.mean() * loss_weight for rows, loss_weight in slices]
         mean = values[step * 10 : step * 10 + 10].mean()
-        torch.testing.assert_close(sum(losses) / world, mean, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(sum(losses) / world_size, mean, rtol=1e-5, atol=1e-6)

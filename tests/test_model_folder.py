@@ -1,8 +1,10 @@
-"""The model folder: equal values give equal bytes, no file is half-written, and loading runs no other code."""
+"""Test model folders: equal bytes for equal weights, no partial files, and no code from outside the task."""
 
 import json
 import resource
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,9 +12,13 @@ from safetensors.torch import load_file
 
 from children import in_child
 from lectern.artifacts import model_folder
+from lectern.artifacts.model_metadata import FORMAT
 from lectern.errors import UserError
+from lectern.tasks.digits.model import module as digits_module
 from lectern.tasks.digits.model.module import DigitClassifier
 from small import RECIPE, facts
+
+FILES = ("weights.safetensors", "module.json")
 
 
 def classifier() -> DigitClassifier:
@@ -22,69 +28,75 @@ def classifier() -> DigitClassifier:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
+    """Return a new model folder."""
     model_folder.save_model(classifier(), tmp_path / "model")
     return tmp_path / "model"
 
 
-def change_metadata(folder: Path, **changed) -> None:
+def change_metadata(folder: Path, **changes: Any) -> None:
     path = folder / "module.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def test_folder_contains_only_weights_and_metadata(folder):
-    assert {path.name for path in folder.iterdir()} == {"weights.safetensors", "module.json"}
+def test_a_model_folder_contains_only_weights_and_metadata(folder):
+    assert {path.name for path in folder.iterdir()} == set(FILES)
     metadata = json.loads((folder / "module.json").read_text())
     assert metadata.keys() == {"format", "task", "class", "hyperparameters"}
     assert (metadata["format"], metadata["task"], metadata["class"]) == (2, "digits", "DigitClassifier")
 
 
-def test_the_same_values_give_the_same_bytes_in_any_folder(folder, tmp_path):
+def test_equal_weights_give_equal_bytes_in_any_folder(folder, tmp_path):
     other = tmp_path / "another" / "folder"
     model_folder.save_model(classifier(), other)
-    for name in ("weights.safetensors", "module.json"):
+    for name in FILES:
         assert (other / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_weights_keep_their_types_and_shapes(folder):
+    saved = load_file(folder / "weights.safetensors")
     for name, value in classifier().state_dict().items():
-        loaded = load_file(folder / "weights.safetensors")[name]
-        assert torch.equal(loaded, value) and loaded.dtype == value.dtype
+        assert torch.equal(saved[name], value) and saved[name].dtype == value.dtype
 
 
-@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("number", [FORMAT - 1, FORMAT + 1])
 def test_another_format_is_rejected(folder, number):
     change_metadata(folder, format=number)
-    with pytest.raises(UserError, match=f"has format {number}, but this version of Lectern reads format 2"):
+    with pytest.raises(UserError, match=f"has format {number}, but this version of Lectern reads format {FORMAT}"):
         model_folder.load_model(folder)
 
 
-def test_folder_without_metadata_is_rejected_with_the_command_to_run(tmp_path):
-    with pytest.raises(UserError, match="not a model folder.*dvc repro train@mnist-cnn"):
+def test_the_error_for_a_missing_model_folder_names_the_command_that_creates_it(tmp_path):
+    with pytest.raises(UserError, match="not a model folder. Train again: dvc repro train@mnist-cnn"):
         model_folder.load_model(tmp_path / "models" / "mnist-cnn")
 
 
-@pytest.mark.parametrize(
-    "name", ["Path", "F", "networks", "nn", "MeanMetric", "build", "__builtins__", "", "Classifier"]
-)
-def test_class_that_the_task_does_not_define_is_rejected(folder, name):
+@pytest.mark.parametrize("name", ["TrainableModule", "Any", "Tensor", "MeanMetric", "F", "networks", "nn"])
+def test_names_that_the_module_of_the_task_imports_are_rejected(folder, name):
+    assert hasattr(digits_module, name)
     change_metadata(folder, **{"class": name})
-    with pytest.raises(UserError, match=r"has no LightningModule .* Available: .*DigitClassifier"):
+    with pytest.raises(UserError, match=rf"has no LightningModule '{name}'. Available: DigitClassifier"):
         model_folder.load_model(folder)
 
 
-@pytest.mark.parametrize("task", ["os", "download", "..", "digits.data", ""])
-def test_unknown_task_is_rejected(folder, task):
+@pytest.mark.parametrize("name", ["initialize_weights", "__builtins__", "", "Classifier"])
+def test_names_that_are_not_classes_are_rejected(folder, name):
+    change_metadata(folder, **{"class": name})
+    with pytest.raises(UserError, match=rf"has no LightningModule '{name}'. Available: DigitClassifier"):
+        model_folder.load_model(folder)
+
+
+@pytest.mark.parametrize("task", ["os", "training", "..", "digits.data.samples", ""])
+def test_names_that_are_not_tasks_are_rejected(folder, task):
     change_metadata(folder, task=task)
     with pytest.raises(UserError, match=r"Unknown task .* Available: .*digits"):
         model_folder.load_model(folder)
 
 
-def test_imported_class_is_rejected(monkeypatch):
-    from lectern.tasks.digits.model import module
-
-    monkeypatch.setattr(module, "Imported", type("Imported", (DigitClassifier,), {"__module__": "elsewhere"}), False)
-    with pytest.raises(UserError, match="no LightningModule 'Imported'"):
-        model_folder.find_class("digits", "Imported")
+def test_a_class_that_another_module_defines_is_rejected(monkeypatch):
+    foreign_class = type("ForeignClassifier", (DigitClassifier,), {"__module__": "other_module"})
+    monkeypatch.setattr(digits_module, "ForeignClassifier", foreign_class, raising=False)
+    with pytest.raises(UserError, match="no LightningModule 'ForeignClassifier'"):
+        model_folder.find_class("digits", "ForeignClassifier")
 
 
 @pytest.mark.parametrize(
@@ -96,11 +108,13 @@ def test_imported_class_is_rejected(monkeypatch):
         lambda weights: b"\xff" * 8 + weights[8:],
         lambda weights: weights.replace(b"network.0.weight", b"network.0.wieght"),
     ],
-    ids=["truncated", "only four bytes", "empty", "wrong header", "other names"],
+    ids=["truncated data", "truncated header", "empty", "wrong header length", "wrong names"],
 )
-def test_damaged_weights_are_rejected(folder, damage):
+def test_damaged_weights_are_rejected(folder, damage: Callable[[bytes], bytes]):
     path = folder / "weights.safetensors"
-    path.write_bytes(damage(path.read_bytes()))
+    weights = path.read_bytes()
+    assert damage(weights) != weights
+    path.write_bytes(damage(weights))
     with pytest.raises(UserError, match=r"weights\.safetensors does not match module\.json"):
         model_folder.load_model(folder)
 
@@ -112,9 +126,9 @@ def test_missing_weights_are_rejected(folder):
 
 
 def test_weights_of_another_network_are_rejected(folder):
-    metadata = json.loads((folder / "module.json").read_text())
-    metadata["hyperparameters"]["network"]["width"] = 16
-    change_metadata(folder, **metadata)
+    hyperparameters = json.loads((folder / "module.json").read_text())["hyperparameters"]
+    hyperparameters["network"]["width"] = 16
+    change_metadata(folder, hyperparameters=hyperparameters)
     with pytest.raises(UserError, match=r"does not match module\.json"):
         model_folder.load_model(folder)
 
@@ -127,7 +141,9 @@ def test_damaged_metadata_is_rejected(folder, text):
 
 
 @pytest.mark.parametrize("limit", [0, 200, 5000])
-def test_full_disk_leaves_no_half_written_file(tmp_path, limit):
+def test_a_full_disk_is_reported_and_leaves_no_partial_file(tmp_path, limit):
+    """A limit on the size of files gives the same error as a full disk."""
+
     def save() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         with pytest.raises(UserError, match="could not be written to .*File too large.*Free some space"):
