@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import warnings
 from importlib.metadata import version as installed_version
 from modulefinder import ModuleFinder
 from pathlib import Path
@@ -84,17 +83,15 @@ def save_pyfunc(paths: ExperimentPaths, folder: Path, code: Path) -> None:
 
     inference_api = task_module(paths.task, "serving.inference_api")
     requirements = (*REQUIRED, *getattr(inference_api, "REQUIRED", ()))
-    with warnings.catch_warnings():  # MLflow cannot use the type hints of `predict`; the signature replaces them
-        warnings.filterwarnings("ignore", message=".*[Tt]ype hint.*")
-        mlflow.pyfunc.save_model(
-            folder,
-            python_model=str(PYFUNC),
-            artifacts={"model": str(paths.model)},
-            code_paths=[str(code)],
-            signature=inference_api.signature(),
-            input_example=inference_api.example(paths.processed),
-            pip_requirements=[pinned_requirement(name) for name in requirements],
-        )
+    mlflow.pyfunc.save_model(
+        folder,
+        python_model=str(PYFUNC),
+        artifacts={"model": str(paths.model)},
+        code_paths=[str(code)],
+        signature=inference_api.signature(),
+        input_example=inference_api.example(paths.processed),
+        pip_requirements=[pinned_requirement(name) for name in requirements],
+    )
 
 
 def add_evaluation(paths: ExperimentPaths, folder: Path) -> None:

@@ -13,8 +13,7 @@ from lectern.task_modules import task_module
 class TaskModel(PythonModel):
     """Loads the model folder of a version and predicts with the inference API of its task."""
 
-    # MLflow warns about the type hint of `predict`, which it cannot turn into a schema. The signature is the schema.
-    _skip_type_hint_validation = True
+    _skip_type_hint_validation = True  # MLflow would recommend type hints; the signature describes the inputs
 
     def load_context(self, context: PythonModelContext) -> None:
         # MLflow runs this file when a version is registered; importing PyTorch at the top would cost seconds there.
@@ -28,4 +27,5 @@ class TaskModel(PythonModel):
         return self.inference_api.predict(self.module, model_input, **(params or {}))
 
 
+TaskModel.predict.__annotations__.clear()  # MLflow would try and fail to derive a signature from them
 mlflow.models.set_model(TaskModel())
