@@ -35,6 +35,7 @@ class Child:
                 os.dup2(self.output.fileno(), 1)
                 os.dup2(self.output.fileno(), 2)
                 sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)  # coverage handles SIGTERM in the tests' process
                 os._exit(exit_code(function, *arguments, **options))
             finally:
                 os._exit(1)  # a child that returned would run the remaining tests too
@@ -71,6 +72,10 @@ def exit_code(function: Callable[..., Any], *arguments: Any, **options: Any) -> 
 
 def run_stage(name: str, *overrides: str) -> None:
     """Run `python pipelines/<name>.py <overrides>` in this process and in the current directory."""
+    import hydra._internal.utils
+
+    # Hydra prints full tracebacks under a debugger, and it regards coverage as a debugger.
+    hydra._internal.utils.is_under_debugger = lambda: False
     sys.argv = [f"pipelines/{name}.py", *overrides]
     runpy.run_path(f"pipelines/{name}.py", run_name="__main__")
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from children import in_child
 ROOT = Path(__file__).parents[1]
 
 torch.set_num_threads(1)
+# A shell starts background jobs with SIGINT ignored. The tests that interrupt a command need the default handler.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

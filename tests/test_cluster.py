@@ -231,10 +231,10 @@ def test_a_job_saves_and_resumes_after_each_stop_signal(login, slurm):
 def test_a_job_near_its_time_limit_saves_and_is_requeued(login, slurm):
     """Slurm itself sends the signal, up to a minute earlier than requested."""
     login.write_site(time='"00:02:00"', warning=70)
-    code, output = finish(login.submit("+steps=450"))
+    code, output = finish(login.submit("+steps=700"))
     assert code == 0, output
     assert "received the stop signal" in output and "(restart 1)" in output
-    assert output.count("finished 450 steps") == 2
+    assert output.count("finished 700 steps") == 2
 
 
 @pytest.mark.slurm
@@ -305,12 +305,12 @@ def test_an_interrupted_command_cancels_its_job(login, slurm, signal_number):
 
 @pytest.mark.slurm
 def test_the_same_command_finds_its_job_after_the_terminal_is_lost(login, slurm):
-    process = login.submit("+steps=100")
+    process = login.submit("+steps=300")
     wait_until(lambda: "rank 1 of 2" in login.read_logs(), process)
     os.kill(process.pid, signal.SIGHUP)
     process.communicate()
-    code, output = finish(login.submit("+steps=100"))
-    assert code == 0 and "is already active; waiting for it" in output and output.count("finished 100 steps") == 2
+    code, output = finish(login.submit("+steps=300"))
+    assert code == 0 and "is already active; waiting for it" in output and output.count("finished 300 steps") == 2
     assert login.read_logs().count("starts on") == 1
 
 

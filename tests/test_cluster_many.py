@@ -45,7 +45,7 @@ def remove_other_stages(pipeline: dict) -> None:
 
 
 def test_packing_drives_in_a_job_array_gives_the_same_bytes_as_one_process(checkout):
-    recordings.udacity_challenge(checkout / "data/raw/drives", frames=30, drives=4)
+    recordings.write_udacity_challenge(checkout / "data/raw/drives", frames=30, drives=4)
     dataset = yaml.safe_load((checkout / "conf/dataset/udacity_challenge.yaml").read_text())
     dataset |= {"name": "drives", "origin": "drives"}
     dataset["preprocess"] |= {**recordings.ARGUMENTS, "test": ["HMB_2"], "validation": ["HMB_4"]}

@@ -83,6 +83,6 @@ def test_a_task_without_a_champion_shows_how_to_promote_one(serving_project, emp
     shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     with run_server(serving_project, f"sqlite:///{tmp_path / 'mlflow.db'}") as server:
         page = open_page(server.url)
-        expect(page.get_by_text("dvc repro register@demo-digits && lectern promote sample_digits")).to_be_visible()
+        expect(page.get_by_text("dvc repro register@mnist-cnn && lectern promote mnist")).to_be_visible()
         assert server.get("/readyz").status_code == 503
         save_screenshot(page, "no-champion")

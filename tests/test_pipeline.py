@@ -135,8 +135,8 @@ def broken_links(checkout: Checkout) -> set[str]:
     """Return the links that `lectern lineage` reports as broken, each with a reason."""
     code, output = checkout.run("lectern", "lineage", "sample_digits@1", "--json")
     links = json.loads(next(line for line in output.splitlines() if line.startswith("[{")))
-    broken = {link["link"] for link in links if link["holds"] is False}
-    assert code == (3 if broken else 0) and all(link["why"] for link in links if link["link"] in broken), output
+    broken = {link["link"] for link in links if link["intact"] is False}
+    assert code == (3 if broken else 0) and all(link["reason"] for link in links if link["link"] in broken), output
     return broken
 
 

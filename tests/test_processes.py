@@ -1,4 +1,4 @@
-"""One training on several processes: the same items, the same loss, one end."""
+"""Test that training on several processes gives the results of one process, and that it stops and resumes."""
 
 import os
 import signal
@@ -23,7 +23,11 @@ from lectern.tasks.steering.data.preprocess import preprocess as preprocess_road
 from lectern.training.world_size import check_batch_divides
 
 ROOT = Path(__file__).parents[1]
-DIGITS = ("dataset=sample_digits", "model=digits_cnn", "model.module.network.dropout=0.0")  # its draws are a rank's own
+DIGITS = (
+    "dataset=sample_digits",
+    "model=digits_cnn",
+    "model.module.network.dropout=0.0",
+)  # each rank draws its own dropout masks
 CHARACTERS = (
     "dataset=sample_code", "model=char_gru_demo", "model.module.network.hidden=16",
     "model.batches.batch_size=8", "model.batches.unroll=20",
@@ -31,7 +35,7 @@ CHARACTERS = (
 
 
 def start(*overrides: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen:
-    """`python pipelines/train.py ...` in the folder that the test stands in."""
+    """Start `python pipelines/train.py ...` in the current directory."""
     return subprocess.Popen(
         [sys.executable, *launcher, "pipelines/train.py", *overrides, "trainer.threads=1"],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, text=True, start_new_session=True,
@@ -39,15 +43,14 @@ def start(*overrides: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen:
     )  # fmt: skip
 
 
-def train(*overrides: str) -> str:
+def train(*overrides: str) -> None:
     process = start(*overrides)
-    said, _ = process.communicate(timeout=1500)
-    assert process.returncode == 0, said
-    return said
+    output, _ = process.communicate(timeout=1500)
+    assert process.returncode == 0, output
 
 
-def assert_same_learning(one: Path, other: Path) -> None:
-    """The same rows of history, with values and weights that differ in rounding only."""
+def assert_same_training(one: Path, other: Path) -> None:
+    """Check that the histories have the same rows, and that values and weights differ by rounding only."""
     histories = [pd.read_csv(folder / "history.csv") for folder in (one, other)]
     assert histories[0][["step", "epoch", "name"]].equals(histories[1][["step", "epoch", "name"]])
     np.testing.assert_allclose(histories[0]["value"], histories[1]["value"], rtol=1e-3, atol=1e-4)
@@ -58,7 +61,7 @@ def assert_same_learning(one: Path, other: Path) -> None:
 
 @pytest.fixture
 def poems(project) -> Path:
-    """A text of which every stream has its own part."""
+    """Return a project whose language-model sample is a text in which each stream reads another part."""
     preprocess(write_works(project / "poems"), project / "data" / "processed" / "sample_code", **BY_NAME)
     return project
 
@@ -84,29 +87,29 @@ def test_a_batch_size_that_is_not_divisible_by_the_processes_is_rejected(batch_s
         check_batch_divides({"batch_size": batch_size}, trainer, "conf/model/a.yaml, batches")
 
 
-def train_here(*overrides: str) -> None:
-    """The same with one process, whose imports this one has done already."""
+def train_in_child(*overrides: str) -> None:
+    """Train with one process, which inherits the imports of the tests' process."""
     warm()
     ended = in_child(run_stage, "train", *overrides, "trainer.threads=1")
     assert ended.code == 0, ended.said
 
 
 @pytest.mark.slow
-def test_digits_are_learned_alike_by_one_process_and_by_four(project):
-    """Also where the last batch of an epoch (33 of 1,257 images) does not divide."""
-    recipe = (*DIGITS, "model.batches.batch_size=72", "model.fit.laptop.epochs=2")
-    train_here(*recipe, "out=runs/one")
-    train(*recipe, "out=runs/four", "trainer=two_processes", "trainer.devices=4")
-    assert_same_learning(Path("runs/one"), Path("runs/four"))
+def test_four_processes_train_the_digits_as_one_does(project):
+    """The last batch of an epoch (33 of 1,257 images) is not divisible by four."""
+    overrides = (*DIGITS, "model.batches.batch_size=72", "model.fit.laptop.epochs=2")
+    train_in_child(*overrides, "out=runs/one")
+    train(*overrides, "out=runs/four", "trainer=two_processes", "trainer.devices=4")
+    assert_same_training(Path("runs/one"), Path("runs/four"))
 
 
 @pytest.mark.slow
-def test_a_text_is_learned_alike_by_one_process_and_by_two_and_four(poems):
-    """Each process reads its own streams, and carries their state from batch to batch."""
-    train_here(*CHARACTERS, "out=runs/one")
+def test_two_and_four_processes_train_a_text_as_one_does(poems):
+    """Each process reads its own streams and keeps their state from batch to batch."""
+    train_in_child(*CHARACTERS, "out=runs/one")
     for world in (2, 4):
         train(*CHARACTERS, f"out=runs/{world}", "trainer=two_processes", f"trainer.devices={world}")
-        assert_same_learning(Path("runs/one"), Path(f"runs/{world}"))
+        assert_same_training(Path("runs/one"), Path(f"runs/{world}"))
 
 
 def wait_for(pattern: str, process: subprocess.Popen) -> None:
@@ -116,42 +119,44 @@ def wait_for(pattern: str, process: subprocess.Popen) -> None:
 
 
 @pytest.mark.slow
-def test_processes_told_to_end_end_after_the_same_step_and_go_on_to_the_same_bytes(project):
-    """Only the first is told. Its own collective from within the signal, as Lightning's handler has it, would block."""
-    recipe = (*DIGITS, "model.fit.laptop.epochs=20", "trainer=two_processes")
-    train(*recipe, "out=runs/undisturbed")
-    process = start(*recipe, "out=runs/disturbed")
+def test_sigterm_to_one_process_stops_all_after_the_same_step_and_training_resumes_to_the_same_bytes(project):
+    """Only the first process receives the signal. A collective inside its signal handler would block."""
+    overrides = (*DIGITS, "model.fit.laptop.epochs=20", "trainer=two_processes")
+    train(*overrides, "out=runs/undisturbed")
+    process = start(*overrides, "out=runs/disturbed")
     wait_for("runs/*/last.ckpt", process)
     os.kill(process.pid, signal.SIGTERM)
-    said, _ = process.communicate(timeout=600)
-    assert process.returncode == 143, said
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 143, output
     assert not Path("runs/disturbed").exists()
-    train(*recipe, "out=runs/disturbed")
+    train(*overrides, "out=runs/disturbed")
     for name in ("weights.safetensors", "history.csv", "module.json"):
         assert Path("runs/undisturbed", name).read_bytes() == Path("runs/disturbed", name).read_bytes(), name
 
 
 @pytest.mark.slow
 def test_torchrun_on_two_addresses_trains_without_slurm(project):
-    """Two agents that meet on a port, each on an address of its own, as two machines would."""
-    recipe = (*DIGITS, "model.batches.batch_size=72", "model.fit.laptop.epochs=2", "trainer=cluster_cpu")
-    train_here(*recipe, "trainer.num_nodes=1", "trainer.strategy=auto", "out=runs/one")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    meeting = ("--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}")
+    """Two agents with different addresses connect through one port, as on two machines."""
+    overrides = (*DIGITS, "model.batches.batch_size=72", "model.fit.laptop.epochs=2", "trainer=cluster_cpu")
+    train_in_child(*overrides, "trainer.num_nodes=1", "trainer.strategy=auto", "out=runs/one")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    rendezvous = ("--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}")
     nodes = [
-        start(*recipe, "out=runs/two", launcher=("-m", "torch.distributed.run", *meeting, f"--local-addr={address}"))
+        start(
+            *overrides, "out=runs/two", launcher=("-m", "torch.distributed.run", *rendezvous, f"--local-addr={address}")
+        )
         for address in ("127.0.0.1", "127.0.0.2")
     ]
-    said = [node.communicate(timeout=1500)[0] for node in nodes]
-    assert [node.returncode for node in nodes] == [0, 0], said
-    assert_same_learning(Path("runs/one"), Path("runs/two"))
+    outputs = [node.communicate(timeout=1500)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], outputs
+    assert_same_training(Path("runs/one"), Path("runs/two"))
 
 
 @pytest.fixture
-def road(project) -> Path:
-    """A drive in shards, of 121 frames to learn from: a batch of 24 leaves one over, which one process has."""
+def sharded_drive(project) -> Path:
+    """Return a project with a drive in shards. It has 121 training frames, so the last batch of 24 has one frame."""
     recordings.write_udacity_sim(project / "drive", 319)
     folder = project / "data" / "processed" / "sample_road"
     arguments = {**recordings.BLOCKS, **recordings.ARGUMENTS, "shard_megabytes": 0.1}
@@ -161,11 +166,13 @@ def road(project) -> Path:
 
 
 @pytest.mark.slow
-def test_a_drive_in_shards_is_learned_alike_by_one_process_and_by_two_and_four(road):
-    """Each process reads shards of its own; the last batch of an epoch has fewer frames than there are processes."""
-    still = [f"model.module.{draw}=0.0" for draw in ("mirror", "brightness", "shadow")]  # draws are a rank's own
-    recipe = ("dataset=sample_road", "model=pilotnet_brief", *still, "model.batches.batch_size=24")
-    train_here(*recipe, "out=runs/one")
+def test_two_and_four_processes_train_a_sharded_drive_as_one_does(sharded_drive):
+    """Each process reads different shards. The last batch of an epoch has fewer frames than processes."""
+    no_augmentation = [
+        f"model.module.{name}=0.0" for name in ("mirror", "brightness", "shadow")
+    ]  # ranks draw their own
+    overrides = ("dataset=sample_road", "model=pilotnet_brief", *no_augmentation, "model.batches.batch_size=24")
+    train_in_child(*overrides, "out=runs/one")
     for world in (2, 4):
-        train(*recipe, f"out=runs/{world}", "trainer=two_processes", f"trainer.devices={world}")
-        assert_same_learning(Path("runs/one"), Path(f"runs/{world}"))
+        train(*overrides, f"out=runs/{world}", "trainer=two_processes", f"trainer.devices={world}")
+        assert_same_training(Path("runs/one"), Path(f"runs/{world}"))
