@@ -13,7 +13,7 @@ from lectern.tasks.digits.model import networks
 from lectern.tasks.digits.model.augmentation import random_affine
 from lectern.tasks.digits.model.module import NETWORKS
 from lectern.tasks.digits.model.networks import DigitCNN, DigitResNet
-from lectern.training.networks import build_network
+from lectern.training.network_factory import build_network
 
 CONFIGS = sorted((Path(__file__).parents[1] / "conf" / "model").glob("digits_*.yaml"))
 SECTIONS = {path.stem: yaml.safe_load(path.read_text())["module"]["network"] for path in CONFIGS}

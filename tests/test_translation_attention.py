@@ -7,7 +7,7 @@ import torch
 from lectern.artifacts.dataset import read_facts
 from lectern.tasks.translation.data.format.sentences import prepare
 from lectern.tasks.translation.data.format.vocabulary import BOS
-from lectern.tasks.translation.serving.attention import END, compute_attention, group_into_words, merge_tokens
+from lectern.tasks.translation.serving.word_attention import END, compute_attention, group_into_words, merge_tokens
 from translation_toy import PAIRS, make_processed, make_translator
 
 SENTENCE = PAIRS[0][0]

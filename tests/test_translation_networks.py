@@ -10,7 +10,7 @@ from lectern.tasks.translation.model import module
 from lectern.tasks.translation.model.loss import ChunkedCrossEntropy, chunked_cross_entropy
 from lectern.tasks.translation.model.recurrent import AdditiveAttention, Encoder
 from lectern.tasks.translation.model.transformer import Transformer
-from lectern.training.networks import build_network
+from lectern.training.network_factory import build_network
 from translation_toy import NETWORKS
 
 SOURCE = torch.tensor([[5, 6, 7, 8, EOS], [9, 5, EOS, PAD, PAD]])

@@ -10,7 +10,7 @@ from lectern.tasks.translation.data.format.vocabulary import BOS, EOS, PAD
 from lectern.tasks.translation.model import module
 from lectern.tasks.translation.model.beam_search import beam_search
 from lectern.tasks.translation.model.encoder_decoder import EncoderDecoder
-from lectern.training.networks import build_network
+from lectern.training.network_factory import build_network
 from translation_toy import NETWORKS
 
 SOURCES = [[5, 6, 7, 8, EOS], [9, 5, EOS], [7, EOS], [6, 6, 6, 6, 9, 8, EOS]]

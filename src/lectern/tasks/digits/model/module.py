@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from lectern.tasks.digits.model import networks
 from lectern.tasks.digits.model.augmentation import random_affine
 from lectern.training.module import TrainableModule
-from lectern.training.networks import build_network
+from lectern.training.network_factory import build_network
 from lectern.training.optimizers import adamw_one_cycle
 
 NETWORKS = (networks.DigitCNN, networks.DigitResNet)

@@ -13,7 +13,7 @@ from lectern.tasks.language_model.model.generation import generate_text
 from lectern.tasks.language_model.model.loader import IGNORE_INDEX
 from lectern.tasks.language_model.model.networks import CharacterNetwork, RecurrentNetwork, TransformerNetwork
 from lectern.training.module import TrainableModule
-from lectern.training.networks import build_network
+from lectern.training.network_factory import build_network
 from lectern.training.optimizers import adamw_one_cycle
 
 NETWORKS: Sequence[type[CharacterNetwork]] = (RecurrentNetwork, TransformerNetwork)

@@ -16,8 +16,8 @@ from lectern.tasks.steering.data.packing import FrameWriter, Writers, open_write
 from lectern.tasks.steering.data.readers import read_recording
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.recording import Recording
+from lectern.tasks.steering.data.row_checks import drop_bad_rows
 from lectern.tasks.steering.data.splits import SPLITS, Block, assign_splits, average_angle, find_runs
-from lectern.tasks.steering.data.validation import drop_bad_rows
 
 EXAMPLE_FRAMES = 2  # in the example request; two show that time is an axis
 

@@ -19,7 +19,7 @@ from lectern.config import Fraction, PositiveInt
 from lectern.errors import UserError
 from lectern.tasks.steering.model.convolutions import CHANNELS, KERNELS, STRIDES, create_encoder, encoded_size
 from lectern.tasks.steering.model.windowed_lstm import WindowedLSTM
-from lectern.training.networks import build_network
+from lectern.training.network_factory import build_network
 
 Frame = Float[Tensor, "batch 3 height width"]
 Frames = Float[Tensor, "batch length 3 height width"]

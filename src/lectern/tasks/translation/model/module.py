@@ -21,7 +21,7 @@ from lectern.tasks.translation.model.encoder_decoder import EncoderDecoder
 from lectern.tasks.translation.model.loader import Batch
 from lectern.tasks.translation.model.loss import chunked_cross_entropy
 from lectern.training.module import TrainableModule
-from lectern.training.networks import build_network
+from lectern.training.network_factory import build_network
 from lectern.training.optimizers import one_cycle
 
 NETWORKS = (networks.Seq2Seq, networks.Transformer)

@@ -9,7 +9,7 @@ from nicegui import ui
 from lectern.serving.champions import Champion
 from lectern.serving.page_tab import Tab, version_note
 from lectern.tasks.translation.data.format.sentences import prepare
-from lectern.tasks.translation.serving.attention import WordAttention, compute_attention
+from lectern.tasks.translation.serving.word_attention import WordAttention, compute_attention
 
 TITLE, ICON, ORDER = "Translation", "translate", 3
 DESCRIPTION = (

@@ -1,4 +1,4 @@
-"""Compute the attention between the words of a sentence and of its translation, for each layer and head."""
+"""Merge the attention weights of tokens to those of words, for each layer and head."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
