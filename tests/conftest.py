@@ -17,6 +17,13 @@ torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of a file in one process, and all tests that need a server in another, for `--dist loadgroup`."""
+    for item in items:
+        needs_server = {"server", "server_with_key"} & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group("server" if needs_server else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def raw_digits(tmp_path_factory) -> Path:
     """Return a folder with the four archives of the sample digits."""

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,16 +43,21 @@ def module_file(source: Path, name: str) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def imported_names(path: Path, task: str) -> Iterator[str]:
-    """Yield the name of every module that a file may import, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and is_task_module(node):
-            yield f"lectern.tasks.{task}.{ast.literal_eval(node.args[1])}"
+@cache
+def imported_names(path: Path, task: str) -> tuple[str, ...]:
+    """Return the name of every module that a file may import, anywhere in it."""
+    return tuple(name for node in ast.walk(ast.parse(path.read_text())) for name in names_of(node, task))
+
+
+def names_of(node: ast.AST, task: str) -> Iterator[str]:
+    """Yield the modules that a node of a syntax tree imports."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.Call) and is_task_module(node):
+        yield f"lectern.tasks.{task}.{ast.literal_eval(node.args[1])}"
 
 
 def is_task_module(call: ast.Call) -> bool:
@@ -60,6 +66,7 @@ def is_task_module(call: ast.Call) -> bool:
     return name == "task_module" and len(call.args) == 2 and isinstance(call.args[1], ast.Constant)
 
 
+@cache
 def imported_files(script: Path, source: Path, task: str) -> set[Path]:
     """Return every file that a script imports, directly or indirectly, without empty packages."""
     files, waiting = set(), [script]
@@ -75,6 +82,7 @@ def is_below(path: Path, parents: list[Path]) -> bool:
     return any(path == parent or parent in path.parents for parent in parents)
 
 
+@cache
 def unlisted(stage: str, task: str) -> list[str]:
     """Return the imported files that dvc.yaml does not name for a stage."""
     imported = imported_files(ROOT / "pipelines" / f"{stage}.py", ROOT / "src", task)

@@ -53,6 +53,7 @@ def test_classifier_overfits_one_batch(digits, network, rate):
     assert classifier.training_step(batch, 0) < 0.1
 
 
+@pytest.mark.slow
 def test_model_folder_is_enough_to_rebuild_the_classifier_in_a_new_process(tmp_path):
     classifier = randomize_weights(make_classifier("resnet", shift=2.0, weight_decay=0.1)).eval()
     model_folder.save_model(classifier, tmp_path / "model")

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from checkout import COPIED, STAGES, Checkout
 from lectern.artifacts.digests import file_digest
 
+pytestmark = pytest.mark.slow
 RESULTS = {"cards", "data", "metrics", "models", "reports", "dvc.lock"}
 STORE = {"mlflow.db", "mlartifacts"}
 
@@ -102,7 +103,6 @@ def test_dvc_restores_the_outputs_from_its_cache_without_running_a_stage(restore
     assert not (restored / "mlflow.db").exists()
 
 
-@pytest.mark.slow
 def test_reconcile_restores_run_version_and_champion(restored, checkout):
     checkout.do("lectern", "promote", "sample_digits")
     shutil.copytree(checkout / "registry", restored / "registry", dirs_exist_ok=True)
@@ -140,7 +140,6 @@ def broken_links(checkout: Checkout) -> set[str]:
     return broken
 
 
-@pytest.mark.slow
 def test_lineage_reports_exactly_the_links_that_are_broken(checkout):
     assert broken_links(checkout) == set()
     with altered_bytes(next((checkout / "data/raw/sample_digits").iterdir())):
@@ -158,7 +157,6 @@ def test_lineage_reports_exactly_the_links_that_are_broken(checkout):
         assert broken_links(checkout) == {"version"}
 
 
-@pytest.mark.slow
 def test_deleted_run_and_unknown_commit_break_the_lineage(checkout):
     client = MlflowClient(checkout.store, checkout.store)
     run = client.get_run(client.get_model_version("sample_digits", "1").run_id)
@@ -171,7 +169,6 @@ def test_deleted_run_and_unknown_commit_break_the_lineage(checkout):
     client.restore_run(run.info.run_id)
 
 
-@pytest.mark.slow
 def test_two_processes_compute_the_same_as_one(checkout):
     """DDP over gloo, with a last batch that does not divide, and without dropout, whose draws differ per process."""
     import numpy as np
@@ -199,7 +196,6 @@ def test_two_processes_compute_the_same_as_one(checkout):
     shutil.rmtree(checkout / "runs")
 
 
-@pytest.mark.slow
 def test_dvc_exp_run_sets_a_parameter_and_keeps_the_comments(checkout):
     commented_line = "  learning_rate: 0.003  # the peak of one cycle"
     with checkout.changed("conf/model/digits_cnn.yaml", lambda text: replace_learning_rate(text, commented_line)):

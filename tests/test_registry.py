@@ -188,6 +188,7 @@ def predict_in_new_process(python: Path | str, version: Path, folder: Path) -> n
     return np.load(folder / "predictions.npy")
 
 
+@pytest.mark.slow
 def test_a_version_loads_in_a_new_process_without_the_checkout(client, tmp_path, monkeypatch):
     (version,) = register(client, "best")
     monkeypatch.delenv("PYTHONPATH", raising=False)

@@ -56,6 +56,7 @@ def read_processed() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(Path("data/processed/drives").iterdir())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("+dataset.preprocess.shard_megabytes=0.2",)], ids=["one file", "shards"])
 def test_parallel_packing_gives_the_same_bytes_as_one_process(checkout, more):
     code, output = run_preprocess(*more)
@@ -68,6 +69,7 @@ def test_parallel_packing_gives_the_same_bytes_as_one_process(checkout, more):
     assert not list(Path("runs/drives").iterdir())
 
 
+@pytest.mark.slow
 def test_packed_drives_are_reused_until_the_raw_files_change(checkout):
     """The third drive has a bad frame and stops the stage; the first two drives are already packed then."""
 
