@@ -13,7 +13,7 @@ from lectern.artifacts.dataset import read_facts
 from lectern.artifacts.history_file import Record
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.config import Dataset
-from lectern.registry import model_card, promotion
+from lectern.registry import audit_log, model_card, promotion
 from lectern.registry import register as registration
 from lectern.registry.gate_rules import Rule
 from lectern.registry.registered_model import RegisteredModel
@@ -93,6 +93,10 @@ def promote(
 
 def rollback(client: MlflowClient, version: str | None = None) -> ModelVersionRecord:
     return promotion.rollback(RegisteredModel(client, NAME), version)
+
+
+def logged_decisions(client: MlflowClient) -> list[audit_log.Decision]:
+    return audit_log.read_decisions(RegisteredModel(client, NAME))
 
 
 def champion(client: MlflowClient) -> str | None:

@@ -14,6 +14,7 @@ from lectern.artifacts.paths import PROCESSED, ExperimentPaths
 from lectern.atomic import write_json
 from lectern.registry import register
 from lectern.registry.registered_model import RegisteredModel
+from lectern.stages.experiments import evaluation_code_digest
 
 DIGITS, TEXT, TRANSLATION, STEERING = "sample_digits", "sample_code", "sample_numbers", "sample_road"  # as in the demo
 
@@ -39,10 +40,17 @@ def register_version(client: MlflowClient, experiment: str, dataset: str, module
     model_folder.save_model(module.eval(), paths.model)
     for folder in (paths.metrics_file.parent, paths.card.parent, paths.report):
         folder.mkdir(parents=True, exist_ok=True)
-    metrics = {"score": score, "baseline": 0.0, "higher_is_better": True, "test_digest": "0" * 64}
+    metrics = {
+        "score": score,
+        "baseline": 0.0,
+        "higher_is_better": True,
+        "test_digest": read_facts(paths.processed)["test_digest"],
+        "weights_digest": paths.weights,
+        "code_digest": evaluation_code_digest(paths.task),
+    }
     write_json(paths.metrics_file, metrics)
     paths.card.write_text(
-        f"# {experiment}\n\nA small model for tests, of `{dataset}` (test digest `{'0' * 64}`).\n\n"
+        f"# {experiment}\n\nA small model for tests, of `{dataset}` (test digest `{metrics['test_digest']}`).\n\n"
         f"| metric | value |\n| --- | ---: |\n| worst_class_recall | {score} |\n"
     )
     run = client.create_run(find_or_create_experiment(client), run_name=experiment)

@@ -15,7 +15,7 @@ from registered import BEST, BETTER, NAME, WEAK, champion, promote, register_wit
 
 REASON = (
     "sample_digits version 3 was registered by an older version of Lectern. It lacks the tags baseline; it has "
-    "dataset, experiment, floor, higher_is_better, metrics, score, task, test_digest, weights. "
+    "code, dataset, experiment, floor, higher_is_better, metrics, requirements, score, task, test_digest, weights. "
     "Train and register the experiment again: dvc repro register@best"
 )
 

@@ -1,14 +1,19 @@
 """Test promotion and rollback: the gate decides, decisions are logged, and concurrent promotions are excluded."""
 
 import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
+from mlflow import MlflowClient
 
-from children import KILLED, at_call, die, in_child
+from children import KILLED, at_call, die, in_child, lectern
 from lectern.errors import CheckFailed, ConcurrentPromotion, UserError
 from lectern.registry import audit_log, gate, lock, promotion
 from lectern.registry.reconcile import reconcile
@@ -22,16 +27,13 @@ from registered import (
     audit_log_file,
     challenger,
     champion,
+    logged_decisions,
     promote,
     register,
     rollback,
 )
 
 LOG = Path("registry", f"{NAME}.jsonl")
-
-
-def logged_decisions(client) -> list[audit_log.Decision]:
-    return audit_log.read_decisions(RegisteredModel(client, NAME))
 
 
 def read_metrics(experiment: str) -> dict:
@@ -280,13 +282,13 @@ def test_a_champion_changed_during_the_gate_stops_the_promotion(registered_clien
 
 
 def test_a_champion_changed_right_after_a_promotion_is_reported(registered_client, monkeypatch):
-    point_champion = RegisteredModel.point_champion
+    move_aliases = RegisteredModel.move_aliases
 
-    def point_twice(model, version):
-        point_champion(model, version)
-        point_champion(model, model.get(WEAK))
+    def move_twice(model, targets):
+        move_aliases(model, targets)
+        move_aliases(model, {"champion": int(WEAK)})
 
-    monkeypatch.setattr(RegisteredModel, "point_champion", point_twice)
+    monkeypatch.setattr(RegisteredModel, "move_aliases", move_twice)
     with pytest.raises(ConcurrentPromotion, match=r"version 1 \(weak\) became the champion just after version 3"):
         promote(registered_client, BEST)
     assert champion(registered_client) == "weak" and len(logged_decisions(registered_client)) == 1
@@ -303,15 +305,15 @@ def test_a_promotion_waits_for_the_lock_and_gives_up_after_a_timeout(registered_
     assert champion(registered_client) is None
 
 
-def promote_and_die_before_the_alias_moves(client, version: str | None = None) -> None:
-    at_call(RegisteredModel, "point_champion", 1, die)
+def promote_and_die_after_the_alias_has_moved(client, version: str | None = None) -> None:
+    at_call(MlflowClient, "set_registered_model_alias", 1, die, after=True)
     promote(client, version)
 
 
 def test_a_killed_promotion_is_completed_before_the_next_one(registered_client):
     promote(registered_client, WEAK)
-    killed = in_child(promote_and_die_before_the_alias_moves, registered_client, BETTER)
-    assert killed.code == KILLED and champion(registered_client) == "weak"
+    killed = in_child(promote_and_die_after_the_alias_has_moved, registered_client, BETTER)
+    assert killed.code == KILLED and champion(registered_client) == "better"
     promote(registered_client, BEST)
     origins = [decision["from"] and decision["from"]["experiment"] for decision in logged_decisions(registered_client)]
     assert origins == [None, "weak", "better"]
@@ -319,8 +321,79 @@ def test_a_killed_promotion_is_completed_before_the_next_one(registered_client):
 
 
 def test_a_killed_promotion_is_completed_by_reconcile(registered_client):
-    assert in_child(promote_and_die_before_the_alias_moves, registered_client).code == KILLED
-    assert champion(registered_client) is None
+    assert in_child(promote_and_die_after_the_alias_has_moved, registered_client).code == KILLED
+    assert logged_decisions(registered_client) == []
+    ended = in_child(reconcile, registered_client)
+    assert "completed an interrupted promote: version 3 is the champion" in ended.said
+    assert champion(registered_client) == "best" and challenger(registered_client) == "better"
     assert logged_decisions(registered_client)[-1]["to"]["experiment"] == "best"
+
+
+# Decisions that the store refuses
+
+
+@contextmanager
+def read_only_store(client: MlflowClient) -> Iterator[None]:
+    """Refuse every change in the SQLite file, as a database does for an account that may only read."""
+    path = client.tracking_uri.removeprefix("sqlite:///")
+    with sqlite3.connect(path) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            for action in ("INSERT", "UPDATE", "DELETE"):
+                refusal = "BEGIN SELECT RAISE(ABORT, 'permission denied'); END"
+                database.execute(f"CREATE TRIGGER refuse_{table}_{action} BEFORE {action} ON {table} {refusal}")
+    try:
+        yield
+    finally:
+        with sqlite3.connect(path) as database:
+            for table in tables:
+                for action in ("INSERT", "UPDATE", "DELETE"):
+                    database.execute(f"DROP TRIGGER refuse_{table}_{action}")
+
+
+COMMANDS = {
+    "promote": ["promote", NAME, "--version", BEST],
+    "force": ["promote", NAME, "--version", WEAK, "--force", "a reason"],
+    "rollback": ["rollback", NAME],
+    "retire": ["retire", NAME],
+}
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_a_decision_that_the_store_refuses_has_not_happened(registered_client, words):
+    for version in (WEAK, BETTER):
+        promote(registered_client, version)
+    before = Path(f"registry/{NAME}.jsonl").read_bytes()
+    with read_only_store(registered_client):
+        ended = lectern(*words)
+    assert ended.code == 1 and "the store refused the change" in ended.said and "Traceback" not in ended.said, (
+        ended.said
+    )
+    assert Path(f"registry/{NAME}.jsonl").read_bytes() == before
+    assert reconcile(registered_client) == [] and champion(registered_client) == "better"
+
+
+# Retired models
+
+
+def test_a_retired_model_has_no_champion_until_another_promotion(registered_client, empty_store):
+    promote(registered_client, BETTER)
+    ended = lectern("retire", NAME)
+    assert ended.code == 0 and f"lectern promote {NAME} --version {BETTER}" in ended.said
+    assert champion(registered_client) is None and challenger(registered_client) == "best"
+    last = logged_decisions(registered_client)[-1]
+    assert (last["action"], last["from"]["experiment"], last["to"]) == ("retire", "better", None)
+    assert reconcile(registered_client) == [] and champion(registered_client) is None
+    ended = lectern("retire", NAME)
+    assert ended.code == 1 and "has no champion, so there is nothing to retire" in ended.said
+    assert "retire" in lectern("registry", "history", NAME).said
+    promote(registered_client, BETTER)
+    assert champion(registered_client) == "better"
+
+
+def test_reconcile_keeps_a_model_retired_in_a_new_store(registered_client, empty_store):
+    promote(registered_client, BETTER)
+    lectern("retire", NAME)
+    shutil.copyfile(empty_store, registered_client.tracking_uri.removeprefix("sqlite:///"))
     reconcile(registered_client)
-    assert champion(registered_client) == "best"
+    assert RegisteredModel(registered_client, NAME).champion_number is None

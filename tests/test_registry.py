@@ -1,5 +1,6 @@
 """Test registered versions: their content, their predictions, and the errors for unknown names and missing files."""
 
+import ast
 import json
 import re
 import shutil
@@ -14,8 +15,8 @@ import pytest
 from children import in_child
 from lectern.artifacts.model_folder import load_model
 from lectern.errors import UserError
+from lectern.registry.packaged_code import code_digest, imported_files
 from lectern.registry.reconcile import reconcile
-from lectern.registry.register import imported_files
 from lectern.registry.registered_model import RegisteredModel
 from lectern.registry.versions import download_model_folder, find_version, load_champion
 from lectern.task_modules import task_names
@@ -83,13 +84,27 @@ def test_a_version_lists_exact_requirements(client):
 
 def test_a_version_carries_only_the_code_that_it_imports(client):
     (version,) = register(client, "better")
-    code = download(client, version) / "code" / "lectern"
+    (code,) = (download(client, version) / "code").iterdir()
+    assert code.name == f"lectern_{version.code[:12]}" and version.code == code_digest("digits")
     files = {str(path.relative_to(code)) for path in code.rglob("*.py")}
     assert {"artifacts/model_folder.py", "tasks/digits/model/module.py"} <= files
     assert files == {str(path.relative_to(PACKAGE)) for path in imported_files("digits")}
     assert {path.split("/")[0] for path in files if "/" in path} == {"artifacts", "tasks", "training"}
     assert {path.split("/")[1] for path in files if path.startswith("tasks/")} == {"__init__.py", "digits"}
     assert not [path for path in files if "page" in path or "preprocess" in path or "report" in path]
+
+
+def test_the_code_of_a_version_imports_no_other_lectern(client):
+    (version,) = register(client, "better")
+    folder = download(client, version)
+    names = set()
+    for path in [folder / "pyfunc.py", *(folder / "code").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom | ast.Import):
+                module = getattr(node, "module", None)
+                names |= {module} if module else {alias.name for alias in node.names}
+    packages = {name.split(".")[0] for name in names if name.startswith("lectern")}
+    assert packages == {f"lectern_{version.code[:12]}"}
 
 
 @pytest.mark.parametrize("task", task_names())
@@ -173,8 +188,7 @@ sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in str(
 import mlflow, numpy as np
 model = mlflow.pyfunc.load_model("version")
 np.save("predictions.npy", model.predict(np.load("images.npy")))
-import lectern
-print(lectern.__file__)
+print([module.__file__ for name, module in sys.modules.items() if name.partition(".")[0].startswith("lectern")])
 """
 
 
@@ -184,7 +198,8 @@ def predict_in_new_process(python: Path | str, version: Path, folder: Path) -> n
     np.save(folder / "images.npy", load_test_images())
     done = subprocess.run([python, "-c", PREDICT], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert str(folder / "version" / "code") in done.stdout
+    imported = ast.literal_eval(done.stdout)
+    assert imported and all(Path(path).is_relative_to(folder / "version" / "code") for path in imported)
     return np.load(folder / "predictions.npy")
 
 

@@ -14,15 +14,15 @@ def task_names() -> list[str]:
 
 
 def task_module(task: str, name: str) -> ModuleType:
-    """Import `lectern.tasks.<task>.<name>`, for example `task_module("digits", "report.evaluate")`.
+    """Import `tasks.<task>.<name>` of this package, for example `task_module("digits", "report.evaluate")`.
 
     Raises UserError if there is no such task. A task without the module is a programming error: ImportError.
     """
     if task not in task_names():
         raise UserError(f"Unknown task {task!r}. Available: {', '.join(task_names())}.")
-    return import_module(f"lectern.tasks.{task}.{name}")
+    return import_module(f"{__package__}.tasks.{task}.{name}")
 
 
 def has_task_module(task: str, name: str) -> bool:
     """Return whether a task has an optional module."""
-    return task in task_names() and find_spec(f"lectern.tasks.{task}.{name}") is not None
+    return task in task_names() and find_spec(f"{__package__}.tasks.{task}.{name}") is not None

@@ -29,6 +29,7 @@ RUNS = Path("runs")  # checkpoints of unfinished trainings
 JOBS = RUNS / "jobs"
 SWEEPS = RUNS / "sweeps"
 DRIVES = RUNS / "drives"
+INTENTS = RUNS / "decisions"  # decisions that have been started and not completed
 AUDIT_LOGS = Path("registry")
 
 

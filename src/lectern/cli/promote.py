@@ -23,7 +23,7 @@ VersionName = Annotated[
 
 
 def register_commands(app: typer.Typer) -> None:
-    for command in (promote, rollback, reconcile, lineage, verify):
+    for command in (promote, rollback, retire, reconcile, lineage, verify):
         app.command(rich_help_panel="Promote and check models")(command)
 
 
@@ -75,6 +75,22 @@ def rollback(
         print_json(describe(champion))
         return
     print(f"{champion} ({champion.experiment}) is the champion again.")
+
+
+def retire(name: Name, as_json: Json = False) -> None:
+    """Remove the champion, so that the model is not served any more; its versions stay.
+
+    Example: lectern retire mnist
+    """
+    model = open_model(name)
+    from lectern.registry.promotion import retire
+
+    champion = retire(model)
+    if as_json:
+        print_json(describe(champion) | {"retired": True})
+        return
+    again = f"lectern promote {name} --version {champion.number}"
+    print(f"{champion} ({champion.experiment}) is retired. To serve it again: {again}")
 
 
 def describe(version: "ModelVersionRecord") -> dict[str, Any]:

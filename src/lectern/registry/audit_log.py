@@ -31,20 +31,25 @@ def read_local_decisions(name: str) -> list[Decision]:
     return parse_decisions(read_lines(name))
 
 
-def append_decision(
-    model: RegisteredModel, action: str, old: ModelVersionRecord | None, new: ModelVersionRecord, **details: Any
-) -> None:
-    """Add a decision to the file and to the store."""
-    decision = {
+def new_decision(
+    model: RegisteredModel, action: str, old: ModelVersionRecord | None, new: ModelVersionRecord | None, **details: Any
+) -> Decision:
+    """Describe a decision with its time and its author."""
+    return {
         "when": next_timestamp(read_decisions(model)),
         "who": actor(model.client),
         "action": action,
         "from": describe_version(old) if old else None,
-        "to": describe_version(new),
+        "to": describe_version(new) if new else None,
         **details,
     }
-    write_decisions([decision], model.name)
-    tag_version(model, new, decision)
+
+
+def append_decision(model: RegisteredModel, number: int, decision: Decision) -> None:
+    """Add a decision to the file and, as a tag of a version, to the store. A second call changes nothing."""
+    tag_version(model, number, decision)
+    if format_line(decision) not in read_lines(model.name):
+        write_decisions([decision], model.name)
 
 
 def sync(model: RegisteredModel) -> list[str]:
@@ -54,11 +59,12 @@ def sync(model: RegisteredModel) -> list[str]:
         write_decisions(parse_decisions(model.decisions - lines), model.name)
     restored, lost = 0, set()
     for decision in parse_decisions(lines - model.decisions):
-        version = model.find(identity(decision["to"]))
+        subject = decision["to"] or decision["from"]
+        version = model.find(identity(subject))
         if version is None:
-            lost.add(label(decision["to"]))
+            lost.add(label(subject))
         else:
-            tag_version(model, version, decision)
+            tag_version(model, version.number, decision)
             restored += 1
     messages = [f"{model.name}: wrote {restored} decisions back to the store"] if restored else []
     return messages + [
@@ -76,6 +82,8 @@ def apply_pending(model: RegisteredModel) -> list[str]:
     if not decisions:
         return []
     last = decisions[-1]
+    if last["to"] is None:
+        return apply_retirement(model, champion, last)
     decided = identity(last["to"])
     if (champion and champion.identity == decided) or model.find_unreadable(decided):
         return []
@@ -91,11 +99,21 @@ def apply_pending(model: RegisteredModel) -> list[str]:
     return [f"{model.name}: champion is version {version.number}"]
 
 
+def apply_retirement(model: RegisteredModel, champion: ModelVersionRecord | None, last: Decision) -> list[str]:
+    """Remove the alias `champion` if it still points to the retired version."""
+    if champion is None or champion.identity != identity(last["from"]):
+        return []
+    model.move_aliases(model.aliases_with(None))
+    return [f"{model.name}: it was retired and has no champion"]
+
+
 def champion_history(decisions: Iterable[Decision]) -> list[Decision]:
     """Return the champions that a rollback can return to, the present one last."""
     champions: list[Decision] = []
     for decision in decisions:
         new = decision["to"]
+        if new is None:
+            continue
         earlier = [index for index, old in enumerate(champions[:-1]) if identity(old) == identity(new)]
         if decision["action"] == "rollback" and earlier:
             champions = champions[: earlier[-1]]
@@ -114,7 +132,7 @@ def describe_version(version: ModelVersionRecord) -> Decision:
 
 
 def identity(described: Decision) -> VersionIdentity:
-    return VersionIdentity(*(described[name] for name in VersionIdentity._fields))
+    return VersionIdentity(*(described.get(name, "") for name in VersionIdentity._fields))
 
 
 def label(described: Decision) -> str:
@@ -142,12 +160,10 @@ def write_decisions(decisions: Iterable[Decision], name: str) -> None:
         os.fsync(file.fileno())
 
 
-def tag_version(model: RegisteredModel, version: ModelVersionRecord, decision: Decision) -> None:
+def tag_version(model: RegisteredModel, number: int, decision: Decision) -> None:
     """Add a decision to a version under a tag that no other decision uses."""
     timestamp = "".join(character for character in decision["when"] if character.isalnum())
-    model.client.set_model_version_tag(
-        model.name, str(version.number), DECISION_PREFIX + timestamp, format_line(decision)
-    )
+    model.client.set_model_version_tag(model.name, str(number), DECISION_PREFIX + timestamp, format_line(decision))
 
 
 def format_line(decision: Decision) -> str:

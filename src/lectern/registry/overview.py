@@ -7,9 +7,10 @@ from mlflow import MlflowClient
 
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.errors import UserError
+from lectern.registry.evaluated_outputs import check_outputs
 from lectern.registry.registered_model import CHALLENGER, RegisteredModel, model_names
 from lectern.registry.score_unit import read_score_unit
-from lectern.registry.version_record import ModelVersionRecord, output_identity, version_tags
+from lectern.registry.version_record import ModelVersionRecord, output_identity
 from lectern.stages.experiments import list_experiments
 
 Row = dict[str, Any]
@@ -29,7 +30,7 @@ def unregistered_experiments(models: Mapping[str, RegisteredModel]) -> list[str]
 def outputs_problem(paths: ExperimentPaths) -> str | None:
     """Return why the outputs of an experiment cannot be registered, or None if they can."""
     try:
-        version_tags(paths)
+        check_outputs(paths)
     except UserError as error:
         return str(error)
     return None
@@ -37,7 +38,7 @@ def outputs_problem(paths: ExperimentPaths) -> str | None:
 
 def find_output_version(models: Mapping[str, RegisteredModel], paths: ExperimentPaths) -> ModelVersionRecord | None:
     model = models.get(paths.dataset)
-    return model.find(output_identity(paths)) if model else None
+    return model.find_outputs(output_identity(paths)) if model else None
 
 
 def experiment_summary(models: Mapping[str, RegisteredModel], paths: ExperimentPaths) -> Row:

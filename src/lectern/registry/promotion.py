@@ -1,13 +1,15 @@
 """Promote a version that passes the gate, or roll back to an earlier champion."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TypeGuard
 
 from lectern.artifacts.model_metadata import read_metadata
-from lectern.errors import CheckFailed, ConcurrentPromotion, UserError
+from lectern.errors import CheckFailed, UserError
 from lectern.registry import audit_log
+from lectern.registry.decision import change_champion, finish_interrupted
 from lectern.registry.gate import evaluate_gate
 from lectern.registry.gate_rules import Rule, format_rules
+from lectern.registry.journal import Intent, Request
 from lectern.registry.lock import promotion_lock
 from lectern.registry.registered_model import CHALLENGER, CHAMPION, RegisteredModel
 from lectern.registry.version_record import ModelVersionRecord
@@ -24,8 +26,10 @@ def promote(
     Raises CheckFailed if the gate refuses, ConcurrentPromotion if the champion changed meanwhile, and UserError if
     there is no version to promote.
     """
+    request: Request = {"action": "promote", "version": which, "force": force}
     with promotion_lock(model):
-        catch_up(model)
+        if is_completed(catch_up(model), request) and model.champion:
+            return model.champion, []
         candidate = model.get(which or default_candidate(model))
         if candidate.number == model.champion_number:
             return candidate, []
@@ -40,7 +44,7 @@ def promote(
                 rules,
             )  # fmt: skip
         details = {"forced": force} if force else {}
-        change_champion(model, "promote", candidate, rules=[asdict(rule) for rule in rules], **details)
+        change_champion(model, candidate, request, rules=[asdict(rule) for rule in rules], **details)
         return candidate, rules
 
 
@@ -60,16 +64,36 @@ def rollback(model: RegisteredModel, which: str | None = None) -> ModelVersionRe
     A second rollback goes one champion further back. Raises UserError if the audit log has no such champion, or if the
     store lacks the version or its files.
     """
+    request: Request = {"action": "rollback", "version": which}
     with promotion_lock(model):
-        catch_up(model)
+        completed = catch_up(model)
         if model.champion is None:
             raise UserError(f"{model.name} has no champion, so there is nothing to roll back.")
+        if is_completed(completed, request):
+            return model.champion
         version = find_former_champion(model, which) if which else find_previous_champion(model)
         if version.number == model.champion_number:
             raise UserError(f"{version} is the champion already.")
         read_metadata(download_model_folder(model.client, version))  # the files must be present and readable
-        change_champion(model, "rollback", version)
+        change_champion(model, version, request)
         return version
+
+
+def retire(model: RegisteredModel) -> ModelVersionRecord:
+    """Remove the alias `champion`, so that the model is not served any more; return the retired version.
+
+    Raises UserError if there is no champion.
+    """
+    request: Request = {"action": "retire"}
+    with promotion_lock(model):
+        completed = catch_up(model)
+        if is_completed(completed, request):
+            return model.get(str(completed.tagged))
+        champion = model.champion
+        if champion is None:
+            raise UserError(f"{model.name} has no champion, so there is nothing to retire.")
+        change_champion(model, None, request)
+        return champion
 
 
 def find_previous_champion(model: RegisteredModel) -> ModelVersionRecord:
@@ -93,7 +117,7 @@ def find_previous_champion(model: RegisteredModel) -> ModelVersionRecord:
 def find_former_champion(model: RegisteredModel, which: str) -> ModelVersionRecord:
     """Return a version that has been champion. Every other version must pass the gate first."""
     version = model.get(which)
-    champions = {audit_log.identity(decision["to"]) for decision in audit_log.read_decisions(model)}
+    champions = {audit_log.identity(decision["to"]) for decision in audit_log.read_decisions(model) if decision["to"]}
     if version.identity not in champions:
         raise UserError(
             f"{version} has never been champion, so a rollback to it is not possible. "
@@ -102,35 +126,15 @@ def find_former_champion(model: RegisteredModel, which: str) -> ModelVersionReco
     return version
 
 
-def catch_up(model: RegisteredModel) -> None:
-    """Read decisions made elsewhere, and finish a promotion that was killed."""
+def is_completed(completed: Intent | None, request: Request) -> TypeGuard[Intent]:
+    """Return whether the interrupted decision that was completed is the one that the same command began."""
+    return completed is not None and completed.request == request
+
+
+def catch_up(model: RegisteredModel) -> Intent | None:
+    """Complete an interrupted decision, and read the decisions made elsewhere. Return the former."""
     model.refresh()
+    completed = finish_interrupted(model)
     audit_log.sync(model)
     audit_log.apply_pending(model)
-
-
-def change_champion(model: RegisteredModel, action: str, new: ModelVersionRecord, **details: Any) -> None:
-    """Write the decision to the audit log and then move the alias.
-
-    A crash between the two leaves a decision that `audit_log.apply_pending` completes. The alias is read before and
-    after. It cannot change under a lock, but a tracking server has no lock for other machines.
-    """
-    old = model.readable_champion
-    moment = f"while version {new.number} was checked. Nothing was changed; try again."
-    check_champion(model, model.champion_number, moment)
-    audit_log.append_decision(model, action, old, new, **details)
-    model.point_champion(new)
-    check_champion(model, new.number, f"just after version {new.number}.")
-
-
-def check_champion(model: RegisteredModel, expected: int | None, moment: str) -> None:
-    """Read the alias again. Raises ConcurrentPromotion if the champion is not the expected version."""
-    model.refresh()
-    if model.champion_number == expected:
-        return
-    champion = model.readable_champion
-    experiment = f" ({champion.experiment})" if champion else ""
-    found = "no version" if model.champion_number is None else f"version {model.champion_number}{experiment}"
-    raise ConcurrentPromotion(
-        f"{model.name}: {found} became the champion {moment} See lectern registry history {model.name}."
-    )
+    return completed

@@ -5,10 +5,12 @@ from mlflow import MlflowClient
 from lectern.artifacts.paths import AUDIT_LOGS, ExperimentPaths
 from lectern.errors import UserError
 from lectern.registry import audit_log
+from lectern.registry.decision import finish_interrupted
+from lectern.registry.evaluated_outputs import check_evaluation_code, check_outputs
 from lectern.registry.lock import promotion_lock
 from lectern.registry.register import register, upload_files
 from lectern.registry.registered_model import RegisteredModel, find_model, model_names
-from lectern.registry.version_record import output_identity, version_tags
+from lectern.registry.version_record import version_identity
 from lectern.registry.versions import has_model_files
 from lectern.stages.experiments import list_experiments
 from lectern.tracking.restored_run import find_or_restore_run
@@ -28,6 +30,7 @@ def restore_decisions(model: RegisteredModel) -> list[str]:
     """Synchronise the audit log and move the alias `champion`; report versions that cannot be read."""
     with promotion_lock(model):
         model.refresh()
+        finish_interrupted(model)
         messages = audit_log.sync(model)
         messages += audit_log.apply_pending(model)
     return messages + [version.reason for version in model.unreadable]
@@ -45,12 +48,14 @@ def lost_models(client: MlflowClient) -> list[str]:
 def restore_experiment(client: MlflowClient, paths: ExperimentPaths) -> list[str]:
     """Restore the run and the version of an experiment if they are missing."""
     try:
-        version_tags(paths)
+        identity = version_identity(paths)
+        check_outputs(paths)
+        check_evaluation_code(paths)
     except UserError as error:
         return [f"{paths.experiment}: {error}"]
     had_run = find_run(client, paths.task, paths.weights) is not None
     model = find_model(client, paths.dataset)
-    had_version = model is not None and model.find(output_identity(paths)) is not None
+    had_version = model is not None and model.find(identity) is not None
     run = find_or_restore_run(client, paths)
     if had_run and had_version:
         return restore_files(client, paths)
@@ -61,7 +66,7 @@ def restore_experiment(client: MlflowClient, paths: ExperimentPaths) -> list[str
 
 def restore_files(client: MlflowClient, paths: ExperimentPaths) -> list[str]:
     """Upload the files of a registered version if they are missing."""
-    version = RegisteredModel(client, paths.dataset).find(output_identity(paths))
+    version = RegisteredModel(client, paths.dataset).find(version_identity(paths))
     if version is None or has_model_files(client, version):
         return []
     upload_files(client, paths, version.run_id)

@@ -8,12 +8,15 @@ from lectern.errors import UserError
 from lectern.registry.version_record import (
     DECISION_PREFIX,
     ModelVersionRecord,
+    OutputIdentity,
     UnreadableVersion,
     VersionIdentity,
     read_record,
 )
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+
+Aliases = dict[str, int | None]  # version number by alias; None if the alias is to be removed
 
 
 class RegisteredModel:
@@ -76,6 +79,10 @@ class RegisteredModel:
         """Return the version with this content, whatever its number in this store."""
         return next((record for record in self.versions if record.identity == identity), None)
 
+    def find_outputs(self, outputs: OutputIdentity) -> ModelVersionRecord | None:
+        """Return the newest version that was made from these outputs, with any code."""
+        return next((record for record in self.versions if record.identity.outputs == outputs), None)
+
     def find_unreadable(self, identity: VersionIdentity) -> UnreadableVersion | None:
         return next((version for version in self.unreadable if version.identity == identity), None)
 
@@ -83,31 +90,46 @@ class RegisteredModel:
         """Return the aliases of a version, joined by commas."""
         return ", ".join(alias for alias, target in self.aliases.items() if target == number)
 
-    def point_champion(self, record: ModelVersionRecord) -> None:
-        """Make a version the champion, and the best of the other versions the challenger."""
-        self.client.set_registered_model_alias(self.name, CHAMPION, str(record.number))
-        self.update_challenger(record)
+    def aliases_with(self, champion: ModelVersionRecord | None) -> Aliases:
+        """Return both aliases as they are after a version becomes champion, or after the champion is retired.
 
-    def update_challenger(self, scored: ModelVersionRecord) -> None:
-        """Point `challenger` to the best version that is not the champion.
-
-        Only versions above their baseline on the test data of `scored` are considered. If there is none, the alias
-        is removed.
+        The challenger is the best of the other versions. Only versions above their baseline on the same test data are
+        considered.
         """
-        self.refresh()
+        number = champion.number if champion else None
+        scored = champion or (self.versions[0] if self.versions else None)
+        return {CHAMPION: number, CHALLENGER: self.best_version(scored, number) if scored else None}
+
+    def best_version(self, scored: ModelVersionRecord, excluded: int | None) -> int | None:
+        """Return the number of the best version that was scored on the same test data."""
         candidates = [
             record
             for record in self.versions
-            if record.number != self.champion_number
-            and record.test_digest == scored.test_digest
-            and record.is_above_baseline
+            if record.number != excluded and record.test_digest == scored.test_digest and record.is_above_baseline
         ]
-        if candidates:
-            best = max(candidates, key=lambda record: scored.direction * record.score)
-            self.client.set_registered_model_alias(self.name, CHALLENGER, str(best.number))
-        elif CHALLENGER in self.aliases:
-            self.client.delete_registered_model_alias(self.name, CHALLENGER)
+        return max(candidates, key=lambda record: scored.direction * record.score).number if candidates else None
+
+    def move_aliases(self, targets: Aliases) -> None:
+        """Point each alias to its version, and remove an alias whose version is None."""
+        self.aliases = read_aliases(self.client, self.name)
+        for alias, number in targets.items():
+            if number == self.aliases.get(alias):
+                continue
+            if number is None:
+                self.client.delete_registered_model_alias(self.name, alias)
+            else:
+                self.client.set_registered_model_alias(self.name, alias, str(number))
         self.refresh()
+
+    def point_champion(self, record: ModelVersionRecord) -> None:
+        """Make a version the champion, and the best of the other versions the challenger."""
+        self.refresh()
+        self.move_aliases(self.aliases_with(record))
+
+    def update_challenger(self, scored: ModelVersionRecord) -> None:
+        """Point `challenger` to the best version that is not the champion and was scored on the same test data."""
+        self.refresh()
+        self.move_aliases({CHALLENGER: self.best_version(scored, self.champion_number)})
 
 
 def read_aliases(client: MlflowClient, name: str) -> dict[str, int]:

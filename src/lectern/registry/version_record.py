@@ -9,21 +9,41 @@ from mlflow.entities.model_registry import ModelVersion
 
 from lectern.artifacts.digests import content_digest
 from lectern.artifacts.paths import ExperimentPaths
-from lectern.errors import UserError
+from lectern.registry.evaluated_outputs import check_evaluation_code, check_outputs
+from lectern.registry.packaged_code import code_digest, requirements_digest
 
 PREFIX = "lectern."
 METRIC_PREFIX = "lectern.metric."
 DECISION_PREFIX = "lectern.decision."
 OUTPUT_TAGS = ("score", "baseline", "higher_is_better", "test_digest")  # copied from metrics/<experiment>.json
-REQUIRED_TAGS = ("experiment", "dataset", "task", "weights", "metrics", *OUTPUT_TAGS)
 
 
-class VersionIdentity(NamedTuple):
-    """The content of a version, which is the same in every store; version numbers differ between stores."""
+class OutputIdentity(NamedTuple):
+    """The content of the outputs that a version was made from: digests of the weights and of the metrics."""
 
     experiment: str
     weights: str
     metrics: str
+
+
+class VersionIdentity(NamedTuple):
+    """The content of a version, which is the same in every store. Version numbers differ between stores.
+
+    Versions of the same outputs differ if the code of the inference API or the required packages have changed.
+    """
+
+    experiment: str
+    weights: str
+    metrics: str
+    code: str
+    requirements: str
+
+    @property
+    def outputs(self) -> OutputIdentity:
+        return OutputIdentity(self.experiment, self.weights, self.metrics)
+
+
+REQUIRED_TAGS = (*VersionIdentity._fields, "dataset", "task", *OUTPUT_TAGS)
 
 
 @dataclass(frozen=True)
@@ -37,6 +57,8 @@ class ModelVersionRecord:
     task: str
     weights: str  # sha256 of weights.safetensors
     metrics_digest: str
+    code: str  # digest of the version's code, without comments and docstrings
+    requirements: str  # digest of the required packages
     test_digest: str
     score: float
     baseline: float
@@ -51,7 +73,7 @@ class ModelVersionRecord:
 
     @property
     def identity(self) -> VersionIdentity:
-        return VersionIdentity(self.experiment, self.weights, self.metrics_digest)
+        return VersionIdentity(self.experiment, self.weights, self.metrics_digest, self.code, self.requirements)
 
     @property
     def direction(self) -> int:
@@ -72,24 +94,25 @@ class UnreadableVersion:
     reason: str
 
 
-def output_identity(paths: ExperimentPaths) -> VersionIdentity:
-    """Return the identity of the version that the outputs of an experiment are registered as."""
+def output_identity(paths: ExperimentPaths) -> OutputIdentity:
+    """Return the identity of the outputs of an experiment."""
     metrics = content_digest([json.dumps(paths.metrics, sort_keys=True)])
-    return VersionIdentity(paths.experiment, paths.weights, metrics)
+    return OutputIdentity(paths.experiment, paths.weights, metrics)
+
+
+def version_identity(paths: ExperimentPaths) -> VersionIdentity:
+    """Return the identity of the version that the outputs and the code of this checkout are registered as."""
+    return VersionIdentity(*output_identity(paths), code_digest(paths.task), requirements_digest(paths.task))
 
 
 def version_tags(paths: ExperimentPaths) -> dict[str, str]:
-    """Return the tags of a new version. No value depends on the store or the machine.
+    """Return the tags of a new version. No value depends on the store.
 
-    Raises UserError if an older version of Lectern wrote the metrics.
+    Raises UserError if the metrics do not belong to the model, the data and the code of this checkout.
     """
-    missing = [name for name in OUTPUT_TAGS if name not in paths.metrics]
-    if missing:
-        raise UserError(
-            f"{paths.metrics_file} lacks {', '.join(missing)}; an older version of Lectern wrote it. "
-            f"Train and evaluate again: dvc repro register@{paths.experiment}"
-        )
-    values = output_identity(paths)._asdict() | {name: paths.metrics[name] for name in OUTPUT_TAGS}
+    check_outputs(paths)
+    check_evaluation_code(paths)
+    values = version_identity(paths)._asdict() | {name: paths.metrics[name] for name in OUTPUT_TAGS}
     values |= {"dataset": paths.dataset, "task": paths.task}
     metrics = {f"{METRIC_PREFIX}{name}": str(value) for name, value in paths.metrics.items()}
     return metrics | {f"{PREFIX}{name}": str(value) for name, value in values.items()}
@@ -108,6 +131,8 @@ def read_record(version: ModelVersion) -> ModelVersionRecord | UnreadableVersion
         task=tags["task"],
         weights=tags["weights"],
         metrics_digest=tags["metrics"],
+        code=tags["code"],
+        requirements=tags["requirements"],
         test_digest=tags["test_digest"],
         score=float(tags["score"]),
         baseline=float(tags["baseline"]),

@@ -6,14 +6,21 @@ from typing import TYPE_CHECKING
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from lectern.artifacts.digests import content_digest
 from lectern.errors import UserError
 from lectern.registry.registered_model import CHAMPION, RegisteredModel
-from lectern.registry.version_record import ModelVersionRecord
+from lectern.registry.version_record import ModelVersionRecord, VersionIdentity
 
 if TYPE_CHECKING:  # importing Lightning takes seconds, and most commands do not need it
     from pytorch_lightning import LightningModule
 
-FILES = "pyfunc"  # folder of a version's files among the artifacts of its run
+
+def files_folder(identity: VersionIdentity) -> str:
+    """Return the folder of a version's files among the artifacts of its run.
+
+    Versions with the same weights have the same run, so the name depends on the identity.
+    """
+    return f"pyfunc-{content_digest(identity)[:12]}"
 
 
 def open_version(client: MlflowClient, model: str) -> tuple[RegisteredModel, ModelVersionRecord]:
@@ -30,7 +37,9 @@ def find_version(client: MlflowClient, model: str) -> ModelVersionRecord:
 
 def has_model_files(client: MlflowClient, version: ModelVersionRecord) -> bool:
     """Return whether the files of a version exist. A database can outlive the folder of its artifacts."""
-    return bool(client.list_artifacts(version.run_id, f"{FILES}/artifacts/{version.experiment}"))
+    return bool(
+        client.list_artifacts(version.run_id, f"{files_folder(version.identity)}/artifacts/{version.experiment}")
+    )
 
 
 def download_model_folder(client: MlflowClient, version: ModelVersionRecord) -> Path:

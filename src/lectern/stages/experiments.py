@@ -54,6 +54,14 @@ def pipeline_variables() -> dict[str, Any]:
     return variables
 
 
+def evaluation_code_digest(task: str) -> str:
+    """Return the digest of the code that `evaluate` depends on, without comments and docstrings."""
+    from lectern.artifacts.source_code import list_source_files, source_digest
+
+    files = [file for path in code_dependencies("evaluate", task) for file in list_source_files(path)]
+    return source_digest(files, CHECKOUT)
+
+
 def code_dependencies(stage: str, task: str, checkout: Path = CHECKOUT) -> list[Path]:
     """Return the scripts and source folders that a stage of `dvc.yaml` depends on for a task."""
     listed = yaml.safe_load((checkout / PIPELINE).read_text())["stages"][stage]["do"]["deps"]

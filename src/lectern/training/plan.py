@@ -15,6 +15,7 @@ import torch
 from lectern.artifacts.digests import file_digest
 from lectern.artifacts.model_folder import find_class
 from lectern.artifacts.paths import CHECKOUT, CONF, PROCESSED, group_config
+from lectern.artifacts.source_code import list_source_files
 from lectern.config import (  # fmt: skip
     Dataset,
     Model,
@@ -131,8 +132,3 @@ def code_digest(task: str, checkout: Path = CHECKOUT) -> str:
     """Hash the source files that `train` in `dvc.yaml` depends on: the files that can change the weights."""
     files = [file for path in code_dependencies("train", task, checkout) for file in list_source_files(path)]
     return hashlib.sha256("".join(file_digest(file) for file in files).encode()).hexdigest()
-
-
-def list_source_files(path: Path) -> list[Path]:
-    """Return the Python files of a directory, or the file itself."""
-    return [path] if path.is_file() else sorted(path.rglob("*.py"))

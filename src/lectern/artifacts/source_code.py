@@ -1,0 +1,63 @@
+"""Compute digests of source code that do not depend on comments, docstrings and blank lines."""
+
+import io
+import tokenize
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from token import tok_name
+from tokenize import COMMENT, DEDENT, INDENT, NEWLINE, NL, STRING, TokenInfo
+
+from lectern.artifacts.digests import content_digest
+
+
+def source_digest(files: Iterable[Path], root: Path) -> str:
+    """Return one digest of the names, relative to `root`, and the stripped code of Python files."""
+    parts = ((path.relative_to(root).as_posix(), strip_comments(path.read_text())) for path in sorted(files))
+    return content_digest(text for part in parts for text in part)
+
+
+def list_source_files(path: Path) -> list[Path]:
+    """Return the Python files of a directory, or the file itself."""
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def strip_comments(source: str) -> str:
+    """Remove comments, docstrings, blank lines and trailing spaces from Python source code.
+
+    The code itself is not parsed and written again, because that would differ between versions of Python.
+    """
+    lines = source.split("\n")
+    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    removed = set(removable_tokens(tokens))
+    for token in sorted(removed, key=lambda token: token.start, reverse=True):
+        remove_token(lines, token)
+    literal = {row for token in tokens if token not in removed for row in rows_inside_string(token)}
+    kept = [line if row in literal else line.rstrip() for row, line in enumerate(lines)]
+    return "\n".join(line for row, line in enumerate(kept) if line or row in literal)
+
+
+def removable_tokens(tokens: list[TokenInfo]) -> Iterator[TokenInfo]:
+    """Yield the comments, and the strings that are statements by themselves."""
+    statement: list[TokenInfo] = []
+    for token in tokens:
+        if token.type == COMMENT:
+            yield token
+        elif token.type == NEWLINE:
+            if statement and all(part.type == STRING for part in statement):
+                yield from statement
+            statement = []
+        elif token.type not in (NL, INDENT, DEDENT):
+            statement.append(token)
+
+
+def remove_token(lines: list[str], token: TokenInfo) -> None:
+    """Remove the text of a token, and keep the number of lines."""
+    (first, start), (last, end) = token.start, token.end
+    text = lines[first - 1][:start] + lines[last - 1][end:]
+    lines[first - 1 : last] = [text] + [""] * (last - first)
+
+
+def rows_inside_string(token: TokenInfo) -> range:
+    """Return the indices of the lines whose end, including spaces, is part of a string. Blank lines belong to it."""
+    is_string = token.type == STRING or tok_name[token.type] == "FSTRING_MIDDLE"  # since Python 3.12
+    return range(token.start[0] - 1, token.end[0] - 1) if is_string else range(0)

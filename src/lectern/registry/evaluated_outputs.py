@@ -1,0 +1,45 @@
+"""Check that the metrics of an experiment belong to its present model, test data and code.
+
+A stage can be run by itself, and Git, DVC and people change files independently. Then a score could be recorded for
+weights that it was not measured on.
+"""
+
+from lectern.artifacts.dataset import read_facts
+from lectern.artifacts.model_metadata import read_metadata
+from lectern.artifacts.paths import ExperimentPaths
+from lectern.errors import UserError
+from lectern.stages.experiments import evaluation_code_digest
+
+REQUIRED_METRICS = (
+    "score", "baseline", "higher_is_better", "test_digest", "weights_digest", "code_digest",
+)  # fmt: skip
+
+
+def check_outputs(paths: ExperimentPaths) -> None:
+    """Raise UserError if the metrics are incomplete, or were measured on other weights or other test data.
+
+    The model folder must have the format of this version of Lectern.
+    """
+    read_metadata(paths.model)
+    missing = [name for name in REQUIRED_METRICS if name not in paths.metrics]
+    if missing:
+        raise UserError(
+            f"{paths.metrics_file} lacks {', '.join(missing)}; an older version of Lectern wrote it. "
+            f"Train and evaluate again: dvc repro register@{paths.experiment}"
+        )
+    compare(paths, "weights_digest", paths.weights, f"the weights in {paths.model}")
+    compare(paths, "test_digest", read_facts(paths.processed)["test_digest"], f"the test data in {paths.processed}")
+
+
+def check_evaluation_code(paths: ExperimentPaths) -> None:
+    """Raise UserError if the code that evaluates the experiment has changed, apart from comments and docstrings."""
+    compare(paths, "code_digest", evaluation_code_digest(paths.task), "the code of this checkout")
+
+
+def compare(paths: ExperimentPaths, name: str, present: str, what: str) -> None:
+    measured = paths.metrics[name]
+    if measured != present:
+        raise UserError(
+            f"{paths.metrics_file} does not belong to {what}: its {name} is {measured[:12]}, but {present[:12]} was "
+            f"found. Evaluate again: dvc repro register@{paths.experiment}"
+        )
