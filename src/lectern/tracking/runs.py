@@ -136,6 +136,14 @@ def find_unfinished_run(client: MlflowClient, experiment: str, training: str) ->
     return next(iter(client.search_runs([experiment], query, max_results=1)), None)
 
 
+def is_recorded(plan: "Plan", result: Path) -> bool:
+    """Return whether the store has a finished run of this training with these weights."""
+    client = connect()
+    query = f"tags.`{TRAINING}` = '{plan.key}' and tags.`{WEIGHTS}` = '{weights_digest(result)}'"
+    query += " and attributes.status = 'FINISHED'"
+    return bool(client.search_runs([experiment_id(client, plan.model.task)], query, max_results=1))
+
+
 def find_run(client: MlflowClient, task: str, weights: str) -> Run | None:
     """Return the newest finished run whose weights have this SHA-256."""
     query = f"tags.`{WEIGHTS}` = '{weights}' and attributes.status = 'FINISHED'"
