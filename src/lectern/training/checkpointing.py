@@ -110,14 +110,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         """Write a checkpoint. Raises UserError if that fails; the previous checkpoint stays."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(path, backup=previous_checkpoint(path)) as part, open(part, "wb") as file:
                 torch.save(checkpoint, file)
-        except OSError as error:
+        except (OSError, RuntimeError, UserError) as error:  # PyTorch's writer reports a full disk as RuntimeError
             raise UserError(
-                f"The checkpoint {path} could not be written: {error}. The previous checkpoint is still there."
+                f"The checkpoint {path} could not be written: {first_cause(error)}. The previous checkpoint, if there is "
+                "one, was kept. Free some space and run the same command again to continue from it."
             ) from error
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """Return the error that caused this error, such as the one of the operating system."""
+    cause = error.__cause__ or error.__context__
+    return first_cause(cause) if cause else error
 
 
 def previous_checkpoint(path: Path) -> Path:
