@@ -97,7 +97,7 @@ def test_a_stage_killed_before_the_export_writes_identical_files_when_run_again(
 
 def test_a_failed_training_marks_its_run_failed_and_leaves_no_model(project, client):
     ended = train("model.module.learning_rate=1e30")
-    assert ended.code == 1 and "training has diverged" in ended.said and "Traceback" not in ended.said
+    assert ended.code == 1 and "Training has diverged" in ended.said and "Traceback" not in ended.said
     assert [run.info.status for run in list_runs(client)] == ["FAILED"]
     assert not Path("models/brief").exists()
 
@@ -120,6 +120,22 @@ def test_a_second_run_of_the_same_training_is_refused(project, client):
     assert "is in use: another process runs the same training. Wait for it, or stop it." in second.said
     (run,) = list_runs(client)
     assert run.info.status == "FINISHED" and logged_points(client, run) == read_history(Path("models/brief"))
+
+
+@pytest.mark.slow
+def test_eight_trainings_at_once_lose_no_metric(project, client):
+    """SQLite locks the complete database for each write."""
+    warm()
+    children = [
+        Child(run_stage, "train", *SHORT_TRAINING, f"seed={seed}", f"out=models/brief-{seed}") for seed in range(8)
+    ]
+    for child in children:
+        ended = child.ended()
+        assert ended.code == 0 and "locked" not in ended.said, ended.said
+    runs = {run.info.run_name: run for run in list_runs(client)}
+    assert sorted(runs) == [f"brief-{seed}" for seed in range(8)]
+    for name, run in runs.items():
+        assert run.info.status == "FINISHED" and logged_points(client, run) == read_history(Path("models", name))
 
 
 def test_training_without_an_output_folder_writes_the_model_below_runs(project, client):
@@ -257,7 +273,7 @@ def test_training_resumes_after_the_disk_was_full_during_the_export(project, cli
 
     ended = train_until(model_folder, "save_file", 1, limit_file_size)
     assert ended.code == 1 and "Traceback" not in ended.said, ended.said
-    assert "could not be written to models/brief" in ended.said and "File too large" in ended.said
+    assert "could not be written to runs/" in ended.said and "File too large" in ended.said
     assert not Path("models/brief/weights.safetensors").exists() and not Path("models/brief/module.json").exists()
     assert train().code == 0
     assert pd.read_csv("models/brief/history.csv")["step"].max() == 8
@@ -275,7 +291,7 @@ def test_a_full_disk_in_preprocessing_leaves_no_dataset(project, raw_digits):
     shutil.rmtree("data/processed/sample_digits")
     ended = in_child(preprocess_with_limit)
     assert ended.code == 1 and "Traceback" not in ended.said, ended.said
-    assert "No half-written file was left. Free some space and run the stage again." in ended.said
+    assert "Free some space and run the same command again. No half-written file was left." in ended.said
     assert list(Path("data/processed").iterdir()) == []
     assert in_child(run_stage, "preprocess", "dataset=sample_digits").code == 0
     assert Path("data/processed/sample_digits/facts.json").is_file()

@@ -143,14 +143,14 @@ def report_write_error(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if message := explain_write_error(error):
-            raise UserError(f"{path} could not be written: {message}") from error
+            raise UserError(f"{path} could not be written: {message} No half-written file was left.") from error
         raise
 
 
 def explain_write_error(error: OSError) -> str | None:
     """Return the message for an error that a full, read-only or broken disk causes, or None for another error."""
     remedy = REMEDIES.get(error.errno or 0) or ("Free some space" if NUMPY_DISK_FULL in str(error) else None)
-    return remedy and f"{error}. No half-written file was left. {remedy} and run the same command again."
+    return remedy and f"{error}. {remedy} and run the same command again."
 
 
 def write_json(path: Path, value: Any) -> None:

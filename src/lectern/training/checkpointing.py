@@ -116,8 +116,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
         except (OSError, RuntimeError, UserError) as error:  # PyTorch's writer reports a full disk as RuntimeError
             raise UserError(
-                f"The checkpoint {path} could not be written: {first_cause(error)}. The previous checkpoint, if there is "
-                "one, was kept. Free some space and run the same command again to continue from it."
+                f"The checkpoint {path} could not be written: {first_cause(error)}. An earlier checkpoint was kept. "
+                "Free some space and run the same command again to continue from it."
             ) from error
 
 
