@@ -65,7 +65,8 @@ class Tracker:
         try:
             self.client.log_artifacts(self.id, str(folder), name)
         except OSError:
-            get_artifact_repository(self.client.get_run(self.id).info.artifact_uri).delete_artifacts(name)
+            repository: Any = get_artifact_repository(self.client.get_run(self.id).info.artifact_uri)
+            repository.delete_artifacts(name)
             raise
 
 
