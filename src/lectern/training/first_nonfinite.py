@@ -12,7 +12,7 @@ from torch.nn.utils import get_total_norm
 from torch.utils._pytree import tree_leaves
 
 from lectern.training.module import TrainableModule
-from lectern.training.random_state import get_random_state, restore_random_state
+from lectern.training.random_state import get_cuda_random_state
 
 
 @dataclass
@@ -23,7 +23,8 @@ class StepStart:
     batch_idx: int
     items: Any  # their numbers, as in ResumableLoader
     resume_state: dict[str, Tensor]
-    random: dict[str, Any] = field(default_factory=get_random_state)
+    random: Tensor = field(default_factory=torch.get_rng_state)  # those of Python and NumPy would cost 0.3 ms per step
+    cuda_random: Tensor | None = field(default_factory=get_cuda_random_state)
 
     def __post_init__(self) -> None:
         self.resume_state = dict(self.resume_state)
@@ -42,21 +43,22 @@ def locate_in_steps(trainer: pl.Trainer, module: TrainableModule, steps: Sequenc
 
     Returns None if every value of this rank is finite.
     """
-    resume_state, random = module.resume_state, get_random_state()
+    resume_state = module.resume_state
     try:
         for step in steps:
             if place := locate_in_batch(trainer, module, step):
                 return place, step.items
     finally:
         module.resume_state = resume_state
-        restore_random_state(random)
     return None
 
 
 def locate_in_batch(trainer: pl.Trainer, module: TrainableModule, step: StepStart) -> str | None:
     """Repeat one batch. Return what is not finite: the output of a layer, the loss, or the gradient of a layer."""
     module.resume_state = dict(step.resume_state)
-    restore_random_state(step.random)
+    torch.set_rng_state(step.random)
+    if step.cuda_random is not None:
+        torch.cuda.set_rng_state(step.cuda_random)
     with torch.enable_grad(), record_outputs(module) as forward, trainer.precision_plugin.train_step_context():
         loss = module.training_step(step.batch, step.batch_idx)
     assert isinstance(loss, Tensor)

@@ -14,8 +14,13 @@ def get_random_state() -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "python": random.getstate(),
         "numpy": [kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss],
-        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+        "cuda": get_cuda_random_state(),
     }
+
+
+def get_cuda_random_state() -> torch.Tensor | None:
+    """Return the state of the current GPU, or None if there is no GPU."""
+    return torch.cuda.get_rng_state() if torch.cuda.is_available() else None
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
