@@ -18,7 +18,7 @@ KILLS: dict[str, tuple[Any, str, int, bool]] = {
     "before the run has the digest of the weights": (runs, "weights_digest", 1, False),
     "before the run is finished": (runs.MlflowClient, "set_terminated", 1, False),
     "after the run is finished": (runs.MlflowClient, "set_terminated", 1, True),
-    "before the output is complete": (finished_result.shutil, "copytree", 1, True),
+    "before the output is complete": (finished_result.shutil, "copyfile", 2, True),
     "after the output is complete": (finished_result, "publish_result", 1, True),
     "before the stage ends": (run_lock, "clear_run_directory", 1, True),
 }

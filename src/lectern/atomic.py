@@ -7,6 +7,7 @@ import errno
 import glob
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -149,7 +150,9 @@ def report_write_error(path: Path) -> Iterator[None]:
 
 def explain_write_error(error: OSError) -> str | None:
     """Return the message for an error that a full, read-only or broken disk causes, or None for another error."""
-    remedy = REMEDIES.get(error.errno or 0) or ("Free some space" if NUMPY_DISK_FULL in str(error) else None)
+    numbers = re.findall(r"\[Errno (\d+)\]", str(error))  # shutil.Error contains the errors of several files
+    known = [REMEDIES[int(number)] for number in numbers if int(number) in REMEDIES]
+    remedy = next(iter(known), "Free some space" if NUMPY_DISK_FULL in str(error) else None)
     return remedy and f"{error}. {remedy} and run the same command again."
 
 

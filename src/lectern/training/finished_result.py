@@ -27,7 +27,8 @@ def is_run_by_dvc() -> bool:
 def publish_result(result: Path, out: Path) -> None:
     """Copy a finished model folder to the output of the stage."""
     with atomic_directory(out) as part:
-        shutil.copytree(result, part, dirs_exist_ok=True)
+        for file in result.iterdir():
+            shutil.copyfile(file, part / file.name)
 
 
 def discard_results(name: str, keep: Path | None = None) -> None:
