@@ -7,6 +7,7 @@ from lectern.config import Dataset, call
 from lectern.stages import evaluation
 from lectern.stages.stage import stage
 from lectern.tracking.store import connect
+from lectern.training import finished_result
 
 
 @stage("evaluate")
@@ -14,6 +15,8 @@ def main(config: dict[str, Any]) -> None:
     dataset = call(Dataset, config["dataset"], "conf/dataset")
     paths = ExperimentPaths(config["experiment"], dataset.name)
     client = connect()
+    if finished_result.is_run_by_dvc():  # DVC has recorded the model before it evaluates the model
+        finished_result.discard_results(paths.experiment)
     evaluation.evaluate(paths, dataset)
     evaluation.log_evaluation(client, paths)
 

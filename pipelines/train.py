@@ -1,5 +1,6 @@
 """Train a model on a dataset and write its model folder: weights, metadata and history."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from lectern.artifacts.dataset import Facts, read_facts
 from lectern.artifacts.history_file import Record, TextSample
 from lectern.artifacts.model_folder import find_class
 from lectern.artifacts.paths import RUNS
+from lectern.atomic import atomic_directory
 from lectern.config import split_class
 from lectern.stages.stage import stage
 from lectern.task_modules import task_module
 from lectern.tracking import runs
-from lectern.training import distributed, fit, run_lock
+from lectern.training import distributed, finished_result, fit, run_lock
 from lectern.training.history import History
 from lectern.training.module import TrainableModule
 from lectern.training.plan import Plan, read_plan
@@ -25,15 +27,35 @@ def main(config: dict[str, Any]) -> None:
     facts = read_facts(plan.processed)
     folder = RUNS / plan.key
     out = Path(config["out"] or folder / f"{plan.dataset.name}-{plan.model.name}")
+    result = finished_result.result_path(folder, out.name)
     if not distributed.is_first_process():
-        train(plan, facts, config["trainer"], folder, out.name)
+        if not result.exists():
+            train(plan, facts, config["trainer"], folder, out.name)
         return
-    with run_lock.lock_run_directory(folder), runs.training_run(plan, facts, config, out.name) as run:
-        module, history = train(plan, facts, config["trainer"], folder, out.name, run.log_history)
-        history_file.write_history(history.records, history.text_samples, out)
-        model_folder.save_model(module, out)
-        run.log_results({}, {runs.WEIGHTS: runs.weights_digest(out)})
-    run_lock.clear_run_directory(folder, keep=out)
+    with run_lock.lock_run_directory(folder):
+        is_found = result.exists()
+        if is_found:
+            print(f"lectern: {result} has the result of this training. To train again, delete it.", file=sys.stderr)
+        if not is_found or not runs.is_recorded(plan, result):
+            record_training(plan, facts, config, folder, result)
+        finished_result.publish_result(result, out)
+    is_run_by_dvc = finished_result.is_run_by_dvc()
+    run_lock.clear_run_directory(folder, keep=[out, result.parent] if is_found or is_run_by_dvc else [out])
+    if is_run_by_dvc:
+        finished_result.discard_results(out.name, keep=folder)
+
+
+def record_training(plan: Plan, facts: Facts, config: dict[str, Any], folder: Path, result: Path) -> None:
+    """Train, unless the result exists, write the result, and record both as a run of MLflow."""
+    with runs.training_run(plan, facts, config, result.name) as run:
+        if result.exists():
+            run.log_history(*history_file.read_records(result))
+        else:
+            module, history = train(plan, facts, config["trainer"], folder, result.name, run.log_history)
+            with atomic_directory(result) as part:
+                history_file.write_history(history.records, history.text_samples, part)
+                model_folder.save_model(module, part)
+        run.log_results({}, {runs.WEIGHTS: runs.weights_digest(result)})
 
 
 def train(

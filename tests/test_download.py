@@ -137,7 +137,7 @@ def test_missing_permissions_are_reported(unprivileged_folder):
         download_origin(file_origin([]), out, str(mirror), fast_downloader())
     (mirror / "texts/text.txt").chmod(0o644)
     out.chmod(0o500)
-    with pytest.raises(UserError, match=r"could not be written.*Permission denied.*fix the permissions"):
+    with pytest.raises(UserError, match=r"could not be written.*Permission denied.*Make the folder writable"):
         download_origin(file_origin([]), out, str(mirror), fast_downloader())
     assert list_entries(out) == []
 
@@ -312,7 +312,7 @@ def test_a_disk_that_fills_up_during_a_download_leaves_no_file(tmp_path, server,
     server.pages["/text.txt"] = TEXT
     # every write to /dev/full fails with "No space left on device"
     monkeypatch.setattr(http, "open", lambda *_: io.FileIO("/dev/full", "w"), raising=False)
-    with pytest.raises(UserError, match=r"could not be written.*No space left on device.*Free some disk space"):
+    with pytest.raises(UserError, match=r"could not be written.*No space left on device.*Free some space"):
         download_origin(file_origin([server.address, server.address]), tmp_path, None, fast_downloader())
     assert list_entries(tmp_path) == []
     assert server.requests["/text.txt"] == 1  # another address would not help

@@ -1,4 +1,4 @@
-"""A training that is run twice at once, killed, and run again through DVC."""
+"""Trainings that are run twice at once, interrupted or killed, and run again through DVC."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from checkout import STAGES, Checkout
 
@@ -66,3 +67,39 @@ def test_killed_stage_leaves_no_model_and_resumes_when_run_again(disturbed):
 def test_killed_and_undisturbed_checkouts_have_the_same_lock(disturbed, undisturbed):
     for stage in STAGES:
         assert disturbed.lock()[stage] == undisturbed.lock()[stage], stage
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_repro_saves_the_current_step_and_continues_when_run_again(tmp_path, undisturbed, number):
+    """A terminal sends the signal to DVC, its shell and the training at once."""
+    checkout = Checkout(tmp_path / "lectern")
+    first = checkout.start("dvc", "repro", "train@demo-digits")
+    wait_for_file(checkout, "runs/*/last.ckpt", first)
+    os.killpg(first.pid, number)
+    output, _ = first.communicate()
+    assert first.returncode != 0 and "saved at step" in output and "Traceback" not in output, output
+    assert not (checkout / "models").exists() or not list((checkout / "models").iterdir())
+    assert checkout.run("dvc", "repro", "register@demo-digits")[0] == 0
+    assert checkout.lock()["train@demo-digits"] == undisturbed.lock()["train@demo-digits"]
+    assert not list((checkout / "runs").glob("*"))
+
+
+def test_a_repro_killed_after_the_training_does_not_train_again(tmp_path, undisturbed):
+    """DVC writes its lock file only after it has copied the model to its cache."""
+    checkout = Checkout(tmp_path / "lectern")
+    first = checkout.start("dvc", "repro", "train@demo-digits")
+    wait_for_file(checkout, "models/demo-digits/weights.safetensors", first)
+    while list(checkout.folder.glob("runs/*.owner")):
+        assert first.poll() is None
+        time.sleep(0.001)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert "train@demo-digits" not in checkout.lock()
+    output = checkout.do("dvc", "repro", "train@demo-digits")
+    assert "has the result of this training" in output
+    assert checkout.lock()["train@demo-digits"] == undisturbed.lock()["train@demo-digits"]
+    client = MlflowClient(checkout.store, checkout.store)
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    assert [run.info.status for run in runs] == ["FINISHED"]
+    checkout.do("dvc", "repro", "register@demo-digits")
+    assert not list((checkout / "runs").glob("*"))

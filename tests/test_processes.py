@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -112,23 +113,33 @@ def test_two_and_four_processes_train_a_text_as_one_does(poems):
         assert_same_training(Path("runs/one"), Path(f"runs/{world}"))
 
 
-def wait_for(pattern: str, process: subprocess.Popen) -> None:
-    while not list(Path().glob(pattern)):
+def interrupt_after_save(number: int, send: Callable[[int, int], None], *overrides: str) -> tuple[int, str]:
+    """Start a training, and send a signal after its next checkpoint. Return its exit code and output."""
+
+    def last_saves() -> set[int]:
+        return {path.stat().st_mtime_ns for path in Path().glob("runs/*/last.ckpt")}
+
+    before, process = last_saves(), start(*overrides)
+    while last_saves() == before:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
+    send(process.pid, number)
+    output, _ = process.communicate(timeout=600)
+    return process.returncode, output
 
 
 @pytest.mark.slow
-def test_sigterm_to_one_process_stops_all_after_the_same_step_and_training_resumes_to_the_same_bytes(project):
-    """Only the first process receives the signal. A collective inside its signal handler would block."""
+def test_a_signal_stops_all_processes_after_the_same_step_and_training_resumes_to_the_same_bytes(project):
+    """SIGTERM reaches only the first process. A terminal sends SIGINT to all of them.
+
+    A collective inside the signal handler would block.
+    """
     overrides = (*DIGITS, "model.fit.laptop.epochs=20", "trainer=two_processes")
     train(*overrides, "out=runs/undisturbed")
-    process = start(*overrides, "out=runs/disturbed")
-    wait_for("runs/*/last.ckpt", process)
-    os.kill(process.pid, signal.SIGTERM)
-    output, _ = process.communicate(timeout=600)
-    assert process.returncode == 143, output
-    assert not Path("runs/disturbed").exists()
+    for number, send in ((signal.SIGTERM, os.kill), (signal.SIGINT, os.killpg)):
+        code, output = interrupt_after_save(number, send, *overrides, "out=runs/disturbed")
+        assert code == 128 + number and output.count("saved at step") == 1, output
+        assert not Path("runs/disturbed").exists()
     train(*overrides, "out=runs/disturbed")
     for name in ("weights.safetensors", "history.csv", "module.json"):
         assert Path("runs/undisturbed", name).read_bytes() == Path("runs/disturbed", name).read_bytes(), name

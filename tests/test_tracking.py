@@ -1,6 +1,5 @@
 """MLflow runs of trainings: what they record, how they resume, and how they are found by their weights."""
 
-import csv
 import json
 import os
 import shutil
@@ -12,68 +11,25 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
-from children import KILLED, Child, Ended, at_call, await_file, die, in_child, pause, run_stage, warm
+from children import KILLED, Child, at_call, await_file, in_child, pause, run_stage, warm
 from lectern.artifacts.digests import file_digest
 from lectern.artifacts.history_file import Record
 from lectern.errors import UserError
 from lectern.tracking import runs as run_records
 from lectern.tracking.store import connect, experiment_id, store_address
-
-SHORT_TRAINING = (  # two epochs of four steps with a small network
-    "dataset=sample_digits", "model=digits_resnet", "out=models/brief", "trainer.threads=1",
-    "model.module.network={class:DigitResNet,width:8,blocks:1}", "model.batches.batch_size=64",
-    "model.fit.laptop.epochs=2",
+from short_training import (
+    SHORT_TRAINING,
+    client,
+    list_runs,
+    logged_points,
+    project,
+    read_history,
+    train,
+    train_until,
 )  # fmt: skip
 
-
-@pytest.fixture
-def project(project, raw_digits, tmp_path) -> Path:
-    """Return a checkout whose dataset has few images."""
-    from lectern.tasks.digits.data.preprocess import TEST_FILES, TRAIN_FILES, preprocess, read_idx
-    from lectern.tasks.digits.data.samples import write_idx
-
-    for name, dimensions in zip((*TRAIN_FILES, *TEST_FILES), (3, 1, 3, 1), strict=True):
-        write_idx(tmp_path / name, read_idx(raw_digits / name, dimensions)[:320])
-    shutil.rmtree(project / "data/processed/sample_digits")
-    preprocess(tmp_path, project / "data/processed/sample_digits", validation=64)
-    return project
-
-
-def train(*overrides: str) -> Ended:
-    warm()
-    return in_child(run_stage, "train", *SHORT_TRAINING, *overrides)
-
-
-def train_until(owner: object, method: str, call: int, act=die, after: bool = False) -> Ended:
-    warm()
-
-    def run_until() -> None:
-        at_call(owner, method, call, act, after)
-        run_stage("train", *SHORT_TRAINING)
-
-    return in_child(run_until)
-
-
-@pytest.fixture
-def client(store) -> MlflowClient:
-    return MlflowClient(store, store)
-
-
-def list_runs(client: MlflowClient) -> list[Run]:
-    return list(client.search_runs([experiment_id(client, "digits")]))
-
-
-def read_history(folder: Path) -> list[tuple[int, str, float]]:
-    with open(folder / "history.csv") as file:
-        return sorted((int(row["step"]), row["name"], float(row["value"])) for row in csv.DictReader(file))
-
-
-def logged_points(client: MlflowClient, run: Run) -> list[tuple[int, str, float]]:
-    names = client.get_run(run.info.run_id).data.metrics
-    logged = [point for name in names for point in client.get_metric_history(run.info.run_id, name)]
-    return sorted((point.step, point.key, point.value) for point in logged)
+__all__ = ["client", "project"]  # fixtures
 
 
 def test_a_run_records_config_data_code_and_results(project, client):
@@ -141,7 +97,7 @@ def test_a_stage_killed_before_the_export_writes_identical_files_when_run_again(
 
 def test_a_failed_training_marks_its_run_failed_and_leaves_no_model(project, client):
     ended = train("model.module.learning_rate=1e30")
-    assert ended.code == 1 and "training has diverged" in ended.said and "Traceback" not in ended.said
+    assert ended.code == 1 and "Training has diverged" in ended.said and "Traceback" not in ended.said
     assert [run.info.status for run in list_runs(client)] == ["FAILED"]
     assert not Path("models/brief").exists()
 
@@ -164,6 +120,22 @@ def test_a_second_run_of_the_same_training_is_refused(project, client):
     assert "is in use: another process runs the same training. Wait for it, or stop it." in second.said
     (run,) = list_runs(client)
     assert run.info.status == "FINISHED" and logged_points(client, run) == read_history(Path("models/brief"))
+
+
+@pytest.mark.slow
+def test_eight_trainings_at_once_lose_no_metric(project, client):
+    """SQLite locks the complete database for each write."""
+    warm()
+    children = [
+        Child(run_stage, "train", *SHORT_TRAINING, f"seed={seed}", f"out=models/brief-{seed}") for seed in range(8)
+    ]
+    for child in children:
+        ended = child.ended()
+        assert ended.code == 0 and "locked" not in ended.said, ended.said
+    runs = {run.info.run_name: run for run in list_runs(client)}
+    assert sorted(runs) == [f"brief-{seed}" for seed in range(8)]
+    for name, run in runs.items():
+        assert run.info.status == "FINISHED" and logged_points(client, run) == read_history(Path("models", name))
 
 
 def test_training_without_an_output_folder_writes_the_model_below_runs(project, client):
@@ -301,7 +273,7 @@ def test_training_resumes_after_the_disk_was_full_during_the_export(project, cli
 
     ended = train_until(model_folder, "save_file", 1, limit_file_size)
     assert ended.code == 1 and "Traceback" not in ended.said, ended.said
-    assert "could not be written to models/brief" in ended.said and "File too large" in ended.said
+    assert "could not be written to runs/" in ended.said and "File too large" in ended.said
     assert not Path("models/brief/weights.safetensors").exists() and not Path("models/brief/module.json").exists()
     assert train().code == 0
     assert pd.read_csv("models/brief/history.csv")["step"].max() == 8
@@ -319,7 +291,7 @@ def test_a_full_disk_in_preprocessing_leaves_no_dataset(project, raw_digits):
     shutil.rmtree("data/processed/sample_digits")
     ended = in_child(preprocess_with_limit)
     assert ended.code == 1 and "Traceback" not in ended.said, ended.said
-    assert "No half-written file was left. Free some space and run the stage again." in ended.said
+    assert "Free some space and run the same command again. No half-written file was left." in ended.said
     assert list(Path("data/processed").iterdir()) == []
     assert in_child(run_stage, "preprocess", "dataset=sample_digits").code == 0
     assert Path("data/processed/sample_digits/facts.json").is_file()

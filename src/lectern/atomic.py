@@ -3,9 +3,11 @@
 A reader never finds a half-written file under its final name, not even after a crash or a power failure.
 """
 
+import errno
 import glob
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -15,6 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lectern.errors import UserError
+
+REMEDIES = {  # by the number of the error that a write can cause
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Free some space"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Make the folder writable"),
+    errno.EIO: "Check the disk",
+}
+NUMPY_DISK_FULL = "requested and"  # part of NumPy's message about an incomplete write; the error has no number
 STALE_SECONDS = 7 * 24 * 3600  # the process of an older leftover has certainly ended, on whatever machine it ran
 
 
@@ -23,38 +33,52 @@ def atomic_file(path: Path, backup: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path to write to, in the directory of `path`; rename it to `path` if the block succeeds.
 
     The temporary file is deleted if the block fails. `backup` is the new name of the file that `path` replaces; without
-    it, that file is deleted.
+    it, that file is deleted. Raises UserError if the disk is full or cannot be written.
     """
-    remove_leftovers(path.parent, path.name)
     part = path.with_name(f".{path.name}.{process_suffix()}")
-    try:
-        yield part
-        sync(part)
-        if backup and path.exists():
-            os.replace(path, backup)
-        os.replace(part, path)
-        sync(path.parent)
-    finally:
-        part.unlink(missing_ok=True)
+    with report_write_error(path):
+        remove_leftovers(path.parent, path.name)
+        try:
+            yield part
+            sync(part)
+            if backup and path.exists():
+                os.replace(path, backup)
+            os.replace(part, path)
+            sync(path.parent)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield an empty temporary directory with the same name as `path`; move it to `path` if the block succeeds.
 
-    It replaces an older directory. It is deleted if the block fails.
+    It replaces an older directory. It is deleted if the block fails. Raises UserError if the disk is full or cannot be
+    written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path.parent, path.name)
-    with temporary_directory(path.parent, path.name) as scratch:
-        part = scratch / path.name
-        part.mkdir()
-        yield part
-        for written in [*part.rglob("*"), part]:
-            sync(written)
-        shutil.rmtree(path, ignore_errors=True)
+    with report_write_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, path.name)
+        with temporary_directory(path.parent, path.name) as scratch:
+            part = scratch / path.name
+            part.mkdir()
+            yield part
+            for written in [*part.rglob("*"), part]:
+                sync(written)
+            replace_directory(part, path, scratch / "replaced")
+            sync(path.parent)
+
+
+def replace_directory(part: Path, path: Path, backup: Path) -> None:
+    """Rename `part` to `path`. A directory that is there before is moved to `backup`, and back if the rename fails."""
+    if path.exists():
+        os.replace(path, backup)
+    try:
         os.replace(part, path)
-        sync(path.parent)
+    except OSError:
+        if backup.exists():
+            os.replace(backup, path)
+        raise
 
 
 @contextmanager
@@ -111,6 +135,25 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def report_write_error(path: Path) -> Iterator[None]:
+    """Raise UserError with a remedy if the block cannot write because of the disk or its permissions."""
+    try:
+        yield
+    except OSError as error:
+        if message := explain_write_error(error):
+            raise UserError(f"{path} could not be written: {message} No half-written file was left.") from error
+        raise
+
+
+def explain_write_error(error: OSError) -> str | None:
+    """Return the message for an error that a full, read-only or broken disk causes, or None for another error."""
+    numbers = re.findall(r"\[Errno (\d+)\]", str(error))  # shutil.Error contains the errors of several files
+    known = [REMEDIES[int(number)] for number in numbers if int(number) in REMEDIES]
+    remedy = next(iter(known), "Free some space" if NUMPY_DISK_FULL in str(error) else None)
+    return remedy and f"{error}. {remedy} and run the same command again."
 
 
 def write_json(path: Path, value: Any) -> None:

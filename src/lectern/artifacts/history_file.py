@@ -42,4 +42,11 @@ def read_history(folder: Path) -> tuple[pd.DataFrame, list[TextSample]]:
     """Return the table of metrics and the text samples of a model folder."""
     path = folder / "text_samples.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return pd.read_csv(folder / "history.csv"), [TextSample(**json.loads(line)) for line in lines]
+    table = pd.read_csv(folder / "history.csv", float_precision="round_trip")
+    return table, [TextSample(**json.loads(line)) for line in lines]
+
+
+def read_records(folder: Path) -> tuple[list[Record], list[TextSample]]:
+    """Return the metrics and the text samples of a model folder, as `write_history` received them."""
+    table, text_samples = read_history(folder)
+    return [Record(*row) for row in table.itertuples(index=False)], text_samples

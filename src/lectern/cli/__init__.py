@@ -5,6 +5,7 @@ from functools import cache
 
 import typer
 
+from lectern.atomic import explain_write_error
 from lectern.cli import inspect, promote, serve, train
 from lectern.errors import UserError
 from lectern.task_modules import has_task_module, task_module, task_names
@@ -37,3 +38,8 @@ def main() -> None:
     except UserError as error:
         print(f"lectern: {error}", file=sys.stderr)
         sys.exit(error.code)
+    except OSError as error:
+        message = explain_write_error(error)
+        if message is None:
+            raise
+        sys.exit(f"lectern: {message}")

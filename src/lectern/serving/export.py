@@ -11,6 +11,7 @@ import torch
 from mlflow import MlflowClient
 
 from lectern.artifacts.digests import file_digest
+from lectern.atomic import atomic_file
 from lectern.errors import UserError
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.serving.champions import load_version
@@ -41,7 +42,8 @@ def export(client: MlflowClient, version: ModelVersionRecord, copy_to: Path | No
                 "The version is unchanged."
             )
         if copy_to:
-            copy_to.write_bytes(path.read_bytes())
+            with atomic_file(copy_to) as part:
+                part.write_bytes(path.read_bytes())
         client.log_artifact(version.run_id, str(path), "onnx")
         address = f"runs:/{version.run_id}/onnx/{path.name}"
         write_tags(client, version, {"uri": address, "sha256": file_digest(path), "difference": difference})

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from lectern import plotting
 from lectern.artifacts import history_file, model_folder
@@ -13,7 +14,7 @@ from lectern.config import Dataset
 from lectern.stages.experiments import evaluation_code_digest
 from lectern.task_modules import task_module
 from lectern.tracking.restored_run import find_or_restore_run
-from lectern.tracking.runs import Tracker
+from lectern.tracking.runs import Tracker, store_error
 
 
 def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:
@@ -43,5 +44,8 @@ def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:
 def log_evaluation(client: MlflowClient, paths: ExperimentPaths) -> None:
     """Add the test metrics and the report to the run that trained the model."""
     numbers = {f"test_{name}": value for name, value in paths.metrics.items() if type(value) in (int, float)}
-    tracker = Tracker(client, find_or_restore_run(client, paths))
-    tracker.log_results(numbers, {"lectern.test_digest": paths.metrics["test_digest"]}, paths.report)
+    try:
+        tracker = Tracker(client, find_or_restore_run(client, paths))
+        tracker.log_results(numbers, {"lectern.test_digest": paths.metrics["test_digest"]}, paths.report)
+    except MlflowException as error:
+        raise store_error(error, "Run the same command again when the store works.") from error

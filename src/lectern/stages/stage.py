@@ -1,21 +1,19 @@
 """Turn the main function of a stage into a command: Hydra composes the config, and user errors are one line."""
 
-import errno
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lectern.artifacts.paths import CONF
+from lectern.atomic import explain_write_error
 from lectern.errors import UserError
 from lectern.stages.help_text import format_help
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-NUMPY_DISK_FULL = "requested and"  # part of NumPy's message about an incomplete write; the error has no errno
 
 Main = Callable[[dict[str, Any]], None]
 
@@ -40,16 +38,38 @@ def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
     return decorate
 
 
+class Interrupted(KeyboardInterrupt):
+    """SIGTERM or SIGHUP ends the stage as Ctrl-C does, so that temporary files are deleted."""
+
+
 def run_main(main: Main, config: DictConfig) -> None:
-    """Call the main function. Exit with code 1 and one message for a user error or a full disk."""
+    """Call the main function. Exit with one message for a user error, a disk that cannot be written, or a signal."""
+    previous = {number: signal.signal(number, interrupt) for number in stop_signals()}
     try:
         main(to_plain(config))
     except UserError as error:
         sys.exit(f"lectern: {error}")
     except OSError as error:
-        if error.errno not in DISK_FULL and NUMPY_DISK_FULL not in str(error):
+        message = explain_write_error(error)
+        if message is None:
             raise
-        sys.exit(f"lectern: {error}. No half-written file was left. Free some space and run the stage again.")
+        sys.exit(f"lectern: {message}")
+    except KeyboardInterrupt as error:
+        number = error.args[0] if isinstance(error, Interrupted) else signal.SIGINT
+        print(f"lectern: stopped by {number.name}. Run the same command again to continue.", file=sys.stderr)
+        sys.exit(128 + number)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that end a stage, except those that are ignored, as under nohup."""
+    return [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+
+
+def interrupt(number: int, _: Any) -> NoReturn:
+    raise Interrupted(signal.Signals(number))
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:

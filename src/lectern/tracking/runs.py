@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from lectern.artifacts.digests import file_digest
 from lectern.artifacts.history_file import Record, TextSample
@@ -57,7 +58,16 @@ class Tracker:
         points = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
         self.client.log_batch(self.id, metrics=points, tags=[RunTag(name, str(value)) for name, value in tags.items()])
         if folder:
-            self.client.log_artifacts(self.id, str(folder), folder.parent.name)
+            self.log_folder(folder, folder.parent.name)
+
+    def log_folder(self, folder: Path, name: str) -> None:
+        """Log the files of a folder as artifacts. A local store keeps none of them if the disk is full."""
+        try:
+            self.client.log_artifacts(self.id, str(folder), name)
+        except OSError:
+            repository: Any = get_artifact_repository(self.client.get_run(self.id).info.artifact_uri)
+            repository.delete_artifacts(name)
+            raise
 
 
 @contextmanager
@@ -103,11 +113,15 @@ def open_run(
         with suppress(MlflowException):  # a store that is unreachable or full must not hide the first error
             client.set_terminated(tracker.id, "FAILED" if isinstance(error, Exception) else "KILLED")
         if isinstance(error, MlflowException):
-            raise UserError(
-                f"The tracking store {store_address()} stopped answering: {first_line(error)}. "
-                "Run the training again when the store works; it resumes from its last checkpoint."
+            raise store_error(
+                error, "Run the training again when the store works; it resumes from its last checkpoint."
             ) from error
         raise
+
+
+def store_error(error: MlflowException, remedy: str) -> UserError:
+    """Return the error for a store that stops answering while it is in use."""
+    return UserError(f"The tracking store {store_address()} stopped answering: {first_line(error)}. {remedy}")
 
 
 def log_parameters(client: MlflowClient, run: Run, config: Mapping[str, str]) -> None:
@@ -134,6 +148,14 @@ def find_unfinished_run(client: MlflowClient, experiment: str, training: str) ->
     """Return the newest run of this training that did not finish."""
     query = f"tags.`{TRAINING}` = '{training}' and attributes.status != 'FINISHED'"
     return next(iter(client.search_runs([experiment], query, max_results=1)), None)
+
+
+def is_recorded(plan: "Plan", result: Path) -> bool:
+    """Return whether the store has a finished run of this training with these weights."""
+    client = connect()
+    query = f"tags.`{TRAINING}` = '{plan.key}' and tags.`{WEIGHTS}` = '{weights_digest(result)}'"
+    query += " and attributes.status = 'FINISHED'"
+    return bool(client.search_runs([experiment_id(client, plan.model.task)], query, max_results=1))
 
 
 def find_run(client: MlflowClient, task: str, weights: str) -> Run | None:

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grads_with_norm_
 from torch.optim import Optimizer
 from tqdm.auto import tqdm
 
 from lectern.config import nearest
 from lectern.errors import UserError
+from lectern.training.divergence import StopOnDivergence
 from lectern.training.module import TrainableModule
 
 SIGNS = {"min": -1, "max": 1}  # a metric times its sign is better if it is greater
@@ -51,18 +52,22 @@ class KeepBest(pl.Callback):
 
 
 class ClipNorm(pl.Callback):
-    """Clip the norm of the gradient, and report the norm and how often it was clipped."""
+    """Clip the norm of the gradient, and report the norm and how often it was clipped.
 
-    def __init__(self, limit: float | None):
-        self.limit = limit
+    `check` has computed the norm just before.
+    """
+
+    def __init__(self, limit: float | None, check: StopOnDivergence):
+        self.limit, self.check = limit, check
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         if self.limit is None:
             return
-        norm = clip_grad_norm_(pl_module.parameters(), self.limit)
-        assert isinstance(pl_module, TrainableModule)
+        norm = self.check.gradient_norm
+        assert isinstance(pl_module, TrainableModule) and norm is not None
+        clip_grads_with_norm_(pl_module.parameters(), self.limit, norm)
         pl_module.step_metrics |= {"gradient_norm": norm, "clipped": (norm > self.limit).float()}
 
 

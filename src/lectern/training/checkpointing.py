@@ -2,11 +2,9 @@
 
 import os
 import pickle
-import random
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
@@ -16,6 +14,8 @@ from lectern.atomic import atomic_file
 from lectern.errors import UserError
 from lectern.training.distributed import rank_and_world_size
 from lectern.training.module import HasResumeState
+from lectern.training.random_state import get_random_state, restore_random_state
+from lectern.training.stop_signals import StopOnSignal
 
 
 class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs a Checkpoint after all other callbacks
@@ -26,8 +26,8 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs a Checkpoint after
     limit in addition to epochs is rejected, because Lightning then counts a finished epoch as unfinished.
     """
 
-    def __init__(self, path: Path, interval: int = 200):
-        self.path, self.interval = path, interval
+    def __init__(self, path: Path, stop: StopOnSignal, interval: int = 200):
+        self.path, self.stop, self.interval = path, stop, interval
         self.restored: dict[str, Any] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -77,20 +77,25 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs a Checkpoint after
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save every `interval` steps and on SIGTERM, if no validation or epoch end is about to save."""
-        due = trainer.global_step % self.interval == 0 or trainer.received_sigterm
+        """Save every `interval` steps and on a stop signal, if no validation or epoch end is about to save."""
+        due = trainer.global_step % self.interval == 0 or self.stop.received
         last = batch_idx + 1 == trainer.num_training_batches
         validates = trainer.enable_validation and (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
         if due and not (last or validates or self.is_accumulating(batch_idx)):
-            trainer.save_checkpoint(self.path)
+            self.save()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         within_epoch = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         if trainer.state.fn == "fit" and within_epoch and not self.is_accumulating(trainer.fit_loop.batch_idx):
-            trainer.save_checkpoint(self.path)
+            self.save()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        trainer.save_checkpoint(self.path)
+        self.save()
+
+    def save(self) -> None:
+        """Save a checkpoint, and then end the training if a stop signal was received."""
+        self.trainer.save_checkpoint(self.path)
+        self.stop.stop_after_save(self.trainer)
 
     def is_accumulating(self, batch_idx: int) -> bool:
         """Return whether gradients are accumulated after this batch; a checkpoint does not contain them."""
@@ -105,14 +110,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         """Write a checkpoint. Raises UserError if that fails; the previous checkpoint stays."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(path, backup=previous_checkpoint(path)) as part, open(part, "wb") as file:
                 torch.save(checkpoint, file)
-        except OSError as error:
+        except (OSError, RuntimeError, UserError) as error:  # PyTorch's writer reports a full disk as RuntimeError
             raise UserError(
-                f"The checkpoint {path} could not be written: {error}. The previous checkpoint is still there."
+                f"The checkpoint {path} could not be written: {first_cause(error)}. An earlier checkpoint was kept. "
+                "Free some space and run the same command again to continue from it."
             ) from error
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """Return the error that caused this error, such as the one of the operating system."""
+    cause = error.__cause__ or error.__context__
+    return first_cause(cause) if cause else error
 
 
 def previous_checkpoint(path: Path) -> Path:
@@ -130,24 +142,3 @@ def last_valid_checkpoint(path: Path) -> Path | None:
             except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
                 continue
     return None
-
-
-def get_random_state() -> dict[str, Any]:
-    """Return the states of torch, Python and NumPy as tensors and plain values, which `weights_only` loading allows."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
-    return {
-        "torch": torch.get_rng_state(),
-        "python": random.getstate(),
-        "numpy": [kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss],
-        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
-    }
-
-
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Set the states of torch, Python and NumPy to those of `get_random_state`."""
-    torch.set_rng_state(state["torch"])
-    random.setstate(state["python"])
-    kind, keys, position, has_gauss, gauss = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
-    if state["cuda"] is not None:
-        torch.cuda.set_rng_state(state["cuda"])

@@ -1,6 +1,5 @@
 """Train a module, keep the weights of its best validation and return the history."""
 
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,11 @@ from lectern.config import PositiveFloat, PositiveInt
 from lectern.errors import UserError
 from lectern.training.callbacks import ClipNorm, KeepBest, Progress
 from lectern.training.checkpointing import AtomicCheckpointIO, ExactResume, last_valid_checkpoint
-from lectern.training.distributed import StopAllRanksOnSigterm, slurm_plugins
+from lectern.training.distributed import slurm_plugins
+from lectern.training.divergence import StopOnDivergence
 from lectern.training.history import History
 from lectern.training.module import TrainableModule
+from lectern.training.stop_signals import StopOnSignal
 
 
 def set_determinism(seed: int, threads: PositiveInt) -> None:
@@ -45,13 +46,15 @@ def fit(
 ) -> History:
     """Train `module` in place and return the history. At the end, the module has the weights of its best validation.
 
-    A killed run resumes from `folder/last.ckpt` and gives the same bytes as an undisturbed one. `best` is
+    A killed run resumes from `folder/last.ckpt` and gives the same bytes as an undisturbed one. On SIGINT, SIGTERM and
+    SIGHUP, it saves a checkpoint and exits with 128 plus the number of the signal. `best` is
     `{metric: validation_<name>, mode: min or max}`. Raises UserError if training diverges, if the metric does not exist
     or if this machine cannot run the trainer.
     """
     history, keep_best = History(on_records=on_records), KeepBest(**best)
-    exact_resume = ExactResume(folder / "last.ckpt")
-    callbacks = [ClipNorm(clip_norm), keep_best, history, Progress(name), StopAllRanksOnSigterm(), exact_resume]
+    check, stop = StopOnDivergence(folder / "last.ckpt"), StopOnSignal()
+    exact_resume = ExactResume(folder / "last.ckpt", stop)
+    callbacks = [check, ClipNorm(clip_norm, check), keep_best, history, Progress(name), stop, exact_resume]
     runner = create_trainer(
         trainer,
         callbacks,
@@ -62,9 +65,11 @@ def fit(
     )
     checkpoint = last_valid_checkpoint(folder / "last.ckpt")
     try:
-        runner.fit(module, train, validation, ckpt_path=checkpoint, weights_only=True)
+        with stop.handle_signals():
+            runner.fit(module, train, validation, ckpt_path=checkpoint, weights_only=True)
     except SIGTERMException:  # Lightning would exit with 0, which DVC takes for success
-        sys.exit(128 + signal.SIGTERM)
+        stop.report_saved_step()
+        sys.exit(128 + stop.received)
     keep_best.restore_best_weights(module)
     return history
 

@@ -14,11 +14,15 @@ class ResumableLoader:
 
     A subclass implements `__len__`, which must be the same on every rank, and `__iter__`. `__iter__` must start at
     batch `start % len(self)`, reset `start` to 0 and set `done` to the number of batches yielded in this epoch.
-    `identity` contains values that decide the batches; a checkpoint with other values is rejected.
+    `identity` contains values that decide the batches; a checkpoint with other values is rejected. Before each batch,
+    `__iter__` sets `items` to the numbers of its items on this rank; `item_name` says what they count.
     """
+
+    item_name = "items"
 
     def __init__(self, **identity: int):
         self.identity = identity
+        self.items: Tensor | np.ndarray = torch.empty(0, dtype=torch.int64)
         self.epoch = 0
         self.done = 0  # batches yielded in this epoch
         self.start = 0  # the batch from which the next iteration starts
@@ -28,6 +32,10 @@ class ResumableLoader:
     def sampler(self) -> "ResumableLoader":
         """Return the loader itself: Lightning calls `loader.sampler.set_epoch` before each epoch."""
         return self
+
+    def describe_items(self, items: Tensor | np.ndarray) -> str:
+        """Return numbers of items as text, such as "items 4, 2"."""
+        return f"{self.item_name} {', '.join(map(str, items.tolist()))}"
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -80,6 +88,6 @@ class InMemoryLoader(ResumableLoader):
             batch = order[index * self.batch_size : (index + 1) * self.batch_size]
             mine = batch[len(batch) * rank // world_size : len(batch) * (rank + 1) // world_size]
             loss_weight = world_size * len(mine) / len(batch)
-            mine = mine if len(mine) else spare
+            self.items = mine = mine if len(mine) else spare
             self.done = index + 1
             yield *(tensor[mine] for tensor in self.tensors), loss_weight

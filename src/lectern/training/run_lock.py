@@ -3,7 +3,7 @@
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,12 +44,17 @@ def describe_process() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}{f', Slurm job {job}' if job else ''}"
 
 
-def clear_run_directory(folder: Path, keep: Path) -> None:
-    """Delete the checkpoints and the lock; delete the directory too unless it contains the model folder `keep`."""
+def clear_run_directory(folder: Path, keep: Iterable[Path]) -> None:
+    """Delete the lock, and everything in the run directory except the folders `keep`."""
+    kept = set(keep)
     for path in folder.iterdir():
-        if path != keep and path.is_file():
+        if path in kept:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
             path.unlink()
     if not any(folder.iterdir()):
-        shutil.rmtree(folder)
+        folder.rmdir()
     for suffix in (".lock", ".owner"):
         folder.with_suffix(suffix).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lectern.atomic import atomic_file
 from lectern.errors import UserError
 
 if TYPE_CHECKING:  # numpy and torch are slow to import
@@ -51,7 +52,8 @@ def draw_video(model: "SteeringModel", video: Path, out: Path) -> int:
     rate = frame_rate(video)
     rows: list[dict[str, float]] = []
     write_video(draw_frames(model, video, rate, rows), out, rate)
-    pd.DataFrame(rows).to_csv(out.with_suffix(".csv"), index=False, float_format="%.6g", lineterminator="\n")
+    with atomic_file(out.with_suffix(".csv")) as part:
+        pd.DataFrame(rows).to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
     return len(rows)
 
 

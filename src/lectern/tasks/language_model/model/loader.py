@@ -27,6 +27,8 @@ class TextStreams(ResumableLoader):
     on `seed` and epoch. Each rank reads the same rows in every batch, so that it can keep their states.
     """
 
+    item_name = "texts that start at the characters"
+
     def __init__(self, text: Tensor, streams: int, unroll: int, random_start: bool = False, seed: int = 0):
         super().__init__(rows=len(text), batch_size=streams, seed=seed)
         self.streams, self.random_start, self.seed = streams, random_start, seed
@@ -53,9 +55,15 @@ class TextStreams(ResumableLoader):
         offset, start, self.start = self.offset(), self.start % len(self), 0
         for index in range(start, len(self)):
             ids, targets = self.get_batch(index, offset)
+            self.items = self.first_characters(index, offset)[rows]
             counts = (targets != IGNORE_INDEX).sum(1)
             self.done = index + 1
             yield ids[rows], targets[rows], world_size * counts[rows].sum().item() / counts.sum().item()
+
+    def first_characters(self, index: int, offset: int) -> Tensor:
+        """Return the positions in the text of the first target of each stream of a batch."""
+        starts = torch.tensor(self.boundaries[:-1]) + index * self.longest // len(self)
+        return (starts + offset) % len(self.text)
 
     def get_batch(self, index: int, offset: int) -> tuple[Tensor, Tensor]:
         """Return the ids and the targets of one batch of all streams.

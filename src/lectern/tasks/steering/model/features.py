@@ -1,6 +1,7 @@
 """Encode frames with a trained CNN once, and cache the result on disk."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +40,16 @@ def write_features(path: Path, encoder: nn.Module, frames: Tensor | ShardedFrame
         if features is None:
             shape = (len(frames), 2, encoded[0].shape[1])
             features = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+            reserve_space(path)
         features[start : start + CHUNK] = np.stack(encoded, 1)
     if features is not None:
         features.flush()
+
+
+def reserve_space(path: Path) -> None:
+    """Allocate the blocks of a file. Without them, writing to mapped memory on a full disk ends the process."""
+    with open(path, "r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def digest_inputs(encoder: nn.Module, frames: Tensor | ShardedFrames) -> str:

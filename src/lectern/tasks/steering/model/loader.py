@@ -30,6 +30,8 @@ class SequenceLoader(InMemoryLoader):
     a run ends with its last frame, so a few frames appear twice per epoch.
     """
 
+    item_name = "sequences that start at the frames"
+
     def __init__(
         self, inputs: Frames, targets: Tensor, runs: np.ndarray, window: int, sequence_length: int, **order: Any
     ):
@@ -40,6 +42,7 @@ class SequenceLoader(InMemoryLoader):
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         for starts, run_starts, loss_weight in super().__iter__():
             assert isinstance(starts, Tensor) and isinstance(run_starts, Tensor)
+            self.items = starts
             steps = torch.arange(1 - self.window, self.sequence_length)
             frames = (starts[:, None] + steps).maximum(run_starts[:, None])
             yield self.inputs[frames], self.targets[frames], loss_weight

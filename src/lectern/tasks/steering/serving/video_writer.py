@@ -1,5 +1,6 @@
 """Write frames to a video file with PyAV."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -7,27 +8,43 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
+from lectern.atomic import REMEDIES, remove_leftovers, report_write_error, sync, temporary_directory
 from lectern.errors import UserError
 
 
 def write_video(frames: Iterable[np.ndarray], path: Path, rate: float) -> None:
-    """Write frames of equal size, uint8 (height, width, 3), as H.264.
+    """Write frames of equal size, uint8 (height, width, 3), as H.264. The file gets its name when it is complete.
 
     H.264 requires even sides, so an odd height loses its last row and an odd width its last column. Raises UserError if
-    the format of `path` cannot contain such a video.
+    the format of `path` cannot contain such a video, or if the disk is full or cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with av.open(str(path), "w") as container:
-            stream: VideoStream | None = None
-            for frame in frames:
-                height, width = (side // 2 * 2 for side in frame.shape[:2])
-                if stream is None:
-                    stream = container.add_stream("libx264", rate=round(rate))
-                    stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-                    stream.options = {"crf": "20", "threads": "2"}
-                image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
-                container.mux(stream.encode(image))
-            container.mux(stream.encode() if stream else [])
-    except (av.FFmpegError, ValueError) as error:
-        raise UserError(f"{path} cannot be written as a video: {error}. Use a name such as drawn.mp4.") from error
+    with report_write_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, path.name)
+        with temporary_directory(path.parent, path.name) as scratch:
+            part = scratch / path.name  # PyAV chooses the format by the suffix
+            try:
+                encode_video(frames, part, rate)
+            except (av.FFmpegError, ValueError) as error:
+                if isinstance(error, av.FFmpegError) and error.errno in REMEDIES:
+                    raise OSError(error.errno, error.strerror) from error
+                raise UserError(
+                    f"{path} cannot be written as a video: {error}. Use a name such as drawn.mp4."
+                ) from error
+            sync(part)
+            os.replace(part, path)
+
+
+def encode_video(frames: Iterable[np.ndarray], path: Path, rate: float) -> None:
+    """Encode frames into a new file."""
+    with av.open(str(path), "w") as container:
+        stream: VideoStream | None = None
+        for frame in frames:
+            height, width = (side // 2 * 2 for side in frame.shape[:2])
+            if stream is None:
+                stream = container.add_stream("libx264", rate=round(rate))
+                stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+                stream.options = {"crf": "20", "threads": "2"}
+            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
+            container.mux(stream.encode(image))
+        container.mux(stream.encode() if stream else [])

@@ -50,6 +50,8 @@ class PairLoader(ResumableLoader):
     world size * (target tokens of this rank) / (target tokens of the global batch).
     """
 
+    item_name = "pairs"
+
     def __init__(
         self, source: PackedSequences, target: PackedSequences, tokens: int, round_to: int, shuffle: bool, seed: int
     ):
@@ -95,7 +97,7 @@ class PairLoader(ResumableLoader):
         """
         own_rows = rows[rank::world_size]
         loss_weight = world_size * self.predicted[own_rows].sum() / self.predicted[rows].sum()
-        own_rows = own_rows if len(own_rows) else rows[:1]
+        self.items = own_rows = own_rows if len(own_rows) else rows[:1]
         source_length, target_length = self.rounded_lengths[:, own_rows].max(1).tolist()
         source, target = self.source.pad(own_rows, source_length), self.target.pad(own_rows, target_length + 1)
         return source, target, float(loss_weight)

@@ -1,0 +1,92 @@
+"""Test that a training which was killed after its end is neither trained nor recorded a second time."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from children import KILLED, Ended, in_child, run_stage
+from lectern.artifacts import digests
+from lectern.tracking import runs
+from lectern.training import finished_result, fit, run_lock
+from short_training import client, list_runs, logged_points, project, read_history, train, train_until
+
+__all__ = ["client", "project"]  # fixtures
+NAMES = ("weights.safetensors", "module.json", "history.csv")
+# owner, function, number of the call, and whether the kill comes after the call
+KILLS: dict[str, tuple[Any, str, int, bool]] = {
+    "before the run has the digest of the weights": (runs, "weights_digest", 1, False),
+    "before the run is finished": (runs.MlflowClient, "set_terminated", 1, False),
+    "after the run is finished": (runs.MlflowClient, "set_terminated", 1, True),
+    "before the output is complete": (finished_result.shutil, "copyfile", 2, True),
+    "after the output is complete": (finished_result, "publish_result", 1, True),
+    "before the stage ends": (run_lock, "clear_run_directory", 1, True),
+}
+
+
+def delete_output() -> None:
+    """Delete the output of the stage, as DVC does before it runs the stage again."""
+    finished_result.shutil.rmtree("models/brief", ignore_errors=True)
+
+
+def train_without_steps() -> Ended:
+    """Run the stage; it fails if it trains."""
+
+    def run() -> None:
+        fit.pl.Trainer.fit = lambda *_, **__: exec("raise AssertionError('trained again')")
+        from short_training import SHORT_TRAINING
+
+        run_stage("train", *SHORT_TRAINING)
+
+    return in_child(run)
+
+
+@pytest.fixture
+def under_dvc(monkeypatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "train@brief")
+
+
+@pytest.mark.parametrize("kill", KILLS.values(), ids=KILLS)
+def test_a_training_killed_after_its_end_is_found_again(project, client, under_dvc, kill):
+    owner, function, call, after = kill
+    ended = train_until(owner, function, call, after=after)
+    assert ended.code == KILLED, ended.said
+    delete_output()
+    ended = train_without_steps()
+    assert ended.code == 0 and "has the result of this training" in ended.said, ended.said
+    (run,) = list_runs(client)
+    assert run.info.status == "FINISHED" and logged_points(client, run) == read_history(Path("models/brief"))
+    assert run.data.tags[runs.WEIGHTS] == digests.file_digest(Path("models/brief/weights.safetensors"))
+    assert sorted(path.name for path in Path("models/brief").iterdir()) == sorted(NAMES)
+
+
+def test_the_result_is_kept_until_dvc_evaluates_the_model(project, client, under_dvc):
+    assert train().code == 0
+    (kept,) = Path("runs").glob("*/*/brief")
+    assert not list(Path("runs").glob("*/*.ckpt*")) and not list(Path("runs").glob("*.lock"))
+    for name in NAMES:
+        assert (kept / name).read_bytes() == Path("models/brief", name).read_bytes()
+    finished_result.discard_results("brief")
+    assert list(Path("runs").iterdir()) == []
+
+
+def test_a_later_training_of_the_experiment_deletes_the_earlier_result(project, client, under_dvc):
+    assert train().code == 0
+    (first,) = Path("runs").glob("*/*/brief")
+    assert train("seed=11").code == 0
+    (second,) = Path("runs").glob("*/*/brief")
+    assert first != second
+
+
+def test_the_result_in_another_store_is_recorded_as_a_full_run(project, client, under_dvc, empty_store):
+    assert train().code == 0
+    finished_result.shutil.copyfile(empty_store, client.tracking_uri.removeprefix("sqlite:///"))
+    assert train_without_steps().code == 0
+    (run,) = list_runs(client)
+    assert run.info.status == "FINISHED" and run.data.params["model.fit.laptop.epochs"] == "2"
+    assert logged_points(client, run) == read_history(Path("models/brief"))
+
+
+def test_a_training_without_dvc_keeps_nothing(project, client):
+    assert train().code == 0
+    assert not Path("runs").exists() or list(Path("runs").iterdir()) == []
