@@ -7,7 +7,7 @@ resamples units of consecutive items (Kuensch 1989; Politis and Romano 1994), th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from lectern.errors import UserError
 UNITS = 30  # long units contain the correlation of neighbors; with fewer units, their spread is too uncertain
 
 
+@runtime_checkable
 class Scoring(Protocol):
     """How a task computes its score from sums over items. A task's module `report.evaluate` has both functions."""
 
