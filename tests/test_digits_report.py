@@ -62,12 +62,6 @@ def test_score_can_be_computed_from_the_items(report):
     assert evaluate.score(items.iloc[:60]) == 0.5  # also from any subset
 
 
-def test_blocks_are_consecutive_images(report):
-    _, out = report
-    blocks = pd.read_parquet(out / "items.parquet")["block"]
-    assert (blocks.diff().dropna() >= 0).all() and 1 < blocks.nunique() < 300
-
-
 def test_class_metrics_match_their_definitions(report, classifier, labels):
     metrics, out = report
     details = json.loads((out / "details.json").read_text())

@@ -47,7 +47,7 @@ def test_the_gate_refuses_an_untrained_model_and_passes_a_better_one(project, st
 
     refused = lectern("promote", NAME, "--version", "2")
     assert refused.code == 3 and f"score {scores['untrained']:.4f}, champion {scores['first']:.4f}" in refused.said
-    assert re.search(r"FAIL  better than the champion by more than noise.*better by -0\.\d+ to -0\.\d+", refused.said)
+    assert re.search(r"FAIL  better than the champion.*; lower by 0\.\d+ to 0\.\d+ .* 30 units of test", refused.said)
 
     passed = lectern("promote", NAME)
     assert passed.code == 0 and "version 3 (better) is the champion" in passed.said and "FAIL" not in passed.said

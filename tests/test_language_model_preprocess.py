@@ -18,8 +18,10 @@ SPLITS = [("name", ["three.txt-0"], ["four.txt-0", "four.txt-1"]), ("position", 
 @pytest.mark.parametrize(("split_by", "validation", "test"), SPLITS)
 def test_each_character_is_in_exactly_one_split(split_by, validation, test):
     works = {f"{name}-{copy}": f"{copy}{text}" for copy in range(5) for name, text in WORKS.items()}
-    texts = split_works(works, split_by, validation, test)
-    assert sorted("".join(texts.values())) == sorted("".join(works.values()))
+    splits = split_works(works, split_by, validation, test)
+    assert sorted("".join(text for split in splits.values() for text in split.values())) == sorted(
+        "".join(works.values())
+    )
 
 
 def test_named_works_are_complete_and_not_in_the_training_text(tmp_path):
@@ -31,8 +33,8 @@ def test_named_works_are_complete_and_not_in_the_training_text(tmp_path):
 
 
 def test_split_by_position_takes_the_test_text_from_the_end():
-    texts = split_works({"all": "abcdefghij"}, "position", 0.2, 0.1)
-    assert texts == {"train": "abcdefg", "validation": "hi", "test": "j"}
+    splits = split_works({"all": "abcdefghij"}, "position", 0.2, 0.1)
+    assert splits == {"train": {"all": "abcdefg"}, "validation": {"all": "hi"}, "test": {"all": "j"}}
 
 
 def test_split_by_hash_keeps_works_in_their_split_if_others_are_added():

@@ -99,13 +99,20 @@ def test_scores_equal_those_of_reading_the_text_in_one_piece(tmp_path, monkeypat
     assert (hits == (logits[0].argmax(1).numpy() == ids)).all()
 
 
+def test_lines_of_one_work_are_a_group(tmp_path):
+    processed, facts = make_processed(tmp_path, validation=["three.txt"], test=["four.txt", "two.txt"])
+    items = evaluate.measure(make_module(facts), processed)
+    lines = [len(WORKS[name].splitlines()) for name in ("four.txt", "two.txt")]
+    assert items.groupby("group").size().tolist() == lines
+
+
 def test_score_is_the_mean_loss_over_characters_and_not_over_lines():
     hits = np.array([True, False, True, True, True])
-    items = evaluate.tabulate_lines("ab\nc\n", np.array([1.0, 2, 3, 4, 5]), hits)
+    items = evaluate.tabulate_lines("ab\nc\n", np.array([1.0, 2, 3, 4, 5]), hits, [0])
     assert items["characters"].tolist() == [3, 2]
     assert items["hits"].tolist() == [2, 2]
     assert evaluate.score(items) == 3.0
-    assert len(evaluate.tabulate_lines("ab\nc", np.ones(4), np.ones(4, bool))) == 2
+    assert len(evaluate.tabulate_lines("ab\nc", np.ones(4), np.ones(4, bool), [0])) == 2
 
 
 # Copying
@@ -167,7 +174,7 @@ def test_report_contains_all_files_and_consistent_metrics(tmp_path):
     assert len(metrics) == 6
     assert len(items) == facts["items"]["test"]
     assert items["characters"].sum() == len(WORKS["four.txt"])
-    assert {"item", "block"} <= set(items)
+    assert items["group"].unique().tolist() == [0]
     assert json.loads((tmp_path / "details.json").read_text())["validation"]["baseline"] > 0
     assert {path.name for path in tmp_path.glob("*.png")} == {"classes.png", "memory.png"}
     assert "Longest copy of the training text" in (tmp_path / "samples.md").read_text()
@@ -197,7 +204,7 @@ def test_evaluate_stage_reports_the_samples_of_the_model_folder(tmp_path, monkey
     model_folder.save_model(make_module(facts), paths.model)
     records = [Record(step, 0, f"{part}_loss", 3.0) for step in (10, 20) for part in ("train", "validation")]
     history_file.write_history(records, TEXT_SAMPLES, paths.model)
-    score = {"name": "nats_per_character", "unit": "nats", "higher_is_better": False}
+    score = {"name": "nats_per_character", "unit": "nats per character", "higher_is_better": False}
     evaluation.evaluate(paths, Dataset("poems", "language_model", "poems", score))
     text = (paths.report / "samples_over_training.md").read_text()
     assert text.index("Step 10") < text.index("qxz") < text.index("Step 20") < text.index("to be")

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from children import KILLED, at_call, die, in_child, lectern
 from lectern.errors import CheckFailed, ConcurrentPromotion, UserError
-from lectern.registry import audit_log, gate, lock, promotion
+from lectern.registry import audit_log, evaluation_data, lock, promotion
 from lectern.registry.reconcile import reconcile
 from lectern.registry.registered_model import RegisteredModel
 from lectern.registry.versions import download_model_folder
@@ -119,7 +119,7 @@ def test_a_version_whose_files_do_not_reproduce_its_score_is_refused(client):
 def test_a_guard_of_the_dataset_refuses_a_better_score(registered_client):
     set_guards(calibration_error={"tolerance": -1.0, "better": "lower", "reason": "for the test"})
     promote(registered_client, BETTER)
-    message = r"FAIL  calibration_error no worse by more than -1: 0\.\d{4}, champion 0\.\d{4}; for the"
+    message = r"FAIL  calibration_error within its tolerance: 0\.\d{4}, champion 0\.\d{4}; it must be lower by"
     with pytest.raises(CheckFailed, match=message):
         promote(registered_client, BEST)
     set_guards(calibration_error={"tolerance": 1.0, "better": "lower", "reason": "for the test"})
@@ -131,7 +131,7 @@ def test_a_dataset_can_replace_the_guard_of_a_cost(registered_client):
     set_guards(size={"factor": 0.5, "absolute_slack": -1.0, "reason": "it must fit a watch"})
     promote(registered_client, BETTER)
     with pytest.raises(
-        CheckFailed, match="FAIL  size within 0.5 times: .* bytes, champion .* bytes; it must fit a wat"
+        CheckFailed, match="FAIL  size within its limit: .* bytes, champion .* 0.5 times .* reason: it must fit a wat"
     ):
         promote(registered_client, BEST)
 
@@ -170,15 +170,17 @@ def test_a_misspelt_guard_is_reported_and_nothing_is_promoted(registered_client,
 def test_a_candidate_scored_on_other_test_data_is_refused(registered_client):
     facts = Path(f"data/processed/{NAME}/facts.json")
     facts.write_text(json.dumps({**json.loads(facts.read_text()), "test_digest": "0" * 64}))
-    with pytest.raises(UserError, match="was scored on test data .*, but .* has test data 000000000000"):
+    message = "not checked  reproduces its score: .* was scored on test data .*, but .* has test data 000000000000"
+    with pytest.raises(CheckFailed, match=message):
         promote(registered_client, BEST)
+    assert champion(registered_client) is None
 
 
 def test_a_champion_scored_on_other_test_data_is_scored_again(registered_client, monkeypatch):
     promote(registered_client, BETTER)
     for key, other in {"test_digest": "0" * 64, "score": "0.999"}.items():
         registered_client.set_model_version_tag(NAME, BETTER, f"lectern.{key}", other)
-    monkeypatch.setattr(gate, "download_artifacts", lambda **_: pytest.fail("read items of other test data"))
+    monkeypatch.setattr(evaluation_data, "download_artifacts", lambda **_: pytest.fail("read items of other test data"))
     _, rules = promote(registered_client, BEST)
     (reason,) = [rule.reason for rule in rules if rule.name.startswith("better than")]
     assert f"champion {read_metrics('better')['score']:.4f}" in reason

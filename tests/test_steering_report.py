@@ -67,11 +67,9 @@ def test_baseline_is_the_rmse_of_the_mean_training_angle(processed):
     assert baseline.score_baseline(processed) == pytest.approx(np.sqrt(np.mean(errors**2)))
 
 
-def test_block_is_at_most_five_seconds_of_one_run(report):
+def test_frames_of_one_run_are_a_group(report):
     items = pd.read_parquet(report[0] / "items.parquet")
-    for _, block in items.groupby("block"):
-        assert block["run"].nunique() == 1 and len(block) <= 50
-    assert items["block"].nunique() == 2
+    assert items["group"].equals(items["run"].rename("group"))
 
 
 def test_details_contain_baselines_and_the_other_targets(report, processed):

@@ -116,7 +116,7 @@ def test_evaluation_returns_the_score_and_at_most_five_other_metrics(processed, 
     items = pd.read_parquet(out / "items.parquet")
     assert metrics["score"] == evaluate.score(items) and len(metrics) <= 6
     assert all(isinstance(value, float) for value in metrics.values())
-    assert {"item", "block"} <= set(items) and len(items) == read_facts(processed)["items"]["test"]
+    assert {"item", "group"} <= set(items) and len(items) == read_facts(processed)["items"]["test"]
     details = json.loads((out / "details.json").read_text())
     assert details["baselines"] == baseline.score_baselines(processed)
     assert {path.name for path in out.glob("*.png")} == {"attention.png", "score_by_length.png"}

@@ -1,30 +1,27 @@
 """Evaluate the promotion gate: compare a candidate version with its baseline and with the champion."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
-from mlflow.exceptions import MlflowException
 
-from lectern.artifacts.dataset import read_facts
-from lectern.artifacts.paths import GATE_CONFIG, PROCESSED, group_config
-from lectern.config import call
+from lectern.artifacts.paths import GATE_CONFIG, PROCESSED
 from lectern.errors import UserError
 from lectern.registry import gate_rules
-from lectern.registry.gate_rules import COST_FORMATS, Rule
+from lectern.registry.bootstrap import estimate_improvement
+from lectern.registry.evaluation_data import check_test_data, recorded_items
+from lectern.registry.gate_rules import Rule, not_checked
+from lectern.registry.guards import dataset_guards, guard_cost, guard_latency, guard_metrics, metric_guards
 from lectern.registry.registered_model import RegisteredModel
 from lectern.registry.score_unit import read_score_unit
-from lectern.registry.scoring import Measurement, measure_model
+from lectern.registry.scoring import Measurement, measure_model, weights_size
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.registry.versions import download_model_folder
 from lectern.task_modules import task_module
 
-Guards = dict[str, dict[str, Any]]
+BETTER, REPRODUCES = "better than the champion by more than noise", "reproduces its score"
 
 
 def evaluate_gate(
@@ -33,17 +30,12 @@ def evaluate_gate(
     """Return the result of each rule for a candidate on the test data of this checkout.
 
     The candidate is scored again from its own files, unless its `items` are given. The champion is scored again if its
-    recorded items belong to other test data. The baseline is the recorded one, because computing it can take long.
-    Raises UserError if the candidate was scored on other test data.
+    recorded items are missing or belong to other test data. The baseline is the recorded one, because computing it can
+    take long. A rule that needs what this machine lacks is marked as not checked, with the reason, and fails.
     """
-    config, unit = read_gate_config(), read_score_unit(model.name)
-    processed = PROCESSED / model.name
-    check_test_data(candidate, processed)
-    measured = measure_model(download_model_folder(model.client, candidate), processed, items)
-    rules = [
-        gate_rules.above_baseline(measured.score, candidate.baseline, candidate.direction, unit),
-        gate_rules.reproduces_score(candidate.score, measured.score, **config["reproduce"], unit=unit),
-    ]
+    config = read_gate_config()
+    measured = measure_candidate(model.client, candidate, items)
+    rules = list(compare_with_record(candidate, measured, config))
     champion = model.readable_champion
     if champion is not None:
         rules += compare_with_champion(model.client, candidate, measured, champion, config)
@@ -52,37 +44,107 @@ def evaluate_gate(
     return rules
 
 
+def measure_candidate(
+    client: MlflowClient, candidate: ModelVersionRecord, items: pd.DataFrame | None
+) -> Measurement | str:
+    """Measure a candidate, or return why this machine cannot. Raises UserError if its files cannot be loaded."""
+    from lectern.artifacts.model_folder import load_model
+
+    module, processed = load_model(download_model_folder(client, candidate)), PROCESSED / candidate.name
+    try:
+        check_test_data(candidate, processed)
+        return measure_model(module, candidate.task, processed, items)
+    except (UserError, OSError) as error:
+        return str(error)
+
+
+def measure_champion(client: MlflowClient, champion: ModelVersionRecord) -> Measurement | str:
+    """Measure the champion on the test data of this checkout, or return why this machine cannot."""
+    from lectern.artifacts.model_folder import load_model
+
+    processed = PROCESSED / champion.name
+    try:
+        items = recorded_items(client, champion, processed)
+        module = load_model(download_model_folder(client, champion))
+        return measure_model(module, champion.task, processed, items)
+    except (UserError, OSError) as error:
+        return str(error)
+
+
+def compare_with_record(
+    candidate: ModelVersionRecord, measured: Measurement | str, config: dict[str, Any]
+) -> Iterator[Rule]:
+    """Yield the rules that need no champion. Without test data, the recorded score is compared with the baseline."""
+    unit = read_score_unit(candidate.name)
+    if isinstance(measured, str):
+        yield gate_rules.above_baseline(candidate.score, candidate.baseline, candidate.direction, unit)
+        yield not_checked(REPRODUCES, measured)
+        return
+    yield gate_rules.above_baseline(measured.score, candidate.baseline, candidate.direction, unit)
+    yield gate_rules.reproduces_score(candidate.score, measured.score, **config["reproduce"], unit=unit)
+
+
 def compare_with_champion(
     client: MlflowClient,
     candidate: ModelVersionRecord,
-    measured: Measurement,
+    measured: Measurement | str,
     champion: ModelVersionRecord,
     config: dict[str, Any],
 ) -> Iterator[Rule]:
     """Yield the rules that compare a candidate with the champion on the same test items."""
-    processed, unit = PROCESSED / candidate.name, read_score_unit(candidate.name)
-    items = recorded_items(client, champion, processed)
-    old = measure_model(download_model_folder(client, champion), processed, items)
-    score = task_module(candidate.task, "report.evaluate").score
-    yield gate_rules.better_than_noise(measured.items, old.items, score, candidate.direction, unit, **config["noise"])
-    guards = config["guards"] | dataset_guards(candidate.name)
-    yield from guard_costs({name: guard for name, guard in guards.items() if name in COST_FORMATS}, measured, old)
-    metrics = {name: guard for name, guard in guards.items() if name not in COST_FORMATS}
-    yield from guard_metrics(client, metrics, candidate, champion)
+    try:
+        guards = config["guards"] | dataset_guards(candidate.name)
+    except UserError as error:
+        guards = config["guards"]
+        yield not_checked("guards of the dataset", str(error))
+    old = measured if isinstance(measured, str) else measure_champion(client, champion)
+    if isinstance(measured, str) or isinstance(old, str):
+        yield from (not_checked(name, str(old)) for name in (BETTER, "latency within its limit"))
+    else:
+        yield compare_scores(candidate, measured, old, config["noise"])
+        if "latency" in guards:
+            yield guard_latency(guards["latency"], measured, old)
+    if "size" in guards:
+        yield compare_sizes(client, guards["size"], candidate, champion)
+    yield from guard_metrics(client, metric_guards(guards), candidate, champion)
+
+
+def compare_scores(
+    candidate: ModelVersionRecord, measured: Measurement, old: Measurement, noise: dict[str, Any]
+) -> Rule:
+    """Compare the scores of a candidate and the champion by a bootstrap over the test items."""
+    report, direction = task_module(candidate.task, "report.evaluate"), candidate.direction
+    improvement = estimate_improvement(measured.items, old.items, report, direction, **noise)
+    unit = read_score_unit(candidate.name)
+    return gate_rules.better_than_noise(measured.score, old.score, improvement, direction, unit)
+
+
+def compare_sizes(
+    client: MlflowClient, guard: dict[str, Any], candidate: ModelVersionRecord, champion: ModelVersionRecord
+) -> Rule:
+    """Compare the sizes of the weights, or state which files are missing."""
+    try:
+        sizes = [weights_size(download_model_folder(client, version)) for version in (candidate, champion)]
+    except (UserError, OSError) as error:
+        return not_checked("size within its limit", str(error))
+    return guard_cost("size", guard, *sizes)
 
 
 def missing_comparison(model: RegisteredModel) -> Rule:
     """State that the champion was registered by an older version of Lectern and cannot be scored."""
-    reason = f"champion version {model.champion_number} was registered by an older version of Lectern; not compared"
-    return Rule("comparison with the champion", True, reason)
+    reason = f"champion version {model.champion_number} was registered by an older version of Lectern"
+    return not_checked("comparison with the champion", reason, blocks=False)
 
 
 def preview_gate(model: RegisteredModel, version: ModelVersionRecord, items: pd.DataFrame) -> str:
     """Describe in a few words whether a version that was just evaluated would pass the gate."""
     if version.number == model.champion_number:
         return "it is the champion"
-    failed = [rule.name for rule in evaluate_gate(model, version, items) if not rule.passed]
-    return f"it would fail the gate ({'; '.join(failed)})" if failed else "it would pass the gate"
+    rules = evaluate_gate(model, version, items)
+    failed = [rule.name for rule in rules if not rule.passed]
+    unchecked = [rule.name for rule in rules if not rule.checked]
+    verdict = f"it would fail the gate ({'; '.join(failed)})" if failed else "it would pass the gate"
+    return f"{verdict}; not checked on this machine: {'; '.join(unchecked)}" if unchecked else verdict
 
 
 def rescore_version(client: MlflowClient, version: ModelVersionRecord) -> tuple[float, bool]:
@@ -90,82 +152,13 @@ def rescore_version(client: MlflowClient, version: ModelVersionRecord) -> tuple[
 
     Raises UserError if the version was scored on other test data.
     """
-    processed = PROCESSED / version.name
-    check_test_data(version, processed)
-    measured = measure_model(download_model_folder(client, version), processed).score
+    measured = measure_candidate(client, version, None)
+    if isinstance(measured, str):
+        raise UserError(measured)
     tolerance = read_gate_config()["reproduce"]["tolerance"]
-    rule = gate_rules.reproduces_score(version.score, measured, tolerance, read_score_unit(version.name))
-    return measured, rule.passed
+    rule = gate_rules.reproduces_score(version.score, measured.score, tolerance, read_score_unit(version.name))
+    return measured.score, rule.passed
 
 
 def read_gate_config() -> dict[str, Any]:
     return dict(yaml.safe_load(GATE_CONFIG.read_text()))
-
-
-def dataset_guards(name: str) -> Guards:
-    """Return the guards of the dataset's config. They add to those of `conf/gate.yaml` or replace them."""
-    path = group_config("dataset", name)
-    return (yaml.safe_load(path.read_text()) or {}).get("guards", {}) if path.is_file() else {}
-
-
-def guard_costs(guards: Guards, candidate: Measurement, champion: Measurement) -> Iterator[Rule]:
-    """Compare costs that were just measured on this machine."""
-    for name, guard in guards.items():
-        costs = getattr(candidate, name), getattr(champion, name)
-        yield call(gate_rules.cost_within_factor, guard, f"guards, {name}", name, *costs)
-
-
-def guard_metrics(
-    client: MlflowClient, guards: Guards, candidate: ModelVersionRecord, champion: ModelVersionRecord
-) -> Iterator[Rule]:
-    """Compare metrics of the evaluation. Raises UserError for a guard on a metric that does not exist."""
-    if not guards:
-        return
-    values, champion_values = (read_or_measure_metrics(client, version) for version in (candidate, champion))
-    for name, guard in guards.items():
-        where = f"conf/dataset/{candidate.name}.yaml, guards, {name}"
-        if name not in values or name not in champion_values:
-            raise UserError(f"{where}: the evaluation has no such metric. It has: {', '.join(sorted(values))}.")
-        yield call(gate_rules.metric_within_tolerance, guard, where, name, values[name], champion_values[name])
-
-
-def read_or_measure_metrics(client: MlflowClient, version: ModelVersionRecord) -> dict[str, float]:
-    """Return the recorded metrics; evaluate the version again if they belong to other test data."""
-    processed = PROCESSED / version.name
-    if version.metrics and has_same_test_data(version, processed):
-        return dict(version.metrics)
-    from lectern.artifacts.model_folder import load_model
-
-    report = task_module(version.task, "report.evaluate")
-    module = load_model(download_model_folder(client, version))
-    with tempfile.TemporaryDirectory() as folder:
-        metrics = report.evaluate(module, processed, Path(folder))
-    return {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
-
-
-def recorded_items(client: MlflowClient, version: ModelVersionRecord, processed: Path) -> pd.DataFrame | None:
-    """Return the items that the version's run recorded, or None if they are missing or of other test data."""
-    if not has_same_test_data(version, processed):
-        return None
-    try:
-        path = download_artifacts(
-            run_id=version.run_id, artifact_path="reports/items.parquet", tracking_uri=client.tracking_uri
-        )
-    except (MlflowException, OSError):
-        return None
-    return pd.read_parquet(path)
-
-
-def has_same_test_data(version: ModelVersionRecord, processed: Path) -> bool:
-    return bool(version.test_digest == read_facts(processed)["test_digest"])
-
-
-def check_test_data(version: ModelVersionRecord, processed: Path) -> None:
-    """Raise UserError if the version was scored on test data other than that of `processed`."""
-    if not has_same_test_data(version, processed):
-        digest = read_facts(processed)["test_digest"]
-        raise UserError(
-            f"{version} was scored on test data {version.test_digest[:12]}, but {processed} has test data "
-            f"{digest[:12]}. Check out the commit of its run, run dvc repro preprocess@{version.name} and try again, "
-            "or evaluate and register its experiment again on the present data."
-        )

@@ -1,16 +1,12 @@
-"""Define the rules of the promotion gate. Each rule passes or fails and states its numbers."""
+"""Define the rules of the promotion gate. Each rule states what it compared, both values, the limit and the verdict."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-
-from lectern.errors import UserError
+from lectern.registry.bootstrap import Improvement
 from lectern.registry.score_unit import ScoreUnit
 
-Score = Callable[[pd.DataFrame], float]
-COST_FORMATS = {"latency": "{:.4f} s", "size": "{:,.0f} bytes"}
+MIN_UNITS = 20  # the spread of fewer resampled units is too uncertain for a verdict
+COST_TITLES = {"latency": "latency per small request", "size": "size of the weights"}
 
 
 @dataclass(frozen=True)
@@ -20,6 +16,7 @@ class Rule:
     name: str
     passed: bool
     reason: str
+    checked: bool = True  # False if this machine lacks what the rule compares
 
 
 def above_baseline(score: float, baseline: float, direction: int, unit: ScoreUnit) -> Rule:
@@ -28,55 +25,44 @@ def above_baseline(score: float, baseline: float, direction: int, unit: ScoreUni
     `direction` is 1 if a higher score is better, -1 if a lower score is better.
     """
     passed = direction * (score - baseline) > 0
-    return Rule("above the baseline", passed, f"score {score:.4f}, baseline {baseline:.4f} ({unit})")
+    limit = f"must be {comparative(direction)} than the baseline, {conjunction(passed)}"
+    reason = f"score {score:.4f}, baseline {baseline:.4f} ({unit}); it {limit} {describe_difference(score - baseline)}"
+    return Rule("above the baseline", passed, reason)
 
 
 def reproduces_score(recorded: float, measured: float, tolerance: float, unit: ScoreUnit) -> Rule:
-    """Check that the files of a version reach the score recorded for it."""
-    passed = abs(recorded - measured) <= tolerance * max(1.0, abs(recorded))
-    return Rule("reproduces its score", passed, f"recorded {recorded:.4f}, measured now {measured:.4f} ({unit})")
+    """Check that the files of a version reach the score recorded for it.
+
+    The tolerance is relative for scores above 1, such as BLEU.
+    """
+    difference, limit = abs(recorded - measured), tolerance * max(1.0, abs(recorded))
+    passed = difference <= limit
+    reason = (
+        f"recorded {recorded:.4f}, measured now {measured:.4f} ({unit}); "
+        f"they may differ by at most {limit:.4f}, {conjunction(passed)} they differ by {difference:.4f}"
+    )
+    return Rule("reproduces its score", passed, reason)
 
 
 def better_than_noise(
-    candidate: pd.DataFrame,
-    champion: pd.DataFrame,
-    score: Score,
-    direction: int,
-    unit: ScoreUnit,
-    confidence: float,
-    resamples: int,
-    seed: int,
+    score: float, champion_score: float, improvement: Improvement, direction: int, unit: ScoreUnit
 ) -> Rule:
-    """Check that the confidence interval of the improvement over the champion is above zero."""
-    gains = direction * bootstrap_differences(candidate, champion, score, resamples, seed)
-    low, high = np.quantile(gains, [(1 - confidence) / 2, (1 + confidence) / 2])
-    reason = (
-        f"score {score(candidate):.4f}, champion {score(champion):.4f} ({unit}); "
-        f"better by {low:+.4f} to {high:+.4f} in {confidence:.0%} of resamples"
-    )
-    return Rule("better than the champion by more than noise", bool(low > 0), reason)
+    """Check that the confidence interval of the improvement over the champion is above zero.
 
-
-def bootstrap_differences(
-    candidate: pd.DataFrame, champion: pd.DataFrame, score: Score, resamples: int, seed: int
-) -> np.ndarray:
-    """Return the candidate's score minus the champion's in each resample: a paired bootstrap (Koehn 2004, W04-3250).
-
-    Blocks are resampled instead of items, because neighbouring frames or lines, or the digits of one writer, are not
-    independent.
+    With fewer than MIN_UNITS resampled units, the candidate never counts as better.
     """
-    if not candidate["item"].equals(champion["item"]):
-        raise UserError(
-            "The candidate and the champion were scored on different test items, so they cannot be compared. "
-            "Evaluate and register both again."
-        )
-    blocks = list(candidate.groupby("block").indices.values())
-    random = np.random.default_rng(seed)
-    differences = []
-    for _ in range(resamples):
-        rows = np.concatenate([blocks[block] for block in random.integers(len(blocks), size=len(blocks))])
-        differences.append(score(candidate.iloc[rows]) - score(champion.iloc[rows]))
-    return np.array(differences)
+    passed = improvement.units >= MIN_UNITS and improvement.low > 0
+    reason = (
+        f"score {score:.4f}, champion {champion_score:.4f} ({unit}); {describe_interval(improvement, direction)} "
+        f"({unit.unit or unit}) in the {improvement.confidence:.0%} interval of {improvement.resamples:,} resamples of "
+        f"{improvement.units:,} units of test items; "
+    )
+    if improvement.units < MIN_UNITS:
+        reason += f"at least {MIN_UNITS} units are needed to call a version better, so it fails"
+    else:
+        limit = f"the complete interval must be {comparative(direction)} than the champion's score"
+        reason += f"{limit}, {'and it is' if passed else 'but it is not'}"
+    return Rule("better than the champion by more than noise", passed, reason)
 
 
 def cost_within_factor(
@@ -86,23 +72,91 @@ def cost_within_factor(
 
     An increase of at most `absolute_slack` always passes.
     """
-    passed = cost <= champion_cost * factor or cost - champion_cost <= absolute_slack
-    now, before = (COST_FORMATS[name].format(value) for value in (cost, champion_cost))
-    return Rule(f"{name} within {factor:g} times", passed, f"{now}, champion {before}; {reason}")
+    limit = cost_limit(champion_cost, factor, absolute_slack)
+    passed = cost <= limit
+    now, before, highest, slack = (format_cost(name, value) for value in (cost, champion_cost, limit, absolute_slack))
+    text = (
+        f"{COST_TITLES[name]} {now}, champion {before}; it may be at most {highest}, the larger of {factor:g} times "
+        f"{before} and {before} plus {slack}, {'and it is' if passed else 'but it is more'}; reason: {reason}"
+    )
+    return Rule(f"{name} within its limit", passed, text)
+
+
+def cost_limit(champion_cost: float, factor: float, absolute_slack: float) -> float:
+    """Return the highest cost that passes."""
+    return max(champion_cost * factor, champion_cost + absolute_slack)
 
 
 def metric_within_tolerance(
-    name: str, value: float, champion_value: float, tolerance: int | float, better: str, reason: str
+    name: str,
+    value: float,
+    champion_value: float,
+    tolerance: int | float,
+    better: str,
+    reason: str,
+    unit: str = "",
 ) -> Rule:
     """Check that a metric is not worse than the champion's by more than a tolerance.
 
     `better` is "higher" or "lower".
     """
-    loss = champion_value - value if better == "higher" else value - champion_value
-    numbers = f"{value:.4f}, champion {champion_value:.4f}"
-    return Rule(f"{name} no worse by more than {tolerance:g}", loss <= tolerance, f"{numbers}; {reason}")
+    direction = 1 if better == "higher" else -1
+    passed = direction * (champion_value - value) <= tolerance
+    values = f"{value:.4f}, champion {champion_value:.4f}{f' ({unit})' if unit else ''}"
+    difference = describe_difference(value - champion_value)
+    text = f"{values}; it {describe_tolerance(tolerance, better)}, {conjunction(passed)} {difference}; reason: {reason}"
+    return Rule(f"{name} within its tolerance", passed, text)
+
+
+def not_checked(name: str, reason: str, blocks: bool = True) -> Rule:
+    """State that a rule could not be checked. Such a rule fails unless it does not block the promotion."""
+    return Rule(name, not blocks, reason, checked=False)
 
 
 def format_rules(rules: list[Rule]) -> list[str]:
     """Return one line per rule."""
-    return [f"  {'pass' if rule.passed else 'FAIL'}  {rule.name}: {rule.reason}" for rule in rules]
+    return [f"  {label(rule)}  {rule.name}: {rule.reason}" for rule in rules]
+
+
+def label(rule: Rule) -> str:
+    if not rule.checked:
+        return "not checked"
+    return "pass" if rule.passed else "FAIL"
+
+
+def comparative(direction: int) -> str:
+    return "higher" if direction > 0 else "lower"
+
+
+def conjunction(passed: bool) -> str:
+    return "and" if passed else "but"
+
+
+def describe_difference(difference: float) -> str:
+    """Return `it is higher by 0.0100` for 0.01."""
+    if difference == 0:
+        return "it is equal"
+    return f"it is {'higher' if difference > 0 else 'lower'} by {abs(difference):.4f}"
+
+
+def describe_interval(improvement: Improvement, direction: int) -> str:
+    """Return `lower by 0.0400 to 0.1100` for a loss that improved, with the smaller difference first."""
+    low, high = improvement.low, improvement.high
+    better, worse = comparative(direction), comparative(-direction)
+    if low >= 0:
+        return f"{better} by {low:.4f} to {high:.4f}"
+    if high <= 0:
+        return f"{worse} by {-high:.4f} to {-low:.4f}"
+    return f"between {-low:.4f} {worse} and {high:.4f} {better}"
+
+
+def describe_tolerance(tolerance: float, better: str) -> str:
+    """Return the limit of a guarded metric. A negative tolerance requires an improvement."""
+    if tolerance < 0:
+        return f"must be {better} by at least {-tolerance:g}"
+    return f"may be {'lower' if better == 'higher' else 'higher'} by at most {tolerance:g}"
+
+
+def format_cost(name: str, value: float) -> str:
+    """Return a latency in milliseconds or a size in bytes, with its unit."""
+    return f"{1000 * value:,.2f} ms" if name == "latency" else f"{value:,.0f} bytes"

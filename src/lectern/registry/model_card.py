@@ -12,6 +12,7 @@ from lectern.artifacts import history_file
 from lectern.artifacts.dataset import read_facts
 from lectern.artifacts.paths import ExperimentPaths, group_config
 from lectern.config import Dataset
+from lectern.registry.gate_rules import describe_tolerance
 
 CARD = """# {experiment}
 
@@ -113,11 +114,18 @@ def describe_training(paths: ExperimentPaths) -> str:
 
 
 def describe_guards(dataset: Dataset) -> str:
-    """Return the metrics that a promotion must not make worse, with the reasons."""
+    """Return the values that a promotion must not make worse, with their limits and reasons."""
     if not dataset.guards:
         return "The report shows its errors."
-    reasons = "; ".join(f"{name.replace('_', ' ')} ({guard['reason']})" for name, guard in dataset.guards.items())
-    return f"In addition to the score, the promotion gate guards these metrics: {reasons}."
+    guards = "; ".join(f"{name.replace('_', ' ')} {describe_guard(guard)}" for name, guard in dataset.guards.items())
+    return f"In addition to the score, the promotion gate compares these values with the champion's: {guards}."
+
+
+def describe_guard(guard: Mapping[str, Any]) -> str:
+    """Return the limit of a guard and its reason."""
+    if "tolerance" in guard:
+        return f"{describe_tolerance(guard['tolerance'], guard['better'])} ({guard['reason']})"
+    return f"may grow by a factor of at most {guard['factor']:g}, or by {guard['absolute_slack']:g} ({guard['reason']})"
 
 
 def read_licence(origin: str) -> str:

@@ -15,7 +15,9 @@ class ScoreUnit:
     unit: str = ""
 
     def __str__(self) -> str:
-        return ", ".join(text for text in (self.name.replace("_", " "), self.unit) if text)
+        """Return name and unit, or only the unit if it is the name too, as for nats per character."""
+        texts = dict.fromkeys(text for text in (self.name.replace("_", " "), self.unit) if text)
+        return ", ".join(texts)
 
 
 def read_score_unit(dataset: str) -> ScoreUnit:

@@ -1,15 +1,13 @@
-"""Measure a model folder on the test data: score, per-item results, latency and size."""
+"""Measure a model folder on the test data: score, per-item results, size, and a request to time."""
 
-import statistics
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lectern.artifacts.model_metadata import read_metadata
 from lectern.task_modules import task_module
 
 if TYPE_CHECKING:  # importing Lightning takes seconds, and a rollback does not need it
@@ -22,42 +20,20 @@ class Measurement:
 
     score: float
     items: pd.DataFrame  # one row per test item
-    latency: float  # seconds per small request
-    size: float  # bytes of the weights
+    request: Callable[[], object]  # predicts the task's example
 
 
-def measure_model(folder: Path, processed: Path, items: pd.DataFrame | None = None) -> Measurement:
-    """Measure a model folder on the test data of `processed`. Known `items` are not computed again."""
-    from lectern.artifacts.model_folder import load_model
-
-    task = read_metadata(folder)["task"]
-    module, report = load_model(folder), task_module(task, "report.evaluate")
+def measure_model(
+    module: "LightningModule", task: str, processed: Path, items: pd.DataFrame | None = None
+) -> Measurement:
+    """Measure a loaded model on the test data of `processed`. Known `items` are not computed again."""
+    report, inference_api = task_module(task, "report.evaluate"), task_module(task, "serving.inference_api")
     if items is None:
         items = report.measure(module, processed)
-    return Measurement(
-        score=report.score(items),
-        items=items,
-        latency=measure_latency(module, task_module(task, "serving.inference_api"), processed),
-        size=float((folder / "weights.safetensors").stat().st_size),
-    )
+    request = partial(inference_api.predict, module, inference_api.example(processed))
+    return Measurement(report.score(items), items, request)
 
 
-def measure_latency(
-    module: "LightningModule",
-    inference_api: ModuleType,
-    processed: Path,
-    repetitions: int = 7,
-    max_seconds: float = 1.0,
-) -> float:
-    """Return the median time in seconds to predict the task's example, after one prediction to warm up.
-
-    Stops early once `max_seconds` are used, so that a slow model is timed only once.
-    """
-    example = inference_api.example(processed)
-    inference_api.predict(module, example)
-    times: list[float] = []
-    while len(times) < repetitions and sum(times) < max_seconds:
-        start = time.perf_counter()
-        inference_api.predict(module, example)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+def weights_size(folder: Path) -> float:
+    """Return the bytes of the weights of a model folder."""
+    return float((folder / "weights.safetensors").stat().st_size)

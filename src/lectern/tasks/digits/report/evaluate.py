@@ -1,5 +1,6 @@
 """Score a digit classifier on the test images and write the report."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,6 @@ from lectern.tasks.digits.report import plots
 
 if TYPE_CHECKING:
     from lectern.tasks.digits.model.module import DigitClassifier
-
-BLOCK_SIZE = 100  # the gate resamples blocks of images, because neighboring images are often by the same writer
 
 
 def evaluate(module: "DigitClassifier", processed: Path, out: Path) -> dict[str, float]:
@@ -57,12 +56,14 @@ def predict_test_images(module: "DigitClassifier", processed: Path) -> tuple[np.
 
 
 def tabulate_predictions(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """Return one row per image with its label, the predicted digit and the confidence."""
-    number = np.arange(len(labels))
+    """Return one row per image with its label, the predicted digit and the confidence.
+
+    The files name no writers, so all images are one group.
+    """
     return pd.DataFrame(
         {
-            "item": number,
-            "block": number // BLOCK_SIZE,
+            "item": np.arange(len(labels)),
+            "group": 0,
             "label": labels.astype(int),
             "prediction": probabilities.argmax(1),
             "confidence": probabilities.max(1),
@@ -81,4 +82,14 @@ def compute_class_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict
 
 def score(items: pd.DataFrame) -> float:
     """Return the accuracy."""
-    return float(items["correct"].mean())
+    return score_sums(statistics(items).sum().to_dict())
+
+
+def statistics(items: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns whose sums determine the score."""
+    return items[["correct"]].assign(images=1).astype(float)
+
+
+def score_sums(sums: Mapping[str, float]) -> float:
+    """Return the accuracy from the sums of the statistics."""
+    return float(sums["correct"] / sums["images"])

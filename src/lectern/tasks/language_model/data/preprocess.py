@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
 from lectern.artifacts.dataset import write_facts
 from lectern.artifacts.digests import content_digest
+from lectern.atomic import write_json
 from lectern.errors import UserError
 from lectern.tasks.language_model.data.format.alphabet import NormalForm, encode, normalize
 
@@ -34,16 +36,20 @@ def preprocess(
     - `hash`: `validation` and `test` are the shares of complete works, selected by a hash of their names.
 
     The alphabet contains the characters that occur at least `min_count` times in the training text. With a `min_count`
-    above 1, the training text contains unknown characters, so that the network learns to read them.
+    above 1, the training text contains unknown characters, so that the network learns to read them. If the test text
+    has several works, `test_works.json` contains the line in which each work starts.
     Raises UserError if a split would be empty.
     """
-    texts = split_works(read_works(raw), split_by, validation, test)
+    works = split_works(read_works(raw), split_by, validation, test)
+    texts = {split: "".join(parts.values()) for split, parts in works.items()}
     alphabet = build_alphabet(normalize(texts["train"], normal_form), min_count)
     facts = {"prepare": {"normal_form": normal_form}, "alphabet": alphabet}
     out.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation"):
         np.save(out / f"{split}.npy", encode(texts[split], facts))
     (out / "test.txt").write_text(texts["test"], encoding="utf-8", newline="")
+    if len(works["test"]) > 1:
+        write_json(out / "test_works.json", find_first_lines(works["test"], normal_form))
     lines = {split: count_lines(normalize(text, normal_form)) for split, text in texts.items()}
     characters = {split: len(text) for split, text in texts.items()}
     digest = content_digest([texts["test"]])
@@ -61,8 +67,16 @@ def count_lines(text: str) -> int:
     return len(text.removesuffix("\n").split("\n"))
 
 
-def split_works(works: Works, split_by: str, validation: list[str] | float, test: list[str] | float) -> dict[str, str]:
-    """Return the text of each split. Raises UserError if the arguments do not fit or a split would be empty."""
+def find_first_lines(works: Works, normal_form: NormalForm) -> dict[str, int]:
+    """Return the number of the line in which each work starts, if the works follow each other in one text."""
+    newlines = [normalize(text, normal_form).count("\n") for text in works.values()]
+    return dict(zip(works, accumulate(newlines, initial=0), strict=False))
+
+
+def split_works(
+    works: Works, split_by: str, validation: list[str] | float, test: list[str] | float
+) -> dict[str, Works]:
+    """Return the works of each split. Raises UserError if the arguments do not fit or a split would be empty."""
     if split_by == "name":
         if not (isinstance(validation, list) and isinstance(test, list)):
             raise UserError("preprocess: with split_by=name, validation and test must be lists of work names.")
@@ -77,13 +91,12 @@ def split_works(works: Works, split_by: str, validation: list[str] | float, test
         parts = split(works, validation, test)
     else:
         raise UserError(f"preprocess.split_by is {split_by!r}; it must be name, position or hash.")
-    texts = {name: "".join(parts[name].values()) for name in SPLITS}
-    for name, text in texts.items():
-        if not text:
+    for name in SPLITS:
+        if not any(parts[name].values()):
             raise UserError(
                 f"The {name} text is empty after splitting {len(works)} works by {split_by}. Change the split."
             )
-    return texts
+    return parts
 
 
 def split_by_name(works: Works, validation: list[str], test: list[str]) -> dict[str, Works]:

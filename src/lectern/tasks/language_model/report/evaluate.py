@@ -1,5 +1,7 @@
 """Score a character model on the test text and write the report."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,6 @@ from lectern.tasks.language_model.report.scoring import score_text
 if TYPE_CHECKING:
     from lectern.tasks.language_model.model.module import CharacterModel
 
-BLOCK_SIZE = 50  # the gate resamples blocks of lines, because neighboring lines of a scene or a module are similar
 COPYING_SAMPLES = (10, 1000)  # number of texts that are checked for copies, and characters per text
 
 
@@ -29,7 +30,7 @@ def evaluate(module: "CharacterModel", processed: Path, out: Path) -> dict[str, 
     ids = encode(read_test_text(processed), module.facts)
     text = decode(ids, module.facts)
     nats, hits = score_text(module, ids)
-    items = tabulate_lines(text, nats, hits)
+    items = tabulate_lines(text, nats, hits, read_first_lines(processed))
     items.to_parquet(out / "items.parquet", index=False)
 
     samples = generate_texts(module, np.zeros((COPYING_SAMPLES[0], 0), np.uint16), COPYING_SAMPLES[1])
@@ -59,17 +60,26 @@ def evaluate(module: "CharacterModel", processed: Path, out: Path) -> dict[str, 
 def measure(module: "CharacterModel", processed: Path) -> pd.DataFrame:
     """Return one row per line of the test text, without the rest of the report."""
     ids = encode(read_test_text(processed), module.facts)
-    return tabulate_lines(decode(ids, module.facts), *score_text(module, ids))
+    return tabulate_lines(decode(ids, module.facts), *score_text(module, ids), read_first_lines(processed))
 
 
-def tabulate_lines(text: str, nats: np.ndarray, hits: np.ndarray) -> pd.DataFrame:
-    """Return one row per line with its number of characters, its total loss and its number of correct predictions."""
+def read_first_lines(processed: Path) -> list[int]:
+    """Return the number of the line in which each work of the test text starts. A single work has no such list."""
+    path = processed / "test_works.json"
+    return sorted(json.loads(path.read_text(encoding="utf-8")).values()) if path.is_file() else [0]
+
+
+def tabulate_lines(text: str, nats: np.ndarray, hits: np.ndarray, first_lines: list[int]) -> pd.DataFrame:
+    """Return one row per line with its number of characters, its total loss and its number of correct predictions.
+
+    The lines of a work are one group.
+    """
     line = np.cumsum([0] + [character == "\n" for character in text[:-1]])  # a line includes the newline at its end
     number = np.arange(line[-1] + 1)
     return pd.DataFrame(
         {
             "item": number,
-            "block": number // BLOCK_SIZE,
+            "group": np.searchsorted(first_lines, number, side="right") - 1,
             "characters": np.bincount(line),
             "nats": np.bincount(line, nats.astype(np.float64)),
             "hits": np.bincount(line, hits).astype(int),
@@ -79,7 +89,17 @@ def tabulate_lines(text: str, nats: np.ndarray, hits: np.ndarray) -> pd.DataFram
 
 def score(items: pd.DataFrame) -> float:
     """Return the loss in nats per character."""
-    return float(items["nats"].sum() / items["characters"].sum())
+    return score_sums(statistics(items).sum().to_dict())
+
+
+def statistics(items: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns whose sums determine the score."""
+    return items[["nats", "characters"]].astype(float)
+
+
+def score_sums(sums: Mapping[str, float]) -> float:
+    """Return the loss in nats per character from the sums of the statistics."""
+    return float(sums["nats"] / sums["characters"])
 
 
 def score_validation_text(module: "CharacterModel", processed: Path) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Score a trained model on the raw test drives and draw its report."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from lectern.tasks.steering.data.format.frames import prepare
 from lectern.tasks.steering.model.inference import Predictions, predict_drive
 from lectern.tasks.steering.model.module import SteeringModel
 from lectern.tasks.steering.report.baseline import baseline_errors
-from lectern.tasks.steering.report.metrics import find_lag, number_blocks, rmse, smoothness
+from lectern.tasks.steering.report.metrics import find_lag, rmse, smoothness
 from lectern.tasks.steering.report.plots import draw_plots
 
 CHUNK = 512  # number of raw frames in memory at a time
@@ -49,7 +50,17 @@ def measure(module: SteeringModel, processed: Path) -> pd.DataFrame:
 
 def score(items: pd.DataFrame) -> float:
     """Return the RMSE of the recorded angle, in its own unit. Lower is better."""
-    return float(np.sqrt(items["squared_error"].mean()))
+    return score_sums(statistics(items).sum().to_dict())
+
+
+def statistics(items: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns whose sums determine the score."""
+    return items[["squared_error"]].assign(frames=1.0)
+
+
+def score_sums(sums: Mapping[str, float]) -> float:
+    """Return the RMSE from the sums of the statistics."""
+    return float(np.sqrt(sums["squared_error"] / sums["frames"]))
 
 
 def predict_items(module: SteeringModel, processed: Path, frames: np.ndarray, facts: Facts) -> pd.DataFrame:
@@ -62,7 +73,7 @@ def predict_items(module: SteeringModel, processed: Path, frames: np.ndarray, fa
     predictions = {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
     items = table[["drive", "row", "run", "time", *facts["targets"]]].copy()
     items.insert(0, "item", np.arange(len(items)))
-    items.insert(1, "block", number_blocks(items["run"], facts["step_seconds"]))
+    items.insert(1, "group", items["run"])
     items["prediction"] = predictions["angle"].astype(np.float64)
     for name in module.outputs[1:]:
         items[f"{name}_prediction"] = predictions[name].astype(np.float64)

@@ -3,20 +3,12 @@
 import numpy as np
 import pandas as pd
 
-BLOCK_SECONDS = 5.0  # neighboring frames are alike, so the gate resamples blocks of this length
 MAX_LAG_SECONDS = 2.0
 
 
 def rmse(errors: np.ndarray | pd.Series) -> float:
     """Return the root mean square of the errors."""
     return float(np.sqrt(np.mean(np.square(errors))))
-
-
-def number_blocks(runs: pd.Series, step_seconds: float) -> np.ndarray:
-    """Return the number of each frame's block. A block is at most BLOCK_SECONDS of one run."""
-    block_in_run = runs.groupby(runs).cumcount() // max(1, round(BLOCK_SECONDS / step_seconds))
-    numbers: np.ndarray = pd.MultiIndex.from_arrays([runs, block_in_run]).factorize()[0]
-    return numbers
 
 
 def smoothness(values: pd.Series, runs: pd.Series) -> float:

@@ -12,10 +12,17 @@ from lectern.tasks.translation.data.format.sentences import prepare
 from lectern.tasks.translation.model.module import Translator
 from lectern.tasks.translation.report import plots
 from lectern.tasks.translation.report.baseline import read_tests, score_baselines
-from lectern.tasks.translation.report.scoring import confidence_interval, corpus_metrics, score, tabulate_items
+from lectern.tasks.translation.report.scoring import (
+    confidence_interval,
+    corpus_metrics,
+    score,
+    score_sums,
+    statistics,
+    tabulate_items,
+)
 
 BEAM = 5
-__all__ = ["evaluate", "measure", "score"]
+__all__ = ["evaluate", "measure", "score", "score_sums", "statistics"]
 
 
 def evaluate(module: Translator, processed: Path, out: Path) -> dict[str, float]:

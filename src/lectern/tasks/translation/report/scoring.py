@@ -1,6 +1,6 @@
 """Score translations. A table has one row per sentence, and any selection of rows can be scored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,13 +55,13 @@ MEASURES = {
 def tabulate_items(name: str, sources: list[str], translations: list[str], references: list[str]) -> pd.DataFrame:
     """Return one row per sentence with its texts, its length and the statistics of the measure `name`.
 
-    Sentences are independent, so each one is a block of its own in the bootstrap.
+    Different sentences are independent. Pairs with the same source sentence are one group.
     """
     measure = MEASURES[name]
     items = pd.DataFrame(measure.sentence_statistics(translations, references), columns=measure.columns)
     texts = {"source": sources, "translation": translations, "reference": references}
-    numbers = np.arange(len(items))
-    return items.assign(item=numbers, block=numbers, measure=name, words=list(map(count_words, sources)), **texts)
+    numbers = {"item": np.arange(len(items)), "group": pd.factorize(np.array(sources))[0]}
+    return items.assign(**numbers, measure=name, words=list(map(count_words, sources)), **texts)
 
 
 def count_words(text: str) -> int:
@@ -70,8 +70,18 @@ def count_words(text: str) -> int:
 
 def score(items: pd.DataFrame) -> float:
     """Return the score of these sentences as one corpus."""
-    measure = MEASURES[items["measure"].iloc[0]]
-    return measure.score_sums(items[measure.columns].to_numpy().sum(0), len(items))
+    return score_sums(statistics(items).sum().to_dict())
+
+
+def statistics(items: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns whose sums determine the score. They differ between the measures."""
+    return items[MEASURES[items["measure"].iloc[0]].columns].assign(sentences=1.0)
+
+
+def score_sums(sums: Mapping[str, float]) -> float:
+    """Return the score of a corpus from the sums of the statistics of its sentences."""
+    (measure,) = (measure for measure in MEASURES.values() if set(measure.columns) <= sums.keys())
+    return measure.score_sums(np.array([sums[name] for name in measure.columns]), int(sums["sentences"]))
 
 
 def confidence_interval(items: pd.DataFrame, draws: int = 1000) -> tuple[float, float]:

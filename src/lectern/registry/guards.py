@@ -1,0 +1,103 @@
+"""Evaluate the guards of the gate: costs and metrics that must not get worse while the score improves."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mlflow import MlflowClient
+
+from lectern.artifacts.paths import PROCESSED, group_config
+from lectern.config import call
+from lectern.errors import UserError
+from lectern.registry.evaluation_data import check_test_data
+from lectern.registry.gate_rules import (
+    COST_TITLES,
+    Rule,
+    cost_limit,
+    cost_within_factor,
+    metric_within_tolerance,
+    not_checked,
+)
+from lectern.registry.latency import compare_latencies
+from lectern.registry.scoring import Measurement
+from lectern.registry.version_record import ModelVersionRecord
+from lectern.registry.versions import download_model_folder
+from lectern.task_modules import task_module
+
+Guards = dict[str, dict[str, Any]]
+
+
+def dataset_guards(name: str) -> Guards:
+    """Return the guards of the dataset's config. They add to those of `conf/gate.yaml` or replace them.
+
+    Raises UserError if this checkout has no such config.
+    """
+    path = group_config("dataset", name)
+    if not path.is_file():
+        raise UserError(f"{path}, which contains them, is not in this checkout. Check out a commit that has it.")
+    return dict((yaml.safe_load(path.read_text()) or {}).get("guards", {}))
+
+
+def guard_latency(guard: dict[str, Any], candidate: Measurement, champion: Measurement) -> Rule:
+    """Compare the latencies of two models, which are measured now on this machine."""
+
+    def limit(champion_latency: float) -> float:
+        return cost_limit(champion_latency, guard["factor"], guard["absolute_slack"])
+
+    check_cost_guard("latency", guard)
+    times = compare_latencies(candidate.request, champion.request, limit)
+    return guard_cost("latency", guard, *times.medians)
+
+
+def check_cost_guard(name: str, guard: dict[str, Any]) -> None:
+    """Raise UserError if a guard of a cost has unknown, missing or wrong keys."""
+    guard_cost(name, guard, 0.0, 0.0)
+
+
+def guard_cost(name: str, guard: dict[str, Any], cost: float, champion_cost: float) -> Rule:
+    rule: Rule = call(cost_within_factor, guard, f"guards, {name}", name, cost, champion_cost)
+    return rule
+
+
+def metric_guards(guards: Guards) -> Guards:
+    return {name: guard for name, guard in guards.items() if name not in COST_TITLES}
+
+
+def guard_metrics(
+    client: MlflowClient, guards: Guards, candidate: ModelVersionRecord, champion: ModelVersionRecord
+) -> Iterator[Rule]:
+    """Compare metrics of the evaluation. Raises UserError for a guard on a metric that does not exist."""
+    if not guards:
+        return
+    try:
+        values, champion_values = (read_or_measure_metrics(client, it, candidate) for it in (candidate, champion))
+    except (UserError, OSError) as error:
+        yield from (not_checked(f"{name} within its tolerance", str(error)) for name in guards)
+        return
+    for name, guard in guards.items():
+        where = f"conf/dataset/{candidate.name}.yaml, guards, {name}"
+        if name not in values or name not in champion_values:
+            raise UserError(f"{where}: the evaluation has no such metric. It has: {', '.join(sorted(values))}.")
+        yield call(metric_within_tolerance, guard, where, name, values[name], champion_values[name])
+
+
+def read_or_measure_metrics(
+    client: MlflowClient, version: ModelVersionRecord, candidate: ModelVersionRecord
+) -> dict[str, float]:
+    """Return the recorded metrics; evaluate the version again if they belong to other test data than the candidate's.
+
+    Raises UserError if this checkout lacks the candidate's test data.
+    """
+    if version.metrics and version.test_digest == candidate.test_digest:
+        return dict(version.metrics)
+    from lectern.artifacts.model_folder import load_model
+
+    processed = PROCESSED / version.name
+    check_test_data(candidate, processed)
+    report = task_module(version.task, "report.evaluate")
+    module = load_model(download_model_folder(client, version))
+    with tempfile.TemporaryDirectory() as folder:
+        metrics = report.evaluate(module, processed, Path(folder))
+    return {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}

@@ -1,0 +1,85 @@
+"""Test that the gate states what it could not check on this machine, and that it then refuses the version."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from children import lectern
+from registered import BEST, BETTER, NAME, audit_log_file, champion, promote
+
+REPEATED = ("reproduces its score", "better than the champion by more than noise", "latency within its limit")
+
+
+def labels(said: str) -> dict[str, str]:
+    """Return the label of each rule that `lectern promote` printed."""
+    lines = [line.strip() for line in said.splitlines() if line.startswith("  ")]
+    pairs = [line.partition(":")[0].split("  ", 1) for line in lines]
+    return {name: label for label, name in pairs}
+
+
+def delete_data() -> str:
+    shutil.rmtree(f"data/processed/{NAME}")
+    return f"data/processed/{NAME}/facts.json does not exist"
+
+
+def delete_test_images() -> str:
+    Path(f"data/processed/{NAME}/test_images.npy").unlink()
+    return f"data/processed/{NAME}/test_images.npy"
+
+
+def replace_data() -> str:
+    facts = Path(f"data/processed/{NAME}/facts.json")
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "test_digest": "0" * 64}))
+    return "but data/processed/sample_digits has test data 000000000000"
+
+
+@pytest.mark.parametrize("damage", [delete_data, delete_test_images, replace_data], ids=lambda damage: damage.__name__)
+def test_without_repeatable_test_data_the_gate_names_what_it_could_not_check(registered_client, damage):
+    promote(registered_client, BETTER)
+    reason = damage()
+    refused = lectern("promote", NAME, "--version", BEST)
+    assert refused.code == 3 and champion(registered_client) == "better"
+    found = labels(refused.said)
+    assert {name for name, label in found.items() if label == "not checked"} == set(REPEATED)
+    assert {found[name] for name in ("above the baseline", "size within its limit")} == {"pass"}
+    assert found["worst_class_recall within its tolerance"] == "pass"  # the recorded values are of the same test data
+    assert refused.said.count(reason) == len(REPEATED)
+
+
+def test_a_forced_promotion_logs_which_rules_were_not_checked(registered_client):
+    promote(registered_client, BETTER)
+    delete_data()
+    promote(registered_client, BEST, force="the data are on another machine")
+    rules = json.loads(audit_log_file().splitlines()[-1])["rules"]
+    assert {rule["name"] for rule in rules if not rule["checked"]} == set(REPEATED)
+    assert champion(registered_client) == "best"
+
+
+def test_a_champion_without_recorded_items_is_scored_again(registered_client, monkeypatch):
+    promote(registered_client, BETTER)
+    monkeypatch.setattr("lectern.registry.gate.recorded_items", lambda *_: None)  # the stored files are shared
+    assert all(rule.checked and rule.passed for rule in promote(registered_client, BEST)[1])
+
+
+def test_without_the_files_of_the_champion_no_comparison_is_checked(registered_client):
+    promote(registered_client, BETTER)
+    with registered_client._get_registry_client().store.ManagedSessionMaker() as session:
+        from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+
+        session.query(SqlModelVersion).filter_by(name=NAME, version=int(BETTER)).update({"source": "/removed"})
+    refused = lectern("promote", NAME, "--version", BEST)
+    assert refused.code == 3
+    found = labels(refused.said)
+    assert found["reproduces its score"] == "pass"
+    assert {name for name, label in found.items() if label == "not checked"} == {*REPEATED[1:], "size within its limit"}
+    assert refused.said.count("its files are missing from /removed") == 3
+
+
+def test_without_the_config_of_the_dataset_its_guards_are_not_checked(registered_client):
+    promote(registered_client, BETTER)
+    Path(f"conf/dataset/{NAME}.yaml").unlink()
+    refused = lectern("promote", NAME, "--version", BEST)
+    assert refused.code == 3 and champion(registered_client) == "better"
+    assert f"not checked  guards of the dataset: conf/dataset/{NAME}.yaml" in refused.said
