@@ -2,6 +2,7 @@
 
 import sys
 from functools import cache
+from typing import NoReturn
 
 import typer
 
@@ -31,9 +32,20 @@ def full_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line. Print a user's mistake as a message and exit with its code."""
+    """Run the command line. Print a user's mistake, or a missing permission, as a message and exit with its code."""
     try:
         full_app()()
     except UserError as error:
-        print(f"lectern: {error}", file=sys.stderr)
-        sys.exit(error.code)
+        exit_with_message(error)
+    except Exception as error:
+        from lectern.tracking.refusals import explain_refusal
+
+        explained = explain_refusal(error)
+        if explained is None:
+            raise
+        exit_with_message(explained)
+
+
+def exit_with_message(error: UserError) -> NoReturn:
+    print(f"lectern: {error}", file=sys.stderr)
+    sys.exit(error.code)

@@ -75,13 +75,14 @@ def sweep(
 
 def training_overrides(experiment: str, budget: str | None) -> tuple[list[str], list[str]]:
     """Return the arguments of the experiment's train stage, and the experiments that share its model."""
-    import yaml
-
+    from lectern.artifacts.mapping_file import read_mapping
     from lectern.artifacts.paths import PARAMS
     from lectern.stages.experiments import get_experiment, read_experiments
 
     chosen = get_experiment(experiment)
-    params = yaml.safe_load(PARAMS.read_text())
+    params = read_mapping(PARAMS)
+    if missing := {"seed", "budget"} - params.keys():
+        raise UserError(f"{PARAMS} lacks {', '.join(sorted(missing))}. Add it, or: git checkout HEAD -- {PARAMS}")
     overrides = [f"dataset={chosen.dataset}", f"model={chosen.model}", f"seed={params['seed']}"]
     sharers = [name for name, other in read_experiments().items() if other.model == chosen.model]
     return [*overrides, f"budget={budget or params['budget']}"], sharers

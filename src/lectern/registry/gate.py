@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.dataset import read_facts
+from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import GATE_CONFIG, PROCESSED, group_config
 from lectern.config import call
 from lectern.errors import UserError
@@ -99,13 +99,13 @@ def rescore_version(client: MlflowClient, version: ModelVersionRecord) -> tuple[
 
 
 def read_gate_config() -> dict[str, Any]:
-    return dict(yaml.safe_load(GATE_CONFIG.read_text()))
+    return read_mapping(GATE_CONFIG)
 
 
 def dataset_guards(name: str) -> Guards:
     """Return the guards of the dataset's config. They add to those of `conf/gate.yaml` or replace them."""
     path = group_config("dataset", name)
-    return (yaml.safe_load(path.read_text()) or {}).get("guards", {}) if path.is_file() else {}
+    return read_mapping(path).get("guards", {}) if path.is_file() else {}
 
 
 def guard_costs(guards: Guards, candidate: Measurement, champion: Measurement) -> Iterator[Rule]:

@@ -12,7 +12,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lectern.artifacts.paths import CONF
 from lectern.errors import UserError
+from lectern.stages.config_files import check_config_files
 from lectern.stages.help_text import format_help
+from lectern.tracking.refusals import explain_refusal
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NUMPY_DISK_FULL = "requested and"  # part of NumPy's message about an incomplete write; the error has no errno
@@ -33,6 +35,7 @@ def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
                 description = sys.modules[main.__module__].__doc__ or ""
                 print(format_help(config_name, description, CONF))
             else:
+                exit_if_damaged(config_name)
                 hydra.main(version_base="1.3", config_path=str(CONF.resolve()), config_name=config_name)(run)()
 
         return command
@@ -40,16 +43,32 @@ def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
     return decorate
 
 
+def exit_if_damaged(config_name: str) -> None:
+    """Exit with code 1 and one message if a config file of the command line is damaged."""
+    try:
+        check_config_files(config_name, sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"lectern: {error}")
+
+
 def run_main(main: Main, config: DictConfig) -> None:
-    """Call the main function. Exit with code 1 and one message for a user error or a full disk."""
+    """Call the main function. Exit with code 1 and one message for a user error, a full disk or a refused write."""
     try:
         main(to_plain(config))
     except UserError as error:
         sys.exit(f"lectern: {error}")
-    except OSError as error:
-        if error.errno not in DISK_FULL and NUMPY_DISK_FULL not in str(error):
+    except Exception as error:
+        explained = explain_full_disk(error) or explain_refusal(error)
+        if explained is None:
             raise
-        sys.exit(f"lectern: {error}. No half-written file was left. Free some space and run the stage again.")
+        sys.exit(f"lectern: {explained}")
+
+
+def explain_full_disk(error: Exception) -> str | None:
+    """Return the message for a full disk, or None if the error has another cause."""
+    if not isinstance(error, OSError) or (error.errno not in DISK_FULL and NUMPY_DISK_FULL not in str(error)):
+        return None
+    return f"{error}. No half-written file was left. Free some space and run the stage again."
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
