@@ -20,11 +20,9 @@ def composed_files(stage: str, overrides: Sequence[str]) -> Iterator[Path]:
     """Yield the primary config of a stage, and the files that its defaults and the overrides choose."""
     primary = CONF / f"{stage}.yaml"
     yield primary
-    listed = (
-        OmegaConf.create(read_mapping(primary).get("defaults") or []) if primary.is_file() else OmegaConf.create([])
-    )
+    listed = read_mapping(primary).get("defaults", []) if primary.is_file() else []
     chosen: dict[str, str] = {}
-    for entry in OmegaConf.to_container(listed, resolve=True):
+    for entry in list(OmegaConf.to_container(OmegaConf.create(listed), resolve=True)):
         if isinstance(entry, str):
             yield CONF / f"{entry}.yaml"
         else:
