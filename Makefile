@@ -9,6 +9,7 @@ TORCH ?= torch==2.13.0
 EXPERIMENTS = $(shell $(VENV)/bin/lectern experiments --names)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+export LOGNAME ?= $(shell id -un 2>/dev/null || echo "uid-$$(id -u)")  # DVC fails for a user id without a name
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +22,8 @@ $(READY): pyproject.toml constraints.txt
 	pip install --quiet --disable-pip-version-check $(TORCH)
 	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,server]'
 	@touch $@
+
+$(READY): | $(if $(filter repro%,$(MAKECMDGOALS)),git)  # checked before the installation
 
 demo: $(READY)  ## run every task on sample data in demo/ and promote each model; downloads nothing
 	cd demo && dvc repro --quiet
@@ -40,6 +43,11 @@ repro: $(READY)  ## rebuild everything from the real data; -j8 runs eight experi
 repro/%: $(READY)
 	dvc repro register@$*
 
+# The results of the real data are committed, so DVC refuses to run outside a git repository. The demo needs no git.
+git:
+	@git rev-parse --git-dir >/dev/null 2>&1 || { echo "make repro needs git and a clone of the repository. This folder \
+	is no git repository, as in a source archive. Clone it, or run: git init && git add . && git commit --message Import"; exit 1; }
+
 ui: $(READY)  ## open MLflow on the local store, http://127.0.0.1:5000
 	mlflow ui --backend-store-uri "$$(lectern store)" --host 127.0.0.1 --port 5000
 
@@ -57,4 +65,4 @@ lint: $(READY)  ## check style (ruff) and types (mypy)
 clean:  ## delete the virtual environment and the checkpoints of unfinished trainings
 	rm -rf $(VENV) runs
 
-.PHONY: help setup demo test repro ui mlflow-server lint clean serve
+.PHONY: help setup demo test repro git ui mlflow-server lint clean serve

@@ -18,7 +18,10 @@ WRITER = "replaces files atomically; it does not change their content"
 EXCEPTIONS: dict[str, dict[str, str]] = {  # stage -> path below src/lectern -> why a change of it matters to no output
     stage: {
         "stages/stage.py": STARTS_STAGES,
+        "stages/config_files.py": STARTS_STAGES,
         "stages/help_text.py": STARTS_STAGES,
+        "tracking/refusals.py": "explains errors of refused writes",
+        "tracking/store.py": "explains errors of refused writes",
         "task_modules.py": "finds modules by name; those modules are dependencies themselves",
         "config.py": "checks config sections; their values are parameters of the stage",
         "errors.py": "defines exceptions",

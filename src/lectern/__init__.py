@@ -1,5 +1,6 @@
 """Lectern: the systems of the classic deep-learning lectures, from raw data to a served model."""
 
+import getpass
 import os
 import warnings
 
@@ -10,6 +11,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # MLflow reads these when it is imported. By default, it logs every table that it creates.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+try:
+    getpass.getuser()
+except (KeyError, OSError):  # a container may run as a user id that has no name; DVC and PyTorch fail without a name
+    os.environ["LOGNAME"] = f"uid-{os.getuid()}"
 
 # Warnings of libraries that a user of Lectern cannot act on.
 for message in (

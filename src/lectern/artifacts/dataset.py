@@ -1,10 +1,10 @@
 """Read and write `facts.json`, the description of a preprocessed dataset."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from lectern.artifacts.digests import file_digest
+from lectern.artifacts.mapping_file import read_mapping
 from lectern.atomic import write_json
 from lectern.errors import UserError
 
@@ -18,11 +18,11 @@ def write_facts(out: Path, facts: Facts) -> None:
 
 
 def read_facts(processed: Path) -> Facts:
-    """Return the facts of a preprocessed dataset. Raises UserError if preprocessing has not finished."""
+    """Return the facts of a preprocessed dataset. Raises UserError if it has not finished."""
     path = processed / "facts.json"
     if not path.is_file():
         raise UserError(
             f"{path} does not exist, so this dataset has not been preprocessed. "
             f"Run: dvc repro preprocess@{processed.name}"
         )
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    return read_mapping(path, f"Preprocess again: dvc repro --force preprocess@{processed.name}")

@@ -24,7 +24,10 @@ def save_model(module: pl.LightningModule, folder: Path) -> None:
     weights = {name: value.detach().cpu().contiguous() for name, value in sorted(module.state_dict().items())}
     try:
         with atomic_file(folder / "weights.safetensors") as part:
+            part.touch()
+            permissions = part.stat().st_mode
             save_file(weights, part)
+            part.chmod(permissions)  # safetensors allows only the owner to read, but a checkout can be shared
     except SafetensorError as error:  # safetensors converts an OSError, such as a full disk
         raise UserError(f"The weights could not be written to {folder}: {error}. Free some space and retry.") from error
     write_json(folder / "module.json", create_metadata(module))

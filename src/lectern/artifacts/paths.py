@@ -1,13 +1,12 @@
 """Define the paths of a checkout, relative to its root. No other module of the package contains them."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.model_metadata import read_metadata
-from lectern.errors import UserError
 
 CHECKOUT = Path(__file__).resolve().parents[3]  # the checkout that contains this package
 CONF = Path("conf")
@@ -78,10 +77,8 @@ class ExperimentPaths:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """The flat metrics. Raises UserError if the experiment has not been evaluated."""
-        if not self.metrics_file.is_file():
-            raise UserError(f"{self.metrics_file} does not exist. Evaluate first: dvc repro evaluate@{self.experiment}")
-        return dict(json.loads(self.metrics_file.read_text()))
+        """The flat metrics. Raises UserError if the experiment has not been evaluated, or if the file is damaged."""
+        return read_mapping(self.metrics_file, f"Evaluate: dvc repro evaluate@{self.experiment}")
 
     def is_complete(self) -> bool:
         """Return whether every stage up to `register` has written its outputs."""

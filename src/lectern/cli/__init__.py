@@ -2,6 +2,7 @@
 
 import sys
 from functools import cache
+from typing import NoReturn
 
 import typer
 
@@ -32,14 +33,21 @@ def full_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line. Print a user's mistake as a message and exit with its code."""
+    """Run the command line. Print a user's mistake, or a missing permission, as a message and exit with its code."""
     try:
         full_app()()
     except UserError as error:
-        print(f"lectern: {error}", file=sys.stderr)
-        sys.exit(error.code)
-    except OSError as error:
-        message = explain_write_error(error)
-        if message is None:
+        exit_with_message(error)
+    except Exception as error:
+        from lectern.tracking.refusals import explain_refusal
+
+        write_error = explain_write_error(error) if isinstance(error, OSError) else None
+        explained = UserError(write_error) if write_error else explain_refusal(error)
+        if explained is None:
             raise
-        sys.exit(f"lectern: {message}")
+        exit_with_message(explained)
+
+
+def exit_with_message(error: UserError) -> NoReturn:
+    print(f"lectern: {error}", file=sys.stderr)
+    sys.exit(error.code)

@@ -44,7 +44,7 @@ def experiments(
             print(paths.experiment)
         return
     client = connect()
-    from lectern.registry.overview import experiment_summary, outputs_problem, read_models
+    from lectern.registry.overview import config_problem, experiment_summary, outputs_problem, read_models
 
     models = read_models(client)
     rows = [experiment_summary(models, paths) for paths in selected]
@@ -53,6 +53,8 @@ def experiments(
         if paths.is_complete() and (problem := outputs_problem(paths)):
             print_warning(f"{paths.experiment}: {problem}")
     for dataset in dict.fromkeys(paths.dataset for paths in selected):
+        if problem := config_problem(dataset):
+            print_warning(problem)
         for version in models[dataset].unreadable if dataset in models else ():
             print_warning(version.reason)
 
@@ -78,7 +80,7 @@ def list_models(
     Example: lectern registry list --names 'sample_*'
     """
     client = connect()
-    from lectern.registry.overview import model_summary, read_models
+    from lectern.registry.overview import config_problem, model_summary, read_models
 
     models = read_models(client).values()
     if names:
@@ -88,6 +90,8 @@ def list_models(
         return
     rows = [model_summary(model) for model in models]
     show_table(rows, as_json, "Nothing is registered yet: dvc repro, or make demo.")
+    for problem in filter(None, (config_problem(model.name) for model in models)):
+        print_warning(problem)
     for version in (version for model in models for version in model.unreadable):
         print_warning(version.reason)
 
@@ -98,11 +102,13 @@ def show_model(name: Name, as_json: Json = False) -> None:
     Example: lectern registry show mnist
     """
     model = open_model(name)
-    from lectern.registry.overview import version_summary
+    from lectern.registry.overview import config_problem, version_summary
 
     length = None if as_json else DIGEST_LENGTH
     rows = [version_summary(model, version, length) for version in model.versions]
     show_table(rows, as_json, f"{name} has no readable version." if model.unreadable else f"{name} has no version.")
+    if problem := config_problem(name):
+        print_warning(problem)
     for version in model.unreadable:
         print_warning(version.reason)
 

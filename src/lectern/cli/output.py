@@ -43,7 +43,11 @@ def connect(warn: bool = True) -> "MlflowClient":
 def warn_of_unregistered(client: "MlflowClient") -> None:
     from lectern.registry.overview import read_models, unregistered_experiments
 
-    experiments = unregistered_experiments(read_models(client))
+    try:
+        experiments = unregistered_experiments(read_models(client))
+    except UserError as error:  # the list of experiments is damaged, and most commands do not need it
+        print_warning(str(error))
+        return
     if experiments:
         print_warning(f"this store has no version of {', '.join(experiments)}; restore them: lectern reconcile")
 

@@ -136,7 +136,7 @@ def lineage(model: VersionName, as_json: Json = False) -> None:
 def describe_link(link: "Link") -> dict[str, Any]:
     """Describe a link for a script; `intact` is null if the link was not checked."""
     intact = not link.broken if link.checked else None
-    return {"link": link.name, "value": link.value, "intact": intact, "reason": link.broken}
+    return {"link": link.name, "value": link.value, "intact": intact, "reason": link.broken or link.note}
 
 
 def verify(model: VersionName, as_json: Json = False) -> None:

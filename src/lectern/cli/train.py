@@ -13,7 +13,8 @@ PANEL = "Train on a cluster and search hyperparameters"
 
 def register_commands(app: typer.Typer) -> None:
     passed_on = {"ignore_unknown_options": True, "allow_interspersed_args": False}  # -m is an option of COMMAND
-    app.command(context_settings=passed_on, rich_help_panel=PANEL)(submit)
+    for command in (submit, launch):
+        app.command(context_settings=passed_on, rich_help_panel=PANEL)(command)
     app.command(rich_help_panel=PANEL)(sweep)
 
 
@@ -30,6 +31,18 @@ def submit(
     from lectern.cluster import submit as submission
 
     submission.submit(words, cluster)
+
+
+def launch(
+    words: Annotated[list[str], typer.Argument(metavar="COMMAND", help="such as python pipelines/train.py ...")],
+) -> None:
+    """Run a command behind the words of the environment variable LAUNCH; dvc.yaml starts each training so.
+
+    Example: LAUNCH="env OMP_NUM_THREADS=2" lectern launch python pipelines/train.py dataset=mnist model=digits_cnn
+    """
+    from lectern.cluster import launch as launcher
+
+    launcher.launch(words)
 
 
 def sweep(
@@ -62,13 +75,14 @@ def sweep(
 
 def training_overrides(experiment: str, budget: str | None) -> tuple[list[str], list[str]]:
     """Return the arguments of the experiment's train stage, and the experiments that share its model."""
-    import yaml
-
+    from lectern.artifacts.mapping_file import read_mapping
     from lectern.artifacts.paths import PARAMS
     from lectern.stages.experiments import get_experiment, read_experiments
 
     chosen = get_experiment(experiment)
-    params = yaml.safe_load(PARAMS.read_text())
+    params = read_mapping(PARAMS)
+    if missing := {"seed", "budget"} - params.keys():
+        raise UserError(f"{PARAMS} lacks {', '.join(sorted(missing))}. Add it, or: git checkout HEAD -- {PARAMS}")
     overrides = [f"dataset={chosen.dataset}", f"model={chosen.model}", f"seed={params['seed']}"]
     sharers = [name for name, other in read_experiments().items() if other.model == chosen.model]
     return [*overrides, f"budget={budget or params['budget']}"], sharers

@@ -2,17 +2,31 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from lectern.errors import UserError
+
 SCRIPT = "pipelines/preprocess_part.py"
 
 
 def launch_prefix() -> list[str]:
-    """Return the command in LAUNCH that precedes the command of a stage, or an empty list if LAUNCH is not set."""
-    return shlex.split(os.environ.get("LAUNCH", ""))
+    """Return the words of LAUNCH, which precede the command of a stage, or an empty list if LAUNCH is not set.
+
+    Raises UserError if LAUNCH has an unclosed quotation mark, or if its first word is not a program.
+    """
+    launch = os.environ.get("LAUNCH", "")
+    expected = 'Expected a command that starts another one, such as LAUNCH="lectern submit" or LAUNCH="env NAME=value".'
+    try:
+        words = shlex.split(launch)
+    except ValueError as error:
+        raise UserError(f"LAUNCH is {launch!r}: {error}. {expected}") from error
+    if words and shutil.which(words[0]) is None:
+        raise UserError(f"LAUNCH is {launch!r}, but there is no program {words[0]!r} on the PATH. {expected}")
+    return words
 
 
 def run_parts(task: str, folder: Path, parts: int) -> None:

@@ -4,8 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import yaml
-
+from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import group_config
 from lectern.config import call, nearest
 from lectern.errors import UserError
@@ -41,7 +40,7 @@ def read_site(name: str | None = None) -> tuple[str, Site]:
             f"{path} does not exist{nearest(name, sites)} Set CLUSTER to one of: {', '.join(sites)}. To add a site, "
             f"copy {group_config('cluster', 'example')}."
         )
-    section = yaml.safe_load(path.read_text())
+    section = read_mapping(path)
     if isinstance(section.get("time"), int):  # Slurm would read the number as minutes
         raise UserError(f'{path}: put time in quotes, such as "24:00:00". YAML reads {section["time"]} without quotes.')
     return name, call(Site, section, str(path))

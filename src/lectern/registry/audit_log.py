@@ -4,19 +4,16 @@ A decision is one line of `registry/<name>.jsonl` and one tag of a version in th
 the store; the store has the decisions made in other checkouts. Both are read together.
 """
 
-import getpass
 import json
 import os
-import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mlflow import MlflowClient
-
 from lectern.artifacts.paths import AUDIT_LOGS
 from lectern.registry.registered_model import RegisteredModel
 from lectern.registry.version_record import DECISION_PREFIX, ModelVersionRecord, VersionIdentity
+from lectern.tracking.account import actor
 
 Decision = dict[str, Any]
 
@@ -37,7 +34,7 @@ def new_decision(
     """Describe a decision with its time and its author."""
     return {
         "when": next_timestamp(read_decisions(model)),
-        "who": actor(model.client),
+        "who": actor(model.client.tracking_uri),
         "action": action,
         "from": describe_version(old) if old else None,
         "to": describe_version(new) if new else None,
@@ -176,10 +173,3 @@ def next_timestamp(decisions: list[Decision]) -> str:
     if decisions:
         now = max(now, datetime.fromisoformat(decisions[-1]["when"]) + timedelta(microseconds=1))
     return now.isoformat(timespec="microseconds")
-
-
-def actor(client: MlflowClient) -> dict[str, str]:
-    """Return the user and host of a decision: the account on the tracking server, or else the system's user."""
-    account = os.environ.get("MLFLOW_TRACKING_USERNAME") if client.tracking_uri.startswith("http") else None
-    user = account or os.environ.get("LECTERN_USER") or getpass.getuser()
-    return {"user": user, "host": socket.gethostname()}

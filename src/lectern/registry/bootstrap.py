@@ -100,7 +100,8 @@ def bootstrap_differences(
     count = len(candidate)
     weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)
     new, old = (score_resamples(table, weights, scoring) for table in (candidate, champion))
-    return new - old
+    differences: np.ndarray = new - old
+    return differences
 
 
 def score_resamples(table: pd.DataFrame, weights: np.ndarray, scoring: Scoring) -> np.ndarray:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
-import yaml
 from mlflow import MlflowClient
 
+from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import GATE_CONFIG, PROCESSED
 from lectern.errors import UserError
 from lectern.registry import gate_rules
@@ -161,4 +161,4 @@ def rescore_version(client: MlflowClient, version: ModelVersionRecord) -> tuple[
 
 
 def read_gate_config() -> dict[str, Any]:
-    return dict(yaml.safe_load(GATE_CONFIG.read_text()))
+    return read_mapping(GATE_CONFIG)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mlflow import MlflowClient
 
+from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import PROCESSED, group_config
 from lectern.config import call
 from lectern.errors import UserError
@@ -37,7 +37,7 @@ def dataset_guards(name: str) -> Guards:
     path = group_config("dataset", name)
     if not path.is_file():
         raise UserError(f"{path}, which contains them, is not in this checkout. Check out a commit that has it.")
-    return dict((yaml.safe_load(path.read_text()) or {}).get("guards", {}))
+    return dict(read_mapping(path).get("guards", {}))
 
 
 def guard_latency(guard: dict[str, Any], candidate: Measurement, champion: Measurement) -> Rule:

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.digests import file_digest
-from lectern.artifacts.paths import PIPELINE_LOCK, RAW, ExperimentPaths, group_config
+from lectern.artifacts.mapping_file import read_mapping
+from lectern.artifacts.paths import RAW, ExperimentPaths, group_config
 from lectern.errors import UserError
 from lectern.registry.registered_model import RegisteredModel
+from lectern.registry.stage_status import StageStatus, read_stage_status, stage_digest
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.registry.versions import download_model_folder
-from lectern.tracking.provenance import git
+from lectern.tracking.git import git
+from lectern.tracking.provenance import ROOT, UNKNOWN
 from lectern.tracking.runs import RESTORED, TRAINING, WEIGHTS
 
 
@@ -31,23 +33,25 @@ class Link:
     value: str
     broken: str = ""
     checked: bool = True
+    note: str = ""  # why the link was not checked
 
     @property
     def status(self) -> str:
-        return self.broken or ("intact" if self.checked else "not checked")
+        not_checked = f"not checked: {self.note}" if self.note else "not checked"
+        return self.broken or ("intact" if self.checked else not_checked)
 
 
 def trace(model: RegisteredModel, version: ModelVersionRecord) -> list[Link]:
     """Return the links from the sources of the data to the version, the oldest first."""
     paths = ExperimentPaths(version.experiment, version.dataset)
     run = find_run(model.client, version)
-    changed = changed_stages(paths)
+    status = read_stage_status(paths)
     return [
-        *source_links(paths, changed),
-        processed_link(paths, run, changed),
+        *source_links(paths, status),
+        processed_link(paths, run, status),
         config_link(run),
         commit_link(run),
-        *stage_links(paths, changed),
+        *stage_links(paths, status),
         weights_link(paths, version.weights),
         run_link(version, run),
         files_link(model.client, version),
@@ -55,21 +59,21 @@ def trace(model: RegisteredModel, version: ModelVersionRecord) -> list[Link]:
     ]
 
 
-def source_links(paths: ExperimentPaths, changed: Mapping[str, str]) -> Iterator[Link]:
+def source_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
     """Yield the addresses of the raw files, and compare the files with their pinned digests."""
     dataset_config = group_config("dataset", paths.dataset)
     has_config = dataset_config.is_file()
-    origin = yaml.safe_load(dataset_config.read_text())["origin"] if has_config else paths.dataset
+    origin = read_mapping(dataset_config)["origin"] if has_config else paths.dataset
     origin_config = group_config("origin", origin)
     if not origin_config.is_file():
         yield Link("source", origin, f"{origin_config} does not exist")
         return
-    config = yaml.safe_load(origin_config.read_text())
+    config = read_mapping(origin_config)
     for url in config.get("urls", [f"generated on this machine: {config.get('generated')}"]):
         yield Link("source", url, checked=False)
     for name, pinned in config.get("files", {}).items():
         yield Link("source file", f"{name} sha256 {pinned['sha256']}", file_problem(RAW / origin / name, pinned))
-    yield Link("raw files", str(RAW / origin), changed.get(f"download@{origin}", ""))
+    yield compared_link("raw files", str(RAW / origin), status, f"download@{origin}")
 
 
 def file_problem(path: Path, pinned: Mapping[str, Any]) -> str:
@@ -79,15 +83,15 @@ def file_problem(path: Path, pinned: Mapping[str, Any]) -> str:
     return "" if file_digest(path) == pinned["sha256"] else f"{path} differs from the pinned file"
 
 
-def processed_link(paths: ExperimentPaths, run: Run | None, changed: Mapping[str, str]) -> Link:
+def processed_link(paths: ExperimentPaths, run: Run | None, status: StageStatus) -> Link:
     facts = paths.processed / "facts.json"
     if not facts.is_file():
         return Link("processed data", str(paths.processed), "does not exist: dvc repro, or dvc pull")
     digest = file_digest(facts)
     inputs = [entry.dataset.digest for entry in run.inputs.dataset_inputs] if run and run.inputs else []
     other = "the run was trained on other data" if inputs and digest[:32] not in inputs else ""
-    broken = other or changed.get(f"preprocess@{paths.dataset}", "")
-    return Link("processed data", f"{paths.processed} facts {digest}", broken)
+    value = f"{paths.processed} facts {digest}"
+    return compared_link("processed data", value, status, f"preprocess@{paths.dataset}", other)
 
 
 def config_link(run: Run | None) -> Link:
@@ -100,37 +104,27 @@ def config_link(run: Run | None) -> Link:
 
 def commit_link(run: Run | None) -> Link:
     commit = run.data.tags.get("lectern.commit", "") if run else ""
-    if not commit or commit == "unknown":
-        return Link("git commit", "unknown", "the run has no commit")
+    if not commit or commit == UNKNOWN:
+        return Link("git commit", UNKNOWN, "the run has no commit")
     if commit.endswith("-dirty"):
         return Link("git commit", commit, "files had been changed and not committed")
-    return Link("git commit", commit, "" if git("cat-file", "-t", commit) else "not in this repository")
+    return Link(
+        "git commit", commit, "" if git(ROOT, "cat-file", "-t", commit) == "commit" else "not in this repository"
+    )
 
 
-def stage_links(paths: ExperimentPaths, changed: Mapping[str, str]) -> Iterator[Link]:
+def stage_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
     """Yield the stages of the experiment in dvc.lock."""
-    lock = yaml.safe_load(PIPELINE_LOCK.read_text())["stages"] if PIPELINE_LOCK.is_file() else {}
     for stage in (f"{name}@{paths.experiment}" for name in ("train", "evaluate", "register")):
-        entry = lock.get(stage)
-        digest = entry["outs"][0].get("md5", "") if entry else "-"
-        yield Link(f"dvc {stage}", digest, changed.get(stage, "") if entry else "not in dvc.lock")
+        digest = None if status.failure else stage_digest(stage)
+        missing = "" if digest is not None or status.failure else "not in dvc.lock: dvc repro"
+        yield compared_link(f"dvc {stage}", digest or "-", status, stage, missing)
 
 
-def changed_stages(paths: ExperimentPaths) -> dict[str, str]:
-    """Return the changes that DVC reports for the stages of the experiment, by the name of the stage."""
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        status = Repo().status([f"register@{paths.experiment}"], with_deps=True)
-    except DvcException as error:
-        return {f"register@{paths.experiment}": str(error)}
-    return {stage: "DVC reports: " + ", ".join(describe_changes(changes)) for stage, changes in status.items()}
-
-
-def describe_changes(changes: list[Any]) -> Iterator[str]:
-    for change in changes:
-        yield " ".join(change) if isinstance(change, dict) else str(change)
+def compared_link(name: str, value: str, status: StageStatus, stage: str, broken: str = "") -> Link:
+    """Return a link that DVC compares, unless something else has broken it."""
+    broken = broken or status.problem(stage)
+    return Link(name, value, broken, checked=bool(broken) or not status.refusal, note=status.refusal)
 
 
 def weights_link(paths: ExperimentPaths, weights: str) -> Link:

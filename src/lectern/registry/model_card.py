@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from lectern.artifacts import history_file
 from lectern.artifacts.dataset import read_facts
+from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import ExperimentPaths, group_config
 from lectern.config import Dataset
 from lectern.registry.gate_rules import describe_tolerance
@@ -129,7 +129,7 @@ def describe_guard(guard: Mapping[str, Any]) -> str:
 
 
 def read_licence(origin: str) -> str:
-    return str(yaml.safe_load(group_config("origin", origin).read_text())["licence"])
+    return str(read_mapping(group_config("origin", origin))["licence"])
 
 
 def slice_tables(report: Path) -> Iterator[tuple[str, str]]:

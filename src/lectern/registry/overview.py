@@ -48,11 +48,25 @@ def experiment_summary(models: Mapping[str, RegisteredModel], paths: ExperimentP
     if paths.is_complete() and not outputs_problem(paths):
         row |= {name: round(paths.metrics[name], 4) for name in ("score", "baseline")}
         row["better"] = "higher" if paths.metrics["higher_is_better"] else "lower"
-        row["unit"] = str(read_score_unit(paths.dataset))
+        row["unit"] = format_unit(paths.dataset)
         version = find_output_version(models, paths)
         if version:
             row |= {"version": version.number, "alias": models[paths.dataset].aliases_of(version.number) or None}
     return row
+
+
+def format_unit(dataset: str) -> str | None:
+    """Return the name and unit of a dataset's score, or None if its config is damaged."""
+    return None if config_problem(dataset) else str(read_score_unit(dataset))
+
+
+def config_problem(dataset: str) -> str | None:
+    """Return why the config of a dataset cannot be read, or None if it can be read or does not exist."""
+    try:
+        read_score_unit(dataset)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def model_summary(model: RegisteredModel) -> Row:
@@ -64,7 +78,7 @@ def model_summary(model: RegisteredModel) -> Row:
         "champion": model.champion_number,
         "score": None,
         "baseline": None,
-        "unit": str(read_score_unit(model.name)),
+        "unit": format_unit(model.name),
         "challenger": model.aliases.get(CHALLENGER),
     }
     if champion:
@@ -80,7 +94,7 @@ def version_summary(model: RegisteredModel, version: ModelVersionRecord, digest_
         "experiment": version.experiment,
         "score": round(version.score, 4),
         "baseline": round(version.baseline, 4),
-        "unit": str(read_score_unit(model.name)),
+        "unit": format_unit(model.name),
         "test data": version.test_digest[:digest_length],
         "weights": version.weights[:digest_length],
         "alias": model.aliases_of(version.number),

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-import yaml
-
+from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import group_config
+from lectern.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,14 @@ class ScoreUnit:
 
 
 def read_score_unit(dataset: str) -> ScoreUnit:
-    """Read the unit from the config of a dataset; use a default if this checkout has no such config."""
+    """Read the unit from the config of a dataset; use a default if this checkout has no such config.
+
+    Raises UserError if the config is damaged.
+    """
     path = group_config("dataset", dataset)
     if not path.is_file():
         return ScoreUnit()
-    score = yaml.safe_load(path.read_text())["score"]
+    score = read_mapping(path).get("score")
+    if not isinstance(score, dict) or not {"name", "unit"} <= score.keys():
+        raise UserError(f"{path}: score is {score!r}; expected a mapping with the keys name and unit.")
     return ScoreUnit(score["name"], score["unit"])

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -17,6 +16,7 @@ from lectern.artifacts.paths import group_config
 from lectern.config import nearest
 from lectern.errors import UserError
 from lectern.registry.registered_model import CHAMPION, RegisteredModel
+from lectern.registry.score_unit import read_score_unit
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.registry.versions import download_model_folder
 from lectern.task_modules import has_task_module, task_module
@@ -62,12 +62,13 @@ class Champion:
 
     @cached_property
     def metric(self) -> str:
-        """The name of the score in the dataset's config, or an empty string if there is no such config."""
-        path = group_config("dataset", self.name)
-        if not path.is_file():
+        """The name of the score in the dataset's config, or an empty string if there is no readable config."""
+        if not group_config("dataset", self.name).is_file():
             return ""
-        name: str = yaml.safe_load(path.read_text())["score"]["name"]
-        return name.replace("_", " ")
+        try:
+            return read_score_unit(self.name).name.replace("_", " ")
+        except UserError:  # a damaged config does not prevent predictions
+            return ""
 
     def predict(self, inputs: Any, params: dict[str, Any]) -> Any:
         """Return the same prediction as the pyfunc model of the version."""

@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import yaml
 from annotated_types import Ge, Le
 
+from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import SERVER_CONFIG
 from lectern.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, call
 
@@ -38,7 +38,7 @@ def read_settings(**overrides: Any) -> Settings:
 
     Raises UserError for a missing or unknown key, and for a value of the wrong type or out of range.
     """
-    section = yaml.safe_load(SERVER_CONFIG.read_text()) if SERVER_CONFIG.is_file() else {}
+    section = read_mapping(SERVER_CONFIG) if SERVER_CONFIG.is_file() else {}
     section |= {key: value for key, value in overrides.items() if value is not None}
     api_key = os.environ.get("LECTERN_API_KEY") or None
     settings: Settings = call(Settings, section, str(SERVER_CONFIG), api_key=api_key)

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import CHECKOUT, PIPELINE, ExperimentPaths
 from lectern.config import nearest
 from lectern.errors import UserError
@@ -27,8 +26,16 @@ class Experiment:
 
 def read_experiments() -> dict[str, Experiment]:
     """Return every experiment of the pipeline by its name; none if there is no pipeline here."""
-    listed = pipeline_variables().get("experiments", {})
-    return {name: Experiment(name, **values) for name, values in listed.items()}
+    listed = pipeline_variables().get("experiments") or {}
+    return {name: parse_experiment(name, values) for name, values in listed.items()}
+
+
+def parse_experiment(name: str, values: Any) -> Experiment:
+    """Return an experiment of the list. Raises UserError if it has other keys than dataset, task and model."""
+    keys = {"dataset", "task", "model"}
+    if not isinstance(values, dict) or values.keys() != keys or not all(isinstance(values[key], str) for key in keys):
+        raise UserError(f"experiments.yaml: {name} is {values!r}; expected {{dataset: ..., task: ..., model: ...}}.")
+    return Experiment(name, **values)
 
 
 def get_experiment(name: str) -> Experiment:
@@ -49,8 +56,8 @@ def pipeline_variables() -> dict[str, Any]:
     if not PIPELINE.is_file():
         return {}
     variables: dict[str, Any] = {}
-    for entry in yaml.safe_load(PIPELINE.read_text())["vars"]:
-        variables |= yaml.safe_load(Path(entry).read_text()) if isinstance(entry, str) else entry
+    for entry in read_mapping(PIPELINE).get("vars", []):
+        variables |= read_mapping(Path(entry)) if isinstance(entry, str) else entry
     return variables
 
 
@@ -64,6 +71,6 @@ def evaluation_code_digest(task: str) -> str:
 
 def code_dependencies(stage: str, task: str, checkout: Path = CHECKOUT) -> list[Path]:
     """Return the scripts and source folders that a stage of `dvc.yaml` depends on for a task."""
-    listed = yaml.safe_load((checkout / PIPELINE).read_text())["stages"][stage]["do"]["deps"]
+    listed = read_mapping(checkout / PIPELINE)["stages"][stage]["do"]["deps"]
     code = [dependency for dependency in listed if dependency.startswith(("pipelines/", "src/"))]
     return [checkout / dependency.replace("${item.task}", task) for dependency in code]

@@ -13,7 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 from lectern.artifacts.paths import CONF
 from lectern.atomic import explain_write_error
 from lectern.errors import UserError
+from lectern.stages.config_files import check_config_files
 from lectern.stages.help_text import format_help
+from lectern.tracking.refusals import explain_refusal
 
 Main = Callable[[dict[str, Any]], None]
 
@@ -31,6 +33,7 @@ def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
                 description = sys.modules[main.__module__].__doc__ or ""
                 print(format_help(config_name, description, CONF))
             else:
+                exit_if_damaged(config_name)
                 hydra.main(version_base="1.3", config_path=str(CONF.resolve()), config_name=config_name)(run)()
 
         return command
@@ -42,22 +45,30 @@ class Interrupted(KeyboardInterrupt):
     """SIGTERM or SIGHUP ends the stage as Ctrl-C does, so that temporary files are deleted."""
 
 
+def exit_if_damaged(config_name: str) -> None:
+    """Exit with code 1 and one message if a config file of the command line is damaged."""
+    try:
+        check_config_files(config_name, sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"lectern: {error}")
+
+
 def run_main(main: Main, config: DictConfig) -> None:
-    """Call the main function. Exit with one message for a user error, a disk that cannot be written, or a signal."""
+    """Call the main function. Exit with one message for a user error, a refused write or a signal."""
     previous = {number: signal.signal(number, interrupt) for number in stop_signals()}
     try:
         main(to_plain(config))
     except UserError as error:
         sys.exit(f"lectern: {error}")
-    except OSError as error:
-        message = explain_write_error(error)
-        if message is None:
-            raise
-        sys.exit(f"lectern: {message}")
     except KeyboardInterrupt as error:
         number = error.args[0] if isinstance(error, Interrupted) else signal.SIGINT
         print(f"lectern: stopped by {number.name}. Run the same command again to continue.", file=sys.stderr)
         sys.exit(128 + number)
+    except Exception as error:
+        explained = (explain_write_error(error) if isinstance(error, OSError) else None) or explain_refusal(error)
+        if explained is None:
+            raise
+        sys.exit(f"lectern: {explained}")
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from lectern.artifacts.paths import CONF, SWEEPS
 from lectern.errors import UserError
+from lectern.stages.config_files import check_config_files
 from lectern.stages.stage import to_plain
 from lectern.sweeps.mlflow_record import SweepRun, start_sweep_run
 from lectern.sweeps.search_space import get_value, read_search_space
@@ -46,8 +47,10 @@ class Search:
 
     def read_trial_plan(self, values: dict[str, Any]) -> Plan:
         """Compose and check the config of a training with these values, as the train stage does."""
+        overrides = self.trial_overrides(values)
+        check_config_files("train", overrides)
         with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
-            return read_plan(to_plain(compose("train", self.trial_overrides(values))))
+            return read_plan(to_plain(compose("train", overrides)))
 
     def open_study(self) -> optuna.Study:
         """Create the study or load the trials of an earlier search.

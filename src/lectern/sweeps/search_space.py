@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-import yaml
 
+from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import group_config
 from lectern.config import call
 from lectern.errors import UserError
@@ -53,9 +53,9 @@ def read_search_space(model: str) -> SearchSpace:
             f"{path} does not exist. Create it with one line for each key of {model_path} to search, such as: "
             "module.learning_rate: {low: 0.001, high: 0.02, log: true}"
         )
-    content = yaml.safe_load(model_path.read_text())
+    content = read_mapping(model_path)
     space: SearchSpace = {}
-    for key, section in yaml.safe_load(path.read_text()).items():
+    for key, section in read_mapping(path).items():
         get_value(content, key, f"{path}: {model_path}")
         is_list = isinstance(section, dict) and "choices" in section
         space[key] = call(Choices if is_list else Range, section, f"{path}, {key}")

@@ -2,32 +2,29 @@
 
 import os
 import platform
-import subprocess
 from pathlib import Path
 
 from lectern.artifacts.paths import CHECKOUT
+from lectern.tracking.committed_files import changed_files
+from lectern.tracking.git import git
 
 ROOT = CHECKOUT  # DVC may run a stage in another folder
-RESULTS = ("dvc.lock", "metrics", "reports", "registry")  # committed files that stages and promotions change
+UNKNOWN = "unknown"
 
 
 def git_commit() -> str:
-    """Return the commit, with `-dirty` if files other than results have changed, or `unknown` outside git."""
-    commit = git("rev-parse", "HEAD")
+    """Return the commit, with `-dirty` if the checkout or the code in use has another content.
+
+    Results do not count. Returns `unknown` if no commit contains this checkout.
+    """
+    commit = git(ROOT, "rev-parse", "--verify", "HEAD^{commit}")
     if not commit:
-        return "unknown"
-    excluded = (f":(exclude){path}" for path in RESULTS)
-    changes = git("status", "--porcelain", "--untracked-files=no", "--", ".", *excluded)
-    return commit + ("-dirty" if changes else "")
-
-
-def git(*arguments: str) -> str:
-    """Return the output of a git command, or an empty string if it fails or git is not installed."""
+        return UNKNOWN
     try:
-        result = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return result.stdout.strip()
+        is_changed = any(True for _ in changed_files(ROOT, commit, used=Path.cwd()))
+    except LookupError:  # this checkout is an unpacked archive inside another project
+        return UNKNOWN
+    return commit + ("-dirty" if is_changed else "")
 
 
 def machine() -> str:

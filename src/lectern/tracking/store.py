@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from lectern.errors import UserError
+from lectern.tracking.account import hide_passwords
 from lectern.tracking.provenance import ROOT
 
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
@@ -32,9 +33,9 @@ def connect() -> MlflowClient:
         client = MlflowClient(address, address)
         client.search_experiments(max_results=1)
     except Exception as error:  # any error of any database driver means that the store is unreachable
+        problem = hide_passwords(f"The tracking store {address} does not answer: {first_line(error)}.")
         raise UserError(
-            f"The tracking store {address} does not answer: {first_line(error)}. Start it, correct "
-            "MLFLOW_TRACKING_URI, or unset it to use the SQLite file of this checkout."
+            f"{problem} Start it, correct MLFLOW_TRACKING_URI, or unset it to use the SQLite file of this checkout."
         ) from error
     finally:
         for name, value in previous.items():

@@ -1,0 +1,154 @@
+"""A damaged file is named with its line and the remedy, and the commands that do not need it go on."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from children import in_child, lectern, run_stage
+from lectern.artifacts.mapping_file import read_mapping
+from lectern.errors import UserError
+from registered import BETTER, NAME, champion
+
+DAMAGES = {
+    "conflict": ("{text}\n<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> branch\n", "conflict marker of git"),
+    "empty": ("", "expected keys with values, found an empty file"),
+    "cut": ("a: [1,\n", "line 2"),
+    "binary": ("\x00\x01", "is damaged"),
+    "word": ("word\n", "expected keys with values, found 'word'"),
+    "twice": ("a: 1\nb: 2\na: 3\n", "line 3: 'a' is a second time here"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_yaml_file_is_named_with_line_and_remedy(damage, tmp_path):
+    content, reason = DAMAGES[damage]
+    path = tmp_path / "gate.yaml"
+    path.write_text(content.format(text="a: 1\n"))
+    with pytest.raises(UserError, match=rf"(?s)gate.yaml.*{reason}.*git checkout HEAD -- .*gate.yaml"):
+        read_mapping(path)
+
+
+@pytest.mark.parametrize("content", ["", '{"score": 0.9', "<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> b\n", "[]", "\x00"])
+def test_damaged_metrics_stop_only_the_command_that_needs_them(content, registered_client):
+    Path("metrics/best.json").write_text(content)
+    listed = lectern("registry", "list")
+    assert listed.code == 0 and NAME in listed.said
+    shown = lectern("experiments")
+    assert shown.code == 0 and "better" in shown.said
+    assert "metrics/best.json" in shown.said and "Evaluate: dvc repro evaluate@best" in shown.said
+    assert lectern("promote", NAME, "--version", BETTER).code == 0 and champion(registered_client) == "better"
+    restored = lectern("reconcile")
+    assert restored.code == 0 and "best: metrics/best.json" in restored.said
+    ended = in_child(run_stage, "register", "experiment=best", f"dataset={NAME}")
+    assert ended.code == 1 and "metrics/best.json" in ended.said and "Traceback" not in ended.said
+
+
+@pytest.mark.parametrize("name", ["experiments.yaml", "dvc.yaml"])
+def test_a_damaged_list_of_experiments_stops_only_the_command_that_needs_it(name, registered_client):
+    Path(name).write_text("<<<<<<< HEAD\n")
+    assert lectern("promote", NAME, "--version", BETTER).code == 0 and champion(registered_client) == "better"
+    listed = lectern("registry", "list")
+    assert listed.code == 0 and f"{name}, line 1: found a conflict marker" in listed.said
+    for command in ("experiments", "reconcile"):
+        ended = lectern(command)
+        assert ended.code == 1 and f"{name}, line 1" in ended.said and "Traceback" not in ended.said
+
+
+def test_an_experiment_with_a_missing_key_is_named(registered_client):
+    Path("experiments.yaml").write_text("experiments:\n  best: {dataset: sample_digits}\n")
+    ended = lectern("experiments", "--names")
+    assert ended.code == 1 and "experiments.yaml: best is {'dataset': 'sample_digits'}; expected" in ended.said
+
+
+def test_a_damaged_dataset_config_does_not_hide_the_models(registered_client):
+    Path(f"conf/dataset/{NAME}.yaml").write_text("")
+    for words in (["registry", "list"], ["registry", "show", NAME], ["experiments"]):
+        ended = lectern(*words)
+        assert ended.code == 0 and f"conf/dataset/{NAME}.yaml is damaged" in ended.said, ended.said
+    ended = lectern("promote", NAME)
+    assert ended.code == 1 and f"conf/dataset/{NAME}.yaml is damaged" in ended.said and "Traceback" not in ended.said
+
+
+def test_a_damaged_gate_is_named_and_nothing_is_promoted(registered_client):
+    Path("conf/gate.yaml").write_text("noise: 1\n<<<<<<< HEAD\n")
+    ended = lectern("promote", NAME)
+    assert ended.code == 1 and "conf/gate.yaml, line 2: found a conflict marker" in ended.said
+    assert champion(registered_client) is None
+
+
+@pytest.mark.parametrize("path", ["conf/train.yaml", "conf/trainer/laptop.yaml", "conf/model/digits_cnn.yaml"])
+def test_a_stage_names_a_damaged_config(project, path):
+    Path(path).write_text("<<<<<<< HEAD\n")
+    Path("conf/model/char_gru.yaml").write_text("")  # a stage does not read the configs of other models
+    overrides = (f"dataset={NAME}", "model=digits_cnn")
+    ended = in_child(run_stage, "train", *overrides)
+    assert ended.code == 1 and f"{path}, line 1: found a conflict marker" in ended.said
+    assert "Traceback" not in ended.said
+
+
+def test_a_damaged_lock_is_named_by_lineage_which_checks_the_other_links(registered_client):
+    assert lectern("promote", NAME, "--version", BETTER).code == 0
+    Path("dvc.lock").write_text("schema: '2.0'\nstages:\n  train@better: {cmd: [\n")
+    ended = lectern("lineage", NAME, "--json")
+    links = {link["link"]: link for link in json.loads(ended.said.splitlines()[0])}
+    assert ended.code == 3 and links["run"]["intact"] and links["version"]["intact"]
+    reason = links["dvc train@better"]["reason"]
+    assert reason.startswith("dvc.lock, line 4") and "git checkout HEAD -- dvc.lock" in reason and "dvc repro" in reason
+
+
+# Permissions
+
+
+def become_unnamed_user() -> None:
+    os.setgid(12345)
+    os.setuid(12345)
+
+
+def run_unnamed(*words: str) -> None:
+    """Run a command as a user who owns nothing and has no name."""
+    from children import run_lectern
+
+    for name in ("USER", "LOGNAME", "LNAME", "USERNAME"):
+        os.environ.pop(name, None)
+    os.environ["HOME"] = "/nonexistent"
+    become_unnamed_user()
+    run_lectern(*words)
+
+
+@pytest.fixture
+def read_only_project(registered_client, evaluated_project, tmp_path) -> Path:
+    """Promote a version in a project, and let every user read all of its files."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    assert lectern("promote", NAME, "--version", BETTER).code == 0
+    for folder in [tmp_path, *tmp_path.parents]:
+        if folder.is_relative_to("/tmp/") and folder != Path("/tmp"):
+            folder.chmod(0o755)
+    subprocess.run(["chmod", "-R", "a+rX", tmp_path], check=True)
+    return evaluated_project
+
+
+@pytest.mark.parametrize(
+    "words", [("promote", NAME, "--version", "3"), ("rollback", NAME, "--version", "3"), ("reconcile",)]
+)
+def test_a_user_who_may_only_read_gets_a_message_and_changes_nothing(words, read_only_project, registered_client):
+    log = Path(f"registry/{NAME}.jsonl").read_bytes()
+    ended = in_child(run_unnamed, *words)
+    assert ended.code == 1 and "Traceback" not in ended.said, ended.said
+    assert "Permission denied. This command needs the permission to use this file" in ended.said
+    assert champion(registered_client) == "better" and Path(f"registry/{NAME}.jsonl").read_bytes() == log
+
+
+def test_lineage_of_a_user_who_may_only_read_says_what_it_could_not_check(read_only_project):
+    shutil.copytree(Path(__file__).parents[1] / ".dvc", ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
+    Path(".dvc/config").write_text("[core]\n    no_scm = true\n")
+    subprocess.run(["chmod", "-R", "a+rX", ".dvc"], check=True)
+    ended = in_child(run_unnamed, "lineage", NAME, "--json")
+    assert "Traceback" not in ended.said, ended.said
+    links = {link["link"]: link for link in json.loads(ended.said.splitlines()[0])}
+    assert links["run"]["intact"] and links["raw files"]["intact"] is None
+    assert "DVC cannot write to" in links["raw files"]["reason"]
