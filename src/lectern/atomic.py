@@ -1,6 +1,6 @@
 """Write files and directories under a temporary name and rename them when they are complete.
 
-A reader never finds a half-written file under its final name, not even after a crash or a power failure.
+A file with its final name is always complete, even after a crash or a power failure.
 """
 
 import glob
@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-STALE_SECONDS = 7 * 24 * 3600  # the process of an older leftover has certainly ended, on whatever machine it ran
+STALE_SECONDS = 7 * 24 * 3600  # The process of an older temporary file has ended, even if it ran on another machine.
 
 
 @contextmanager
 def atomic_file(path: Path, backup: Path | None = None) -> Iterator[Path]:
-    """Yield a temporary path to write to, in the directory of `path`; rename it to `path` if the block succeeds.
+    """Yield a temporary path in the directory of `path`, and rename it to `path` if the block succeeds.
 
-    The temporary file is deleted if the block fails. `backup` is the new name of the file that `path` replaces; without
-    it, that file is deleted.
+    The temporary file is deleted if the block fails. An older file at `path` is renamed to `backup`. Without `backup`,
+    it is deleted.
     """
     remove_leftovers(path.parent, path.name)
     part = path.with_name(f".{path.name}.{process_suffix()}")
@@ -40,9 +40,9 @@ def atomic_file(path: Path, backup: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary directory with the same name as `path`; move it to `path` if the block succeeds.
+    """Yield an empty temporary directory with the same name as `path`, and move it to `path` if the block succeeds.
 
-    It replaces an older directory. It is deleted if the block fails.
+    It replaces an older directory at `path`. It is deleted if the block fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, path.name)
@@ -69,7 +69,10 @@ def temporary_directory(parent: Path, name: str = "") -> Iterator[Path]:
 
 
 def remove_leftovers(parent: Path, name: str = "") -> None:
-    """Delete the temporary files and directories of killed processes in `parent`; with a `name`, only those for it."""
+    """Delete the temporary files and directories of killed processes in `parent`.
+
+    With a `name`, delete only its files.
+    """
     pattern = f".{glob.escape(name)}.*.part" if name else ".*.part"
     for part in parent.glob(pattern):
         if not is_abandoned(part):
@@ -105,7 +108,7 @@ def process_suffix() -> str:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or the entries of a directory are on the disk."""
+    """Wait until the content of a file or the entries of a directory are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

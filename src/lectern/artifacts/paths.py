@@ -19,7 +19,7 @@ PARAMS = Path("params.yaml")
 
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
-FEATURES = Path("data/features")  # a cache of computed features; safe to delete
+FEATURES = Path("data/features")  # cache of computed features; it can be deleted
 MODELS = Path("models")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
@@ -39,7 +39,7 @@ def group_config(group: str, name: str) -> Path:
 
 @dataclass(frozen=True)
 class ExperimentPaths:
-    """The files that the stages write for one experiment."""
+    """The paths of the files that the stages write for one experiment."""
 
     experiment: str
     dataset: str
@@ -71,15 +71,15 @@ class ExperimentPaths:
     @cached_property
     def weights(self) -> str:
         """The SHA-256 of the weights, which identifies the model in every store."""
-        from lectern.artifacts.digests import file_digest  # imports NumPy, which light commands do not need
+        from lectern.artifacts.digests import file_digest  # This imports NumPy, which many commands do not need.
 
         return file_digest(self.model / "weights.safetensors")
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """The flat metrics. Raises UserError if the experiment has not been evaluated."""
+        """The content of the metrics file. Raises UserError if the experiment has not been evaluated."""
         if not self.metrics_file.is_file():
-            raise UserError(f"{self.metrics_file} does not exist. Evaluate first: dvc repro evaluate@{self.experiment}")
+            raise UserError(f"{self.metrics_file} does not exist. Run `dvc repro evaluate@{self.experiment}`.")
         return dict(json.loads(self.metrics_file.read_text()))
 
     def is_complete(self) -> bool:

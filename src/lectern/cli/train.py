@@ -12,7 +12,7 @@ PANEL = "Train on a cluster and search hyperparameters"
 
 
 def register_commands(app: typer.Typer) -> None:
-    passed_on = {"ignore_unknown_options": True, "allow_interspersed_args": False}  # -m is an option of COMMAND
+    passed_on = {"ignore_unknown_options": True, "allow_interspersed_args": False}  # The option -m belongs to COMMAND.
     app.command(context_settings=passed_on, rich_help_panel=PANEL)(submit)
     app.command(rich_help_panel=PANEL)(sweep)
 
@@ -57,7 +57,7 @@ def sweep(
         return
     path = write_values(search.plan.model.name, best.user_attrs["values"])
     print(f"The best is trial {best.number} with {best.value:.4f}. Wrote its values to {path}; see git diff {path}")
-    print(f"These experiments must be trained again: {', '.join(sharers)}. To undo this: git checkout {path}")
+    print(f"These experiments must be trained again: {', '.join(sharers)}. To undo it, run `git checkout {path}`.")
 
 
 def training_overrides(experiment: str, budget: str | None) -> tuple[list[str], list[str]]:

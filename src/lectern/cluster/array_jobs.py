@@ -11,7 +11,7 @@ SCRIPT = "pipelines/preprocess_part.py"
 
 
 def launch_prefix() -> list[str]:
-    """Return the command in LAUNCH that precedes the command of a stage, or an empty list if LAUNCH is not set."""
+    """Return the words of LAUNCH, which precede the command of a stage. The list is empty if LAUNCH is not set."""
     return shlex.split(os.environ.get("LAUNCH", ""))
 
 
@@ -26,11 +26,14 @@ def run_parts(task: str, folder: Path, parts: int) -> None:
     finally:
         signal.signal(signal.SIGTERM, handler)
     if code:
-        sys.exit(code)  # the command has printed the reason
+        sys.exit(code)  # The command has already printed the reason.
 
 
 def wait_for_exit(process: subprocess.Popen[bytes]) -> int:
-    """Return the exit code. Ignore Ctrl-C here: the terminal also sends it to the process, which cancels its jobs."""
+    """Return the exit code.
+
+    Ctrl-C is ignored, because the terminal also sends it to the process, which cancels its jobs.
+    """
     while True:
         try:
             return process.wait()

@@ -42,6 +42,6 @@ def read_site(name: str | None = None) -> tuple[str, Site]:
             f"copy {group_config('cluster', 'example')}."
         )
     section = yaml.safe_load(path.read_text())
-    if isinstance(section.get("time"), int):  # Slurm would read the number as minutes
+    if isinstance(section.get("time"), int):  # Slurm would read the number as minutes.
         raise UserError(f'{path}: put time in quotes, such as "24:00:00". YAML reads {section["time"]} without quotes.')
     return name, call(Site, section, str(path))

@@ -1,4 +1,4 @@
-"""Read the name and unit of a dataset's score, which accompany every printed score."""
+"""Read the name and the unit of a dataset's score. Every printed score includes them."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from lectern.artifacts.paths import group_config
 
 @dataclass(frozen=True)
 class ScoreUnit:
-    """The name and unit of a score, such as accuracy and share of images."""
+    """The name and the unit of a score, such as `accuracy` and `share of images`."""
 
     name: str = "score"
     unit: str = ""
@@ -19,7 +19,7 @@ class ScoreUnit:
 
 
 def read_score_unit(dataset: str) -> ScoreUnit:
-    """Read the unit from the config of a dataset; use a default if this checkout has no such config."""
+    """Read the unit from the config of a dataset. A default is used if this checkout has no such config."""
     path = group_config("dataset", dataset)
     if not path.is_file():
         return ScoreUnit()

@@ -1,4 +1,4 @@
-"""Read `dvc.yaml`: the experiments that it lists and the files that its stages depend on."""
+"""Read the experiments and the dependencies of the stages from `dvc.yaml`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class Experiment:
-    """One line of the list of experiments: a dataset and the model that is trained on it."""
+    """An experiment of the pipeline. It consists of a dataset and the model that is trained on it."""
 
     name: str
     dataset: str
@@ -26,13 +26,13 @@ class Experiment:
 
 
 def read_experiments() -> dict[str, Experiment]:
-    """Return every experiment of the pipeline by its name; none if there is no pipeline here."""
+    """Return every experiment of the pipeline by its name. The dict is empty if the folder has no pipeline."""
     listed = pipeline_variables().get("experiments", {})
     return {name: Experiment(name, **values) for name, values in listed.items()}
 
 
 def get_experiment(name: str) -> Experiment:
-    """Return one experiment. Raises UserError that names the nearest one if it is not listed."""
+    """Return one experiment. Raises UserError with the nearest name if it is not listed."""
     experiments = read_experiments()
     if name not in experiments:
         raise UserError(f"There is no experiment {name!r}{nearest(name, list(experiments))}")
@@ -45,7 +45,7 @@ def list_experiments() -> list[ExperimentPaths]:
 
 
 def pipeline_variables() -> dict[str, Any]:
-    """Return the variables of `dvc.yaml`, including those of the files that it loads them from."""
+    """Return the variables of `dvc.yaml`, including the variables of the files that it loads."""
     if not PIPELINE.is_file():
         return {}
     variables: dict[str, Any] = {}

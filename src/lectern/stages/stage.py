@@ -1,4 +1,4 @@
-"""Turn the main function of a stage into a command: Hydra composes the config, and user errors are one line."""
+"""Turn the main function of a stage into a command. Hydra composes the config, and a user error prints one line."""
 
 import errno
 import sys
@@ -15,7 +15,7 @@ from lectern.errors import UserError
 from lectern.stages.help_text import format_help
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-NUMPY_DISK_FULL = "requested and"  # part of NumPy's message about an incomplete write; the error has no errno
+NUMPY_DISK_FULL = "requested and"  # part of NumPy's message about an incomplete write, which has no errno
 
 Main = Callable[[dict[str, Any]], None]
 
@@ -53,7 +53,9 @@ def run_main(main: Main, config: DictConfig) -> None:
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
-    """Resolve interpolations and convert to plain Python types, because OmegaConf's types do not load back safely.
+    """Resolve interpolations and convert the config to plain Python types.
+
+    Files with OmegaConf's types are not safe to load.
 
     Raises UserError if a value is missing or an interpolation fails.
     """

@@ -13,7 +13,7 @@ from lectern.tasks.language_model.data.format.alphabet import NormalForm, encode
 
 SPLITS = ("train", "validation", "test")
 
-Works = dict[str, str]  # the text of each work by its name, in reading order
+Works = dict[str, str]  # The text of each work by its name, in reading order.
 
 
 def preprocess(
@@ -25,7 +25,7 @@ def preprocess(
     min_count: int = 1,
     normal_form: NormalForm = "NFC",
 ) -> None:
-    """Write the ids of the training and validation text as `.npy`, the test text as raw text, then the facts.
+    """Write the ids of the training and validation text as `.npy`, the test text as raw text, and the facts.
 
     `split_by` selects how the works are split:
 
@@ -34,8 +34,8 @@ def preprocess(
     - `hash`: `validation` and `test` are the shares of complete works, selected by a hash of their names.
 
     The alphabet contains the characters that occur at least `min_count` times in the training text. With a `min_count`
-    above 1, the training text contains unknown characters, so that the network learns to read them.
-    Raises UserError if a split would be empty.
+    above 1, the training text contains unknown characters, so that the network learns to read them. Raises UserError if
+    a split would be empty.
     """
     texts = split_works(read_works(raw), split_by, validation, test)
     alphabet = build_alphabet(normalize(texts["train"], normal_form), min_count)
@@ -109,7 +109,7 @@ def split_by_hash(works: Works, validation: float, test: float) -> dict[str, Wor
 
 
 def split_by_position(works: Works, validation: float, test: float) -> dict[str, Works]:
-    """Take the test text from the end of each work, and the validation text from the part before it."""
+    """Take the test text from the end of each work, and the validation text from the part before the test text."""
     parts: dict[str, Works] = {split: {} for split in SPLITS}
     for name, text in works.items():
         first, second = int(len(text) * (1 - test - validation)), int(len(text) * (1 - test))
@@ -131,7 +131,7 @@ def read_works(raw: Path) -> Works:
         records = map(json.loads, read_text(path).removesuffix("\n").split("\n"))
         works |= {record["name"]: record["text"] for record in records}
     if not works:
-        raise UserError(f"{raw} contains no text (*.txt or *.jsonl). Download it: dvc repro download@{raw.name}")
+        raise UserError(f"{raw} contains no text (*.txt or *.jsonl). Run `dvc repro download@{raw.name}`.")
     return works
 
 

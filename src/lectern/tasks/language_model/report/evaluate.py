@@ -20,7 +20,7 @@ from lectern.tasks.language_model.report.scoring import score_text
 if TYPE_CHECKING:
     from lectern.tasks.language_model.model.module import CharacterModel
 
-BLOCK_SIZE = 50  # the gate resamples blocks of lines, because neighboring lines of a scene or a module are similar
+BLOCK_SIZE = 50  # The gate resamples blocks, because neighbouring lines of a scene or a module are similar.
 COPYING_SAMPLES = (10, 1000)  # number of texts that are checked for copies, and characters per text
 
 
@@ -57,14 +57,14 @@ def evaluate(module: "CharacterModel", processed: Path, out: Path) -> dict[str, 
 
 
 def measure(module: "CharacterModel", processed: Path) -> pd.DataFrame:
-    """Return one row per line of the test text, without the rest of the report."""
+    """Return one row per line of the test text, without writing a report."""
     ids = encode(read_test_text(processed), module.facts)
     return tabulate_lines(decode(ids, module.facts), *score_text(module, ids))
 
 
 def tabulate_lines(text: str, nats: np.ndarray, hits: np.ndarray) -> pd.DataFrame:
     """Return one row per line with its number of characters, its total loss and its number of correct predictions."""
-    line = np.cumsum([0] + [character == "\n" for character in text[:-1]])  # a line includes the newline at its end
+    line = np.cumsum([0] + [character == "\n" for character in text[:-1]])  # A line includes the newline at its end.
     number = np.arange(line[-1] + 1)
     return pd.DataFrame(
         {
@@ -83,7 +83,7 @@ def score(items: pd.DataFrame) -> float:
 
 
 def score_validation_text(module: "CharacterModel", processed: Path) -> dict[str, float]:
-    """Return the loss of the network and the baseline on the validation text, on which some papers report."""
+    """Return the loss of the network and the baseline on the validation text. Some papers report this loss."""
     ids = np.load(processed / "validation.npy")
     nats, _ = score_text(module, ids)
     baseline_nats = compute_baseline_nats(processed, ids)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-BLOCK_SECONDS = 5.0  # neighboring frames are alike, so the gate resamples blocks of this length
+BLOCK_SECONDS = 5.0  # Neighbouring frames are similar, so the gate resamples blocks of this length.
 MAX_LAG_SECONDS = 2.0
 
 
@@ -13,7 +13,7 @@ def rmse(errors: np.ndarray | pd.Series) -> float:
 
 
 def number_blocks(runs: pd.Series, step_seconds: float) -> np.ndarray:
-    """Return the number of each frame's block. A block is at most BLOCK_SECONDS of one run."""
+    """Return the number of the block of each frame. A block contains at most BLOCK_SECONDS of one run."""
     block_in_run = runs.groupby(runs).cumcount() // max(1, round(BLOCK_SECONDS / step_seconds))
     numbers: np.ndarray = pd.MultiIndex.from_arrays([runs, block_in_run]).factorize()[0]
     return numbers
@@ -25,15 +25,20 @@ def smoothness(values: pd.Series, runs: pd.Series) -> float:
 
 
 def shift_in_runs(values: pd.Series, runs: pd.Series, frames: int) -> pd.Series:
-    """Return the value `frames` earlier (later if negative) in the same run, or NaN if there is none."""
+    """Return the value that is `frames` earlier in the same run, or NaN if there is no such frame.
+
+    A negative number of frames selects later values.
+    """
     return values.groupby(runs).shift(frames)
 
 
 def find_lag(items: pd.DataFrame, step_seconds: float) -> float:
-    """Return by how many seconds the prediction is late: the shift of the true angle that fits it best.
+    """Return the delay of the prediction in seconds.
 
-    All shifts are compared on the same frames, those that have a true angle at every shift. Without such a frame the
-    lag is 0.
+    This is the shift at which the true angle fits the prediction best.
+
+    All shifts are compared on the same frames. These frames have a true angle at every shift. If there is no such
+    frame, the lag is 0.
     """
     largest = round(MAX_LAG_SECONDS / step_seconds)
     shifts = range(-largest, largest + 1)

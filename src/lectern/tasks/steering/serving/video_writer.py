@@ -13,7 +13,7 @@ from lectern.errors import UserError
 def write_video(frames: Iterable[np.ndarray], path: Path, rate: float) -> None:
     """Write frames of equal size, uint8 (height, width, 3), as H.264.
 
-    H.264 requires even sides, so an odd height loses its last row and an odd width its last column. Raises UserError if
+    H.264 requires even sides. If the height or the width is odd, the last row or column is removed. Raises UserError if
     the format of `path` cannot contain such a video.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
