@@ -1,4 +1,4 @@
-"""Download the files of an origin, or generate them, and verify them: data/raw/<origin>."""
+"""Download or generate the files of an origin, and verify them. The output is data/raw/<origin>."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Score a model on the test data; write its metrics, the baseline and its report."""
+"""Score a model on the test data, and write its metrics, the baseline and its report."""
 
 from typing import Any
 

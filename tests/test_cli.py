@@ -256,7 +256,7 @@ def test_a_broken_lineage_and_a_different_score_have_exit_code_3(registered_clie
 def test_outputs_without_a_version_are_reported_with_the_command_to_restore_them(client):
     for words in (["registry", "list"], ["experiments"], ["promote", NAME], ["lineage", f"{NAME}@champion"]):
         ended = lectern(*words)
-        assert "this store has no version of " in ended.said and "restore them: lectern reconcile" in ended.said
+        assert "this store has no version of " in ended.said and "run `lectern reconcile`" in ended.said
         assert all(name in ended.said for name in TRAINING_IMAGES) and "Traceback" not in ended.said
     output = lectern("reconcile").said
     assert all(f"{name}: run with its history" in output for name in TRAINING_IMAGES)

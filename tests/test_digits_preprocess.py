@@ -233,7 +233,7 @@ def test_error_for_a_label_above_nine_names_its_position(raw, tmp_path):
 
 def test_error_for_a_missing_archive_names_the_command_to_run(raw, tmp_path):
     (raw / TEST_FILES[0]).unlink()
-    with pytest.raises(UserError, match=f"{TEST_FILES[0]} is missing. Download it: dvc repro download@tiny"):
+    with pytest.raises(UserError, match=f"{TEST_FILES[0]} is missing. Run `dvc repro download@tiny`."):
         preprocess(raw, tmp_path / "out", validation=12)
 
 

@@ -110,5 +110,5 @@ def test_only_the_training_split_has_a_random_start(tmp_path):
 
 def test_text_shorter_than_one_batch_is_an_error(tmp_path):
     processed, _ = make_processed(tmp_path)
-    with pytest.raises(UserError, match="one batch of 200 streams of 30 needs 6,000"):
+    with pytest.raises(UserError, match="one batch of 200 streams with 30 characters each needs 6,000"):
         load(processed, "train", seed=1, batch_size=200, unroll=30)

@@ -59,8 +59,8 @@ def change_weights_of_run(client) -> None:
     ("change", "link", "reason"),
     [
         (train_again, "model folder", "trained again since"),
-        (remove_model_folder, "model folder", "does not exist: dvc repro, or dvc pull"),
-        (remove_processed_data, "processed data", "does not exist: dvc repro, or dvc pull"),
+        (remove_model_folder, "model folder", "does not exist; run `dvc repro` or `dvc pull`"),
+        (remove_processed_data, "processed data", "does not exist; run `dvc repro` or `dvc pull`"),
         (remove_origin_config, "source", "does not exist"),
         (change_weights_of_run, "run", "its weights are not those of the version"),
     ],
@@ -74,7 +74,7 @@ def test_a_change_breaks_only_its_own_link(registered_client, change, link, reas
 
 def test_a_deleted_run_is_reported(registered_client):
     delete_run(registered_client)
-    assert broken(registered_client)["run"] == "missing from the store: lectern reconcile"
+    assert broken(registered_client)["run"] == "missing from the store; run `lectern reconcile`"
 
 
 def test_changed_files_of_a_version_are_reported(client):

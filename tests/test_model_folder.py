@@ -66,7 +66,7 @@ def test_another_format_is_rejected(folder, number):
 
 
 def test_the_error_for_a_missing_model_folder_names_the_command_that_creates_it(tmp_path):
-    with pytest.raises(UserError, match="not a model folder. Train again: dvc repro train@mnist-cnn"):
+    with pytest.raises(UserError, match="not a model folder. Run `dvc repro train@mnist-cnn`."):
         model_folder.load_model(tmp_path / "models" / "mnist-cnn")
 
 

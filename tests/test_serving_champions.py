@@ -37,7 +37,7 @@ def test_a_moved_alias_loads_another_version_and_a_deleted_one_is_reported(champ
     champions.client.delete_registered_model_alias(DIGITS, "champion")
     champions.client.delete_registered_model(TEXT)
     champions.refresh()
-    with pytest.raises(NotServed, match=f"has no champion yet. Promote one: lectern promote {DIGITS}"):
+    with pytest.raises(NotServed, match=f"has no champion yet. Run `lectern promote {DIGITS}`."):
         champions.get(DIGITS)
     with pytest.raises(NotServed, match=f"No model '{TEXT}' is registered"):
         champions.get(TEXT)

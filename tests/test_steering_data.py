@@ -263,5 +263,5 @@ def test_simulated_car_stays_on_the_road_and_turns_both_ways():
 
 def test_recording_that_the_user_must_provide_is_explained(tmp_path):
     out = tmp_path / "deeptesla" / ".scratch"
-    with pytest.raises(UserError, match=r"Put your own recording into .*/deeptesla: videos\. Then run: python"):
+    with pytest.raises(UserError, match=r"Put your own recording into .*/deeptesla: videos\. Then run `python"):
         samples.make(out, bring="videos")

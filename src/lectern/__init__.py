@@ -1,14 +1,14 @@
-"""Lectern: the systems of the classic deep-learning lectures, from raw data to a served model."""
+"""Build the systems of the classic deep-learning lectures, from raw data to a served model."""
 
 import getpass
 import os
 import warnings
 
-# OpenMP reads these when torch loads it. An idle thread polls for some microseconds before it sleeps. Without polling,
-# a recurrent network loses up to a third of its speed. With long polling, two parallel trainings slow each other down.
+# OpenMP reads these variables when PyTorch is imported. An idle thread polls for some microseconds before it sleeps.
+# Without polling, a recurrent network is up to a third slower. With long polling, parallel trainings are slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-# MLflow reads these when it is imported. By default, it logs every table that it creates.
+# MLflow reads these variables when it is imported. By default, it logs every table that it creates.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 try:
@@ -16,11 +16,11 @@ try:
 except (KeyError, OSError):  # a container may run as a user id that has no name; DVC and PyTorch fail without a name
     os.environ["LOGNAME"] = f"uid-{os.getuid()}"
 
-# Warnings of libraries that a user of Lectern cannot act on.
+# Hide warnings of libraries that users of Lectern can ignore.
 for message in (
-    ".*LeafSpec.*",  # Lightning calls a deprecated function of PyTorch
-    "Found .* in eval mode",  # Lightning, about modules that are in evaluation mode on purpose
-    "It is recommended to use `self.log",  # Lightning; torchmetrics has already combined the ranks
-    "The `srun` command is available",  # Lightning; small trainings may run on a login node
+    ".*LeafSpec.*",  # Lightning calls a deprecated function of PyTorch.
+    "Found .* in eval mode",  # Lightning warns about modules that are in evaluation mode on purpose.
+    "It is recommended to use `self.log",  # Lightning suggests sync_dist, but torchmetrics already combines the ranks.
+    "The `srun` command is available",  # Lightning suggests srun, but small trainings may run without it.
 ):
     warnings.filterwarnings("ignore", message=message)

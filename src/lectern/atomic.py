@@ -1,6 +1,6 @@
 """Write files and directories under a temporary name and rename them when they are complete.
 
-A reader never finds a half-written file under its final name, not even after a crash or a power failure.
+A file with its final name is always complete, even after a crash or a power failure.
 """
 
 import errno
@@ -30,7 +30,7 @@ STALE_SECONDS = 7 * 24 * 3600  # the process of an older leftover has certainly 
 
 @contextmanager
 def atomic_file(path: Path, backup: Path | None = None) -> Iterator[Path]:
-    """Yield a temporary path to write to, in the directory of `path`; rename it to `path` if the block succeeds.
+    """Yield a temporary path in the directory of `path`, and rename it to `path` if the block succeeds.
 
     The temporary file is deleted if the block fails. `backup` is the new name of the file that `path` replaces; without
     it, that file is deleted. Raises UserError if the disk is full or cannot be written.
@@ -51,7 +51,7 @@ def atomic_file(path: Path, backup: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary directory with the same name as `path`; move it to `path` if the block succeeds.
+    """Yield an empty temporary directory with the same name as `path`, and move it to `path` if the block succeeds.
 
     It replaces an older directory. It is deleted if the block fails. Raises UserError if the disk is full or cannot be
     written.
@@ -93,7 +93,10 @@ def temporary_directory(parent: Path, name: str = "") -> Iterator[Path]:
 
 
 def remove_leftovers(parent: Path, name: str = "") -> None:
-    """Delete the temporary files and directories of killed processes in `parent`; with a `name`, only those for it."""
+    """Delete the temporary files and directories of killed processes in `parent`.
+
+    With a `name`, delete only its files.
+    """
     pattern = f".{glob.escape(name)}.*.part" if name else ".*.part"
     for part in parent.glob(pattern):
         if not is_abandoned(part):
@@ -129,7 +132,7 @@ def process_suffix() -> str:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or the entries of a directory are on the disk."""
+    """Wait until the content of a file or the entries of a directory are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -18,7 +18,7 @@ PositiveFloat = Annotated[int | float, Gt(0)]
 NonNegativeFloat = Annotated[int | float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 
-KINDS = {  # of values in YAML, by pydantic's name of the problem
+KINDS = {  # maps pydantic's name of a problem to the expected kind of value
     "int_type": "an integer",
     "float_type": "a number",
     "string_type": "a string",
@@ -30,7 +30,7 @@ KINDS = {  # of values in YAML, by pydantic's name of the problem
 
 
 class Score(TypedDict):
-    """The score by which the models of a dataset are compared."""
+    """The score that is used to compare the models of a dataset."""
 
     name: str
     unit: str
@@ -62,7 +62,7 @@ class Model:
 
 
 def call(function: Callable[..., Any], section: Mapping[str, Any], where: str, *given: Any, **more: Any) -> Any:
-    """Return `function(*given, **section, **more)` after checking the section against the signature.
+    """Check a section against the signature of a function, and return `function(*given, **section, **more)`.
 
     >>> call(Dataset, {"nam": "mnist"}, "conf/dataset/mnist.yaml")
     UserError: conf/dataset/mnist.yaml: unknown key 'nam'; did you mean 'name'? Valid keys: name, task, ...
@@ -95,7 +95,7 @@ def check_section(
 
 
 def check_keys(section: Mapping[str, Any], keys: list[str], where: str) -> None:
-    """Raise UserError if the section has a key that is not in `keys`; the message suggests the nearest one."""
+    """Raise UserError if the section has a key that is not in `keys`. The message suggests the nearest key."""
     for key in section:
         if key not in keys:
             raise UserError(f"{where}: unknown key {key!r}{nearest(key, keys)} Valid keys: {', '.join(keys)}.")
@@ -110,12 +110,15 @@ def check_values(function: Callable[..., Any], section: Mapping[str, Any], where
 
 
 def check_value(key: str, value: Any, hint: Any, where: str) -> None:
-    """Raise UserError if a value does not have the type `hint`. An int is a valid float; a list is a valid tuple."""
-    from pydantic import ConfigDict, TypeAdapter, ValidationError  # half a second that light commands do not need
+    """Raise UserError if a value does not have the type `hint`.
+
+    An int is a valid float, and a list is a valid tuple.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError  # The import is slow.
 
     adapter = TypeAdapter(hint, config=None if is_typed_dict(hint) else ConfigDict(arbitrary_types_allowed=True))
     try:
-        adapter.validate_json(json.dumps(value, default=str), strict=True)  # JSON, like YAML, has no tuples
+        adapter.validate_json(json.dumps(value, default=str), strict=True)  # JSON and YAML have no tuples.
     except ValidationError as error:
         problems = [problem for problem in error.errors() if problem["type"] != "needs_python_object"]
         path, found = locate(key, value, problems[0]["loc"])
@@ -124,7 +127,7 @@ def check_value(key: str, value: Any, hint: Any, where: str) -> None:
 
 
 def describe_expected(problem: Mapping[str, Any]) -> str:
-    """Return the expected kind of value or range of one problem that pydantic found."""
+    """Return the kind or range of values that pydantic expected."""
     if problem["type"] == "missing":
         return f"a mapping with the key {problem['loc'][-1]!r}"
     if problem["type"] in KINDS:
@@ -140,7 +143,7 @@ def is_typed_dict(hint: Any) -> bool:
 
 def locate(key: str, value: Any, location: tuple[int | str, ...]) -> tuple[str, Any]:
     """Return the dotted path of a wrong value inside a key's value, and the wrong value."""
-    for part in location:  # pydantic adds the names of the types in a union, which are no part of the path
+    for part in location:  # pydantic adds the names of the types in a union. They do not belong to the path.
         entries = dict(enumerate(value)) if isinstance(value, list) else value
         if isinstance(entries, Mapping) and part in entries:
             key, value = f"{key}.{part}", entries[part]
@@ -153,6 +156,6 @@ def split_class(section: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def nearest(word: str, choices: list[str]) -> str:
-    """Return `; did you mean ...?` if a choice is similar to the word, else a full stop."""
+    """Return `; did you mean ...?` if a choice is similar to the word, and otherwise a full stop."""
     match = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else "."

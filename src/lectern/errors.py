@@ -14,9 +14,9 @@ class UserError(Exception):
 
 
 class CheckFailed(UserError):
-    """A check that ran and failed: the promotion gate, a link of the lineage, or a reproduced score.
+    """Raised if the promotion gate, a link of the lineage or the check of a score fails.
 
-    `answers` contains the results of the single rules, if the check has several.
+    `answers` contains the result of each rule, if the check has several rules.
     """
 
     code = 3
@@ -27,6 +27,6 @@ class CheckFailed(UserError):
 
 
 class ConcurrentPromotion(UserError):
-    """Another process promoted a version of the same model at the same time."""
+    """Raised if another process promoted a version of the same model at the same time."""
 
     code = 4

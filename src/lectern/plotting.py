@@ -26,7 +26,7 @@ def saved_figure(path: Path, width: float = 6.4, height: float = 4.8, **grid: An
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Save a figure without the version of matplotlib, so that equal figures give equal bytes."""
+    """Save a figure without the version of matplotlib in the file, so that equal figures give equal bytes."""
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

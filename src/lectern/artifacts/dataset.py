@@ -12,7 +12,10 @@ Facts = dict[str, Any]
 
 
 def write_facts(out: Path, facts: Facts) -> None:
-    """Write `facts.json` with the digest of every file in `out`. It is written last, as a sign of completion."""
+    """Write `facts.json` with the digest of every file in `out`.
+
+    It is written last and shows that the dataset is complete.
+    """
     files = {path.name: file_digest(path) for path in sorted(out.iterdir()) if path.name != "facts.json"}
     write_json(out / "facts.json", {**facts, "files": files})
 
@@ -23,6 +26,6 @@ def read_facts(processed: Path) -> Facts:
     if not path.is_file():
         raise UserError(
             f"{path} does not exist, so this dataset has not been preprocessed. "
-            f"Run: dvc repro preprocess@{processed.name}"
+            f"Run `dvc repro preprocess@{processed.name}`."
         )
     return read_mapping(path, f"Preprocess again: dvc repro --force preprocess@{processed.name}")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 
 def content_digest(*parts: npt.NDArray[Any] | Iterable[str]) -> str:
-    """Return one digest of arrays and texts. Scores are comparable if the digest of their raw test data is equal.
+    """Return one digest of arrays and texts. Two scores are comparable if the digests of their raw test data are equal.
 
     The digest depends on the type and shape of an array, and on each line of texts.
     """

@@ -1,4 +1,4 @@
-"""Write and load a model folder: the weights, and the metadata to rebuild the module."""
+"""Write and load a model folder. It contains the weights, and the metadata to rebuild the module."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ from lectern.training.module import TrainableModule
 def save_model(module: pl.LightningModule, folder: Path) -> None:
     """Write `weights.safetensors` and `module.json`.
 
-    The files contain no pickle, path, time or run id, so equal inputs give equal bytes.
+    The files contain no pickle, path, time or run ID, so the same inputs give the same bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in sorted(module.state_dict().items())}
@@ -58,9 +58,10 @@ def load_model(folder: Path) -> TrainableModule:
 
 
 def find_class(task: str, name: str | None) -> Callable[..., TrainableModule]:
-    """Return a class that the task's `model/module.py` defines. Imported classes are rejected.
+    """Return a class that the task's `model/module.py` defines.
 
-    So a model folder cannot select other code to run. Raises UserError if there is no such class.
+    Imported classes are rejected, so a model folder cannot select other code. Raises UserError if there is no such
+    class.
     """
     module = task_module(task, "model.module")
     choices = {

@@ -16,7 +16,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     Raises UserError if it is missing, damaged or of a format that this version of Lectern cannot read.
     """
     path = folder / "module.json"
-    train_again = f"Train again: dvc repro train@{folder.name}"
+    train_again = f"Run `dvc repro train@{folder.name}`."
     if not path.is_file():
         raise UserError(f"{path} does not exist, so {folder} is not a model folder. {train_again}")
     try:

@@ -18,7 +18,7 @@ PARAMS = Path("params.yaml")
 
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
-FEATURES = Path("data/features")  # a cache of computed features; safe to delete
+FEATURES = Path("data/features")  # cache of computed features; it can be deleted
 MODELS = Path("models")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
@@ -39,7 +39,7 @@ def group_config(group: str, name: str) -> Path:
 
 @dataclass(frozen=True)
 class ExperimentPaths:
-    """The files that the stages write for one experiment."""
+    """The paths of the files that the stages write for one experiment."""
 
     experiment: str
     dataset: str
@@ -71,7 +71,7 @@ class ExperimentPaths:
     @cached_property
     def weights(self) -> str:
         """The SHA-256 of the weights, which identifies the model in every store."""
-        from lectern.artifacts.digests import file_digest  # imports NumPy, which light commands do not need
+        from lectern.artifacts.digests import file_digest  # This imports NumPy, which many commands do not need.
 
         return file_digest(self.model / "weights.safetensors")
 

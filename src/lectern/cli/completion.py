@@ -4,13 +4,13 @@ from lectern.artifacts.paths import CONF, METRICS
 
 
 def complete_names(prefix: str) -> list[str]:
-    """Return the datasets that begin with `prefix`; registered models are named after datasets."""
+    """Return the model names that begin with `prefix`. A model has the name of its dataset."""
     names = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
     return [name for name in names if name.startswith(prefix)]
 
 
 def complete_versions(prefix: str) -> list[str]:
-    """Return names of models, or, after `@`, the aliases of versions."""
+    """Return the names of models, or the aliases of versions after `@`."""
     name, separator, alias_prefix = prefix.partition("@")
     if not separator:
         return complete_names(prefix)

@@ -12,7 +12,7 @@ Pattern = Annotated[
     str, typer.Argument(help="experiments to show, as a shell pattern: 'mnist-*'", autocompletion=complete_experiments)
 ]
 PANEL = "Show experiments and models"
-DIGEST_LENGTH = 8  # characters of a digest in a table
+DIGEST_LENGTH = 8  # number of characters of a digest in a table
 
 
 def register_commands(app: typer.Typer) -> None:
@@ -125,7 +125,7 @@ def show_history(name: Name, as_json: Json = False) -> None:
     model = find_model(client, name)
     decisions = read_decisions(model) if model else read_local_decisions(name)
     if not decisions:
-        RegisteredModel(client, name)  # raises UserError with the nearest name if there is no such model
+        RegisteredModel(client, name)  # Raise UserError with the nearest name if there is no such model.
     rows = [
         {
             "when": decision["when"][:19].replace("T", " "),

@@ -13,7 +13,7 @@ from lectern.artifacts.paths import PIPELINE
 from lectern.cli.completion import complete_names
 from lectern.errors import UserError
 
-if TYPE_CHECKING:  # importing MLflow takes seconds, and `lectern --help` does not need it
+if TYPE_CHECKING:  # The import of MLflow takes seconds, and `lectern --help` does not need it.
     from mlflow import MlflowClient
 
     from lectern.registry.registered_model import RegisteredModel
@@ -49,11 +49,11 @@ def warn_of_unregistered(client: "MlflowClient") -> None:
         print_warning(str(error))
         return
     if experiments:
-        print_warning(f"this store has no version of {', '.join(experiments)}; restore them: lectern reconcile")
+        print_warning(f"this store has no version of {', '.join(experiments)}; run `lectern reconcile`")
 
 
 def open_model(name: str) -> "RegisteredModel":
-    """Read a registered model. Raises UserError with the nearest name if there is none."""
+    """Read a registered model. Raises UserError with the nearest name if there is no such model."""
     client = connect()
     from lectern.registry.registered_model import RegisteredModel
 
@@ -70,7 +70,7 @@ def print_json(value: Any) -> None:
 
 
 def show_table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
-    """Print rows that have the same keys as a table or as JSON; print `empty` if there are none."""
+    """Print rows as a table or as JSON. All rows must have the same keys. Without rows, print `empty`."""
     if as_json:
         print_json(rows)
     elif rows:
@@ -82,7 +82,7 @@ def show_table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
 def as_table(rows: list[dict[str, Any]]) -> Table:
     """Build a table with one column per key.
 
-    In a narrow terminal, columns of text wrap first, because a name or a digest must not be broken.
+    In a narrow terminal, columns of text wrap first, because names and digests must stay on one line.
     """
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold underline")
     cells = [[format_cell(value) for value in row.values()] for row in rows]
@@ -95,7 +95,7 @@ def as_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def format_cell(value: Any) -> str:
-    """Format a value; every number with a fraction is a score, and has four decimals."""
+    """Format a value. A number with a fraction is a score and has four decimals."""
     if value is None:
         return "-"
     return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -70,7 +70,7 @@ def sweep(
         return
     path = write_values(search.plan.model.name, best.user_attrs["values"])
     print(f"The best is trial {best.number} with {best.value:.4f}. Wrote its values to {path}; see git diff {path}")
-    print(f"These experiments must be trained again: {', '.join(sharers)}. To undo this: git checkout {path}")
+    print(f"These experiments must be trained again: {', '.join(sharers)}. To undo it, run `git checkout {path}`.")
 
 
 def training_overrides(experiment: str, budget: str | None) -> tuple[list[str], list[str]]:

@@ -40,11 +40,14 @@ def run_parts(task: str, folder: Path, parts: int) -> None:
     finally:
         signal.signal(signal.SIGTERM, handler)
     if code:
-        sys.exit(code)  # the command has printed the reason
+        sys.exit(code)  # The command has already printed the reason.
 
 
 def wait_for_exit(process: subprocess.Popen[bytes]) -> int:
-    """Return the exit code. Ignore Ctrl-C here: the terminal also sends it to the process, which cancels its jobs."""
+    """Return the exit code.
+
+    Ctrl-C is ignored, because the terminal also sends it to the process, which cancels its jobs.
+    """
     while True:
         try:
             return process.wait()

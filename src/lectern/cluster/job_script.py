@@ -68,7 +68,7 @@ class JobSize:
 
     nodes: int
     processes_per_node: int
-    gpu: bool  # one GPU per process
+    gpu: bool  # whether each process has one GPU
 
 
 def write_job_script(path: Path, name: str, commands: list[list[str]], size: JobSize, site: Site, token: str) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 
 class LogTail:
-    """The log files of a job. Each line is printed once, with the index of the array element if there are several."""
+    """The log files of a job. Each line is printed once. In a job array, the index of the element precedes the line."""
 
     def __init__(self, folder: Path, pattern: str):
         self.folder, self.pattern = folder, pattern
-        self.offsets: dict[Path, int] = {}  # bytes already printed
+        self.offsets: dict[Path, int] = {}  # number of bytes already printed
 
     def print_new_lines(self, final: bool = False) -> None:
         """Print the lines added since the last call. An incomplete last line is printed only if `final` is set."""

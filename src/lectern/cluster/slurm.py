@@ -12,7 +12,7 @@ FIELD = re.compile(r"(\w+)=(\S*)")
 
 
 class SlurmUnavailable(Exception):
-    """Slurm's controller does not respond. Running jobs continue without it."""
+    """Raised if Slurm's controller does not respond. Running jobs continue without the controller."""
 
 
 def check_installed() -> None:
@@ -48,7 +48,10 @@ def submit_script(script: Path, site: str) -> str:
 
 
 def count_partition_nodes(partition: str | None) -> int:
-    """Return the number of nodes of a partition, up or down, or of the default partition. Return 0 if unknown."""
+    """Return the number of nodes of a partition or of the default partition, or 0 if it is unknown.
+
+    Nodes that are down are counted too.
+    """
     result = subprocess.run(["sinfo", "-h", "-o", "%P %D"], capture_output=True, text=True)
     rows = [line.split() for line in result.stdout.splitlines()]
     default = next((name for name, _ in rows if name.endswith("*")), "")

@@ -27,8 +27,9 @@ MULTIRUN = ("-m", "--multirun")
 def submit(command: list[str], cluster: str | None = None) -> None:
     """Submit the command of a stage as a job and wait for its end. With `-m`, submit a grid as a job array.
 
-    If the job of the same command is already pending or running, wait for that job. Raises UserError if the command is
-    no stage, if the batch size does not divide by the number of processes, or if the job is rejected or fails.
+    If the job of the same command is already pending or running, wait for that job. Raises UserError if the command
+    does not run a stage, if the batch size is not divisible by the number of processes, or if the job is rejected or
+    fails.
     """
     site_name, site = read_site(cluster)
     commands = expand_grid(command)
@@ -72,7 +73,10 @@ def log_file(script: Path, job: str, commands: list[list[str]]) -> str:
 
 
 def job_name(commands: list[list[str]]) -> str:
-    """Return a name that finds the job again: the output folder and a hash of the commands and the current folder."""
+    """Return the name of a job, which consists of the output folder and a hash of the commands and the current folder.
+
+    The same command finds its job by this name.
+    """
     stage = stage_name(split_command(commands[0])[0])
     out = next((word.rpartition("/")[2] for word in commands[0] if word.startswith("out=")), stage)
     digest = hashlib.sha256(repr([str(Path.cwd()), commands]).encode()).hexdigest()[:8]
@@ -120,7 +124,7 @@ def stage_name(program: list[str]) -> str:
 def required_job_size(command: list[str]) -> JobSize:
     """Return the nodes and processes of the composed trainer, or a single process for a stage without a trainer.
 
-    Raises UserError if the batch size does not divide by the number of processes.
+    Raises UserError if the batch size is not divisible by the number of processes.
     """
     program, overrides = split_command(command)
     check_config_files(stage_name(program), overrides)

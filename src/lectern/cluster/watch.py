@@ -1,4 +1,4 @@
-"""Wait for a submitted job: print its log and its state changes, and cancel it on Ctrl-C."""
+"""Wait for a submitted job, print its log and its state changes, and cancel it on Ctrl-C."""
 
 import signal
 import sys

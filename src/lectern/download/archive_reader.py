@@ -18,7 +18,7 @@ from typing import IO
 from lectern.download.checks import SourceRejected, check_size_limit, reject_unreadable
 from lectern.download.http import describe_error
 
-MAX_ARCHIVE_BYTES = 4 * 2**30  # far more than any supported archive; protects against an endless response
+MAX_ARCHIVE_BYTES = 4 * 2**30  # larger than any supported archive; it limits an endless response
 DAMAGE_ERRORS = (
     *(OSError, EOFError, ValueError, RuntimeError, OverflowError),
     *(struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
@@ -27,11 +27,11 @@ DAMAGE_ERRORS = (
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive. The name and the size are only declared by the archive and may be wrong."""
+    """A file in an archive. The archive declares the name and the size, and both may be wrong."""
 
     name: str
     size: int
-    is_regular: bool  # not a link or a device
+    is_regular: bool  # whether the member is not a link or a device
     read: Callable[[int], bytes]
 
 
@@ -61,7 +61,7 @@ def open_members(source: Path, scratch: Path) -> Iterator[list[Member]]:
 
 
 def read_member(member: Member) -> bytes:
-    """Read a member, at most the number of bytes that it declares."""
+    """Read a member. At most the declared number of bytes is read."""
     with reject_damaged():
         return member.read(member.size)
 
@@ -72,7 +72,7 @@ def list_zip_members(archive: zipfile.ZipFile) -> list[Member]:
             return file.read(size)
 
     def is_regular(info: zipfile.ZipInfo) -> bool:
-        return S_IFMT(info.external_attr >> 16) in (0, S_IFREG)  # 0: written on a system without file modes
+        return S_IFMT(info.external_attr >> 16) in (0, S_IFREG)  # 0 means no file mode
 
     files = [info for info in archive.infolist() if not info.is_dir()]
     return [Member(info.filename, info.file_size, is_regular(info), partial(read, info)) for info in files]
@@ -88,7 +88,10 @@ def list_tar_members(archive: tarfile.TarFile) -> list[Member]:
 
 
 def decompress_gzip(file: IO[bytes], target: IO[bytes]) -> None:
-    """Decompress to `target`, so that tar members can be read in any order. Raise SourceRejected if it is too large."""
+    """Decompress to `target`, so that tar members can be read in any order.
+
+    Raises SourceRejected if it is too large.
+    """
     with gzip.open(file) as compressed:
         while True:
             with reject_damaged():
@@ -102,7 +105,7 @@ def decompress_gzip(file: IO[bytes], target: IO[bytes]) -> None:
 
 @contextmanager
 def reject_damaged() -> Iterator[None]:
-    """Raise SourceRejected instead of the many exceptions that reading a damaged archive can raise."""
+    """Raise SourceRejected instead of the various exceptions of a damaged archive."""
     try:
         yield
     except DAMAGE_ERRORS as error:

@@ -11,7 +11,7 @@ from lectern.errors import UserError
 
 
 class SourceRejected(Exception):
-    """One source failed or has unexpected content. The next source may still be right."""
+    """Raised if a source fails or has unexpected content. The next source may still have the right content."""
 
 
 def check_pinned(path: Path, sha256: str, bytes: int) -> None:

@@ -34,7 +34,7 @@ def download_origin(
     """Download the files of an origin to `out` and verify each. Files that are already correct are kept.
 
     The mirror is tried before the public addresses. It is a folder or a URL with the layout `<mirror>/<origin>/<file>`.
-    Raises UserError if a file cannot be downloaded, differs from its pinned digest, or cannot be written. A partial
+    Raises UserError if a file cannot be downloaded, differs from its pinned digest, or cannot be written. An incomplete
     file never has its final name.
     """
     config_file = str(group_config("origin", origin["name"]))
@@ -115,7 +115,7 @@ def fetch_file(path: Path, pinned: PinnedFile, downloader: Downloader, address: 
         if is_url(address):
             downloader.download(address, part, max_bytes=pinned["bytes"])
         else:
-            check_pinned(Path(address), **pinned)  # check first, because the copy has no size limit
+            check_pinned(Path(address), **pinned)  # Check first, because the copy has no size limit.
             shutil.copyfile(address, part)
         check_pinned(part, **pinned)
 
@@ -129,7 +129,7 @@ def is_verified(path: Path, pinned: PinnedFile) -> bool:
 
 
 def download_archive(target: OriginDownload, urls: list[str], archive: dict[str, Any]) -> None:
-    """Download an archive and keep the members that are used, as `<origin>.zip`. `urls` are archive addresses."""
+    """Download an archive and write the members that are used to `<origin>.zip`. `urls` are archive addresses."""
     pinned = call(Archive, archive, f"{group_config('origin', target.name)}, archive")
     addresses = [*(f"{folder}/{pinned.name}" for folder in target.mirror_folders()), *urls]
     path = target.out / f"{target.name}.zip"

@@ -17,10 +17,10 @@ SOURCE_FILE = "sample_source.json"
 
 
 def generate(name: str, out: Path, task: str, arguments: dict[str, Any], digest: str | None = None) -> None:
-    """Write the files that the task's `data.samples.make` creates to `out`.
+    """Generate the files of an origin in `out` with the task's `data.samples.make`.
 
-    If `make` returns the versions of its sources, write them to `sample_source.json` after all other files.
-    Raises UserError if `digest` is set and the files have another content digest.
+    If `make` returns the versions of its sources, write them to `sample_source.json` after all other files. Raises
+    UserError if `digest` is set and the files have another content digest.
     """
     if digest and members_digest(file_digests(out)) == digest:
         return print_progress(f"{name}: all files are present")
@@ -47,5 +47,5 @@ def check_digest(name: str, digest: str, pinned: str | None) -> None:
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file by name, without the record of the sources."""
+    """Return the SHA-256 of each file by name, except `sample_source.json`."""
     return {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.name != SOURCE_FILE}

@@ -20,21 +20,22 @@ CHUNK_BYTES = 2**18
 class Downloader:
     """An HTTP client that retries failed downloads and skips unreachable hosts. Times are in seconds.
 
-    urllib3's Retry does not cover a response body that breaks off, so `download` repeats the transfer itself.
+    urllib3's Retry does not repeat a transfer that is interrupted in the response body. `download` therefore repeats
+    it.
     """
 
     attempts: int = 3
-    backoff: float = 0.5  # the wait before the second attempt; it doubles for each further attempt
+    backoff: float = 0.5  # time before the second attempt; it doubles for each further attempt
     connect_timeout: float = 3.0
     read_timeout: float = 30.0
-    connect_budget: float = 10.0  # shared by all unreachable hosts, so that a missing network is reported soon
-    unreachable: dict[str, str] = field(default_factory=dict)  # host -> reason
+    connect_budget: float = 10.0  # total time for all unreachable hosts, so that a missing network is reported soon
+    unreachable: dict[str, str] = field(default_factory=dict)  # maps a host to the reason
 
     def download(self, url: str, path: Path, max_bytes: int, reserved_bytes: int = 0) -> None:
         """Write the content of `url` to `path`.
 
-        Raises SourceRejected if the download fails or exceeds `max_bytes`. Raises UserError if the disk has no space
-        for the file and `reserved_bytes` more.
+        Raises SourceRejected if the download fails or exceeds `max_bytes`. Raises UserError if the disk does not have
+        enough space for the file and `reserved_bytes` additional bytes.
         """
         host = urlsplit(url).netloc
         if host in self.unreachable:
@@ -43,7 +44,7 @@ class Downloader:
             started = time.monotonic()
             try:
                 return self.transfer(url, path, max_bytes, reserved_bytes)
-            except (requests.RequestException, ValueError) as error:  # ValueError: an invalid Content-Length
+            except (requests.RequestException, ValueError) as error:  # An invalid Content-Length raises ValueError.
                 reason = describe_error(error)
                 if is_connection_failure(error):
                     self.unreachable[host] = reason
@@ -54,7 +55,7 @@ class Downloader:
 
     def transfer(self, url: str, path: Path, max_bytes: int, reserved_bytes: int) -> None:
         """Download `url` once and overwrite `path`."""
-        headers = {"Accept-Encoding": "identity"}  # without this header, the server may send a compressed file
+        headers = {"Accept-Encoding": "identity"}  # Without this header, the server may send a compressed file.
         timeout = (max(0.5, min(self.connect_timeout, self.connect_budget)), self.read_timeout)
         with requests.get(url, stream=True, timeout=timeout, headers=headers) as response, open(path, "wb") as file:
             response.raise_for_status()
@@ -75,7 +76,7 @@ def is_connection_failure(error: Exception) -> bool:
 
 
 def is_temporary(error: Exception) -> bool:
-    """Return whether another attempt may succeed: the transfer broke off, or the server is overloaded."""
+    """Return whether another attempt may succeed, because the transfer was interrupted or the server is overloaded."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return error.response.status_code in (408, 429) or error.response.status_code >= 500
     broken = isinstance(error, requests.ConnectionError | requests.Timeout | ChunkedEncodingError)

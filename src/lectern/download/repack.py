@@ -14,7 +14,7 @@ from lectern.download.checks import SourceRejected
 
 @dataclass(frozen=True)
 class Archive:
-    """The members of an archive that are used: those in the folder `inside` that match a pattern."""
+    """The members of an archive that are used. They are in the folder `inside` and match a pattern."""
 
     name: str  # file name in the mirror
     inside: str
@@ -64,7 +64,7 @@ def select_members(members: list[Member], archive: Archive) -> dict[str, Member]
         path = member.name.removeprefix(archive.inside)
         if not member.name.startswith(archive.inside) or not matches_any(path, archive.members):
             continue
-        if not member.is_regular:  # links among the unused members are common and harmless
+        if not member.is_regular:  # Links among the unused members are common and harmless.
             raise SourceRejected(f"unsafe: member {member.name!r} is a link or a device")
         if path in used:
             raise SourceRejected(f"unsafe: the archive contains member {member.name!r} twice")
@@ -83,14 +83,17 @@ def matches_any(path: str, patterns: list[str]) -> bool:
 
 
 def write_zip(members: Mapping[str, Member], target: Path) -> dict[str, str]:
-    """Write the members sorted by path, uncompressed, all with the same time and mode. Return the SHA-256 of each."""
+    """Write the members uncompressed, sorted by path, with the same time and mode.
+
+    Return the SHA-256 of each member.
+    """
     digests = {}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path, member in sorted(members.items()):
             content = read_member(member)
             digests[path] = hashlib.sha256(content).hexdigest()
             entry = zipfile.ZipInfo(path, date_time=(1980, 1, 1, 0, 0, 0))
-            entry.create_system, entry.external_attr = 3, (S_IFREG | 0o644) << 16  # Unix attributes on every system
+            entry.create_system, entry.external_attr = 3, (S_IFREG | 0o644) << 16  # Unix attributes
             archive.writestr(entry, content)
     return digests
 

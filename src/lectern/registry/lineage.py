@@ -24,9 +24,10 @@ from lectern.tracking.runs import RESTORED, TRAINING, WEIGHTS
 
 @dataclass(frozen=True)
 class Link:
-    """One link of the chain: its name, its value and the reason why it is broken (empty if it is intact).
+    """One link of the chain, with its name, its value and the reason why it is broken.
 
-    Addresses of sources are listed, but not checked: their content can change, so the files are pinned by SHA-256.
+    The reason is empty if the link is intact. Addresses of sources are listed but not checked, because their content
+    can change. The files are pinned by SHA-256.
     """
 
     name: str
@@ -77,16 +78,16 @@ def source_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
 
 
 def file_problem(path: Path, pinned: Mapping[str, Any]) -> str:
-    """Return why a raw file is not the pinned one, or an empty string."""
+    """Return why a raw file differs from the pinned file, or an empty string if it does not differ."""
     if not path.is_file():
-        return f"{path} does not exist: dvc repro, or dvc pull"
+        return f"{path} does not exist; run `dvc repro` or `dvc pull`"
     return "" if file_digest(path) == pinned["sha256"] else f"{path} differs from the pinned file"
 
 
 def processed_link(paths: ExperimentPaths, run: Run | None, status: StageStatus) -> Link:
     facts = paths.processed / "facts.json"
     if not facts.is_file():
-        return Link("processed data", str(paths.processed), "does not exist: dvc repro, or dvc pull")
+        return Link("processed data", str(paths.processed), "does not exist; run `dvc repro` or `dvc pull`")
     digest = file_digest(facts)
     inputs = [entry.dataset.digest for entry in run.inputs.dataset_inputs] if run and run.inputs else []
     other = "the run was trained on other data" if inputs and digest[:32] not in inputs else ""
@@ -130,14 +131,14 @@ def compared_link(name: str, value: str, status: StageStatus, stage: str, broken
 def weights_link(paths: ExperimentPaths, weights: str) -> Link:
     path = paths.model / "weights.safetensors"
     if not path.is_file():
-        return Link("model folder", str(paths.model), "does not exist: dvc repro, or dvc pull")
+        return Link("model folder", str(paths.model), "does not exist; run `dvc repro` or `dvc pull`")
     broken = "" if paths.weights == weights else "trained again since"
     return Link("model folder", f"{paths.model} weights {weights}", broken)
 
 
 def run_link(version: ModelVersionRecord, run: Run | None) -> Link:
     if run is None:
-        return Link("run", version.run_id or "none", "missing from the store: lectern reconcile")
+        return Link("run", version.run_id or "none", "missing from the store; run `lectern reconcile`")
     matches = run.data.tags.get(WEIGHTS) == version.weights
     return Link("run", run.info.run_id, "" if matches else "its weights are not those of the version")
 
@@ -151,7 +152,7 @@ def files_link(client: MlflowClient, version: ModelVersionRecord) -> Link:
 
 
 def find_run(client: MlflowClient, version: ModelVersionRecord) -> Run | None:
-    """Return the run of a version; None if it is missing or deleted. MLflow keeps deleted runs for some time."""
+    """Return the run of a version, or None if it is missing or deleted. MLflow keeps deleted runs for some time."""
     try:
         run = client.get_run(version.run_id)
     except MlflowException:

@@ -11,16 +11,16 @@ from lectern.errors import UserError
 from lectern.registry.registered_model import RegisteredModel
 from lectern.tracking.store import sqlite_file
 
-TIMEOUT_S = 300  # scoring the champion and the candidate again can take a minute
+TIMEOUT_S = 300  # Scoring the champion and the candidate again can take a minute.
 POSTGRES = ("postgresql://", "postgresql+", "postgres://")
 
 
 def promotion_lock(model: RegisteredModel) -> AbstractContextManager[None]:
-    """Wait for the lock of a model and hold it until the block ends.
+    """Wait for the lock of a model and keep it until the block ends.
 
-    The lock is an advisory lock in PostgreSQL, or a file next to a SQLite store. A tracking server offers neither: a
-    file excludes only the promotions of this checkout, and `promotion.check_champion` reports those of other machines.
-    Raises UserError if another decision takes too long.
+    The lock is an advisory lock in PostgreSQL, or a file next to a SQLite store. A tracking server has no lock. In this
+    case, a file excludes only the promotions of this checkout, and `promotion.check_champion` reports promotions of
+    other machines. Raises UserError if another decision takes too long.
     """
     address = model.client.tracking_uri
     if address.startswith(POSTGRES):
@@ -41,7 +41,7 @@ def lock_file(path: Path, name: str) -> Iterator[None]:
 
 @contextmanager
 def lock_in_postgres(address: str, name: str) -> Iterator[None]:
-    """Hold a session-level lock, which PostgreSQL releases when the connection ends."""
+    """Keep a session-level lock. PostgreSQL releases it when the connection ends."""
     from sqlalchemy import NullPool, create_engine, text
     from sqlalchemy.exc import OperationalError
 

@@ -1,4 +1,4 @@
-"""Write the model card of an experiment. Nothing in it depends on the store, the time or the commit."""
+"""Write the model card of an experiment. The card does not depend on the store, the time or the commit."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -94,7 +94,7 @@ def write_card(paths: ExperimentPaths, dataset: Dataset) -> None:
 
 
 def score_rows(metrics: Mapping[str, Any], unit: str) -> Iterator[str]:
-    """Yield one table row per numeric metric; the score and the baseline have the unit of the score."""
+    """Yield one table row per numeric metric. The score and the baseline have the unit of the score."""
     for name, value in metrics.items():
         if is_number(value):
             label = f"{name} ({unit})" if name in ("score", "baseline") else name
@@ -133,10 +133,10 @@ def read_licence(origin: str) -> str:
 
 
 def slice_tables(report: Path) -> Iterator[tuple[str, str]]:
-    """Yield title and Markdown table of each group of metrics in the report's `details.json`.
+    """Yield the title and the Markdown table of each group of metrics in the report's `details.json`.
 
     Lists of numbers that have the same length become one table with one row per class. A mapping of rows that have the
-    same numeric columns becomes a table of its own. Other details are skipped.
+    same numeric columns becomes a separate table. Other details are skipped.
     """
     path = report / "details.json"
     details = json.loads(path.read_text()) if path.is_file() else {}
@@ -167,6 +167,6 @@ def is_number(value: Any) -> bool:
 
 
 def format_table(table: pd.DataFrame) -> str:
-    """Format a table as Markdown: four decimals, and commas between thousands."""
+    """Format a table as Markdown, with four decimals and with commas between thousands."""
     table = table.rename(columns=lambda name: name.replace("_", " "))
     return str(table.to_markdown(floatfmt=".4f", intfmt=","))

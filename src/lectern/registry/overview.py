@@ -28,7 +28,7 @@ def unregistered_experiments(models: Mapping[str, RegisteredModel]) -> list[str]
 
 
 def outputs_problem(paths: ExperimentPaths) -> str | None:
-    """Return why the outputs of an experiment cannot be registered, or None if they can."""
+    """Return the reason why the outputs of an experiment cannot be registered, or None if they can be registered."""
     try:
         check_outputs(paths)
     except UserError as error:

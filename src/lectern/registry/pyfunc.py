@@ -13,10 +13,10 @@ from lectern.task_modules import task_module
 class TaskModel(PythonModel):
     """Loads the model folder of a version and predicts with the inference API of its task."""
 
-    _skip_type_hint_validation = True  # MLflow would recommend type hints; the signature describes the inputs
+    _skip_type_hint_validation = True  # Type hints are not needed, because the signature describes the inputs.
 
     def load_context(self, context: PythonModelContext) -> None:
-        # MLflow runs this file when a version is registered; importing PyTorch at the top would cost seconds there.
+        # MLflow runs this file when a version is registered. An import of PyTorch at the top would take seconds.
         from lectern.artifacts import model_folder
 
         folder = Path(context.artifacts["model"])
@@ -27,5 +27,5 @@ class TaskModel(PythonModel):
         return self.inference_api.predict(self.module, model_input, **(params or {}))
 
 
-TaskModel.predict.__annotations__.clear()  # MLflow would try and fail to derive a signature from them
+TaskModel.predict.__annotations__.clear()  # MLflow would fail to derive a signature from them.
 mlflow.models.set_model(TaskModel())

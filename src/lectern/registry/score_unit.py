@@ -1,4 +1,4 @@
-"""Read the name and unit of a dataset's score, which accompany every printed score."""
+"""Read the name and the unit of a dataset's score. Every printed score includes them."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class ScoreUnit:
-    """The name and unit of a score, such as accuracy and share of images."""
+    """The name and the unit of a score, such as `accuracy` and `share of images`."""
 
     name: str = "score"
     unit: str = ""

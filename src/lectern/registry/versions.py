@@ -11,7 +11,7 @@ from lectern.errors import UserError
 from lectern.registry.registered_model import CHAMPION, RegisteredModel
 from lectern.registry.version_record import ModelVersionRecord, VersionIdentity
 
-if TYPE_CHECKING:  # importing Lightning takes seconds, and most commands do not need it
+if TYPE_CHECKING:  # The import of Lightning takes seconds, and most commands do not need it.
     from pytorch_lightning import LightningModule
 
 
@@ -24,14 +24,14 @@ def files_folder(identity: VersionIdentity) -> str:
 
 
 def open_version(client: MlflowClient, model: str) -> tuple[RegisteredModel, ModelVersionRecord]:
-    """Return the model and the version that `mnist@champion`, `mnist@3` or `mnist` (its champion) names."""
+    """Return the model and the version for a name such as `mnist@champion`, `mnist@3` or `mnist` (the champion)."""
     name, _, which = model.partition("@")
     registered = RegisteredModel(client, name)
     return registered, registered.get(which or CHAMPION)
 
 
 def find_version(client: MlflowClient, model: str) -> ModelVersionRecord:
-    """Return the version that `mnist@champion`, `mnist@3` or `mnist` (its champion) names."""
+    """Return the version for a name such as `mnist@champion` or `mnist@3`. The name `mnist` means its champion."""
     return open_version(client, model)[1]
 
 
@@ -43,7 +43,7 @@ def has_model_files(client: MlflowClient, version: ModelVersionRecord) -> bool:
 
 
 def download_model_folder(client: MlflowClient, version: ModelVersionRecord) -> Path:
-    """Return the model folder of a version, downloaded if the store is remote."""
+    """Return the model folder of a version. It is downloaded if the store is remote."""
     from mlflow.artifacts import download_artifacts
 
     uri = f"{version.source}/artifacts/{version.experiment}"
@@ -57,12 +57,12 @@ def download_model_folder(client: MlflowClient, version: ModelVersionRecord) -> 
 
 
 def load_champion(name: str, client: MlflowClient | None = None) -> "LightningModule":
-    """Load the champion with the code of this checkout; no pickle and no code from the store is run."""
+    """Load the champion with the code of this checkout. Pickles and code from the store are not used."""
     from lectern.artifacts.model_folder import load_model
     from lectern.tracking.store import connect
 
     model = RegisteredModel(client or connect(), name)
     champion = model.champion
     if champion is None:
-        raise UserError(f"{name} has no champion yet. Promote a version: lectern promote {name}")
+        raise UserError(f"{name} has no champion yet. Run `lectern promote {name}`.")
     return load_model(download_model_folder(model.client, champion))

@@ -26,14 +26,14 @@ from lectern.serving.disconnect import cancel_on_disconnect
 from lectern.serving.executor import Executor
 from lectern.serving.openapi import ErrorResponse, build_document
 
-LARGE_BODY_BYTES = 100_000  # a larger JSON body is parsed in a thread, to keep the event loop free
+LARGE_BODY_BYTES = 100_000  # A larger JSON body is parsed in a thread, so that it does not block the event loop.
 
 log = logging.getLogger("lectern.serving")
 router = APIRouter()
 
 
 class ModelInfo(BaseModel):
-    """A champion as it is registered."""
+    """The information about a champion."""
 
     name: str
     task: str
@@ -110,7 +110,7 @@ ServerExecutor = Annotated[Executor, Depends(get_executor)]
 
 
 async def find_champion(name: str, champions: ServedChampions) -> Champion:
-    """Return the champion that processes the request, from beginning to end."""
+    """Return the champion that processes the complete request."""
     champion = champions.get(name)
     if not champion.has_request_module:
         raise NotServed(f"{name} cannot be used through the API: its task has no module serving/request.py.")
@@ -196,7 +196,7 @@ async def stream(champion: ServedChampion, executor: ServerExecutor, request: Re
 
 
 async def stream_events(champion: Champion, executor: Executor, pieces: Iterator[str]) -> AsyncIterator[str]:
-    """Yield server-sent events: the text in pieces, then `end` with the version that generated it."""
+    """Yield server-sent events. They contain the text in pieces, and then `end` with the version that generated it."""
     async for text in executor.stream(champion, pieces):
         yield format_event("text", {"text": text})
     yield format_event("end", {"model": champion.name, "version": champion.version.number})
@@ -234,5 +234,5 @@ async def respond_to_busy_model(request: Request, error: Exception) -> JSONRespo
 
 
 async def respond_to_disconnect(request: Request, error: Exception) -> Response:
-    """Return status 499, so that the metrics count the request. The client is gone and does not receive it."""
+    """Return status 499, so that the metrics count the request. The client has disconnected and does not receive it."""
     return Response(status_code=499)

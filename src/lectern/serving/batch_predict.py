@@ -1,7 +1,7 @@
 """Predict from a file or a folder of files, and write the outputs to a table.
 
-The inputs are read in chunks, so memory use does not depend on their number. The outputs of each chunk are written to
-a file at once, so a killed run can continue after its last chunk.
+The inputs are read in chunks, so memory use does not depend on their number. The outputs of each chunk are written to a
+file immediately, so a killed run can continue after its last chunk.
 """
 
 import json
@@ -26,15 +26,15 @@ from lectern.serving.batch_inputs import Chunk, count_inputs, find_input_files, 
 from lectern.serving.champions import Champion, load_version
 
 OUTPUT_SUFFIXES = (".csv", ".parquet")
-FILE_COLUMN, ROW_COLUMN = "item", "row"  # name of the input file, and row of the input within this file
+FILE_COLUMN, ROW_COLUMN = "item", "row"  # name of the input file, and number of the row within this file
 LARGE_FILE_BYTES = 50_000_000
 
 
 def predict_to_table(client: MlflowClient, model: str, source: Path, output: Path, params: dict[str, Any]) -> int:
     """Write one output row per prediction to `output`, and return the number of rows.
 
-    A killed run continues with the version that it started with, even if another version is champion by then.
-    Raises UserError if the input or the output cannot be used.
+    A killed run continues with the version that it started with, even if the champion has changed. Raises UserError if
+    the input or the output cannot be used.
     """
     check_output_path(output)
     files = find_input_files(source)
@@ -44,7 +44,7 @@ def predict_to_table(client: MlflowClient, model: str, source: Path, output: Pat
         predict_all_chunks(load_version(client, version), files, chunk_folder, params, output.name)
         rows = merge_chunks(sorted(chunk_folder.glob("*.parquet")), output)
     except UserError:
-        if not any(chunk_folder.glob("*.parquet")):  # nothing to resume from
+        if not any(chunk_folder.glob("*.parquet")):  # There is no chunk to resume from.
             shutil.rmtree(chunk_folder)
         raise
     shutil.rmtree(chunk_folder)
@@ -52,7 +52,7 @@ def predict_to_table(client: MlflowClient, model: str, source: Path, output: Pat
 
 
 def check_output_path(output: Path) -> None:
-    """Raise UserError if the output cannot be written there."""
+    """Raise UserError if the output cannot be written to this path."""
     if output.suffix.lower() not in OUTPUT_SUFFIXES:
         raise UserError(f"--output is {output}; the file name must end in .csv or .parquet.")
     if output.exists():
@@ -141,7 +141,7 @@ def write_chunk(path: Path, outputs: pd.DataFrame) -> None:
 
 
 def merge_chunks(chunk_files: list[Path], output: Path) -> int:
-    """Merge the chunks into the output file, one chunk in memory at a time. Return the number of rows."""
+    """Merge the chunks into the output file, and return the number of rows. Only one chunk at a time is in memory."""
     if not chunk_files:
         raise UserError("--input contains no rows.")
     rows = 0

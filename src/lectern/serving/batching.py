@@ -1,6 +1,7 @@
 """Combine concurrent requests into batches.
 
-Requests that arrive while a batch is computed form the next batch. If the model is idle, a request is computed at once.
+Requests that arrive while a batch is computed form the next batch. If the model is idle, a request is computed
+immediately.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ class QueuedRequest(NamedTuple):
 class DynamicBatcher:
     """Computes the rows of concurrent requests in batches of at most `max_rows` rows.
 
-    A request is never split. A request with more than `max_rows` rows is a batch by itself.
+    A request is never split. A request with more than `max_rows` rows is computed as a separate batch.
     """
 
     def __init__(self, compute: Callable[[Array], Awaitable[Array]], max_rows: int):
@@ -68,7 +69,7 @@ class DynamicBatcher:
 
 
 def split_outputs(outputs: Array, batch: list[QueuedRequest]) -> None:
-    """Give each request its own rows of the outputs."""
+    """Set the result of each request to its rows of the outputs."""
     start = 0
     for request in batch:
         if not request.result.done():

@@ -1,4 +1,4 @@
-"""Load the champions of the registry, and reload them when the alias `champion` moves."""
+"""Load the champions of the registry, and reload them when the alias `champion` changes."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ from lectern.registry.version_record import ModelVersionRecord
 from lectern.registry.versions import download_model_folder
 from lectern.task_modules import has_task_module, task_module
 
-SAMPLE_PREFIX = "sample_"  # the datasets of the demo
+SAMPLE_PREFIX = "sample_"  # names of the demo datasets
 
 log = logging.getLogger("lectern.serving")
 
@@ -36,7 +36,7 @@ class Champion:
 
     version: ModelVersionRecord
     module: Any
-    example: dict[str, str] | None = None  # first row of the version's input example, if the input is a table
+    example: dict[str, str] | None = None  # first row of the input example, if the input is a table
 
     @property
     def name(self) -> str:
@@ -100,8 +100,8 @@ class Champions:
     def __init__(self, client: MlflowClient):
         self.client = client
         self.served: dict[str, Champion] = {}
-        self.registered: dict[str, int | None] = {}  # every registered model, with the number of its champion
-        self.problems: dict[str, str] = {}  # model name to the reason why its champion could not be loaded
+        self.registered: dict[str, int | None] = {}  # maps every registered model to the number of its champion
+        self.problems: dict[str, str] = {}  # maps a model to the reason why its champion could not be loaded
 
     def refresh(self) -> None:
         """Load the champions that have changed. The old champion is served until the new one is loaded."""
@@ -117,14 +117,14 @@ class Champions:
         return self.served[name].version.number if name in self.served else None
 
     def update(self, name: str, number: int | None) -> None:
-        """Serve this version of a model, or none. If it cannot be loaded, the old version stays."""
+        """Serve this version of a model, or no version. If it cannot be loaded, the old version is still served."""
         served = {**self.served}
         try:
             if number is None:
                 served.pop(name, None)
             else:
                 served[name] = load_version(self.client, RegisteredModel(self.client, name).get(str(number)))
-            self.served = served  # replaced at once, because other threads read the dictionary
+            self.served = served  # The dictionary is replaced and not changed, because other threads read it.
             if self.problems.pop(name, None):
                 log.warning("%s: version %s is served now", name, number)
         except UserError as error:
@@ -139,14 +139,14 @@ class Champions:
         if name in self.problems:
             raise NotServed(f"{name}: the champion cannot be loaded: {self.problems[name]}")
         if name in self.registered:
-            raise NotServed(f"{name} has no champion yet. Promote one: lectern promote {name}")
+            raise NotServed(f"{name} has no champion yet. Run `lectern promote {name}`.")
         served = ", ".join(sorted(self.served)) or "nothing yet (make demo)"
         raise NotServed(
             f"No model {name[:80]!r} is registered{nearest(name[:80], list(self.served))} Served: {served}."
         )
 
     def all(self) -> list[Champion]:
-        """Return all champions by name. Those of the demo come last."""
+        """Return all champions by name. The champions of the demo come last."""
         return sorted(
             self.served.values(), key=lambda champion: (champion.name.startswith(SAMPLE_PREFIX), champion.name)
         )

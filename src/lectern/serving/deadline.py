@@ -1,6 +1,6 @@
-"""Stop a running prediction when its time is over or its client has disconnected.
+"""Stop a running prediction after its time limit, or if its client has disconnected.
 
-A PyTorch hook checks the deadline before each layer of every network, so the task code does not have to check it.
+A PyTorch hook checks the deadline before each layer of every network, so the code of a task does not check it.
 """
 
 import threading
@@ -38,8 +38,8 @@ class Deadline:
     def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Return the result of the function.
 
-        Raises ModelBusy if the time was over before the function started. Raises PredictionTimeout or Cancelled
-        before the next layer of a network if the function has to stop.
+        Raises ModelBusy if the time limit was reached before the function started. Raises PredictionTimeout or
+        Cancelled before the next layer of a network if the function has to stop.
         """
         if time.monotonic() > self.expires_at:
             raise ModelBusy(f"No worker of this model was free within {self.seconds:g} seconds. Retry later.")

@@ -19,7 +19,7 @@ from lectern.serving.champions import Champion
 from lectern.serving.deadline import Deadline, ModelBusy, install_deadline_hook
 from lectern.serving.settings import Settings
 
-STREAM_SLICE_S = 0.05  # a stream is computed in slices of this many seconds, so that other streams can run in between
+STREAM_SLICE_S = 0.05  # seconds per slice of a stream; other streams can run between two slices
 
 Result = TypeVar("Result")
 
@@ -44,7 +44,7 @@ class Executor:
         return ThreadPoolExecutor(self.settings.workers, name, initializer=torch.set_num_threads, initargs=threads)
 
     async def run_short(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run a short function in a thread to keep the event loop free."""
+        """Run a short function in a thread, so that it does not block the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.short_pool, partial(function, *arguments))
 
     async def run_inference(self, champion: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -81,7 +81,10 @@ class Executor:
         return np.concatenate(outputs)
 
     async def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncGenerator[str, None]:
-        """Yield a generated text in slices. Each slice is computed on demand, so a closed stream computes no more."""
+        """Yield a generated text in slices.
+
+        Each slice is computed on demand, so a closed stream stops the computation.
+        """
         with self.track(champion):
             while text := await self.run_short(next_slice, pieces):
                 yield text

@@ -18,7 +18,7 @@ from lectern.serving.champions import load_version
 from lectern.task_modules import has_task_module, task_module
 
 TOLERANCE = 1e-4  # largest difference allowed between the outputs of ONNX Runtime and PyTorch
-COMPARED_ROWS = (1, 2, 7)  # batch sizes of the comparison; they show that the file does not depend on the traced size
+COMPARED_ROWS = (1, 2, 7)  # batch sizes of the comparison; several sizes show that the file does not depend on one size
 TRACED_ROWS = 2
 
 

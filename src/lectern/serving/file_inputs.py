@@ -13,7 +13,7 @@ from lectern.errors import UserError
 from lectern.serving.batching import Array
 from lectern.serving.champions import Champion
 
-MAX_CHUNK_BYTES = 64_000_000  # a chunk is closed once it is larger than this
+MAX_CHUNK_BYTES = 64_000_000  # A chunk ends when it is larger than this.
 
 Item = TypeVar("Item")
 
@@ -51,7 +51,7 @@ def read_chunks(path: Path, champion: Champion, max_megapixels: float, max_items
 
 
 def take_chunk(items: Iterator[Item], max_items: int, item_bytes: Callable[[Item], int]) -> list[Item]:
-    """Take up to `max_items` items, fewer if they are large. The list is empty only if there is no item left."""
+    """Return up to `max_items` items, or fewer if they are large. The list is empty only if no item is left."""
     chunk: list[Item] = []
     chunk_bytes = 0
     for item in islice(items, max_items):

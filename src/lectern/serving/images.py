@@ -8,7 +8,7 @@ from PIL import Image, UnidentifiedImageError
 from lectern.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-PILLOW_MAX_MEGAPIXELS = 178  # Pillow refuses larger images by itself
+PILLOW_MAX_MEGAPIXELS = 178  # Pillow rejects larger images.
 
 
 def read_image(source: Path | BinaryIO, max_megapixels: float) -> Image.Image:

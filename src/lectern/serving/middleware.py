@@ -1,6 +1,6 @@
 """Limit the size and the upload time of request bodies, and check the API key.
 
-The classes are ASGI middleware. They see every request before the API and the page do.
+The classes are ASGI middleware. They process every request before the API and the page.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lectern.serving import metrics
 from lectern.serving.settings import Settings
 
-PUBLIC_PATHS = ("/healthz", "/readyz")  # monitoring tools do not need the API key
+PUBLIC_PATHS = ("/healthz", "/readyz")  # Monitoring tools do not need the API key for these paths.
 BYTES_PER_MEGABYTE = 1_000_000
 
 
 class BodyLimitMiddleware:
-    """Rejects a body that is too large (413) or arrives too slowly (408) before it is processed."""
+    """Rejects a body that is too large (413) or arrives too slowly (408)."""
 
     def __init__(self, app: ASGIApp, settings: Settings):
         self.app, self.settings = app, settings
@@ -59,7 +59,7 @@ def limit_body(receive: Receive, max_megabytes: float, timeout_seconds: float) -
 
     async def limited_receive() -> Message:
         nonlocal received_bytes, is_complete
-        if is_complete:  # the only message after the body is `http.disconnect`, which may come at any time
+        if is_complete:  # After the body, the only message is `http.disconnect`, which can arrive at any time.
             return await receive()
         try:
             message = await asyncio.wait_for(receive(), deadline - time.monotonic())

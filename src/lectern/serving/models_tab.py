@@ -1,4 +1,4 @@
-"""List the champions on the page, with score, baseline, model card and a link to the MLflow run."""
+"""List the champions on the page. Each row has the score, the baseline, the model card and a link to the MLflow run."""
 
 import html
 import re
@@ -24,7 +24,7 @@ def build_tab(champions: Champions, settings: Settings) -> None:
             ui.label(f"{name}: {problem}").classes("problem")
         without = [name for name, number in champions.registered.items() if number is None]
         if without:
-            ui.label(f"Without a champion: {', '.join(without)}. Promote one: lectern promote NAME").classes("note")
+            ui.label(f"Without a champion: {', '.join(without)}. Run `lectern promote NAME`.").classes("note")
 
     def current_state() -> list[object]:
         return [(champion.name, champion.version.number) for champion in champions.all()] + [*champions.problems]
@@ -55,7 +55,7 @@ def add_champion(champion: Champion, run: str) -> None:
                 ui.label(f"baseline {version.baseline:.4g}").classes("note")
         ui.link("Run in MLflow", run, new_tab=True).classes("plain-link")
         card = plain_text_card(version.card or "This version has no model card.")
-        # "code-friendly" keeps the underscores in names such as a_b_c
+        # "code-friendly" keeps the underscores in names such as a_b_c.
         ui.markdown(card, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("markdown")
 
 
@@ -72,7 +72,7 @@ def plain_text_card(card: str) -> str:
 def run_url(client: MlflowClient, champion: Champion, settings: Settings) -> str:
     """Return the address of the run in MLflow's web interface.
 
-    It is on the tracking server, or on the server that `make ui` starts if the store is local.
+    The interface runs on the tracking server. If the store is local, it runs on the server that `make ui` starts.
     """
     uri = client.tracking_uri
     base = uri.rstrip("/") if uri.startswith("http") else settings.mlflow_ui

@@ -11,7 +11,7 @@ from lectern.serving import file_inputs, schemas
 from lectern.serving.champions import Champion, Champions
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
-EVENT = {  # a server-sent event: its name, and JSON as a string
+EVENT = {  # A server-sent event has a name, and JSON as a string.
     "type": "object",
     "properties": {"event": {"enum": ["text", "end"]}, "data": {"type": "string"}},
     "required": ["event", "data"],
@@ -45,7 +45,7 @@ def build_document(app: FastAPI, champions: Champions, max_characters: int) -> d
 
 
 def add_routes(router: APIRouter, champion: Champion, task_schemas: schemas.TaskSchemas) -> None:
-    """Add the paths of a champion to a router that is used for the document only."""
+    """Add the paths of a champion to a router that is used only for the document."""
 
     def endpoint(body: Any) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Build the web page: one tab per task, and a tab that lists all champions."""
+"""Build the web page with one tab per task, and a tab that lists all champions."""
 
 from pathlib import Path
 from types import ModuleType
@@ -62,12 +62,15 @@ def add_header() -> None:
 
 
 async def toggle_dark_mode(dark: ui.dark_mode) -> None:
-    """Switch between light and dark. The first mode depends on the browser, so its state is read from there."""
+    """Switch between light and dark mode.
+
+    The initial mode depends on the browser, so its state is read from the browser.
+    """
     dark.set_value(not await ui.run_javascript("document.body.classList.contains('body--dark')"))
 
 
 def fill_task_tab(tab: Tab, page: ModuleType) -> None:
-    """Build the tab of a task, or show how to promote a champion if the task has none."""
+    """Build the tab of a task. If the task has no champion, show how to promote a version."""
     ui.label(page.DESCRIPTION).classes("description")
     if tab.champions.for_task(tab.task):
         page.build_tab(tab)

@@ -1,4 +1,4 @@
-"""Provide what the tab of a task needs from the server."""
+"""Provide the functions of the server that the tab of a task needs."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
@@ -48,7 +48,7 @@ class Tab:
         return await self.executor.predict(champion, inputs, params or {})
 
     async def run_short(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run a short function in a thread to keep the event loop free."""
+        """Run a short function in a thread, so that it does not block the event loop."""
         return await self.executor.run_short(function, *arguments)
 
     async def run_inference(self, champion: Champion, function: Callable[..., Result], *arguments: Any) -> Result:

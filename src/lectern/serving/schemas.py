@@ -26,7 +26,7 @@ MAX_REPORTED_ERRORS = 3
 
 
 class PredictRequest(BaseModel):
-    """One `input` or a list of `inputs`, and `params` if the model has parameters."""
+    """Base class of request bodies with one `input` or a list of `inputs`, and with `params` if the model has them."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"oneOf": [{"required": ["input"]}, {"required": ["inputs"]}]}
@@ -76,7 +76,7 @@ def model_signature(task: str) -> ModelSignature:
 
 
 def row_type(schema: Schema, title: str, max_characters: int | None) -> Any:
-    """Return the type of one row: nested lists for a tensor, a pydantic model for table columns."""
+    """Return the type of one row. It is a nested list for a tensor, and a pydantic model for table columns."""
     tensor = tensor_spec(schema)
     if tensor:
         return nested_list_type(number_type(tensor.type), tensor.shape[1:])
@@ -91,7 +91,7 @@ def tensor_spec(schema: Schema) -> TensorSpec | None:
 
 
 def nested_list_type(number: Any, shape: tuple[int, ...]) -> Any:
-    """Return the type of nested lists of a shape. The length -1 stands for any length of at least 1."""
+    """Return the type of nested lists with this shape. A length of -1 means any length of at least 1."""
     nested = number
     for length in reversed(shape):
         nested = conlist(nested, min_length=max(length, 1), max_length=None if length < 0 else length)
@@ -124,7 +124,7 @@ def params_schema(schema: ParamSchema, limits: dict[str, FieldInfo], title: str)
 def parse_body(body: bytes, task: str, max_characters: int) -> tuple[Any, dict[str, Any]]:
     """Parse a JSON body into the inputs and params of the model.
 
-    Raises UserError that lists the first mistakes and their locations.
+    Raises UserError with the first mistakes and their locations if the body is invalid.
     """
     try:
         request: Any = task_schemas(task, max_characters).request.model_validate_json(body)

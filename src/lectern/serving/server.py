@@ -16,7 +16,7 @@ from lectern.serving.settings import Settings
 from lectern.tracking import store
 
 SHUTDOWN_SECONDS = 5
-KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that they do not send to a closed one
+KEEP_ALIVE_SECONDS = 75  # longer than the idle timeout of clients, so that they do not use a closed connection
 
 
 def build_app(settings: Settings) -> ASGIApp:
@@ -50,7 +50,7 @@ def serve(settings: Settings) -> None:
 
 
 def open_socket(settings: Settings) -> socket.socket:
-    """Open the socket before the models are loaded, so that a port in use is reported at once."""
+    """Open the socket before the models are loaded, so that a port in use is reported immediately."""
     try:
         return socket.create_server((settings.host, settings.port))
     except (OSError, OverflowError) as error:

@@ -13,7 +13,10 @@ from lectern.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, Posi
 
 @dataclass(frozen=True)
 class Settings:
-    """The keys of `conf/serve.yaml`, and the API key that clients must send (None disables authentication)."""
+    """The keys of `conf/serve.yaml`, and the API key that clients must send.
+
+    Without an API key, every client is accepted.
+    """
 
     host: str
     port: Annotated[int, Ge(0), Le(65535)]
@@ -36,7 +39,7 @@ class Settings:
 def read_settings(**overrides: Any) -> Settings:
     """Read the settings. An override that is not None replaces the value in the file.
 
-    Raises UserError for a missing or unknown key, and for a value of the wrong type or out of range.
+    Raises UserError if a key is missing or unknown, or if a value has the wrong type or is out of range.
     """
     section = read_mapping(SERVER_CONFIG) if SERVER_CONFIG.is_file() else {}
     section |= {key: value for key, value in overrides.items() if value is not None}

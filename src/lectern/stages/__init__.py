@@ -1,1 +1,1 @@
-"""Shared code of the scripts in `pipelines/`: the stage decorator, the evaluation and the list of experiments."""
+"""Provide the code that the scripts in `pipelines/` share."""

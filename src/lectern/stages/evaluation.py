@@ -1,4 +1,4 @@
-"""Evaluate a trained model: write its metrics and report, and add them to its run."""
+"""Evaluate a trained model, write its metrics and its report, and add them to its run."""
 
 from typing import Any
 

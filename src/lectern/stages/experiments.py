@@ -1,4 +1,4 @@
-"""Read `dvc.yaml`: the experiments that it lists and the files that its stages depend on."""
+"""Read the experiments and the dependencies of the stages from `dvc.yaml`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class Experiment:
-    """One line of the list of experiments: a dataset and the model that is trained on it."""
+    """An experiment of the pipeline. It consists of a dataset and the model that is trained on it."""
 
     name: str
     dataset: str
@@ -39,7 +39,7 @@ def parse_experiment(name: str, values: Any) -> Experiment:
 
 
 def get_experiment(name: str) -> Experiment:
-    """Return one experiment. Raises UserError that names the nearest one if it is not listed."""
+    """Return one experiment. Raises UserError with the nearest name if it is not listed."""
     experiments = read_experiments()
     if name not in experiments:
         raise UserError(f"There is no experiment {name!r}{nearest(name, list(experiments))}")
@@ -52,7 +52,7 @@ def list_experiments() -> list[ExperimentPaths]:
 
 
 def pipeline_variables() -> dict[str, Any]:
-    """Return the variables of `dvc.yaml`, including those of the files that it loads them from."""
+    """Return the variables of `dvc.yaml`, including the variables of the files that it loads."""
     if not PIPELINE.is_file():
         return {}
     variables: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Turn the main function of a stage into a command: Hydra composes the config, and user errors are one line."""
+"""Turn the main function of a stage into a command. Hydra composes the config, and a user error prints one line."""
 
 import signal
 import sys
@@ -84,7 +84,9 @@ def interrupt(number: int, _: Any) -> NoReturn:
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
-    """Resolve interpolations and convert to plain Python types, because OmegaConf's types do not load back safely.
+    """Resolve interpolations and convert the config to plain Python types.
+
+    Files with OmegaConf's types are not safe to load.
 
     Raises UserError if a value is missing or an interpolation fails.
     """

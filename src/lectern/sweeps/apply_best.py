@@ -10,7 +10,10 @@ from lectern.atomic import atomic_file
 
 
 def write_values(model: str, values: dict[str, Any]) -> Path:
-    """Set values by their dotted keys in `conf/model/<model>.yaml` and keep the rest of the file, with its comments."""
+    """Set values by their dotted keys in `conf/model/<model>.yaml`.
+
+    The rest of the file and its comments do not change.
+    """
     path = group_config("model", model)
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 4096

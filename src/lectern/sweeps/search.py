@@ -1,4 +1,4 @@
-"""Search hyperparameters of an experiment: choose values, run several trainings in parallel, and resume later."""
+"""Search hyperparameters of an experiment with parallel trainings. A search can be interrupted and resumed."""
 
 import hashlib
 import signal
@@ -26,7 +26,7 @@ from lectern.training.plan import Plan, read_plan
 
 FINISHED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
 POLL_SECONDS = 2.0
-MAX_FIRST_FAILURES = 3  # the search stops if this many trials fail before the first one succeeds
+MAX_FIRST_FAILURES = 3  # The search stops if this many trials fail before the first trial succeeds.
 
 
 class Search:
@@ -36,7 +36,7 @@ class Search:
         self.experiment, self.overrides = experiment, overrides
         self.plan = self.read_trial_plan({})
         self.space = read_search_space(self.plan.model.name)
-        comparable = f"{self.plan.key} {sorted(self.space.items(), key=str)}"  # other searches have their own trials
+        comparable = f"{self.plan.key} {sorted(self.space.items(), key=str)}"  # Other searches have separate trials.
         self.name = f"{experiment}-{hashlib.sha256(comparable.encode()).hexdigest()[:8]}"
         self.folder = SWEEPS / self.name
         self.running: list[RunningTrial] = []
@@ -67,7 +67,7 @@ class Search:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
             load_if_exists=True,
         )
-        # A continued search must not draw the values of its first trials again, so the seed depends on their number.
+        # A continued search must not draw the first values again, so the seed depends on the number of trials.
         study.sampler = optuna.samplers.TPESampler(seed=self.plan.seed + len(study.trials))
         if not study.trials:
             study.enqueue_trial(self.config_values())
@@ -82,7 +82,7 @@ class Search:
         return {key: get_value(model, key, self.plan.model.name) for key in self.space}
 
     def run(self, trials: int, parallel: int, seconds: float | None, report: Callable[[str], None]) -> optuna.Study:
-        """Run until the study has `trials` finished trials; start no new trial after `seconds`.
+        """Run until the study has `trials` finished trials. No new trial starts after `seconds`.
 
         Call `report` with a line for each finished trial. Raises UserError if another process searches the same
         experiment, or if the first trials all fail.
@@ -92,7 +92,7 @@ class Search:
             with FileLock(self.folder.with_suffix(".lock"), timeout=0):
                 study = self.open_study()
                 sweep = start_sweep_run(client, self.plan.model.task, self.name, self.experiment)
-                signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM acts like Ctrl-C
+                signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM has the effect of Ctrl-C.
                 self.run_trials(study, sweep, trials, parallel, seconds, report)
                 sweep.finish(self.space, study, self.plan.model.best["metric"])
         except Timeout as error:
@@ -110,7 +110,7 @@ class Search:
         seconds: float | None,
         report: Callable[[str], None],
     ) -> None:
-        """Start and poll trainings until none is left. If interrupted, stop the running trainings."""
+        """Start and poll trainings until all trials have ended. After an interruption, stop the running trainings."""
         deadline = time.monotonic() + seconds if seconds else float("inf")
         try:
             while True:
@@ -144,7 +144,7 @@ class Search:
 
     def finish_trial(self, study: optuna.Study, trial: RunningTrial, sweep: SweepRun) -> str:
         """Report the result of an ended training to Optuna. Return a line for the user."""
-        trial.update(sweep)  # reads the last validations
+        trial.update(sweep)  # This reads the last validations.
         value, seconds = trial.best_validation(), time.monotonic() - trial.started
         if value is not None:
             study.tell(trial.trial, value)

@@ -14,7 +14,7 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers from `low` to `high`, with an optional step, or evenly distributed on a logarithmic scale."""
+    """A range of numbers from `low` to `high`, with an optional step or on a logarithmic scale."""
 
     low: int | float
     high: int | float
@@ -39,7 +39,7 @@ class Choices:
         return trial.suggest_categorical(name, list(self.choices))
 
 
-SearchSpace = dict[str, Range | Choices]  # by the dotted key in the model's file
+SearchSpace = dict[str, Range | Choices]  # maps a dotted key of the model's file to its values
 
 
 def read_search_space(model: str) -> SearchSpace:

@@ -30,7 +30,7 @@ class RunningTrial:
     process: subprocess.Popen[bytes]
     started: float = field(default_factory=time.monotonic)
     run_id: str | None = None
-    last_step: int = -1  # of the last validation reported to Optuna
+    last_step: int = -1  # step of the last validation that was reported to Optuna
     pruned: bool = False
 
     @property
@@ -54,7 +54,7 @@ class RunningTrial:
             self.terminate()
 
     def terminate(self) -> None:
-        """Send SIGTERM: a training stops after its current step, and a submitted job is cancelled."""
+        """Send SIGTERM. A training then stops after its current step, and a submitted job is cancelled."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
 
@@ -67,7 +67,7 @@ class RunningTrial:
         return float(values.max() if self.plan.model.best["mode"] == "max" else values.min())
 
     def delete_checkpoints(self) -> None:
-        """Delete the run folder of a pruned training, which is never resumed."""
+        """Delete the run folder of a pruned training, because such a training is never resumed."""
         shutil.rmtree(RUNS / self.plan.key, ignore_errors=True)
 
 

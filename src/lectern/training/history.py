@@ -17,7 +17,7 @@ from lectern.training.module import TrainableModule
 class History(pl.Callback):
     """Keep all records in memory and in the checkpoint, so that a resumed run loses none and repeats none.
 
-    Training metrics are averaged over intervals of `interval` steps and over ranks, and named `train_<name>`.
+    Training metrics are averaged over intervals of `interval` steps and over ranks. Their names are `train_<name>`.
     Validation metrics are those that the module logs as `validation_<name>`. On rank 0, `on_records` receives the new
     records and text samples after each validation and at the end of each epoch.
     """
@@ -43,7 +43,7 @@ class History(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, TrainableModule)
-        # weighted like the loss, so that the average over ranks is the mean over items
+        # The metrics have the weight of the loss, so that the average over ranks is the mean over items.
         loss_weight = batch[-1] if rank_and_world_size()[1] > 1 else 1
         values = {name: value.detach().float() * loss_weight for name, value in pl_module.step_metrics.items()}
         for name, value in {**values, "steps": torch.ones(())}.items():

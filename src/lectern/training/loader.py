@@ -24,13 +24,13 @@ class ResumableLoader:
         self.identity = identity
         self.items: Tensor | np.ndarray = torch.empty(0, dtype=torch.int64)
         self.epoch = 0
-        self.done = 0  # batches yielded in this epoch
+        self.done = 0  # number of batches yielded in this epoch
         self.start = 0  # the batch from which the next iteration starts
-        self.batch_sampler = None  # Lightning reads it from every loader that has a sampler
+        self.batch_sampler = None  # Lightning reads this attribute if a loader has a sampler.
 
     @property
     def sampler(self) -> "ResumableLoader":
-        """Return the loader itself: Lightning calls `loader.sampler.set_epoch` before each epoch."""
+        """Return the loader itself, because Lightning calls `loader.sampler.set_epoch` before each epoch."""
         return self
 
     def describe_items(self, items: Tensor | np.ndarray) -> str:
@@ -56,10 +56,10 @@ class InMemoryLoader(ResumableLoader):
 
     A batch contains the selected rows of each tensor and, as its last item, the loss weight of this rank.
 
-    `batch_size` is the global batch size; each rank receives its slice of every global batch. The loss weight is
-    `world_size * rows of this rank / rows of the global batch`. Each rank multiplies its mean loss by this weight.
-    Then the average over ranks, which DDP computes, is the mean over the global batch, even if the slices differ in
-    size. If a batch has fewer rows than there are ranks, some ranks receive a row that another rank counts, with a loss
+    `batch_size` is the global batch size. Each rank receives its slice of every global batch. The loss weight is
+    `world_size * rows of this rank / rows of the global batch`. Each rank multiplies its mean loss by this weight. The
+    average over ranks, which DDP computes, is then the mean over the global batch, even if the slices differ in size.
+    If a batch has fewer rows than there are ranks, some ranks receive a row that another rank counts, with a loss
     weight of 0.
     """
 
@@ -75,14 +75,14 @@ class InMemoryLoader(ResumableLoader):
         """Return the rows in the order of this epoch."""
         if not self.shuffle:
             return torch.arange(self.rows)
-        # a generator of PyTorch would use only 32 bits of seed and epoch
+        # A generator of PyTorch would use only 32 bits of seed and epoch.
         return torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.rows))
 
     def __iter__(self) -> Iterator[tuple[Tensor | float, ...]]:
-        # Lightning sets the epoch after iter() and before the first next(), when this generator starts to run
+        # The generator starts at the first next(). Lightning has set the epoch before.
         rank, world_size = rank_and_world_size()
         order = self.order()
-        spare = order[min(self.batch_size, self.rows) * rank // world_size :][:1]  # from the first batch
+        spare = order[min(self.batch_size, self.rows) * rank // world_size :][:1]  # a row of the first batch
         start, self.start = self.start % len(self), 0
         for index in range(start, len(self)):
             batch = order[index * self.batch_size : (index + 1) * self.batch_size]

@@ -8,9 +8,9 @@ from torch import Tensor
 
 @runtime_checkable
 class HasResumeState(Protocol):
-    """A module or callback with tensors that go on from one step to the next.
+    """A module or callback with tensors that are passed from one step to the next.
 
-    The checkpoint contains the `resume_state` of every rank, in addition to the weights.
+    In addition to the weights, the checkpoint contains the `resume_state` of every rank.
     """
 
     resume_state: dict[str, Tensor]
@@ -20,7 +20,7 @@ class TrainableModule(pl.LightningModule):
     """Base class of the modules of all tasks.
 
     `resume_state` contains the tensors that a training step needs from the step before, such as the hidden state of a
-    recurrent network. `step_metrics` contains the metrics of the last training step; the history records their averages
+    recurrent network. `step_metrics` contains the metrics of the last training step. The history records their averages
     as `train_<name>`. Metrics that the module logs as `validation_<name>` are recorded after each validation.
     """
 

@@ -14,7 +14,9 @@ Network = TypeVar("Network", bound=nn.Module)
 def build_network(
     section: Mapping[str, Any], networks: Sequence[type[Network]], *arguments: Any, **more: Any
 ) -> Network:
-    """Create the network of a section such as `{class: DigitCNN, dropout: 0.3}`; `networks` are the possible classes.
+    """Create the network of a section such as `{class: DigitCNN, dropout: 0.3}`.
+
+    `networks` contains the possible classes.
 
     `arguments` and `more` are passed to the class in addition to those of the section. Raises UserError if the class is
     unknown or if the section does not fit it.

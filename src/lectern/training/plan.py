@@ -39,7 +39,7 @@ from lectern.training.world_size import check_batch_divides
 
 @dataclass(frozen=True)
 class Plan:
-    """A dataset, a model, a budget and a seed: all that the weights depend on besides data and code."""
+    """A dataset, a model, a budget and a seed. In addition, the weights depend only on data and code."""
 
     dataset: Dataset
     model: Model
@@ -56,9 +56,9 @@ class Plan:
 
     @cached_property
     def key(self) -> str:
-        """The hash of config, data and code, and the name of the run directory.
+        """The hash of config, data and code. It is the name of the run directory.
 
-        So a training resumes only from checkpoints of the same config, data and code.
+        A training therefore resumes only from checkpoints of the same config, data and code.
         """
         model = {name: getattr(self.model, name) for name in ("task", "batches", "module", "best")}
         data = file_digest(self.processed / "facts.json")
@@ -129,6 +129,6 @@ def has_bfloat16() -> bool:
 
 
 def code_digest(task: str, checkout: Path = CHECKOUT) -> str:
-    """Hash the source files that `train` in `dvc.yaml` depends on: the files that can change the weights."""
+    """Hash the source files that `train` in `dvc.yaml` depends on. Only these files can change the weights."""
     files = [file for path in code_dependencies("train", task, checkout) for file in list_source_files(path)]
     return hashlib.sha256("".join(file_digest(file) for file in files).encode()).hexdigest()

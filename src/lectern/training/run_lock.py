@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from lectern.errors import UserError
 
-SHARED_LOCK_TIMEOUT = 180.0  # seconds; a shared file system keeps the lock of a dead node for a while
+SHARED_LOCK_TIMEOUT = 180.0  # in seconds; a shared file system keeps the lock of a dead node for some time
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def lock_run_directory(folder: Path) -> Iterator[None]:
 
 
 def lock_timeout() -> float:
-    """Return how many seconds to wait for the lock: only a job that Slurm has restarted waits."""
+    """Return the number of seconds to wait for the lock. Only a job that Slurm has restarted waits."""
     return SHARED_LOCK_TIMEOUT if os.environ.get("SLURM_RESTART_COUNT") else 0.0
 
 

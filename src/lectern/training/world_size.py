@@ -7,9 +7,9 @@ from lectern.errors import UserError
 
 
 def world_size(trainer: Mapping[str, Any]) -> int:
-    """Return the number of processes on all nodes; `devices: -1` or `auto` means all GPUs of this machine."""
+    """Return the number of processes on all nodes. `devices: -1` or `auto` means all GPUs of this machine."""
     devices = trainer["devices"]
-    if not isinstance(devices, int) or devices < 1:  # Lightning rejects other values
+    if not isinstance(devices, int) or devices < 1:  # Lightning rejects other values.
         from torch.cuda import device_count
 
         devices = max(device_count(), 1)
@@ -20,7 +20,8 @@ def world_size(trainer: Mapping[str, Any]) -> int:
 def check_batch_divides(batches: Mapping[str, Any], trainer: Mapping[str, Any], where: str) -> None:
     """Raise UserError if the global `batch_size` is not divisible by the number of processes.
 
-    A batch that is limited by its number of tokens has no `batch_size`, and its sentences are dealt out one by one.
+    A batch that is limited by its number of tokens has no `batch_size`. Its sentences are assigned to the processes in
+    turn.
     """
     processes, batch_size = world_size(trainer), batches.get("batch_size", 0)
     if batch_size % processes == 0:

@@ -1,1 +1,1 @@
-"""Digits: classify images of 28x28 pixels by the digit they show."""
+"""Classify images of 28x28 pixels by the digit that they show."""

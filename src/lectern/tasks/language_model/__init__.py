@@ -1,1 +1,1 @@
-"""Language model: predict the next character of a text, and generate new texts one character at a time."""
+"""Predict the next character of a text, and generate new texts one character at a time."""

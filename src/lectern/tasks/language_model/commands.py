@@ -10,7 +10,7 @@ import typer
 from lectern.artifacts.paths import REPORTS
 from lectern.errors import UserError
 
-if TYPE_CHECKING:  # torch is slow to import
+if TYPE_CHECKING:  # The import of torch is slow.
     from lectern.tasks.language_model.model.module import CharacterModel
 
 
@@ -24,8 +24,8 @@ def write(
     name: Annotated[str, typer.Argument(help="name of a registered model, for example shakespeare")],
     prompt: Annotated[str, typer.Option(help="text to continue")] = "",
     length: Annotated[int, typer.Option(help="number of characters to generate")] = 400,
-    temperature: Annotated[float, typer.Option(help="0: always the likeliest character; 1: as learned")] = 1.0,
-    top_k: Annotated[int, typer.Option(help="sample only from this many of the likeliest characters; 0: all")] = 0,
+    temperature: Annotated[float, typer.Option(help="0 selects the most likely character; 1 samples")] = 1.0,
+    top_k: Annotated[int, typer.Option(help="sample from this many likely characters; 0 for all")] = 0,
     top_p: Annotated[float, typer.Option(help="sample from the fewest characters with this total probability")] = 1.0,
     seed: Annotated[int, typer.Option(help="random seed; the same seed gives the same text")] = 0,
 ) -> None:
@@ -58,7 +58,7 @@ def load_character_model(name: str) -> "CharacterModel":
     if not isinstance(module, CharacterModel):
         raise UserError(
             f"{name} has a model of class {type(module).__name__}, which cannot generate text. "
-            "Find language models with: lectern registry list"
+            "`lectern registry list` shows all models."
         )
     return module
 
@@ -82,8 +82,5 @@ def read_details(experiment: str) -> dict[str, Any]:
     path = REPORTS / experiment / "details.json"
     details: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     if "loss_after_reset" not in details:
-        raise UserError(
-            f"{path} is not the report of a language model. Evaluate the experiment first: "
-            f"dvc repro evaluate@{experiment}"
-        )
+        raise UserError(f"{path} is not the report of a language model. Run `dvc repro evaluate@{experiment}` first.")
     return details

@@ -9,7 +9,7 @@ import typer
 from lectern.atomic import atomic_file
 from lectern.errors import UserError
 
-if TYPE_CHECKING:  # numpy and torch are slow to import
+if TYPE_CHECKING:  # The imports of numpy and torch are slow.
     import numpy as np
 
     from lectern.tasks.steering.model.module import SteeringModel
@@ -23,7 +23,7 @@ def register_commands(app: typer.Typer) -> None:
 def steer(
     name: Annotated[str, typer.Argument(help="a registered model, named after its dataset, such as udacity_sim")],
     video: Annotated[Path, typer.Option(help="a video, or a folder of images that are sorted by name")],
-    out: Annotated[Path, typer.Option(help="the video to write; a table of the predictions is written as .csv")],
+    out: Annotated[Path, typer.Option(help="the video to write; the predictions are also written to a .csv file")],
 ) -> None:
     """Predict the steering angle at each frame of a video and draw a steering wheel below it.
 
@@ -40,7 +40,7 @@ def steer(
 
 
 def draw_video(model: "SteeringModel", video: Path, out: Path) -> int:
-    """Write the video with the wheel and the table of predictions. Returns the number of frames.
+    """Write the video with the wheel and the table of predictions, and return the number of frames.
 
     Only one frame at a time is in memory.
     """

@@ -10,7 +10,7 @@ import typer
 from lectern.artifacts.paths import REPORTS
 from lectern.errors import UserError
 
-if TYPE_CHECKING:  # torch is slow to import
+if TYPE_CHECKING:  # The import of torch is slow.
     from lectern.tasks.translation.model.module import Translator
 
 BATCH_LINES = 64
@@ -25,10 +25,10 @@ def register_commands(app: typer.Typer) -> None:
 def translate(
     name: Annotated[str, typer.Argument(help="a registered model, named after its dataset, such as multi30k_en_de")],
     text: Annotated[
-        str | None, typer.Argument(help="a sentence; if omitted, standard input is translated line by line")
+        str | None, typer.Argument(help="a sentence; without it, the command translates each line of standard input")
     ] = None,
-    beam: Annotated[int, typer.Option(help="hypotheses kept during the search; 1 is greedy search")] = 5,
-    n_best: Annotated[int, typer.Option(help="translations per sentence; if more than 1, printed with scores")] = 1,
+    beam: Annotated[int, typer.Option(help="number of hypotheses kept during the search; 1 is greedy search")] = 5,
+    n_best: Annotated[int, typer.Option(help="number of translations; scores are printed if it is above 1")] = 1,
     attention: Annotated[Path | None, typer.Option(help="write the attention map of the sentence to this PNG")] = None,
 ) -> None:
     """Translate a sentence, or each line of standard input, with the champion.
@@ -82,7 +82,7 @@ def prepare_line(module: "Translator", number: int, line: str) -> list[int]:
 
 
 def format_translations(translations: list[tuple[str, float]], n_best: int) -> list[str]:
-    """Return the text of each translation, with its score in front if `n_best` is above 1."""
+    """Return the text of each translation. The score precedes the text if `n_best` is above 1."""
     return [text if n_best == 1 else f"{score:.4f}\t{text}" for text, score in translations]
 
 
@@ -125,7 +125,7 @@ def by_length(
     for experiment in experiments:
         path = REPORTS / experiment / "items.parquet"
         if not path.is_file():
-            raise UserError(f"{path} does not exist. Evaluate the experiment: dvc repro evaluate@{experiment}")
+            raise UserError(f"{path} does not exist. Run `dvc repro evaluate@{experiment}`.")
         tables[experiment] = pd.read_parquet(path)
     plots.draw_score_by_length(tables, out)
     print(f"Wrote {out}", file=sys.stderr)

@@ -19,9 +19,9 @@ TEST_FILES = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 def preprocess(raw: Path, out: Path, validation: int) -> None:
     """Write images (n, 28, 28) and labels (n,) of each split as uint8 `.npy` files, then the facts.
 
-    The last `validation` training images become the validation split. Neighboring images are often by the same
-    writer, both in MNIST and in the sample. A block at the end shares fewer writers with the training split than a
-    random draw would.
+    The last `validation` training images become the validation split. In MNIST and in the sample, neighbouring images
+    are often by the same writer. A block at the end therefore shares fewer writers with the training split than a
+    random selection.
     """
     images, labels = read_labeled_images(raw, *TRAIN_FILES)
     test_images, test_labels = read_labeled_images(raw, *TEST_FILES)
@@ -45,7 +45,7 @@ def preprocess(raw: Path, out: Path, validation: int) -> None:
 def compute_facts(splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> Facts:
     """Return the number of images per split and the statistics of the training split.
 
-    `mean` and `deviation` are those of the training pixels, scaled to [0, 1].
+    `mean` and `deviation` describe the training pixels after scaling to [0, 1].
     """
     images, labels = splits["train"]
     pixels = images.astype(np.float32) / 255
@@ -86,7 +86,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     try:
         data = gzip.decompress(path.read_bytes())
     except FileNotFoundError as error:
-        raise UserError(f"{path} is missing. Download it: dvc repro download@{path.parent.name}") from error
+        raise UserError(f"{path} is missing. Run `dvc repro download@{path.parent.name}`.") from error
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} is not a complete gzip file ({error}). Delete it and download it again.") from error
     magic, start = (0x800 + dimensions).to_bytes(4), 4 + 4 * dimensions

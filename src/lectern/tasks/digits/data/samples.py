@@ -1,4 +1,4 @@
-"""Write scikit-learn's bundled 8x8 digits as raw IDX archives of 28x28 images, in the file layout of MNIST."""
+"""Write the 8x8 digits of scikit-learn as raw IDX archives of 28x28 images, in the file layout of MNIST."""
 
 import gzip
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 from lectern.tasks.digits.data.preprocess import TEST_FILES, TRAIN_FILES
 
-TEST_COUNT = 300  # the last images: few of their writers appear earlier, as in the test set of MNIST
+TEST_COUNT = 300  # The last images are the test data, because few of their writers appear earlier.
 
 
 def make(out: Path) -> dict[str, str]:
@@ -26,7 +26,7 @@ def make(out: Path) -> dict[str, str]:
 
 
 def enlarge_images(images: np.ndarray) -> np.ndarray:
-    """Enlarge images (n, 8, 8) with ink from 0 to 16 to uint8 (n, 28, 28).
+    """Convert images (n, 8, 8) with values from 0 to 16 to uint8 (n, 28, 28).
 
     Each pixel becomes a square of 3x3 pixels. A margin of two pixels surrounds the image, as in MNIST.
     """

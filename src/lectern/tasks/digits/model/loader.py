@@ -11,7 +11,7 @@ from lectern.training.loader import InMemoryLoader
 def load(processed: Path, split: str, seed: int, batch_size: int) -> InMemoryLoader:
     """Load a split as batches of uint8 images (B, 28, 28) and int64 labels (B,).
 
-    The training split is shuffled anew in each epoch.
+    The training split is shuffled again in each epoch.
     """
     images = torch.from_numpy(np.load(processed / f"{split}_images.npy"))
     labels = torch.from_numpy(np.load(processed / f"{split}_labels.npy").astype(np.int64))

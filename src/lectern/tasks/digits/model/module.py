@@ -72,7 +72,7 @@ class DigitClassifier(TrainableModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor, float], batch_idx: int) -> None:
         images, labels, loss_weight = batch
-        if loss_weight == 0:  # padding of this rank's batch; another rank counts the image
+        if loss_weight == 0:  # The image is padding of this rank's batch. Another rank counts it.
             return
         logits = self(images)
         self.validation_loss.update(F.cross_entropy(logits, labels, reduction="none"))
@@ -91,7 +91,7 @@ class DigitClassifier(TrainableModule):
     def predict(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
         """Return the probabilities, float32 (n, 10), of uint8 images (n, 28, 28).
 
-        Batches of 100 images fit into the caches of the processor.
+        Batches of 100 images are used, because they fit into the caches of the processor.
         """
         batches = torch.split(torch.as_tensor(images).to(self.device), batch_size)
         probabilities = [self(batch).float().softmax(1).cpu() for batch in batches]
@@ -99,7 +99,7 @@ class DigitClassifier(TrainableModule):
 
 
 def initialize_weights(network: nn.Module) -> None:
-    """Initialize all layers for ReLU (He et al. 2015, arXiv:1502.01852) and the last layer with zeros.
+    """Initialise all layers for ReLU (He et al. 2015, arXiv:1502.01852) and the last layer with zeros.
 
     The zeros give every class the same probability before training.
     """

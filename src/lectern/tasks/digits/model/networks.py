@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 
 class DigitCNN(nn.Sequential):
-    """The network of CS50's Introduction to AI with Python, lecture 5, with 693,962 parameters."""
+    """The network of lecture 5 of CS50's Introduction to AI with Python. It has 693,962 parameters."""
 
     def __init__(self, dropout: float = 0.5):
         super().__init__(
             nn.Conv2d(1, 32, 3),  # (B, 32, 26, 26)
-            nn.MaxPool2d(2),  # (B, 32, 13, 13); the lecture pools after ReLU, with the same result but more work
+            nn.MaxPool2d(2),  # (B, 32, 13, 13); the lecture pools after ReLU, which is slower
             nn.ReLU(),
             nn.Flatten(),  # (B, 5408)
             nn.Linear(32 * 13 * 13, 128),
@@ -27,7 +27,10 @@ class DigitCNN(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions with a shortcut, each after batch normalization and ReLU (He et al. 2016, arXiv:1603.05027)."""
+    """Two convolutions with a shortcut (He et al. 2016, arXiv:1603.05027).
+
+    Batch normalisation and ReLU precede each convolution.
+    """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int):
         super().__init__()
@@ -48,7 +51,10 @@ class ResidualBlock(nn.Module):
 
 
 class DigitResNet(nn.Sequential):
-    """Three stages of residual blocks (CS221, lecture 18). The second and third stage halve the image."""
+    """A network with three stages of residual blocks (CS221, lecture 18).
+
+    The second and the third stage halve the size of the image.
+    """
 
     def __init__(self, width: int = 32, blocks: int = 2):
         channels = [width, width, 2 * width, 4 * width]

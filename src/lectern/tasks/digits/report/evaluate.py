@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def evaluate(module: "DigitClassifier", processed: Path, out: Path) -> dict[str, float]:
     """Write the report to `out` and return the metrics.
 
-    The calibration error is that of Guo et al. 2017 (arXiv:1706.04599) with 15 bins.
+    The calibration error is computed as in Guo et al. 2017 (arXiv:1706.04599), with 15 bins.
     """
     images, labels, probabilities = predict_test_images(module, processed)
     items = tabulate_predictions(probabilities, labels)
@@ -44,7 +44,7 @@ def evaluate(module: "DigitClassifier", processed: Path, out: Path) -> dict[str,
 
 
 def measure(module: "DigitClassifier", processed: Path) -> pd.DataFrame:
-    """Return one row per test image, without the rest of the report."""
+    """Return one row per test image, without writing a report."""
     _, labels, probabilities = predict_test_images(module, processed)
     return tabulate_predictions(probabilities, labels)
 

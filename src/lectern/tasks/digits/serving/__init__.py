@@ -1,1 +1,1 @@
-"""Define the signature, the requests and the web page of a registered model."""
+"""Serve a registered model: its inference API, its request limits and its page tab."""

@@ -6,17 +6,17 @@ from PIL import Image
 from lectern.errors import UserError
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 
-DIGIT_SIZE = 20  # pixels of the longer side of a digit in MNIST (LeCun, Cortes and Burges)
-MIN_INK = 0.15  # share of the strongest ink; weaker pixels are background, dust or shadow
-MIN_CONTRAST = 0.1  # below this difference from the background, the image is blank
+DIGIT_SIZE = 20  # number of pixels of the longer side of a digit in MNIST
+MIN_INK = 0.15  # fraction of the strongest ink; weaker pixels are background, dust or shadow
+MIN_CONTRAST = 0.1  # If the difference from the background is smaller, the image is blank.
 
 
 def to_mnist_image(picture: Image.Image) -> np.ndarray:
-    """Convert a picture to uint8 (28, 28) with bright ink, centered by its mass as in MNIST.
+    """Convert a picture to uint8 (28, 28) with bright ink and the centre of mass in the middle, as in MNIST.
 
-    Ink is what differs from the color of the border, so both dark on light and light on dark work.
-    A picture of 28x28 pixels with a dark background is already in the style of MNIST and is not changed.
-    Raises UserError if the picture is blank.
+    Ink is every pixel that differs from the colour of the border. The ink can be darker or lighter than the background.
+    A picture of 28x28 pixels with a dark background already has the style of MNIST and is not changed. Raises UserError
+    if the picture is blank.
     """
     gray = to_grayscale(picture)
     if picture.size == (IMAGE_SIZE, IMAGE_SIZE) and measure_background(gray) < 128:
@@ -25,7 +25,7 @@ def to_mnist_image(picture: Image.Image) -> np.ndarray:
 
 
 def to_grayscale(picture: Image.Image) -> np.ndarray:
-    """Return gray values, float32 (height, width). Transparent areas become white."""
+    """Return grey values, float32 (height, width). Transparent areas become white."""
     if picture.mode in ("RGBA", "LA", "PA", "P"):
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
@@ -33,7 +33,7 @@ def to_grayscale(picture: Image.Image) -> np.ndarray:
 
 
 def measure_background(gray: np.ndarray) -> float:
-    """Return the median gray value of the border."""
+    """Return the median grey value of the border."""
     return float(np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))
 
 
@@ -53,9 +53,11 @@ def crop_to_ink(ink: np.ndarray) -> np.ndarray:
 
 
 def resize_to_digit_size(ink: np.ndarray) -> np.ndarray:
-    """Resize the longer side to 20 pixels and keep the proportions. Each new pixel is the mean of the area it covers.
+    """Resize the longer side to 20 pixels and keep the proportions.
 
-    Thin lines become weaker when they shrink, so the strongest pixel is scaled to 1 again.
+    Each new pixel is the mean of the area that it covers.
+
+    Thin lines become weaker at a smaller size. The values are therefore scaled so that the strongest pixel is 1.
     """
     factor = DIGIT_SIZE / max(ink.shape)
     height, width = (max(1, round(side * factor)) for side in ink.shape)
@@ -65,7 +67,7 @@ def resize_to_digit_size(ink: np.ndarray) -> np.ndarray:
 
 
 def center_by_mass(ink: np.ndarray) -> np.ndarray:
-    """Place the ink on uint8 (28, 28) with its center of mass in the middle, or as close as the border permits."""
+    """Place the ink on uint8 (28, 28) with its centre of mass in the middle, or as close to it as possible."""
     image = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32)
     corner = []
     for axis, side in enumerate(ink.shape):

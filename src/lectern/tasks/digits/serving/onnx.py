@@ -9,7 +9,7 @@ INPUT_NAME, OUTPUT_NAME = "images", "probabilities"
 
 
 class OnnxClassifier(nn.Module):
-    """A classifier from raw images to probabilities. It includes the scaling of the pixels and the softmax."""
+    """A classifier that converts raw images to probabilities. It includes the scaling of the pixels and the softmax."""
 
     def __init__(self, module: nn.Module):
         super().__init__()

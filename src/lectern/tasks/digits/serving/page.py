@@ -42,7 +42,7 @@ def build_tab(tab: Tab) -> None:
 
 
 class PredictionPanel:
-    """The predicted digit, the input image of the network and one bar per digit."""
+    """A panel with the predicted digit, the input image of the network and one bar per digit."""
 
     def __init__(self) -> None:
         with ui.row().classes("result"):

@@ -11,7 +11,7 @@ from lectern.serving.images import read_image
 from lectern.tasks.digits.serving.drawing import to_mnist_image
 
 MAX_ROWS = 512
-SUPPORTS_BATCHING = True  # images are independent, and a batch of 16 takes less time than four single images
+SUPPORTS_BATCHING = True  # Images are independent, and a batch of 16 images takes less time than four single images.
 PARAM_LIMITS: dict[str, Any] = {}
 
 

@@ -15,7 +15,7 @@ from lectern.tasks.language_model.data.format.alphabet import NormalForm, encode
 
 SPLITS = ("train", "validation", "test")
 
-Works = dict[str, str]  # the text of each work by its name, in reading order
+Works = dict[str, str]  # The text of each work by its name, in reading order.
 
 
 def preprocess(
@@ -27,7 +27,7 @@ def preprocess(
     min_count: int = 1,
     normal_form: NormalForm = "NFC",
 ) -> None:
-    """Write the ids of the training and validation text as `.npy`, the test text as raw text, then the facts.
+    """Write the ids of the training and validation text as `.npy`, the test text as raw text, and the facts.
 
     `split_by` selects how the works are split:
 
@@ -122,7 +122,7 @@ def split_by_hash(works: Works, validation: float, test: float) -> dict[str, Wor
 
 
 def split_by_position(works: Works, validation: float, test: float) -> dict[str, Works]:
-    """Take the test text from the end of each work, and the validation text from the part before it."""
+    """Take the test text from the end of each work, and the validation text from the part before the test text."""
     parts: dict[str, Works] = {split: {} for split in SPLITS}
     for name, text in works.items():
         first, second = int(len(text) * (1 - test - validation)), int(len(text) * (1 - test))
@@ -144,7 +144,7 @@ def read_works(raw: Path) -> Works:
         records = map(json.loads, read_text(path).removesuffix("\n").split("\n"))
         works |= {record["name"]: record["text"] for record in records}
     if not works:
-        raise UserError(f"{raw} contains no text (*.txt or *.jsonl). Download it: dvc repro download@{raw.name}")
+        raise UserError(f"{raw} contains no text (*.txt or *.jsonl). Run `dvc repro download@{raw.name}`.")
     return works
 
 

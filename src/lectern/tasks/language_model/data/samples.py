@@ -1,4 +1,4 @@
-"""Write the standard library of the running Python as one packed text file, with one module per line."""
+"""Write the standard library of the running Python as one file, with one module per line."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 EXCLUDED_FOLDERS = {"test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data", "site-packages", "dist-packages"}
-MAX_FILE_BYTES = 60_000  # a longer module would fill most of the validation or test split
+MAX_FILE_BYTES = 60_000  # A longer module would fill most of the validation or test split.
 
 
 def make(out: Path, max_bytes: int) -> dict[str, str]:
@@ -28,11 +28,11 @@ def make(out: Path, max_bytes: int) -> dict[str, str]:
 def read_modules(library: Path) -> Iterator[tuple[str, str]]:
     """Yield the path and the text of each module, ordered by a hash of the path.
 
-    With this order, the first modules are an unbiased selection of the library.
+    In this order, the first modules are an unbiased selection of the library.
     """
     paths = (path.relative_to(library) for path in library.rglob("*.py"))
     names = [path.as_posix() for path in paths if not EXCLUDED_FOLDERS & set(path.parts)]
     for name in sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest()):
-        with suppress(UnicodeDecodeError):  # skip modules in an older encoding
+        with suppress(UnicodeDecodeError):  # Skip modules that are not UTF-8.
             if (library / name).stat().st_size <= MAX_FILE_BYTES:
                 yield name, (library / name).read_text(encoding="utf-8")

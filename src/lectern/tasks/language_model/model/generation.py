@@ -12,7 +12,7 @@ from torch import nn
 from lectern.errors import UserError
 from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID, decode
 
-if TYPE_CHECKING:  # module.py imports this file
+if TYPE_CHECKING:  # module.py imports this module.
     from lectern.tasks.language_model.model.module import CharacterModel
 
 MAX_LENGTH = 100_000
@@ -41,7 +41,10 @@ def stream_characters(
 def generate_texts(
     module: "CharacterModel", prompts: np.ndarray, length: int, seed: int = 0, **sampling: Any
 ) -> list[str]:
-    """Return one text per prompt of ids (texts, time). This is faster than one call of `generate_text` per prompt."""
+    """Return one text for each prompt. `prompts` contains character ids and has the shape (texts, time).
+
+    This is faster than calling `generate_text` for each prompt.
+    """
     check_sampling_options(length, seed, **sampling)
     columns = list(islice(generate_ids(module, prompts, seed, **sampling), length))
     return [decode(row, module.facts) for row in np.stack(columns, 1)]
@@ -50,8 +53,8 @@ def generate_texts(
 def generate_ids(module: "CharacterModel", prompts: np.ndarray, seed: int, **sampling: Any) -> Iterator[np.ndarray]:
     """Yield the next ids (texts,) without end.
 
-    The network keeps its state, so each character costs one step. Random numbers come from a separate generator, so
-    that samples during a training do not change the random state of the training.
+    The network keeps its state, so each character needs only one step. Random numbers come from a separate generator.
+    Samples during a training therefore do not change the random state of the training.
     """
     generator = np.random.default_rng(seed)
     start = prompts if prompts.shape[1] else make_start_ids(module.facts, len(prompts))
@@ -66,7 +69,10 @@ def generate_ids(module: "CharacterModel", prompts: np.ndarray, seed: int, **sam
 
 
 def make_start_ids(facts: dict[str, Any], texts: int) -> np.ndarray:
-    """Return ids (texts, 1) that replace an empty prompt: a line ending, or UNKNOWN_ID if the alphabet has none."""
+    """Return the ids (texts, 1) of a line ending, which replaces an empty prompt.
+
+    If the alphabet has no line ending, the id is UNKNOWN_ID.
+    """
     return np.full((texts, 1), facts["alphabet"].find("\n") + 1)
 
 
@@ -87,13 +93,13 @@ def sample_ids(
 ) -> np.ndarray:
     """Sample one id per text from logits (texts, characters), with draws (texts,) from [0, 1).
 
-    A low temperature prefers likely characters, and 0 selects the likeliest one. `top_k` keeps that many of the
-    likeliest characters (0: all). `top_p` keeps the fewest characters with at least this total probability (Holtzman
-    et al. 2020, arXiv:1904.09751). UNKNOWN_ID is never sampled.
+    A low temperature prefers likely characters, and 0 selects the most likely character. `top_k` is the number of most
+    likely characters to keep, and 0 keeps all. `top_p` keeps the smallest set of characters with at least this total
+    probability (Holtzman et al. 2020, arXiv:1904.09751). UNKNOWN_ID is never sampled.
     """
     logits = logits.astype(np.float64)
     logits[:, UNKNOWN_ID] = -np.inf
-    order: np.ndarray = np.argsort(-logits, axis=1, kind="stable")  # the likeliest character first
+    order: np.ndarray = np.argsort(-logits, axis=1, kind="stable")  # The most likely character comes first.
     if temperature == 0:
         return order[:, 0]
     sorted_logits = np.take_along_axis(logits, order, 1)
@@ -101,7 +107,7 @@ def sample_ids(
     if top_k:
         probabilities[:, top_k:] = 0
     probabilities /= probabilities.sum(1, keepdims=True)
-    probabilities[probabilities.cumsum(1) - probabilities >= top_p] = 0  # earlier characters already reach top_p
+    probabilities[probabilities.cumsum(1) - probabilities >= top_p] = 0  # The characters before it already reach top_p.
     sums = probabilities.cumsum(1)
     rank = (draws[:, np.newaxis] * sums[:, -1:] >= sums).sum(1)
     return np.take_along_axis(order, rank[:, np.newaxis], 1)[:, 0]

@@ -1,4 +1,4 @@
-"""Load a packed text as parallel streams. Row i of a batch continues row i of the batch before."""
+"""Load a packed text as parallel streams. Row i of a batch continues row i of the previous batch."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,19 +12,20 @@ from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID
 from lectern.training.distributed import rank_and_world_size
 from lectern.training.loader import ResumableLoader
 
-IGNORE_INDEX = -100  # marks targets that do not count, the default of cross_entropy
-LONG_STREAM_LENGTH = 4000  # characters; the empty state at the start of such a stream hardly affects the mean loss
+IGNORE_INDEX = -100  # marks targets that do not count; it is the default of cross_entropy
+LONG_STREAM_LENGTH = 4000  # characters; in a long stream, the empty state at the start hardly affects the mean loss
 
 
 class TextStreams(ResumableLoader):
     """A loader that cuts a text into `streams` equal parts and reads them in parallel.
 
-    A batch contains the ids (streams, time), the ids that follow them (streams, time) as targets, and the loss weight
-    of this rank, which is proportional to its number of targets. A batch has about `unroll` characters per stream, and
-    the lengths of batches differ by at most one. Each character is a target exactly once per epoch.
+    A batch contains the ids (streams, time), the targets (streams, time) and the loss weight of this rank. The targets
+    are the ids that follow the ids of the batch. The loss weight is proportional to the number of targets of this rank.
+    A batch has about `unroll` characters per stream, and the lengths of batches differ by at most one. Each character
+    is a target exactly once per epoch.
 
-    With `random_start`, the text is treated as a ring, and each epoch starts at another random position, which depends
-    on `seed` and epoch. Each rank reads the same rows in every batch, so that it can keep their states.
+    With `random_start`, the end of the text continues at its start. Each epoch then starts at another random position,
+    which depends on `seed` and epoch. Each rank reads the same rows in every batch, so that it can keep their states.
     """
 
     item_name = "texts that start at the characters"
@@ -34,7 +35,7 @@ class TextStreams(ResumableLoader):
         self.streams, self.random_start, self.seed = streams, random_start, seed
         self.text, self.inputs = text, text.roll(1)
         if not random_start:
-            self.inputs[0] = UNKNOWN_ID  # no character precedes the first one
+            self.inputs[0] = UNKNOWN_ID  # The first character has no previous character.
         self.boundaries = [stream * len(text) // streams for stream in range(streams + 1)]
         self.longest = max(end - start for start, end in zip(self.boundaries, self.boundaries[1:], strict=False))
         self.batches = -(-self.longest // unroll)
@@ -49,7 +50,7 @@ class TextStreams(ResumableLoader):
         return int(np.random.default_rng([self.seed, self.epoch]).integers(len(self.text)))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, float]]:
-        # Lightning sets the epoch after iter() and before the first next(), when this generator starts to run
+        # The generator starts at the first next(). Lightning has set the epoch before.
         rank, world_size = rank_and_world_size()
         rows = slice(self.streams * rank // world_size, self.streams * (rank + 1) // world_size)
         offset, start, self.start = self.offset(), self.start % len(self), 0
@@ -94,6 +95,7 @@ def load(processed: Path, split: str, seed: int, batch_size: int, unroll: int) -
 def check_text_length(characters: int, streams: int, unroll: int) -> None:
     if characters < streams * unroll:
         raise UserError(
-            f"The training text has {characters:,} characters, but one batch of {streams} streams of {unroll} needs "
-            f"{streams * unroll:,}. Lower batches.batch_size or batches.unroll, or use a longer text."
+            f"The training text has {characters:,} characters, but one batch of {streams} streams with "
+            f"{unroll} characters each needs {streams * unroll:,}. Lower batches.batch_size or batches.unroll, or use "
+            "a longer text."
         )

@@ -1,8 +1,8 @@
 """Define networks that read characters and predict the next one.
 
-All networks are called as `logits, state = network(ids, state)`. The state summarizes the text before the ids.
-Reading a text in pieces gives the same logits as reading it in one piece, if the state of each piece is passed to the
-next.
+All networks are called as `logits, state = network(ids, state)`. The state summarises the text before the ids. A text
+can be read in pieces. If the state of each piece is passed to the next piece, the logits are the same as for the
+complete text.
 """
 
 from collections.abc import Callable
@@ -33,16 +33,16 @@ class CharacterNetwork(nn.Module):
         raise NotImplementedError
 
     def forward(self, ids: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits of the character after each id (batch, time), and the state after the last id."""
+        """Return the logits for the character that follows each id (batch, time), and the state after the last id."""
         raise NotImplementedError
 
 
 class RecurrentNetwork(CharacterNetwork):
-    """Stacked recurrent layers on one-hot characters (TensorFlow without a PhD, part 2: 3 GRU layers of 512 units).
+    """Stacked recurrent layers on one-hot characters, as in TensorFlow without a PhD, part 2.
 
     `cell` is `rnn` (Elman 1990), `lstm` (Hochreiter and Schmidhuber 1997) or `gru` (Cho et al. 2014, arXiv:1406.1078).
-    The layers are separate modules, because the dropout inside a stack of cuDNN has a random state that is not part of
-    a checkpoint.
+    The layers are separate modules. cuDNN's dropout between stacked layers has a random state that is not part of a
+    checkpoint.
     """
 
     def __init__(self, vocabulary: int, cell: str, layers: int, hidden: int, dropout: float = 0.0):
@@ -50,7 +50,7 @@ class RecurrentNetwork(CharacterNetwork):
         if cell not in LAYER_CLASSES:
             raise UserError(f"module.network.cell is {cell!r}; it must be one of {', '.join(LAYER_CLASSES)}.")
         self.vocabulary, self.hidden = vocabulary, hidden
-        self.parts = 2 if cell == "lstm" else 1  # the state of an LSTM layer has an output and a cell
+        self.parts = 2 if cell == "lstm" else 1  # The state of an LSTM layer consists of an output and a cell.
         layer_class = LAYER_CLASSES[cell]
         self.layers = nn.ModuleList(layer_class(hidden if layer else vocabulary, hidden) for layer in range(layers))
         self.dropout = ByteDropout(dropout)
@@ -81,7 +81,8 @@ def run_layer(
     """
     assert isinstance(layer, nn.RNNBase)
     is_lstm, parts = isinstance(layer, nn.LSTM), state.unbind(1)
-    if len(inputs) == 1 and not inputs.is_cuda:  # faster for one character: oneDNN repacks all weights in each call
+    # For a single character, a step function is faster, because oneDNN repacks all weights in each call.
+    if len(inputs) == 1 and not inputs.is_cuda:
         step = STEP_FUNCTIONS[type(layer)]
         last = step(inputs[0], parts if is_lstm else parts[0], *layer.parameters())
         last = last if is_lstm else (last,)
@@ -92,23 +93,23 @@ def run_layer(
 
 
 def initialize_weights(network: RecurrentNetwork) -> None:
-    """Initialize a recurrent network so that it learns from the first steps.
+    """Initialise a recurrent network so that it learns from the first steps.
 
-    One character changes the state of the first layer by about one, and the gates let new values pass. With PyTorch's
-    defaults, three layers learn only the frequencies of characters for hundreds of steps.
+    One character changes the state of the first layer by about one, and the gates are open for new values. With
+    PyTorch's default initialisation, three layers learn only the frequencies of characters for hundreds of steps.
     """
     for layer in network.layers:
         assert isinstance(layer, nn.RNNBase)
         initialize_layer(layer)
     first_weights = network.layers[0].get_parameter("weight_ih_l0")
     nn.init.normal_(first_weights)
-    nn.init.zeros_(first_weights[:, UNKNOWN_ID])  # unknown characters have no effect until they occur in training
+    nn.init.zeros_(first_weights[:, UNKNOWN_ID])  # Unknown characters have no effect until they occur in training.
     nn.init.normal_(network.output.weight, std=network.hidden**-0.5)
     nn.init.zeros_(network.output.bias)
 
 
 def initialize_layer(layer: nn.RNNBase) -> None:
-    """Initialize one layer with orthogonal recurrent weights, so that the state neither fades nor grows at first."""
+    """Initialise one layer with orthogonal recurrent weights. At first, they keep the size of the state constant."""
     size = layer.hidden_size
     for weight in torch.split(layer.get_parameter("weight_hh_l0").data, size):
         nn.init.orthogonal_(weight)  # Saxe et al. 2014, arXiv:1312.6120
@@ -129,7 +130,7 @@ class TransformerNetwork(CharacterNetwork):
     """A causal Transformer (Vaswani et al. 2017, arXiv:1706.03762) that attends to the last `memory` characters.
 
     Its state contains the keys and values of the last `memory` characters in each layer (Transformer-XL, Dai et al.
-    2019, arXiv:1901.02860). Like a recurrent network, it is therefore trained on long streams and generates one
+    2019, arXiv:1901.02860). Like a recurrent network, it can therefore be trained on long streams and generate one
     character per step.
     """
 
@@ -166,14 +167,20 @@ class TransformerNetwork(CharacterNetwork):
         return self.output(self.norm(values)), torch.stack(new_state, 1)
 
     def attention_mask(self, time: int, device: torch.device) -> Bool[Tensor, "time keys"]:
-        """Return which of the (memory + time) keys each new character attends to: itself and `memory` before it."""
+        """Return the attention mask. There are `memory + time` keys.
+
+        Each new character attends to itself and to the `memory` characters before it.
+        """
         query = torch.arange(time, device=device).unsqueeze(1)
         key = torch.arange(self.memory + time, device=device)
         return (key >= query) & (key <= query + self.memory)
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a feed-forward network, each with a residual connection and normalization before it."""
+    """A block of attention and a feed-forward network.
+
+    Both have a residual connection and are preceded by normalisation.
+    """
 
     def __init__(self, width: int, heads: int, dropout: float):
         super().__init__()
@@ -213,7 +220,7 @@ class TransformerBlock(nn.Module):
 def apply_rotary_embedding(
     values: Float[Tensor, "batch heads time size"], positions: Int[Tensor, " time"]
 ) -> Float[Tensor, "batch heads time size"]:
-    """Rotate pairs of numbers by angles that grow with the position (RoPE, Su et al. 2021, arXiv:2104.09864).
+    """Rotate pairs of numbers by angles that increase with the position (RoPE, Su et al. 2021, arXiv:2104.09864).
 
     The product of a query and a key then depends only on their distance.
     """

@@ -1,4 +1,4 @@
-"""Score the baseline: an n-gram model that predicts a character from the last five characters."""
+"""Score the baseline, an n-gram model that predicts a character from the last five characters."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def score_baseline(processed: Path) -> float:
 
 
 def compute_baseline_nats(processed: Path, ids: np.ndarray) -> np.ndarray:
-    """Return the loss of each character in nats under the n-gram model of the training text."""
+    """Return the loss of each character in nats. The n-gram model is learned from the training text."""
     return compute_ngram_nats(np.load(processed / "train.npy"), ids, 1 + len(read_facts(processed)["alphabet"]))
 
 
@@ -30,12 +30,13 @@ def read_test_text(processed: Path) -> str:
 def compute_ngram_nats(
     train: np.ndarray, text: np.ndarray, vocabulary: int, context: int = CONTEXT_LENGTH
 ) -> np.ndarray:
-    """Return the loss of each id of `text` in nats, given the `context` ids before it, from the counts in `train`.
+    """Return the loss of each id of `text` in nats, given the `context` ids before it.
 
-    The probability after a context of n occurrences with t different successors is
-    p = (count + t * p_shorter) / (n + t), where p_shorter is that of the context without its first character (Witten
-    and Bell 1991). The shortest model is a uniform distribution. All counts are in sorted arrays, so that a text of
-    five million characters takes only seconds.
+    The probabilities come from the counts in `train` (Witten and Bell 1991). Consider a context that occurs n times and
+    is followed by t different characters. The probability of a character after it is p = (count + t * p_shorter) / (n +
+    t). `p_shorter` is the probability after the context without its first character. The model with the shortest
+    context is a uniform distribution. The counts are in sorted arrays, so that a text of five million characters takes
+    only seconds.
     """
     probability = np.full(len(text), 1 / vocabulary)
     for length in range(1, context + 2):

@@ -9,21 +9,21 @@ from lectern.tasks.language_model.report.scoring import score_with_reset
 if TYPE_CHECKING:
     from lectern.tasks.language_model.model.module import CharacterModel
 
-Curve = dict[str, list[int] | list[float]]  # lists of equal length by the name of the quantity
+Curve = dict[str, list[int] | list[float]]  # maps the name of a quantity to a list; all lists have the same length
 
-WINDOW_LENGTH = 300  # characters after a reset
-# Bins of positions and distances in characters, about equally wide on a logarithmic axis
+WINDOW_LENGTH = 300  # number of characters after a reset
+# Bins of positions and distances in characters. They have about equal widths on a logarithmic axis.
 BIN_EDGES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512)
 OPENING_BRACKETS = {")": "(", "]": "[", "}": "{"}
 QUOTES = "\"'"
-MAX_DISTANCE = 2000  # characters; a bracket that stays open for longer is treated as an error in the text
+MAX_DISTANCE = 2000  # in characters; a bracket that stays open for longer is treated as an error in the text
 
 
 def loss_after_reset(module: "CharacterModel", ids: np.ndarray, nats: np.ndarray) -> Curve:
-    """Return the mean loss by the position after a reset of the state, and how much it exceeds the loss without reset.
+    """Return the mean loss by the position after a reset of the state, and its excess over the loss without a reset.
 
-    `nats` is the loss without reset. The excess compares the same characters, so it does not depend on how hard they
-    are to predict.
+    `nats` is the loss without a reset. The excess compares the losses of the same characters, so it does not depend on
+    their difficulty.
     """
     window = min(WINDOW_LENGTH, len(ids))
     reset_nats = score_with_reset(module, ids, window)
@@ -38,7 +38,7 @@ def loss_after_reset(module: "CharacterModel", ids: np.ndarray, nats: np.ndarray
 
 
 def loss_by_bracket_distance(text: str, nats: np.ndarray) -> Curve:
-    """Return the mean loss and the number of closing brackets and quotes by the distance to the opening one."""
+    """Return the mean loss and the number of closing brackets and quotes by their distance to the opening character."""
     positions, distances = find_closing_characters(text)
     bins = np.digitize(distances, BIN_EDGES) - 1
     used = [bin_ for bin_ in range(len(BIN_EDGES)) if (bins == bin_).any()]
@@ -50,9 +50,9 @@ def loss_by_bracket_distance(text: str, nats: np.ndarray) -> Curve:
 
 
 def find_closing_characters(text: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions of closing brackets and quotes, and their distances to the opening ones.
+    """Return the positions of closing brackets and quotes, and their distances to the opening characters.
 
-    Quotes must close on the line on which they open. A quote within a word, as in don't, is ignored.
+    A quote must be closed on the line on which it was opened. A quote within a word, as in don't, is ignored.
 
     >>> find_closing_characters("f(a[0])")
     (array([5, 6]), array([2, 5]))

@@ -12,10 +12,10 @@ HASH_BASE = np.uint64(0x9E3779B97F4A7C15 | 1)  # base of a rolling hash modulo 2
 def compare_copying(
     samples: list[np.ndarray], held_out: np.ndarray, train: np.ndarray, facts: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Find the longest run copied from the training text in samples, and in parts of a held-out text of the same size.
+    """Find the longest run of training text in samples, and in parts of a held-out text of the same size.
 
-    The held-out text is not copied, so its longest run shows how much any two such texts share, for example names and
-    common phrases.
+    The held-out text is not copied from the training text. Its longest run shows the length of names and common phrases
+    that any two such texts share.
     """
     starts = np.linspace(0, max(len(held_out) - len(samples[0]), 0), len(samples)).astype(int)
     parts = [held_out[start : start + len(samples[0])] for start in starts]
@@ -24,7 +24,7 @@ def compare_copying(
 
 def find_longest_copy(texts: list[np.ndarray], train: np.ndarray, facts: dict[str, Any]) -> dict[str, Any]:
     """Return the longest run that a text shares with the training text, and the number of characters in all texts."""
-    separator = np.full(1, len(facts["alphabet"]) + 1, np.uint16)  # an id that occurs in no text, so no run contains it
+    separator = np.full(1, len(facts["alphabet"]) + 1, np.uint16)  # No text contains this id, so no run contains it.
     joined = np.concatenate([part for text in texts for part in (text, separator)])
     length, start = find_longest_shared_run(joined, train)
     return {
@@ -43,9 +43,9 @@ def find_longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, 
     >>> find_longest_shared_run(np.array([9, 1, 2, 3, 8]), np.array([1, 2, 3, 4]))
     (3, 1)
     """
-    low, high, start = 0, min(len(text), len(source)), 0  # a run of `low` ids is shared, but no run of `high + 1` ids
+    low, high, start = 0, min(len(text), len(source)), 0  # A run of `low` ids is shared, a run of `high + 1` is not.
     while low < high:
-        middle = min((low + high + 1) // 2, 2 * low + 8)  # most shared runs are short
+        middle = min((low + high + 1) // 2, 2 * low + 8)  # Most shared runs are short.
         shared_start = find_shared_run(text, source, middle)
         if shared_start is None:
             high = middle - 1
@@ -57,7 +57,7 @@ def find_longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, 
 def find_shared_run(text: np.ndarray, source: np.ndarray, length: int) -> int | None:
     """Return the start in `text` of a run of `length` ids that also occurs in `source`, or None."""
     text_hashes, source_hashes = hash_runs(text, length), hash_runs(source, length)
-    known = np.sort(text_hashes)  # the text is shorter than the source, so its hashes fit into the cache
+    known = np.sort(text_hashes)  # The text is shorter than the source, so its hashes fit into the cache.
     shared = source_hashes[known[np.searchsorted(known, source_hashes).clip(max=len(known) - 1)] == source_hashes]
     return int(np.isin(text_hashes, shared).argmax()) if len(shared) else None
 
@@ -65,11 +65,11 @@ def find_shared_run(text: np.ndarray, source: np.ndarray, length: int) -> int | 
 def hash_runs(ids: np.ndarray, length: int) -> np.ndarray:
     """Return a hash of each run of `length` ids.
 
-    The hashes of longer runs are combined from those of their halves, so the time grows with the logarithm of the
-    length.
+    The hash of a longer run is computed from the hashes of its halves. The time therefore grows with the logarithm of
+    the length.
     """
     ids = ids.astype(np.uint64) + np.uint64(1)
-    with np.errstate(over="ignore"):  # the hash is computed modulo 2**64
+    with np.errstate(over="ignore"):  # The hash is computed modulo 2**64.
         hashes, size, power = ids, 1, HASH_BASE
         for bit in bin(length)[3:]:
             hashes = hashes[:-size] * power + hashes[size:]

@@ -58,7 +58,7 @@ def evaluate(module: "CharacterModel", processed: Path, out: Path) -> dict[str, 
 
 
 def measure(module: "CharacterModel", processed: Path) -> pd.DataFrame:
-    """Return one row per line of the test text, without the rest of the report."""
+    """Return one row per line of the test text, without writing a report."""
     ids = encode(read_test_text(processed), module.facts)
     return tabulate_lines(decode(ids, module.facts), *score_text(module, ids), read_first_lines(processed))
 
@@ -103,7 +103,7 @@ def score_sums(sums: Mapping[str, float]) -> float:
 
 
 def score_validation_text(module: "CharacterModel", processed: Path) -> dict[str, float]:
-    """Return the loss of the network and the baseline on the validation text, on which some papers report."""
+    """Return the loss of the network and the baseline on the validation text. Some papers report this loss."""
     ids = np.load(processed / "validation.npy")
     nats, _ = score_text(module, ids)
     baseline_nats = compute_baseline_nats(processed, ids)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lectern.plotting import saved_figure
 
-MIN_COUNT = 20  # closing characters per bin; bins with fewer are not drawn, because their mean is too noisy
+MIN_COUNT = 20  # minimum number of closing characters per bin; the mean of fewer characters is too noisy
 
 
 def draw_class_losses(by_class: Mapping[str, Mapping[str, Any]], path: Path) -> None:
@@ -27,9 +27,10 @@ def draw_class_losses(by_class: Mapping[str, Mapping[str, Any]], path: Path) -> 
 
 
 def draw_context_length(details: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Draw how much context the networks use, one line per network, from their `details.json`.
+    """Draw how much context the networks use, with one line per network. The data comes from their `details.json`.
 
-    The left plot shows the cost of a lost context. The right plot shows the loss of closing brackets and quotes.
+    The left plot shows the additional loss if the context is lost. The right plot shows the loss of closing brackets
+    and quotes.
     """
     with saved_figure(path, 12.0, 4.2, ncols=2) as (_, (left, right)):
         for name, values in details.items():

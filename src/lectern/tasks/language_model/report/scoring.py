@@ -13,15 +13,15 @@ from lectern.tasks.language_model.model.loader import IGNORE_INDEX, LONG_STREAM_
 if TYPE_CHECKING:
     from lectern.tasks.language_model.model.module import CharacterModel
 
-WARM_UP_LENGTH = 500  # characters; none of these networks was observed to use a longer context
-CHUNK_LENGTH = 100  # characters per step
+WARM_UP_LENGTH = 500  # in characters; in measurements, no network used a longer context
+CHUNK_LENGTH = 100  # number of characters per step
 
 
 def score_text(module: "CharacterModel", ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the loss in nats and the correctness of each character of a text (ids), which is read once from its start.
+    """Return the loss in nats and the correctness of each character of a text (ids).
 
-    Long texts are cut into streams that are read in parallel. Before each stream, the network reads the end of the text
-    before it.
+    The text is read once from its start. Long texts are cut into streams that are read in parallel. Before each stream,
+    the network reads the last characters of the previous stream.
     """
     text = torch.from_numpy(ids.astype(np.int64))
     streams = TextStreams(text, max(1, len(text) // LONG_STREAM_LENGTH), CHUNK_LENGTH)
@@ -34,18 +34,18 @@ def score_text(module: "CharacterModel", ids: np.ndarray) -> tuple[np.ndarray, n
             all_nats.append(nats)
             all_hits.append(hits)
             all_counted.append(targets != IGNORE_INDEX)
-    counted = torch.cat(all_counted, 1)  # (streams, time); row after row, this is the text
+    counted = torch.cat(all_counted, 1)  # (streams, time); the rows, joined in order, are the text
     return torch.cat(all_nats, 1)[counted].numpy(), torch.cat(all_hits, 1)[counted].numpy()
 
 
 def compute_start_states(module: "CharacterModel", text: Tensor, boundaries: list[int]) -> Tensor:
-    """Return the state of each stream at its start. The first stream starts with the initial state."""
+    """Return the state of the network at the start of each stream. The first stream starts with the initial state."""
     first = module.network.initial_state(1)
     if not boundaries:
         return first
     contexts = torch.stack([text[start - WARM_UP_LENGTH : start] for start in boundaries])  # (streams - 1, warm-up)
     others = module.network.initial_state(len(boundaries))
-    for inputs in torch.split(contexts[:, :-1], CHUNK_LENGTH, 1):  # the last character is the first input of the stream
+    for inputs in torch.split(contexts[:, :-1], CHUNK_LENGTH, 1):  # The last character is the stream's first input.
         _, others = module(inputs.to(module.device), others)
     return torch.cat([first, others.to(first.dtype)])
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lectern.tasks.language_model.data.format.alphabet import decode, encode, find_unknown_characters
 
-if TYPE_CHECKING:  # MLflow and torch are slow to import
+if TYPE_CHECKING:  # The imports of MLflow and torch are slow.
     from mlflow.models import ModelSignature
 
     from lectern.tasks.language_model.model.module import CharacterModel
@@ -18,10 +18,10 @@ PARAMS = {"length": 400, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0
 
 
 def predict(module: "CharacterModel", inputs: pd.DataFrame, **params: Any) -> pd.DataFrame:
-    """Return the column `text` with the continuation of each text of the column `prompt`.
+    """Continue each text of the column `prompt`, and return the results in the column `text`.
 
-    Each text depends only on its prompt and the params. Warns of characters that are not in the alphabet, which are
-    read as unknown. Raises UserError if a param is out of range.
+    Each result depends only on its prompt and the params. Characters that are not in the alphabet are read as unknown,
+    and a warning lists them. Raises UserError if a param is out of range.
     """
     for prompt in inputs["prompt"]:
         warn_of_unknown_characters(prompt, module.facts)
@@ -37,7 +37,7 @@ def warn_of_unknown_characters(prompt: str, facts: dict[str, Any]) -> None:
 
 
 def signature() -> "ModelSignature":
-    """Return the signature that MLflow validates requests against."""
+    """Return the signature that MLflow uses to validate requests."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 

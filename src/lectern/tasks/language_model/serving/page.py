@@ -1,4 +1,4 @@
-"""Build the page tab on which visitors enter a prompt and see the generated text as it grows."""
+"""Build the page tab on which visitors enter a prompt and see the text while it is generated."""
 
 from contextlib import aclosing
 from typing import Any
@@ -41,7 +41,10 @@ class PromptForm:
             self.stop.disable()
 
     def example(self) -> str:
-        """Return the complete lines of the prompt that is stored with the version, or the prompt if it has none."""
+        """Return the complete lines of the prompt that is stored with the version.
+
+        If the prompt has no complete line, return the prompt.
+        """
         prompt = str((self.tab.champion(self.model.value).example or {}).get("prompt", ""))
         return prompt[: prompt.rfind("\n") + 1] or prompt
 
@@ -76,7 +79,7 @@ class PromptForm:
 
 
 class Output:
-    """The prompt, the text generated so far and a note."""
+    """A panel with the prompt, the text generated so far and a note."""
 
     def __init__(self) -> None:
         with ui.element("div").classes("generated-text"):

@@ -15,7 +15,7 @@ from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.recording import DecodedFrame
 from lectern.tasks.steering.data.splits import HELD_OUT
 
-HEADER_BYTES = 128  # space before the values of an .npy file; enough for any number of frames
+HEADER_BYTES = 128  # size of the header of an .npy file, which is enough for any number of frames
 
 
 class FrameWriter:

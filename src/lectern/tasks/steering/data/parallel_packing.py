@@ -1,6 +1,6 @@
 """Pack the drives of a recording in parallel, each in its own process.
 
-With `LAUNCH="lectern submit"` the processes are the tasks of one Slurm job array.
+With `LAUNCH="lectern submit"`, the processes are the elements of one Slurm job array.
 """
 
 import json
@@ -38,7 +38,7 @@ def pack_drives(
 ) -> pd.DataFrame:
     """Do the same as `packing.pack_frames`, with one process per drive.
 
-    If it is interrupted, the next call packs only the drives that are not finished.
+    After an interruption, the next call packs only the drives that are not finished.
     """
     folder = write_plan(raw, reader, recording, table, crop, bad_rows)
     drives = table["drive"].nunique()
@@ -53,8 +53,8 @@ def write_plan(
 ) -> Path:
     """Write everything that the processes need to a folder and return its path.
 
-    The folder's name contains a digest of the options, the raw files and the code, so finished drives are reused only
-    while none of them changes.
+    The name of the folder contains a digest of the options, the raw files and the code. If one of them changes,
+    finished drives are not reused.
     """
     size = next((frame.shape for frame in recording.decode(table) if not isinstance(frame, str)), None)
     plan = {"raw": str(raw), "reader": reader, "crop": vars(crop), "bad_rows": bad_rows.policy, "size": size}
@@ -69,7 +69,7 @@ def write_plan(
 
 
 def pack_part(folder: Path, number: int) -> None:
-    """Pack one drive of a plan: write its frames and the indices of the rows that are kept."""
+    """Pack one drive of a plan. Writes its frames and the indices of the rows that are kept."""
     out = folder / str(number)
     if out.exists():
         return
@@ -85,7 +85,7 @@ def pack_part(folder: Path, number: int) -> None:
 
 
 def append_drive(drive: Path, writers: Writers, bad_rows: BadRows) -> np.ndarray:
-    """Append the packed frames of a drive to those of the recording. Returns the indices of their rows."""
+    """Append the packed frames of a drive to the frames of the recording. Returns the indices of their rows."""
     for split in SPLITS:
         for frame in np.load(drive / f"{split}_frames.npy", mmap_mode="r"):
             writers[split].add(frame)

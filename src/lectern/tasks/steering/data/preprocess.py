@@ -19,7 +19,7 @@ from lectern.tasks.steering.data.readers.recording import Recording
 from lectern.tasks.steering.data.row_checks import drop_bad_rows
 from lectern.tasks.steering.data.splits import SPLITS, Block, assign_splits, average_angle, find_runs
 
-EXAMPLE_FRAMES = 2  # in the example request; two show that time is an axis
+EXAMPLE_FRAMES = 2  # number of frames in the example request; two frames show that time is an axis
 
 
 def preprocess(
@@ -41,11 +41,12 @@ def preprocess(
 ) -> None:
     """Write `<split>_frames.npy` and `<split>.parquet` for each split, an example request, and the facts.
 
-    Training and validation frames are cropped and resized; test frames stay raw. A table has one row per frame, with
+    Training and validation frames are cropped and resized. Test frames stay raw. A table has one row per frame, with
     the columns `drive`, `row`, `run`, `time`, `angle`, `angle_averaged` (mean over `average_seconds` around the frame)
-    and the other targets. Runs of fewer than `shortest` frames are left out and counted. `bad_rows` is `skip` or
-    `stop`: skip unusable rows, or stop at the first one. With `shard_megabytes` the training frames are written to
-    Arrow files of that size, for recordings larger than a machine's memory (docs/cluster.md).
+    and the other targets. Runs of fewer than `shortest` frames are left out and counted. If `bad_rows` is `skip`,
+    unusable rows are skipped. If it is `stop`, the first unusable row is an error. With `shard_megabytes`, the training
+    frames are written to Arrow files of that size. Use it for recordings larger than the memory of a machine
+    (docs/cluster.md).
     """
     bad, crop = BadRows(bad_rows), Crop(top, bottom, height, width)
     check_options(crop, shard_megabytes)
@@ -120,7 +121,10 @@ def save_tables(table: pd.DataFrame, targets: list[str], out: Path) -> None:
 
 
 def compute_facts(table: pd.DataFrame, targets: list[str]) -> Facts:
-    """Compute the number of frames of every split, and the statistics of the targets on the training frames only."""
+    """Return the number of frames of every split and the statistics of the targets.
+
+    Only training frames are used for the statistics.
+    """
     train = table[table["split"] == "train"]
     deviation = train[targets].std(ddof=0)
     return {
@@ -133,7 +137,7 @@ def compute_facts(table: pd.DataFrame, targets: list[str]) -> Facts:
 
 
 def shard_facts(writer: FrameWriter | ShardWriter) -> Facts:
-    """Return the number of training frames per shard, or nothing if they are in one file."""
+    """Return the number of training frames in each shard. The dict is empty if the frames are in one file."""
     return {"shards": {"train": writer.sizes}} if isinstance(writer, ShardWriter) else {}
 
 

@@ -1,4 +1,4 @@
-"""Render the camera images of a simulated car, with one ray per pixel and many frames at once."""
+"""Render the camera images of a simulated car. There is one ray per pixel, and many frames are rendered together."""
 
 import numpy as np
 
@@ -7,12 +7,12 @@ from lectern.tasks.steering.data.road import HALF_WIDTH, SimulatedDrive
 HEIGHT, WIDTH = 80, 160  # pixels
 HORIZON = 28  # row of the horizon
 FOCAL = 114.0  # focal length in pixels, for a horizontal field of view of 70 degrees
-CAMERA_HEIGHT = 1.4  # meters above the road
+CAMERA_HEIGHT = 1.4  # height above the road in metres
 
 ASPHALT, GRASS, WHITE, YELLOW = (
     np.array(c, np.float32) for c in ((95, 95, 98), (92, 128, 62), (230,) * 3, (225, 190, 60))
 )
-SKY = np.array([[110, 160, 225], [205, 222, 240]], np.float32)  # at the top of the image and at the horizon
+SKY = np.array([[110, 160, 225], [205, 222, 240]], np.float32)  # colours at the top of the image and at the horizon
 HILLS = np.array([96, 116, 108], np.float32)
 
 
@@ -20,7 +20,7 @@ def render(drive: SimulatedDrive, rows: slice, random: np.random.Generator) -> n
     """Render these rows of a drive to uint8 frames (n, 80, 160, 3)."""
     frames = np.concatenate([render_sky(drive, rows), render_ground(drive, rows)], 1)
     frames *= brightness(drive, rows)[:, None, None, None]
-    # one large noise image, from which each frame uses a random part
+    # a large image of noise; each frame uses a random part of it
     noise = random.normal(0, 4, (HEIGHT * 2, WIDTH * 2)).astype(np.float32)
     for frame, (down, right) in zip(frames, random.integers(0, (HEIGHT, WIDTH), (len(frames), 2)), strict=True):
         frame += noise[down : down + HEIGHT, right : right + WIDTH, None]
@@ -29,14 +29,14 @@ def render(drive: SimulatedDrive, rows: slice, random: np.random.Generator) -> n
 
 def render_ground(drive: SimulatedDrive, rows: slice) -> np.ndarray:
     """Render the part below the horizon, float32 (n, rows, columns, 3)."""
-    ahead = FOCAL * CAMERA_HEIGHT / (np.arange(HORIZON + 1, HEIGHT + 1) - HORIZON)  # meters, per image row
-    # meters to the right of the camera, per pixel
+    ahead = FOCAL * CAMERA_HEIGHT / (np.arange(HORIZON + 1, HEIGHT + 1) - HORIZON)  # metres, one value per image row
+    # metres to the right of the camera, one value per pixel
     right_of_camera = (np.arange(WIDTH) + 0.5 - WIDTH / 2) * ahead[:, None] / FOCAL
     along = drive.distance[rows, None] + ahead  # (n, rows)
-    # meters to the right of the middle of the road, per pixel
+    # metres to the right of the middle of the road, one value per pixel
     across = (right_of_camera - road_middle(drive, rows, ahead)[..., None]).astype(np.float32)
     along = along[..., None].astype(np.float32)
-    half_pixel = (0.5 * ahead / FOCAL).astype(np.float32)[:, None]  # meters; thinner lines fade with distance
+    half_pixel = (0.5 * ahead / FOCAL).astype(np.float32)[:, None]  # half the width of a pixel in metres
     image = np.where((abs(across) < HALF_WIDTH)[..., None], asphalt(along, across), grass(along, across))
     paint(image, line_coverage(abs(across) - (HALF_WIDTH - 0.3), 0.1, half_pixel), WHITE)
     paint(image, line_coverage(across, 0.1, half_pixel) * (along % 6 < 3), YELLOW)
@@ -44,9 +44,9 @@ def render_ground(drive: SimulatedDrive, rows: slice) -> np.ndarray:
 
 
 def road_middle(drive: SimulatedDrive, rows: slice, ahead: np.ndarray) -> np.ndarray:
-    """Return the position of the middle of the road, in meters to the right of the camera axis.
+    """Return the position of the middle of the road, in metres to the right of the camera axis.
 
-    `ahead` are distances in meters from the car; the result has the shape (n, rows).
+    `ahead` contains distances from the car in metres. The result has the shape (n, rows).
     """
     road, distance = drive.road, drive.distance[rows, None]
     bend = road.at(road.sideways, distance + ahead) - road.at(road.sideways, distance)
@@ -68,7 +68,8 @@ def grass(along: np.ndarray, across: np.ndarray) -> np.ndarray:
 def ground_texture(along: np.ndarray, across: np.ndarray) -> np.ndarray:
     """Return a pseudo-random value from -1 to 1 for each square of the ground.
 
-    A hash of the position gives a square the same value in every frame, so the texture moves with the ground.
+    The value is a hash of the position. A square therefore has the same value in every frame, and the texture moves
+    with the ground.
     """
     mixed = np.floor(along).astype(np.int32) * 7919 + np.floor(across).astype(np.int32) * 104729
     mixed = (mixed ^ (mixed >> 7)) * 1274126177
@@ -79,19 +80,19 @@ def ground_texture(along: np.ndarray, across: np.ndarray) -> np.ndarray:
 def line_coverage(distance: np.ndarray, half_line: float, half_pixel: np.ndarray) -> np.ndarray:
     """Return the fraction of each pixel that a painted line covers.
 
-    `distance` is the distance of the pixel from the middle of the line, in meters, like the two half widths.
+    `distance` is the distance of the pixel from the middle of the line. All arguments are in metres.
     """
     coverage: np.ndarray = (half_line + half_pixel - abs(distance)) / (2 * half_pixel)
     return coverage.clip(0, np.minimum(1, half_line / half_pixel))
 
 
 def paint(image: np.ndarray, opacity: np.ndarray, color: np.ndarray) -> None:
-    """Blend a color into the image, in place."""
+    """Blend a colour into the image, in place."""
     image += opacity[..., None] * (color - image)
 
 
 def render_sky(drive: SimulatedDrive, rows: slice) -> np.ndarray:
-    """Render the part above the horizon: a color gradient, and hills that move as the car turns."""
+    """Render the part above the horizon. It has a colour gradient, and hills that move when the car turns."""
     down = np.linspace(0, 1, HORIZON, dtype=np.float32)[:, None]
     gradient = (SKY[0] + (SKY[1] - SKY[0]) * down)[:, None]  # (rows, 1, 3)
     facing = drive.road.at(drive.road.heading, drive.distance[rows]) + drive.heading[rows]
@@ -102,7 +103,7 @@ def render_sky(drive: SimulatedDrive, rows: slice) -> np.ndarray:
 
 
 def brightness(drive: SimulatedDrive, rows: slice) -> np.ndarray:
-    """Return a brightness factor from 0.6 to 1.15 that varies along the road, as under clouds."""
+    """Return a brightness factor from 0.6 to 1.15 that varies along the road, like the shadows of clouds."""
     distance = drive.distance[rows]
     factors: np.ndarray = (0.875 + 0.275 * np.sin(distance / 37) * np.sin(distance / 101 + 1)).astype(np.float32)
     return factors

@@ -1,8 +1,8 @@
 """Generate a random winding road and simulate a drive along it.
 
-A known controller steers the car, so the true angle is known. It follows the bend a few meters ahead and returns to
-the middle of the road, from which gusts of wind push the car. Everything that the controller uses is visible in the
-frames.
+A controller with a known formula steers the car, so the true angle is known. Gusts of wind push the car away from the
+middle of the road. The controller steers toward the middle and follows the bend a few metres ahead. All inputs of the
+controller are visible in the frames.
 """
 
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from dataclasses import dataclass
 import numpy as np
 
 STEP_SECONDS = 0.1
-WHEELBASE = 2.5  # meters
-HALF_WIDTH = 3.5  # meters from the middle of the road to its edge
+WHEELBASE = 2.5  # metres
+HALF_WIDTH = 3.5  # metres from the middle of the road to its edge
 LOCK = np.radians(25)  # largest angle of the front wheels, as in the simulator
-MILES_PER_HOUR = 2.23694  # miles per hour in one meter per second
-PREVIEW = 4.0  # distance in meters at which the controller reads the curvature
+MILES_PER_HOUR = 2.23694  # miles per hour in one metre per second
+PREVIEW = 4.0  # distance in metres at which the controller reads the curvature
 
 
 @dataclass(frozen=True)
 class Road:
-    """The curvature of a road (1/m, positive to the right) at every meter, and its first and second integral."""
+    """The curvature of a road (1/m, positive to the right) at every metre, and its first and second integral."""
 
     curvature: np.ndarray
     heading: np.ndarray
     sideways: np.ndarray
 
     def at(self, values: np.ndarray, distance: float | np.ndarray) -> float | np.ndarray:
-        """Interpolate one of the road's arrays at a distance in meters."""
+        """Interpolate one of the road's arrays at a distance in metres."""
         interpolated: float | np.ndarray = np.interp(distance, np.arange(len(values)), values)
         return interpolated
 
@@ -36,16 +36,16 @@ class SimulatedDrive:
     """The state of the car and the commands of the controller, one value per frame."""
 
     road: Road
-    distance: np.ndarray  # meters along the road
-    offset: np.ndarray  # meters to the right of the middle of the road
-    heading: np.ndarray  # radians relative to the road
-    speed: np.ndarray  # meters per second
+    distance: np.ndarray  # metres along the road
+    offset: np.ndarray  # metres to the right of the middle of the road
+    heading: np.ndarray  # angle to the road in radians
+    speed: np.ndarray  # metres per second
     steering: np.ndarray  # fraction of the full lock, positive to the right
     throttle: np.ndarray  # 0 to 1
 
 
 def generate_road(meters: int, random: np.random.Generator) -> Road:
-    """Return a road whose bends grow and fade over 30 to 200 meters, with radii of at least about 30 meters."""
+    """Return a road with bends that are 30 to 200 metres long and have radii of at least about 30 metres."""
     position = np.arange(meters)
     lengths, phases = random.uniform(60, 400, 8), random.uniform(0, 2 * np.pi, 8)
     waves = np.sin(2 * np.pi * position[:, None] / lengths + phases).sum(1)
@@ -70,9 +70,9 @@ def simulate_drive(frames: int, random: np.random.Generator) -> SimulatedDrive:
 
 
 def wind_turn_rate(frames: int, random: np.random.Generator) -> np.ndarray:
-    """Return how fast the wind turns the car at each frame, in radians per second.
+    """Return the speed at which the wind turns the car at each frame, in radians per second.
 
-    It is enough to push the car one or two meters away from the middle of the road.
+    The wind can push the car one or two metres away from the middle of the road.
     """
     time = np.arange(frames) * STEP_SECONDS
     periods, phases = random.uniform(4, 25, 4), random.uniform(0, 2 * np.pi, 4)
@@ -81,13 +81,16 @@ def wind_turn_rate(frames: int, random: np.random.Generator) -> np.ndarray:
 
 
 def choose_steering(road: Road, distance: float, offset: float, heading: float) -> float:
-    """Return the fraction of the lock that follows the bend ahead and brings offset and heading back to zero."""
+    """Return the steering command as a fraction of the lock.
+
+    It follows the bend ahead and reduces offset and heading to zero.
+    """
     bend = road.at(road.curvature, distance + PREVIEW) - 0.02 * offset - 0.25 * heading
     return float(np.clip(np.arctan(WHEELBASE * bend) / LOCK, -1, 1))
 
 
 def choose_throttle(road: Road, distance: float, speed: float) -> float:
-    """Return the throttle that keeps the safe speed of the sharpest bend in the next 30 meters."""
+    """Return the throttle that keeps the safe speed for the sharpest bend in the next 30 metres."""
     sharpest = np.abs(road.at(road.curvature, distance + np.arange(0, 30, 5.0))).max()
     safe_speed = min(15.0, np.sqrt(3.0 / max(sharpest, 1e-3)))
     return float(np.clip(0.15 * speed / 4.0 + 0.3 * (safe_speed - speed), 0, 1))

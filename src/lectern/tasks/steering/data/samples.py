@@ -14,21 +14,21 @@ from lectern.tasks.steering.data.renderer import render
 from lectern.tasks.steering.data.road import MILES_PER_HOUR, STEP_SECONDS, simulate_drive
 
 DRIVES = 4
-PAUSE_SECONDS = 60  # between two drives
+PAUSE_SECONDS = 60  # seconds between two drives
 CHUNK = 100  # number of frames that are rendered together
-START = pd.Timestamp("2000-01-01")  # the names of the images contain their time, as in the simulator
+START = pd.Timestamp("2000-01-01")  # The names of the images contain their time, as in the simulator.
 
 
 def make(out: Path, frames: int = 0, seed: int = 0, bring: str | None = None) -> None:
     """Write `sample_road.zip` with `driving_log.csv` and `IMG/center_*.jpg` of four drives on different roads.
 
-    If `bring` is given, generate nothing. Instead raise UserError with instructions, because the user must provide
-    this recording.
+    If `bring` is given, the user must provide the recording. In this case, nothing is generated and UserError is raised
+    with instructions.
     """
     if bring:
         raise UserError(
             f"{out.parent.name} cannot be downloaded. Put your own recording into {out.parent}: {bring}. "
-            f"Then run: python pipelines/preprocess.py dataset={out.parent.name}"
+            f"Then run `python pipelines/preprocess.py dataset={out.parent.name}`."
         )
     with zipfile.ZipFile(out / "sample_road.zip", "w", zipfile.ZIP_STORED) as archive:
         drives = progress(range(DRIVES), "rendering the road", DRIVES, "drive")
@@ -47,7 +47,7 @@ def record_drive(number: int, frames: int, seed: int, archive: zipfile.ZipFile) 
     for first in range(0, frames, CHUNK):
         rows = slice(first, first + CHUNK)
         for name, frame in zip(names[rows], render(drive, rows, random), strict=True):
-            # a ZipInfo without a time is dated 1980, so every archive has the same bytes
+            # A ZipInfo without a time has the date 1980, so every archive has the same bytes.
             archive.writestr(zipfile.ZipInfo(name), encode_jpeg(frame))
     return pd.DataFrame(
         {"center": names, "left": "", "right": "", "steering": drive.steering, "throttle": drive.throttle,

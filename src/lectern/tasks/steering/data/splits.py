@@ -10,9 +10,9 @@ SPLITS = ("train", *HELD_OUT)
 
 
 def find_runs(table: pd.DataFrame, break_seconds: float) -> pd.Series:
-    """Return the number of each row's run.
+    """Return the number of the run that each row belongs to.
 
-    A new run starts where the drive or the split changes, and after a pause longer than `break_seconds`.
+    A new run starts if the drive or the split changes, and after a pause longer than `break_seconds`.
     """
     starts = table["drive"].ne(table["drive"].shift()) | (table["time"].diff() > break_seconds)
     if "split" in table:
@@ -21,7 +21,7 @@ def find_runs(table: pd.DataFrame, break_seconds: float) -> pd.Series:
 
 
 def average_angle(table: pd.DataFrame, seconds: float) -> pd.Series:
-    """Return the mean angle in a window of `seconds` centered on each frame, within its run."""
+    """Return the mean angle of each frame in a window of `seconds` around it. The window does not leave the run."""
     time = pd.to_datetime(table["time"], unit="s")
     angle_by_run = pd.Series(table["angle"].to_numpy(), index=time).groupby(table["run"].to_numpy())
     window = pd.Timedelta(seconds=seconds)
@@ -55,7 +55,10 @@ def assign_splits(table: pd.DataFrame, blocks: dict[str, list[Block]], gap_secon
 
 
 def rows_of_block(table: pd.DataFrame, block: Block, name: str) -> pd.Series:
-    """Return which rows a block contains. Raises UserError if the block is malformed or contains no row."""
+    """Return a mask of the rows that a block contains.
+
+    Raises UserError if the block is malformed or contains no row.
+    """
     if isinstance(block, str):
         inside = table["drive"] == block
     elif len(block) == 2 and block[0] < block[1]:
@@ -74,7 +77,7 @@ def rows_of_block(table: pd.DataFrame, block: Block, name: str) -> pd.Series:
 
 
 def find_near(table: pd.DataFrame, inside: pd.Series, gap_seconds: float) -> pd.Series:
-    """Return which rows outside the block are closer than the gap to a row inside it, in the same drive."""
+    """Return a mask of the rows of the same drive that are outside the block and closer to it than the gap."""
     near = pd.Series(False, index=table.index)
     for drive, times in table["time"][inside].groupby(table["drive"][inside]):
         between = table["time"].between(times.min() - gap_seconds, times.max() + gap_seconds, inclusive="neither")

@@ -1,4 +1,4 @@
-"""Augment sequences of frames: mirror them, change their brightness, and add a shadow."""
+"""Augment sequences of frames by mirroring, changes of brightness and shadows."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from torch import Tensor
 def random_choice(count: int, probability: float, device: torch.device) -> Tensor:
     """Return a bool tensor (count,) whose values are true with this probability.
 
-    It uses torch's global generator, whose state is part of a checkpoint.
+    The values are drawn with torch's global generator, because its state is part of a checkpoint.
     """
     return torch.rand(count, device=device) < probability
 

@@ -1,4 +1,4 @@
-"""Create the convolutions of PilotNet (Bojarski et al. 2016, arXiv:1604.07316), which all networks share."""
+"""Create the convolutions of PilotNet (Bojarski et al. 2016, arXiv:1604.07316). All steering networks use them."""
 
 import torch
 from torch import nn
@@ -12,7 +12,10 @@ STRIDES = (2, 2, 2, 1, 1)
 
 
 def create_encoder() -> nn.Sequential:
-    """Create five convolutions with ReLU that encode a frame; a frame of 66x200 pixels becomes a vector of 1152."""
+    """Create five convolutions with ReLU that encode a frame.
+
+    A frame of 66x200 pixels becomes a vector of 1152 values.
+    """
     layers: list[nn.Module] = []
     for channels_in, channels, kernel, stride in zip((3, *CHANNELS), CHANNELS, KERNELS, STRIDES, strict=False):
         layers += [nn.Conv2d(channels_in, channels, kernel, stride), nn.ReLU()]

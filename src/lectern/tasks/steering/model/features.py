@@ -17,7 +17,9 @@ CHUNK = 256  # number of frames that are encoded together
 
 
 def encode_frames(encoder: nn.Module, frames: Tensor | ShardedFrames) -> Tensor:
-    """Encode uint8 frames (N, height, width, 3) to features (N, 2, D): [:, 0] as recorded and [:, 1] mirrored.
+    """Encode uint8 frames (N, height, width, 3) to features (N, 2, D).
+
+    `features[:, 0]` belongs to the frames as recorded, and `features[:, 1]` to the mirrored frames.
 
     The result is memory-mapped from a file in `data/features` whose name is the digest of the weights and frames. The
     file is written only if it does not exist.
@@ -64,5 +66,5 @@ def digest_inputs(encoder: nn.Module, frames: Tensor | ShardedFrames) -> str:
 
 
 def select_mirrored(features: Tensor, mirrored: Tensor) -> Tensor:
-    """Choose the mirrored or the recorded features (B, length, 2, D) of each sequence. Returns (B, length, D)."""
+    """Select the mirrored or the recorded features (B, length, 2, D) of each sequence. Returns (B, length, D)."""
     return torch.where(mirrored.view(-1, 1, 1), features[:, :, 1], features[:, :, 0])

@@ -1,4 +1,4 @@
-"""Predict with a trained model: for separate windows, for all frames of a drive, or frame by frame."""
+"""Predict with a trained model for separate windows, for all frames of a drive, or frame by frame."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from lectern.tasks.steering.model.scaling import scale
 
 CHUNK = 128  # number of frames or windows that are computed together
 
-Predictions = dict[str, np.ndarray]  # from the name of an output to float32 (n,), in the unit of the recording
+Predictions = dict[str, np.ndarray]  # maps the name of an output to float32 (n,), in the unit of the recording
 
 
 @torch.inference_mode()
@@ -36,8 +36,8 @@ def predict_windows(model: SteeringModel, windows: np.ndarray) -> Predictions:
 def predict_drive(model: SteeringModel, frames: np.ndarray) -> Predictions:
     """Predict every prepared frame of one run, uint8 (n, height, width, 3).
 
-    The result is the same as that of `predict_windows` for the window that ends with each frame, but every frame passes
-    the CNN only once.
+    The result equals that of `predict_windows` for the windows that end with these frames. However, the CNN encodes
+    each frame only once.
     """
     parts, history = [], model.network.window - 1
     for start in range(0, len(frames), CHUNK):
@@ -65,9 +65,9 @@ class StreamingPredictor:
 
 
 def predict_sequences(model: SteeringModel, frames: np.ndarray) -> Tensor:
-    """Return the outputs at the last frame of each window of sequences (B, length, height, width, 3).
+    """Return the outputs at the last frame of each window, in standard deviations.
 
-    The result has the shape (B, windows, outputs) and is in standard deviations.
+    The sequences have the shape (B, length, height, width, 3), and the result has the shape (B, windows, outputs).
     """
     outputs: Tensor = model.network(to_scaled_tensor(model, frames))
     return outputs[:, :, -1]

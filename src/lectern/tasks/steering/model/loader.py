@@ -1,4 +1,4 @@
-"""Load packed frames as batches of sequences, each with the earlier frames that its first window needs."""
+"""Load packed frames as batches of sequences. A sequence includes the earlier frames that its first window needs."""
 
 import sys
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ Frames = Tensor | ShardedFrames
 
 
 class SequenceLoader(InMemoryLoader):
-    """A loader of sequences of `sequence_length` consecutive frames, each after the `window - 1` frames before it.
+    """A loader of sequences of `sequence_length` consecutive frames and the `window - 1` frames before them.
 
     A batch is (inputs, targets, loss_weight) with inputs (B, window - 1 + sequence_length, ...) and targets of the same
-    length. So one pass over the frames of a sequence computes all of its overlapping windows. A window never crosses a
-    break in the recording. At the start of a run, its first frame is repeated to fill the window. The last sequence of
-    a run ends with its last frame, so a few frames appear twice per epoch.
+    length. One forward pass over the frames of a sequence therefore computes the outputs of all its windows. A window
+    never crosses a break in the recording. At the start of a run, its first frame is repeated to fill the window. The
+    last sequence of a run ends with its last frame, so a few frames appear twice per epoch.
     """
 
     item_name = "sequences that start at the frames"
@@ -49,7 +49,7 @@ class SequenceLoader(InMemoryLoader):
 
 
 class ShardedSequenceLoader(SequenceLoader):
-    """A loader of sequences of sharded frames, in an order in which each process reads only some of the shards.
+    """A loader of sequences of sharded frames. The order is such that each process reads only some of the shards.
 
     A sequence belongs to the shard in which it starts. A few of its frames can be in the next or the previous shard.
     """
@@ -97,9 +97,9 @@ def load(
 ) -> SequenceLoader:
     """Load the sequences of a split: uint8 frames (B, length, 66, 200, 3) and float32 targets (B, length, targets).
 
-    The targets are those of `facts["targets"]`, in their own units. The frames are memory-mapped and stay on disk. The
-    training split is shuffled anew in each epoch. If its frames are in shards, the order goes through a few shards at a
-    time.
+    `facts["targets"]` lists the targets, which are in their own units. The frames are memory-mapped and stay on disk.
+    The training split is shuffled again in each epoch. If its frames are in shards, only a few shards are shuffled
+    together.
     """
     facts = read_facts(processed)
     table = pd.read_parquet(processed / f"{split}.parquet")
@@ -118,7 +118,7 @@ def open_frames(processed: Path, split: str, facts: Facts) -> Frames:
     name = processed / f"{split}_frames"
     if split in facts.get("shards", {}):
         return ShardedFrames(name, facts["shards"][split])
-    # mapped copy-on-write, because torch requires writable memory; nothing writes to it
+    # The file is mapped copy-on-write, because torch requires writable memory. Nothing writes to it.
     return torch.from_numpy(np.load(name.with_suffix(".npy"), mmap_mode="c"))
 
 

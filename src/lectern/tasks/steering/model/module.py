@@ -27,9 +27,9 @@ Batch = tuple[Tensor, Tensor, float]  # frames (B, length, height, width, 3), ta
 class SteeringModel(TrainableModule):
     """A network trained with squared error, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
-    `network` is a section `{class: PilotNet, ...}`. `weights` and `label` select what is learned, see `TargetScaling`.
-    `mirror` and `shadow` are probabilities, and `brightness` is the largest relative change. All three are drawn
-    separately for each sequence.
+    `network` is a section `{class: PilotNet, ...}`. `weights` and `label` select the targets to learn, see
+    `TargetScaling`. `mirror` and `shadow` are probabilities, and `brightness` is the largest relative change. The
+    random values are drawn separately for each sequence.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class SteeringModel(TrainableModule):
         return loss * loss_weight
 
     def augment(self, frames: Tensor, mirrored: Tensor) -> Tensor:
-        """Mirror the selected sequences, change the light of all, and scale the frames."""
+        """Mirror the selected sequences, change the brightness of all sequences, and scale the frames."""
         factors = light_factors(frames, self.hparams["brightness"], self.hparams["shadow"])
         return scale(mirror(frames, mirrored), factors)
 
@@ -87,7 +87,7 @@ class SteeringModel(TrainableModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         frames, targets, loss_weight = batch
-        if loss_weight == 0:  # padding of this rank's batch; another rank counts the sequence
+        if loss_weight == 0:  # The sequence is padding of this rank's batch. Another rank counts it.
             return
         self.update_metrics(self(frames), targets)
 
@@ -104,7 +104,7 @@ class SteeringModel(TrainableModule):
         return metric
 
     def squared_errors(self, last: Tensor, targets: Tensor, label: str) -> Tensor:
-        """Return the squared error of the angle at the last frame of each window, (B, windows), in its own unit."""
+        """Return the squared error (B, windows) of the angle at the last frame of each window, in its own unit."""
         true = targets[:, -last.shape[1] :, self.facts["targets"].index(label)]
         return (last[:, :, 0, 0] * self.scaling.deviations[0] - true).square()
 
@@ -126,7 +126,7 @@ class SteeringModel(TrainableModule):
     def create_optimizer(
         self, groups: list[Iterable[nn.Parameter]], rates: list[float], bounds: list[int]
     ) -> OptimizerLRScheduler:
-        """Create AdamW with one cycle per parameter group.
+        """Create AdamW with a separate one-cycle schedule for each parameter group.
 
         Group i is trained from step `bounds[i]` to `bounds[i + 1]` with the peak learning rate `rates[i]`.
         """
@@ -143,7 +143,7 @@ class SteeringModel(TrainableModule):
 
         Returns a float32 array (n,) for each output, in the unit of the recording.
         """
-        from lectern.tasks.steering.model.inference import predict_windows  # it imports this module
+        from lectern.tasks.steering.model.inference import predict_windows  # inference.py imports this module.
 
         return predict_windows(self, windows)
 
@@ -151,7 +151,7 @@ class SteeringModel(TrainableModule):
 def extend_signature(parent: type, **added: Any) -> inspect.Signature:
     """Return the signature of `parent` with additional keyword arguments.
 
-    With it, `check_keys` knows all config keys of a subclass that forwards `**options` to its parent.
+    `check_keys` uses it to find all config keys of a subclass that forwards `**options` to its parent.
     """
     keywords = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind) for name, kind in added.items()
@@ -160,11 +160,11 @@ def extend_signature(parent: type, **added: Any) -> inspect.Signature:
 
 
 class FeatureSteeringModel(SteeringModel):
-    """A CNN trained on single frames for `frame_model_epochs`, and then an LSTM trained on its encoded frames.
+    """A model that trains a CNN on single frames for `frame_model_epochs`, and then an LSTM on encoded frames.
 
-    Frames are encoded once, as recorded and mirrored, and cached in `data/features`. The predictions are zero until the
-    training of the LSTM begins, so an earlier epoch does not become the best epoch. `validation_frame_model_rmse` is
-    the RMSE of the CNN.
+    The CNN encodes each frame once, as recorded and mirrored. The results are cached in `data/features`. The
+    predictions are zero until the training of the LSTM begins, so that an earlier epoch does not become the best epoch.
+    `validation_frame_model_rmse` is the RMSE of the CNN.
     """
 
     __signature__ = extend_signature(
@@ -192,13 +192,13 @@ class FeatureSteeringModel(SteeringModel):
                 "Choose a smaller number, so that epochs are left for the LSTM."
             )
         super().on_train_start()
-        self.switch_inputs()  # a run that resumes within an epoch does not call on_train_epoch_start
+        self.switch_inputs()  # Lightning does not call on_train_epoch_start if a run resumes within an epoch.
 
     def on_train_epoch_start(self) -> None:
         self.switch_inputs()
 
     def switch_inputs(self) -> None:
-        """Make the loaders return single frames for the CNN, or windows of encoded frames for the LSTM."""
+        """Set the loaders to return single frames for the CNN, or windows of encoded frames for the LSTM."""
         for loader in (self.trainer.train_dataloader, self.trainer.val_dataloaders):
             assert loader is not None
             loader.window = 1 if self.is_frame_model_epoch else self.network.window
@@ -214,7 +214,7 @@ class FeatureSteeringModel(SteeringModel):
             outputs = self.network.forward_encoded(select_mirrored(inputs, mirrored))
         loss = self.loss(outputs, targets, mirrored)
         self.step_metrics = {"loss": loss.detach()}
-        # DDP needs a gradient for every parameter in every step; the rate of the unused ones is zero
+        # DDP needs a gradient for every parameter in every step. Unused parameters have a learning rate of zero.
         return loss * loss_weight + 0 * sum(parameter.sum() for parameter in self.network.parameters())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -2,9 +2,9 @@
 
 `forward` accepts scaled frames (batch, length, 3, height, width) and returns outputs (batch, windows, positions,
 outputs). A window is a frame together with the `window - 1` frames before it, so `windows = length - window + 1`.
-`positions` are the last frames of each window for which the network predicts something; the last position is the
-newest frame. `step` accepts one frame of each drive and the state that it returned for the previous frame. It returns
-the same outputs as the window that ends with this frame.
+`positions` is the number of frames at the end of each window for which the network has an output. The last position is
+the newest frame. `step` accepts one frame of each drive and the state that it returned for the previous frame. It
+returns the same outputs as `forward` for the window that ends with this frame.
 """
 
 from abc import abstractmethod
@@ -24,7 +24,7 @@ from lectern.training.network_factory import build_network
 Frame = Float[Tensor, "batch 3 height width"]
 Frames = Float[Tensor, "batch length 3 height width"]
 Outputs = Float[Tensor, "batch windows positions outputs"]
-State = Any  # the return value of `step` for the previous frame; None before the first frame
+State = Any  # returned by `step` for the previous frame; None before the first frame
 
 
 class SteeringNetwork(nn.Module):
@@ -50,7 +50,7 @@ def build(network: Mapping[str, Any], prepare: Mapping[str, Any], outputs: int) 
 
 
 def initialize(network: nn.Module) -> None:
-    """Initialize weights for ReLU (He et al. 2015, arXiv:1502.01852) and the layers named `output` with zeros.
+    """Initialise weights for ReLU (He et al. 2015, arXiv:1502.01852) and the layers named `output` with zeros.
 
     An untrained network therefore predicts the mean of each target.
     """
@@ -64,7 +64,7 @@ def initialize(network: nn.Module) -> None:
 
 
 def create_projection(encoded: int, features: int, dropout: float) -> nn.Sequential:
-    """Create a layer that reduces an encoded frame to a few normalized features.
+    """Create a layer that reduces an encoded frame to a few normalised features.
 
     Without the normalisation, large inputs saturate the LSTM early in training.
     """
@@ -72,9 +72,9 @@ def create_projection(encoded: int, features: int, dropout: float) -> nn.Sequent
 
 
 class PilotNet(SteeringNetwork):
-    """A CNN that predicts from one frame, with 252,219 parameters for one output.
+    """A CNN that predicts from one frame (Bojarski et al. 2016, arXiv:1604.07316; MIT 6.S094, DeepTesla).
 
-    See Bojarski et al. 2016 (arXiv:1604.07316), DeepTesla and MIT 6.S094.
+    It has 252,219 parameters for one output.
     """
 
     window = 1
@@ -101,7 +101,7 @@ class PilotNet(SteeringNetwork):
 class CNNLSTM(SteeringNetwork):
     """A CNN that encodes each frame once, and an LSTM over windows of encoded frames.
 
-    The idea is that of the winner of Udacity's challenge 2.
+    The winner of Udacity's challenge 2 used this idea.
     """
 
     def __init__(
@@ -130,9 +130,9 @@ class CNNLSTM(SteeringNetwork):
 
 
 class FeaturesLSTM(SteeringNetwork):
-    """A CNN that first learns from single frames, and then an LSTM over long windows of its encoded frames.
+    """A CNN that is trained on single frames, and an LSTM that is then trained on long windows of encoded frames.
 
-    The idea is that of the third place in Udacity's challenge 2. `frame_model` is the CNN. Only its encoder is used
+    The team in third place of Udacity's challenge 2 used this idea. `frame_model` is the CNN. Only its encoder is used
     for the final predictions.
     """
 
@@ -162,7 +162,7 @@ class FeaturesLSTM(SteeringNetwork):
         return outputs
 
     def temporal_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters that are trained after the CNN."""
+        """Return the parameters that are trained after the training of the CNN."""
         return [*self.projection.parameters(), *self.temporal.parameters()]
 
     def step(self, frame: Frame, state: State) -> tuple[Tensor, State]:
@@ -170,10 +170,11 @@ class FeaturesLSTM(SteeringNetwork):
 
 
 class CNN3D(SteeringNetwork):
-    """Convolutions over time and space, as in the second place of Udacity's challenge 2.
+    """A CNN with convolutions over time and space, as in the second place of Udacity's challenge 2.
 
-    `times` are the lengths of the kernels in frames. With `differences`, the difference of each frame from the previous
-    one is added as three more channels. Time is not padded, so one pass over a sequence computes all of its windows.
+    `times` contains the lengths of the kernels in frames. With `differences`, the difference between each frame and the
+    previous frame is added as three channels. The time axis is not padded, so one forward pass over a sequence computes
+    the outputs of all its windows.
     """
 
     def __init__(
@@ -213,8 +214,8 @@ class CNN3D(SteeringNetwork):
     def step(self, frame: Frame, state: State) -> tuple[Tensor, State]:
         """Return the outputs and the new state.
 
-        For each layer the state contains the previous inputs that its kernel still needs. With `differences` the first
-        item is the previous frame.
+        For each layer, the state contains the previous inputs that the kernel still needs. With `differences`, the
+        first item of the state is the previous frame.
         """
         maps, state = frame.unsqueeze(2), state or [None] * (1 + len(self.encoder))
         new_state = []
@@ -231,13 +232,16 @@ class CNN3D(SteeringNetwork):
 
 
 def append_differences(frames: Float[Tensor, "batch 3 length height width"]) -> Float[Tensor, "batch 6 _ height width"]:
-    """Add the difference from the previous frame as three channels. The first frame, which has none, is dropped."""
+    """Add the difference from the previous frame as three channels.
+
+    The first frame has no difference and is dropped.
+    """
     return torch.cat([frames[:, :, 1:], frames[:, :, 1:] - frames[:, :, :-1]], 1)
 
 
 def prepend_history(
     maps: Float[Tensor, "batch channels 1 height width"], history: Tensor | None, length: int
 ) -> Float[Tensor, "batch channels _ height width"]:
-    """Put the `length` previous maps before the newest one. Without a history, the newest one is repeated."""
+    """Put the `length` previous maps before the newest map. Without a history, the newest map is repeated."""
     history = maps.expand(-1, -1, length, -1, -1) if history is None else history
     return torch.cat([history, maps], 2)

@@ -15,9 +15,9 @@ from lectern.tasks.steering.data.format.targets import OPTIONAL_TARGETS
 class TargetScaling(nn.Module):
     """The outputs of a model and their scale on the training data.
 
-    `weights` maps each target to its weight in the loss; targets that the recording lacks are ignored. `label` is the
-    angle to learn: `angle` as recorded, or `angle_averaged`. The tensors move to the device of the model but are not
-    saved with its weights.
+    `weights` maps each target to its weight in the loss. Targets that the recording does not contain are ignored.
+    `label` is the angle to learn, which is `angle` (as recorded) or `angle_averaged`. The tensors move to the device of
+    the model, but they are not saved with its weights.
     """
 
     means: Tensor
@@ -29,7 +29,7 @@ class TargetScaling(nn.Module):
         self.outputs = choose_outputs(weights, facts)
         self.columns = [facts["targets"].index(label if name == "angle" else name) for name in self.outputs]
         names = [facts["targets"][column] for column in self.columns]
-        # the mean angle is zero because a drive and its mirror image are equally likely
+        # The mean angle is zero, because a drive and its mirror image are equally likely.
         self.register_constant("means", [0.0 if name.startswith("angle") else facts["mean"][name] for name in names])
         self.register_constant("deviations", [facts["deviation"][name] for name in names])
         self.register_constant("weights", [weights[name] for name in self.outputs])

@@ -8,11 +8,11 @@ State = tuple[Tensor, Tensor]  # hidden and cell, each (batch, window, hidden), 
 
 
 class WindowedLSTM(nn.Module):
-    """An LSTM that starts anew for every window of features and returns an output at every position of the window.
+    """An LSTM that starts with a zero state for every window and returns an output at every position of the window.
 
-    `step` runs `window` LSTMs side by side, each started one frame after the previous one. The oldest has processed a
-    full window: it provides the output and is then restarted. This costs a few small products per frame instead of a
-    full window.
+    `step` runs `window` LSTMs in parallel. Each of them started one frame after the previous one. The oldest LSTM has
+    processed a full window. It provides the output and starts again. This needs a few small matrix products per frame
+    instead of a full window.
     """
 
     def __init__(self, features: int, hidden: int, outputs: int, window: int):

@@ -17,7 +17,7 @@ def score_baseline(processed: Path) -> float:
 
 
 def baseline_errors(items: pd.DataFrame, label: str, mean: float, step_seconds: float) -> dict[str, float]:
-    """Return the RMSE of predicting zero, the training mean, and the driver's angle half a second ago."""
+    """Return the RMSE of three predictions: zero, the training mean, and the driver's angle half a second earlier."""
     true = items[label]
     earlier = shift_in_runs(items["angle"], items["run"], max(1, round(DELAY_SECONDS / step_seconds)))
     return {"zero": rmse(true), "mean": rmse(true - mean), "half_a_second_ago": rmse((true - earlier).dropna())}

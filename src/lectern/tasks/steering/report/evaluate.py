@@ -22,9 +22,9 @@ CHUNK = 512  # number of raw frames in memory at a time
 def evaluate(module: SteeringModel, processed: Path, out: Path) -> dict[str, float]:
     """Write `items.parquet`, `details.json` and the plots, and return the metrics.
 
-    `score` is the RMSE of the recorded angle; `rmse_averaged` that of the averaged angle; `rmse_turning` that of the
-    frames in bends. `smoothness` is the mean absolute change of the prediction from frame to frame, and `lag_seconds`
-    says by how many seconds the prediction is late.
+    `score` is the RMSE of the recorded angle. `rmse_averaged` is the RMSE of the averaged angle. `rmse_turning` is the
+    RMSE on the frames in bends. `smoothness` is the mean absolute change of the prediction from frame to frame.
+    `lag_seconds` is the delay of the prediction in seconds.
     """
     facts, frames = read_facts(processed), np.load(processed / "test_frames.npy", mmap_mode="r")
     items = predict_items(module, processed, frames, facts)
@@ -43,7 +43,7 @@ def evaluate(module: SteeringModel, processed: Path, out: Path) -> dict[str, flo
 
 
 def measure(module: SteeringModel, processed: Path) -> pd.DataFrame:
-    """Return the items without a report, as the gate needs them."""
+    """Return the items for the gate, without writing a report."""
     frames = np.load(processed / "test_frames.npy", mmap_mode="r")
     return predict_items(module, processed, frames, read_facts(processed))
 
@@ -64,9 +64,9 @@ def score_sums(sums: Mapping[str, float]) -> float:
 
 
 def predict_items(module: SteeringModel, processed: Path, frames: np.ndarray, facts: Facts) -> pd.DataFrame:
-    """Return a table with one row per test frame: the recorded targets, the predictions and the squared errors.
+    """Return a table with the recorded targets, the predictions and the squared errors of each test frame.
 
-    The frames are prepared with the facts of the model, because the dataset may have been prepared differently since.
+    The frames are prepared with the facts of the model, because the dataset may have changed after the training.
     """
     table = pd.read_parquet(processed / "test.parquet")
     runs = [predict_run(module, frames[rows[0] : rows[-1] + 1]) for rows in table.groupby("run").indices.values()]
@@ -83,7 +83,7 @@ def predict_items(module: SteeringModel, processed: Path, frames: np.ndarray, fa
 
 
 def predict_run(module: SteeringModel, frames: np.ndarray) -> Predictions:
-    """Predict all raw frames of one run, which are read from disk in chunks."""
+    """Predict all raw frames of one run. The frames are read from disk in chunks."""
     chunks = [prepare(frames[start : start + CHUNK], module.facts) for start in range(0, len(frames), CHUNK)]
     return predict_drive(module, np.concatenate(chunks))
 
@@ -108,7 +108,7 @@ def compute_details(items: pd.DataFrame, module: SteeringModel, facts: Facts) ->
 
 
 def improvement_over_mean(items: pd.DataFrame, label: str, facts: Facts) -> float:
-    """Return by which fraction the RMSE is below that of always predicting the mean angle."""
+    """Return the improvement of the RMSE over the mean angle, as a fraction."""
     return 1 - rmse(items["prediction"] - items[label]) / rmse(items[label] - facts["mean"][label])
 
 

@@ -17,15 +17,20 @@ def smoothness(values: pd.Series, runs: pd.Series) -> float:
 
 
 def shift_in_runs(values: pd.Series, runs: pd.Series, frames: int) -> pd.Series:
-    """Return the value `frames` earlier (later if negative) in the same run, or NaN if there is none."""
+    """Return the value that is `frames` earlier in the same run, or NaN if there is no such frame.
+
+    A negative number of frames selects later values.
+    """
     return values.groupby(runs).shift(frames)
 
 
 def find_lag(items: pd.DataFrame, step_seconds: float) -> float:
-    """Return by how many seconds the prediction is late: the shift of the true angle that fits it best.
+    """Return the delay of the prediction in seconds.
 
-    All shifts are compared on the same frames, those that have a true angle at every shift. Without such a frame the
-    lag is 0.
+    This is the shift at which the true angle fits the prediction best.
+
+    All shifts are compared on the same frames. These frames have a true angle at every shift. If there is no such
+    frame, the lag is 0.
     """
     largest = round(MAX_LAG_SECONDS / step_seconds)
     shifts = range(-largest, largest + 1)

@@ -16,11 +16,11 @@ from lectern.tasks.steering.report.wheel_overlay import draw_wheels
 
 TIMELINE_RUNS = 4  # number of runs in the timeline
 SALIENCY_FRAMES = 6
-ANIMATION_SECONDS, ANIMATION_RATE = 10, 5  # length and frames per second
+ANIMATION_SECONDS, ANIMATION_RATE = 10, 5  # length in seconds, and frames per second
 
 
 def draw_plots(module: SteeringModel, items: pd.DataFrame, frames: np.ndarray, facts: Facts, out: Path) -> None:
-    """Draw all plots of the report; `frames` are the raw test frames, one per item."""
+    """Draw all plots of the report. `frames` contains one raw test frame per item."""
     unit = facts["unit"]["name"]
     draw_timeline(items, unit, out / "timeline.png")
     draw_scatter(items, unit, out / "scatter.png")
@@ -60,12 +60,12 @@ def draw_scatter(items: pd.DataFrame, unit: str, path: Path) -> None:
 
 
 def draw_error_by_angle(items: pd.DataFrame, facts: Facts, path: Path, bins: int = 9) -> None:
-    """Draw the RMSE for each bin of the driver's angle, that of the mean angle, and the number of frames per bin."""
+    """Draw the RMSE of the model and of the mean angle for each bin of the driver's angle, and the frames per bin."""
     edges = np.linspace(-1, 1, bins + 1) * float(items["angle"].abs().max())
     bin_of_item = np.clip(np.digitize(items["angle"], edges) - 1, 0, bins - 1)
     width = edges[1] - edges[0]
     groups = items.groupby(bin_of_item)
-    centers = ((edges[1:] + edges[:-1]) / 2)[list(groups.groups)]  # of the bins that contain a frame
+    centers = ((edges[1:] + edges[:-1]) / 2)[list(groups.groups)]  # centres of the bins that contain a frame
     baseline = ((items["angle"] - facts["mean"]["angle"]) ** 2).groupby(bin_of_item).mean() ** 0.5
     with saved_figure(path, 6.4, 5.4, nrows=2, sharex=True, height_ratios=(3, 1)) as (_, (errors, counts)):
         errors.bar(centers, groups["squared_error"].mean() ** 0.5, width * 0.9, color="tab:orange", label="network")
@@ -94,7 +94,7 @@ def draw_saliency(module: SteeringModel, items: pd.DataFrame, frames: np.ndarray
 def window_ending_at(items: pd.DataFrame, frames: np.ndarray, item: int, size: int) -> np.ndarray:
     """Return the raw frames of the window that ends with an item.
 
-    At the start of a run, its first frame is repeated to fill the window.
+    At the start of a run, the first frame is repeated to fill the window.
     """
     first = int(items.index[items["run"] == items.loc[item, "run"]][0])
     window: np.ndarray = frames[np.arange(item - size + 1, item + 1).clip(first)]
@@ -102,7 +102,10 @@ def window_ending_at(items: pd.DataFrame, frames: np.ndarray, item: int, size: i
 
 
 def draw_animation(items: pd.DataFrame, frames: np.ndarray, facts: Facts, path: Path) -> None:
-    """Draw the ten seconds with the most steering as an animated GIF with both wheels."""
+    """Draw the ten seconds with the most steering as an animated GIF.
+
+    It shows the wheels of the driver and of the network.
+    """
     every = max(1, round(1 / (ANIMATION_RATE * facts["step_seconds"])))
     length = min(ANIMATION_SECONDS * ANIMATION_RATE * every, int(items["run"].value_counts().max()))
     last = items.groupby("run")["angle_averaged"].rolling(length).std().droplevel(0).idxmax()
@@ -112,7 +115,7 @@ def draw_animation(items: pd.DataFrame, frames: np.ndarray, facts: Facts, path: 
         for row in chosen.itertuples()
     ]
     images = [image.resize((image.width * 2 // 3, image.height * 2 // 3)) for image in images]
-    # one palette for all images, so that colors do not flicker
+    # All images share a palette, so that the colours do not flicker.
     palette = Image.fromarray(np.concatenate([np.asarray(image) for image in images])).quantize(256)
     images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     images[0].save(path, save_all=True, append_images=images[1:], duration=1000 // ANIMATION_RATE, loop=0)

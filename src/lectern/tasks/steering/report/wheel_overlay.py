@@ -15,7 +15,7 @@ DRIVER, NETWORK = (120, 190, 255), (255, 170, 70)
 
 @dataclass(frozen=True)
 class Wheel:
-    """A labelled wheel with its color and angle."""
+    """The label, colour and angle of a wheel to draw."""
 
     name: str
     angle: float
@@ -25,8 +25,8 @@ class Wheel:
 def draw_wheels(frame: np.ndarray, driver: float | None, network: float, unit: dict[str, Any]) -> np.ndarray:
     """Enlarge a raw frame, uint8 (height, width, 3), and draw the network's wheel below it.
 
-    The driver's wheel is drawn too if `driver` is given. `unit` is `facts["unit"]`: the direction and the size of a
-    turn of the wheel.
+    If `driver` is given, the driver's wheel is also drawn. `unit` is `facts["unit"]`, which defines the direction and
+    the size of a turn of the wheel.
     """
     wheels = [Wheel("network", network, NETWORK)]
     if driver is not None:
@@ -41,7 +41,7 @@ def draw_wheels(frame: np.ndarray, driver: float | None, network: float, unit: d
 
 
 def draw_wheel(draw: ImageDraw.ImageDraw, center: tuple[int, int], wheel: Wheel, degrees: float) -> None:
-    """Draw a rim with three spokes and a colored mark at its top, turned clockwise by `degrees`."""
+    """Draw a steering wheel with three spokes and a coloured mark at its top, turned clockwise by `degrees`."""
     x, y = center
     draw.ellipse((x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS), outline=GRAY, width=7)
     for spoke in (90, 210, 330):

@@ -11,9 +11,9 @@ INPUT_NAME, OUTPUT_NAME = "frames", "values"
 
 
 class OnnxSteeringModel(nn.Module):
-    """A model from prepared uint8 frames to values in the units of the recording.
+    """A model that converts prepared uint8 frames to values in the units of the recording.
 
-    It includes the scaling of the pixels and of the outputs, but not the cropping and resizing of raw frames.
+    It includes the scaling of the pixels and of the outputs. It does not crop or resize raw frames.
     """
 
     def __init__(self, module: SteeringModel):
@@ -21,7 +21,10 @@ class OnnxSteeringModel(nn.Module):
         self.network, self.scaling = module.network, module.scaling
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return values (n, outputs), the angle first, for prepared frames, uint8 (n, height, width, 3)."""
+        """Return values (n, outputs) for prepared frames, uint8 (n, height, width, 3).
+
+        The first output is the angle.
+        """
         outputs, _ = self.network.step(scale(frames.float().unsqueeze(1))[:, 0], None)
         return self.scaling.denormalize(outputs)
 

@@ -22,22 +22,25 @@ from lectern.tasks.steering.serving.request import read_limited_video
 from lectern.tasks.steering.serving.video_writer import write_video
 
 MAX_WIDTH = 480  # pixels
-MAX_VIDEOS = 30  # older videos are deleted
+MAX_VIDEOS = 30  # Older videos are deleted.
 
 
 @dataclass(frozen=True)
 class Playback:
-    """A video with the angle of the network, and of the driver if it is known, at each frame."""
+    """A video with the angle of the network at each frame, and with the driver's angle if it is known."""
 
     video: Path
     rate: int  # frames per second
     network: list[float]
     driver: list[float] | None
-    unit: dict[str, Any]  # of the angles, see `facts["unit"]`
+    unit: dict[str, Any]  # unit of the angles, see `facts["unit"]`
 
 
 def list_test_drives(name: str) -> dict[str, slice]:
-    """Return a title and the rows of each test drive of a dataset; none if the dataset is not on this machine."""
+    """Return a dict from the title of each test drive to its rows.
+
+    The dict is empty if the dataset is not on this machine.
+    """
     path = PROCESSED / name / "test.parquet"
     if not path.is_file():
         return {}
@@ -72,7 +75,7 @@ def limit_frames(frames: Iterable[np.ndarray], max_frames: int) -> Iterator[np.n
 def create_playback(
     champion: Champion, frames: Iterable[np.ndarray], rate: float, directory: Path, key: str, driver: list[float] | None
 ) -> Playback:
-    """Write the video and predict all of its frames; the frames are read once. `key` identifies the video."""
+    """Write the video and predict all of its frames. The frames are read only once. `key` identifies the video."""
     directory.mkdir(exist_ok=True)
     video = directory / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.mp4"
     part = video.with_suffix(".part.mp4")
@@ -89,14 +92,14 @@ def create_playback(
 def shrink_and_prepare(
     frames: Iterable[np.ndarray], facts: dict[str, Any], prepared: list[np.ndarray]
 ) -> Iterator[np.ndarray]:
-    """Yield each frame in the size of the video, and append the frame prepared for the network to `prepared`."""
+    """Yield each frame in the size of the video. The frame for the network is appended to `prepared`."""
     for frame in frames:
         prepared.append(prepare(frame, facts))
         yield shrink_for_video(frame)
 
 
 def shrink_for_video(frame: np.ndarray) -> np.ndarray:
-    """Resize a frame to a width from 64 to 480 pixels; the video codec needs at least 16 pixels per side."""
+    """Resize a frame to a width from 64 to 480 pixels. The video codec needs at least 16 pixels per side."""
     height, width = frame.shape[:2]
     factor = min(MAX_WIDTH, max(width, 64)) / width
     size = (max(16, round(width * factor)), max(16, round(height * factor)))

@@ -6,7 +6,7 @@ from lectern.tasks.steering.serving.playback import Playback
 
 
 class Player(Element, component="player.js"):
-    """A video player that shows the angle of the network, and of the driver if it is known, at each frame."""
+    """A video player that shows the angle of the network at each frame, and the driver's angle if it is known."""
 
     def __init__(self, url: str, playback: Playback):
         super().__init__()

@@ -13,7 +13,7 @@ from lectern.tasks.steering.data.readers.videos import open_video, read_folder
 from lectern.tasks.steering.model.module import SteeringModel
 
 MAX_ROWS = 16  # number of windows in memory; each can have 50 raw frames
-SUPPORTS_BATCHING = False  # frames of different cameras have different sizes
+SUPPORTS_BATCHING = False  # Frames of different cameras have different sizes.
 PARAM_LIMITS: dict[str, Any] = {}
 
 
@@ -23,9 +23,10 @@ def read_picture(path: Path, module: SteeringModel, megapixels: float) -> Iterat
 
 
 def read_drive(path: Path, module: SteeringModel, megapixels: float) -> Iterator[np.ndarray]:
-    """Yield a window (time, height, width, 3) for each frame of a video; the frame is the last one of its window.
+    """Yield a window (time, height, width, 3) for each frame of a video.
 
-    At the start of the video, its first frame is repeated to fill the window.
+    The frame is the last frame of its window. At the start of the video, the first frame is repeated to fill the
+    window.
     """
     window = module.network.window
     frames = read_folder(path) if path.is_dir() else read_limited_video(path, megapixels, window)
@@ -36,7 +37,7 @@ def read_drive(path: Path, module: SteeringModel, megapixels: float) -> Iterator
 
 
 def read_limited_video(path: Path, megapixels: float, window: int = 1) -> Iterator[np.ndarray]:
-    """Yield the frames of a video. Raises UserError if a window of frames has more than `megapixels` million pixels."""
+    """Yield the frames of a video. Raises UserError if a window has more than `megapixels` million pixels."""
     with open_video(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1

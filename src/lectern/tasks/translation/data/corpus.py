@@ -31,8 +31,8 @@ def read_corpus(
 ) -> Corpus:
     """Read all splits of a corpus. `read_pairs` describes the names.
 
-    If `validation` is a number, that many pairs are drawn from the training pairs and held out.
-    Raises UserError if two tests have the same name.
+    If `validation` is a number, that many pairs are moved from the training split to the validation split. Raises
+    UserError if two tests have the same name.
     """
     train_pairs = read_pairs(raw, train, languages, columns)
     if isinstance(validation, int):
@@ -57,10 +57,10 @@ def test_name(file_name: str) -> str:
 def read_pairs(raw: Path, name: str, languages: tuple[str, str], columns: Sequence[int]) -> pd.DataFrame:
     """Read the sentence pairs of one split, unchanged, into the columns `source` and `target`.
 
-    `name` is a file in `raw`: plain, gzipped (`.gz`), or in an archive (`corpus.zip/folder/file`). A name with
-    `{language}` in it stands for two files of parallel lines. Any other name is one tab-separated file, from which
-    `columns` are read.
-    Raises UserError if a file is missing, damaged, not UTF-8, or if the two files have different numbers of lines.
+    `name` is a file in `raw`. The file can be plain, gzipped (`.gz`) or in an archive (`corpus.zip/folder/file`). A
+    name that contains `{language}` selects two files with parallel lines. Any other name is a tab-separated file with
+    the sentences in `columns`. Raises UserError if a file is missing, damaged, not UTF-8, or if the two files have
+    different numbers of lines.
     """
     if LANGUAGE not in name:
         return read_table(raw, name, columns)

@@ -7,10 +7,10 @@ import pandas as pd
 
 
 def drop_near_duplicates(pairs: pd.DataFrame, held_out: Iterable[pd.DataFrame], min_words: int | None) -> pd.DataFrame:
-    """Drop the pairs whose source or target also occurs, exactly or nearly, in a held-out split.
+    """Drop the pairs whose source or target is equal or similar to a sentence of a held-out split.
 
-    Case and punctuation are ignored. Sentences of at least `min_words` words also match if they differ by one word
-    that was added, removed or replaced. If `min_words` is None, a different word always makes a different sentence.
+    Case and punctuation are ignored. Sentences of at least `min_words` words are similar if one word was added, removed
+    or replaced. If `min_words` is None, only equal sentences are dropped.
     """
     is_duplicate = pd.Series(False, index=pairs.index)
     for side in ("source", "target"):

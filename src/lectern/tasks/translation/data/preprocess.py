@@ -1,4 +1,4 @@
-"""Prepare a parallel corpus: clean the splits, learn a vocabulary from the training split, write the token ids."""
+"""Clean the splits of a parallel corpus, learn a vocabulary from the training split, and write the token ids."""
 
 import sys
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def preprocess(
     near_duplicate_min_words: int | None = 8,
     columns: Sequence[int] = (0, 1),
 ) -> None:
-    """Write `train.parquet` and `validation.parquet` (texts and ids), `test.parquet` (raw texts), then the facts.
+    """Write `train.parquet` and `validation.parquet` (texts and ids), `test.parquet` (raw texts) and the facts.
 
     `corpus.read_pairs` describes the file names `train`, `validation`, `test` and `other_tests`. If `validation` is a
     number, that many pairs of `train` are held out. Models are compared by their `score` on `test`. In training,
@@ -60,7 +60,7 @@ def preprocess(
 
 
 def encode_pairs(pairs: pd.DataFrame, tokenizer: str, max_length: int) -> pd.DataFrame:
-    """Add the token ids of both sides. A source ends with EOS; a target begins with BOS and ends with EOS."""
+    """Add the token ids of both sides. A source ends with EOS. A target begins with BOS and ends with EOS."""
     pairs = pairs.copy()
     for side, begin in zip(SIDES, ([], [BOS]), strict=True):
         sentences = vocabulary.encode(vocabulary.load_tokenizer(tokenizer), pairs[side])
@@ -72,7 +72,10 @@ def encode_pairs(pairs: pd.DataFrame, tokenizer: str, max_length: int) -> pd.Dat
 
 
 def write_splits(out: Path, encoded: dict[str, pd.DataFrame], corpus: Corpus) -> None:
-    """Write one Parquet table per split. The tests keep their raw texts, because a model gets raw texts in serving."""
+    """Write one Parquet table per split.
+
+    The tests keep their raw texts, because a served model also receives raw texts.
+    """
     out.mkdir(parents=True, exist_ok=True)
     for split, pairs in encoded.items():
         pairs.to_parquet(out / f"{split}.parquet", index=False)

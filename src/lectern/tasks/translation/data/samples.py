@@ -1,6 +1,6 @@
-"""Generate a sample corpus: numbers in English words and in French words.
+"""Generate a sample corpus of numbers in English words and in French words.
 
-`num2words` writes them, so every translation is exact. The French numerals are irregular.
+The library `num2words` writes the words, so every translation is exact. The French numerals are irregular.
 """
 
 import math
@@ -31,7 +31,8 @@ def make(out: Path, count: int, seed: int) -> dict[str, str]:
 def draw_numbers(count: int, generator: random.Random) -> list[int]:
     """Draw different numbers below a million, in random order.
 
-    The logarithm of a number is uniform, so short numbers are as frequent as long ones until they run out.
+    The logarithm of a number is uniformly distributed. Short numbers are therefore as frequent as long numbers, until
+    all short numbers have been drawn.
     """
     drawn: dict[int, None] = {}
     while len(drawn) < count:

@@ -13,11 +13,11 @@ Counts = dict[str, int]
 
 
 def clean_corpus(corpus: Corpus, min_words: int | None) -> tuple[Corpus, dict[str, Counts]]:
-    """Return the cleaned corpus, and for each split the number of defects and of dropped pairs.
+    """Return the cleaned corpus, and the number of defects and dropped pairs of each split.
 
-    Validation contains no sentence of a test, and training contains no sentence of validation or a test.
-    `drop_near_duplicates` explains `min_words`.
-    Raises UserError if a test has an empty sentence, or if training or validation would be empty.
+    The validation split contains no sentence of a test. The training split contains no sentence of validation or a
+    test. `drop_near_duplicates` explains `min_words`. Raises UserError if a test has an empty sentence, or if training
+    or validation would be empty.
     """
     tests = {name: normalize_pairs(pairs) for name, pairs in corpus.tests.items()}
     for name, pairs in tests.items():
@@ -38,14 +38,17 @@ def clean_corpus(corpus: Corpus, min_words: int | None) -> tuple[Corpus, dict[st
 
 
 def normalize_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Normalize the sentences of both sides."""
+    """Normalise the sentences of both sides."""
     return pairs.assign(**{side: pairs[side].map(normalize) for side in SIDES})
 
 
 def drop_unusable(
     pairs: pd.DataFrame, held_out: Iterable[pd.DataFrame], min_words: int | None
 ) -> tuple[pd.DataFrame, Counts]:
-    """Drop empty pairs, repeated pairs and near duplicates of held-out pairs. Also return the number of each."""
+    """Drop empty pairs, repeated pairs and near duplicates of held-out pairs.
+
+    Return the remaining pairs and the counts.
+    """
     complete = pairs[(pairs["source"] != "") & (pairs["target"] != "")].reset_index(drop=True)
     distinct = drop_exact_duplicates(complete)
     usable = drop_near_duplicates(distinct, held_out, min_words)

@@ -14,7 +14,8 @@ LANGUAGE = "{language}"  # the placeholder in file names
 def read_lines(raw: Path, name: str, language: str = "") -> list[str]:
     """Read the lines of a UTF-8 file without their line endings.
 
-    Only a line feed ends a line. Other Unicode line breaks occur inside sentences and would misalign the languages.
+    Only a line feed ends a line. Other Unicode line breaks occur inside sentences. If they ended a line, the lines of
+    the two languages would no longer correspond.
     """
     data = read_bytes(raw, name, language)
     try:
@@ -47,18 +48,18 @@ def read_bytes(raw: Path, name: str, language: str) -> bytes:
 
 
 def suggest_files(raw: Path, name: str) -> str:
-    """Return a sentence with the available languages of a file name, or else with the available files."""
+    """Return a hint for the user: the languages for which the file exists, or the available files if there are none."""
     files = list_files(raw, name)
     prefix, _, suffix = name.partition(LANGUAGE)
     pattern = re.compile(re.escape(prefix) + r"(\w+)" + re.escape(suffix))
     languages = [match[1] for match in map(pattern.fullmatch, files) if match]
     if LANGUAGE in name and languages:
         return f"{name} exists for: {', '.join(languages)}. Set preprocess.source and preprocess.target to two of them."
-    return f"Available files: {', '.join(files) or 'none'}. To download the files: dvc repro download@{raw.name}"
+    return f"Available files: {', '.join(files) or 'none'}. To download the files, run `dvc repro download@{raw.name}`."
 
 
 def list_files(raw: Path, name: str) -> list[str]:
-    """List the files of the folder, or of the archive that `name` refers to, as a config would name them."""
+    """List the files of the folder, or of the archive in `name`, in the notation of the config."""
     archive, _, member = name.partition(".zip/")
     if not member or not (raw / f"{archive}.zip").is_file():
         return sorted(path.name for path in raw.glob("*"))

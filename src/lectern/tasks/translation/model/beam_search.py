@@ -23,8 +23,8 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Return at least `beam` translations of each sentence, the best first. A beam of 1 is greedy search.
 
-    The search always ends. Including EOS, a translation has at most `max_length` tokens. It also has at most twice the
-    tokens of its source plus 10.
+    The search always ends. Including EOS, a translation has at most `max_length` tokens. The number of tokens is also
+    limited to twice that of the source plus 10.
     """
     limits = (2 * (source != PAD).sum(1) + 10).clamp(max=max_length).tolist()
     beams = Beams(network, source, beam, length_penalty, limits)
@@ -42,21 +42,26 @@ class Beams:
     def __init__(self, network: EncoderDecoder, source: Tensor, size: int, length_penalty: float, limits: list[int]):
         self.network, self.size, self.length_penalty, self.limits = network, size, length_penalty, limits
         self.finished: list[list[Hypothesis]] = [[] for _ in limits]
-        self.active = list(range(len(limits)))  # the unfinished sentences; each one has `size` rows
+        self.active = list(range(len(limits)))  # the unfinished sentences, with `size` rows each
         rows = torch.arange(len(limits), device=source.device).repeat_interleave(size)
         self.memory, self.state = (select_rows(part, rows) for part in network.start(source))
         self.tokens = torch.full((len(rows), 1), BOS, device=source.device)
         self.scores = torch.zeros(len(limits), size, device=source.device)
-        self.scores[:, 1:] = -torch.inf  # all rows of a sentence start equal, so only the first one may continue
+        # All rows of a sentence are equal at the start, so only the first row may continue.
+        self.scores[:, 1:] = -torch.inf
 
     def expand(self) -> None:
-        """Extend each partial translation by one token, store the finished ones and keep the best of the others."""
+        """Extend each partial translation by one token.
+
+        Store finished translations and keep the best unfinished translations.
+        """
         features, self.state = self.network.step(self.memory, self.state, self.tokens[:, -1])
         must_end = [self.limits[sentence] <= self.tokens.shape[1] for sentence in self.active]
         is_first = self.tokens.shape[1] == 1
         log_probabilities = next_token_scores(self.network.logits(features), is_first, must_end, self.size)
         totals = (self.scores[:, :, None] + torch.unflatten(log_probabilities, 0, (-1, self.size))).flatten(1)
-        best, index = totals.topk(2 * self.size)  # at most one candidate per row ends, so at least `size` continue
+        # At most one candidate per row ends, so at least `size` candidates continue.
+        best, index = totals.topk(2 * self.size)
         vocabulary_size = log_probabilities.shape[1]
         parents, tokens = index // vocabulary_size, index % vocabulary_size
         self.collect_finished(best, parents, tokens)
@@ -68,7 +73,7 @@ class Beams:
         self.prune(unfinished, best, parents, tokens)
 
     def collect_finished(self, best: Tensor, parents: Tensor, tokens: Tensor) -> None:
-        """Store the translations that end here, if they are among the `size` best candidates of their sentence."""
+        """Store the translations that end at this step and are among the `size` best candidates of their sentence."""
         has_ended = (tokens == EOS) & best.isfinite()
         for position, rank in has_ended[:, : self.size].nonzero().tolist():
             translation = self.tokens[position * self.size + parents[position, rank], 1:].tolist()
@@ -83,7 +88,7 @@ class Beams:
         rows = (positions[:, None] * self.size + parents.gather(1, choice)).flatten()
         self.tokens = torch.cat([self.tokens[rows], tokens.gather(1, choice).view(-1, 1)], 1)
         self.state = select_rows(self.state, rows)
-        if len(unfinished) < len(self.active):  # all rows of a sentence share its memory, so reordering needs no copy
+        if len(unfinished) < len(self.active):  # All rows of a sentence share its memory, so reordering needs no copy.
             self.memory = select_rows(self.memory, rows)
         self.active = [self.active[position] for position in unfinished]
 
@@ -93,7 +98,8 @@ def next_token_scores(
 ) -> Float[Tensor, "rows vocabulary"]:
     """Return the log-probabilities of the next token. Tokens that are not allowed get minus infinity.
 
-    PAD and BOS are never allowed, and EOS is not allowed as the first token. If a sentence must end, only EOS is.
+    PAD and BOS are never allowed, and EOS is not allowed as the first token. If a sentence must end, only EOS is
+    allowed.
     """
     scores = logits.float().log_softmax(1)
     scores[:, [PAD, BOS]] = -torch.inf

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-State = dict[str, Tensor]  # dimension 0 is the batch, so that the search can select and reorder rows
+State = dict[str, Tensor]  # Dimension 0 is the batch, so that the search can select and reorder rows.
 
 
 class EncoderDecoder(nn.Module, ABC):
@@ -37,7 +37,10 @@ class EncoderDecoder(nn.Module, ABC):
 
     @abstractmethod
     def start(self, source: Int[Tensor, "batch source"]) -> tuple[State, State]:
-        """Encode the source. Return the memory, which never changes, and the decoder's first state."""
+        """Encode the source.
+
+        Return the memory, which does not change during the search, and the first state of the decoder.
+        """
 
     @abstractmethod
     def step(self, memory: State, state: State, tokens: Int[Tensor, " rows"]) -> tuple[Tensor, State]:

@@ -17,7 +17,7 @@ Batch = tuple[Tensor, Tensor, float]  # source (B, S), target (B, T), weight of 
 
 
 def load(processed: Path, split: str, seed: int, tokens: int, round_to: int = 2) -> "PairLoader":
-    """Load a split. Only the training split is shuffled, in a new order each epoch."""
+    """Load a split. The training split is shuffled again in each epoch. Other splits are not shuffled."""
     pairs = pd.read_parquet(processed / f"{split}.parquet", columns=["source_ids", "target_ids"])
     source, target = (PackedSequences(list(pairs[side])) for side in pairs.columns)
     return PairLoader(source, target, tokens, round_to, shuffle=split == "train", seed=seed)
@@ -42,11 +42,10 @@ class PackedSequences:
 class PairLoader(ResumableLoader):
     """A loader that returns each sentence pair once per epoch, in an order that depends only on (seed, epoch).
 
-    `tokens` limits the size of a global batch: tokens of both sides, including padding. Lengths are rounded up to a
-    multiple of `round_to`, so that few different shapes occur. Pairs with the same rounded lengths are shuffled among
-    each other, and then the batches are shuffled. So every epoch has the same number of batches.
-
-    Each rank gets a part of every global batch. The last item of a batch is the weight of this rank's loss:
+    `tokens` is the maximum number of tokens of a global batch. It counts both sides and the padding. Lengths are
+    rounded up to a multiple of `round_to`, so that only a few different shapes occur. Pairs with the same rounded
+    lengths are shuffled among each other, and then the batches are shuffled. Every epoch therefore has the same number
+    of batches. Each rank gets a part of every global batch. The last item of a batch is the weight of this rank's loss:
     world size * (target tokens of this rank) / (target tokens of the global batch).
     """
 
@@ -58,7 +57,7 @@ class PairLoader(ResumableLoader):
         super().__init__(pairs=len(target.lengths), tokens=tokens, seed=seed)
         self.source, self.target = source, target
         self.shuffle, self.seed = shuffle, seed
-        self.predicted = target.lengths - 1  # tokens to predict: all except BOS
+        self.predicted = target.lengths - 1  # number of tokens to predict, which are all tokens except BOS
         self.rounded_lengths = -(-np.stack([source.lengths, self.predicted]) // round_to) * round_to
         self.bounds = batch_bounds(self.rounded_lengths[:, self.sort_by_length(self.all_rows())], tokens)
 
@@ -82,7 +81,7 @@ class PairLoader(ResumableLoader):
         return [batches[index] for index in random.permutation(len(batches))]
 
     def __iter__(self) -> Iterator[Batch]:
-        # Lightning sets the epoch after iter() and before the first next(), when this generator starts to run
+        # The generator starts at the first next(). Lightning has set the epoch before.
         rank, world_size = rank_and_world_size()
         batches = self.epoch_batches()
         start, self.start = self.start % len(self), 0

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 class ChunkedCrossEntropy(torch.autograd.Function):
     """Cross-entropy that computes loss and gradient in chunks of a few hundred tokens.
 
-    The logits of a chunk fit into the processor's cache. Those of a complete batch (2,000 tokens of a vocabulary of
-    10,000, 80 MB) would be written to memory and read from it five times.
+    The logits of a chunk fit into the cache of the processor. The logits of a complete batch have 80 MB (2,000 tokens,
+    vocabulary of 10,000). They would be written to memory and read from it five times.
     """
 
     CHUNK_SIZE = 256

@@ -23,7 +23,7 @@ class Encoder(nn.Module):
         rows = torch.arange(len(lengths), device=lengths.device)
         flip = (lengths[:, None] - 1 - torch.arange(embedded.shape[1], device=lengths.device)) % embedded.shape[1]
         forward_outputs = self.forward_gru(embedded)[0]
-        # flipping keeps the padding at the end, so no packed sequences are needed and cuDNN's fast kernels can be used
+        # Flipping keeps the padding at the end. It needs no packed sequences, so cuDNN can use its fast kernels.
         flipped_outputs = self.backward_gru(embedded[rows[:, None], flip])[0]
         final = torch.cat([forward_outputs[rows, lengths - 1], flipped_outputs[rows, lengths - 1]], 1)
         return torch.cat([forward_outputs, flipped_outputs[rows[:, None], flip]], 2), final
@@ -54,8 +54,9 @@ class AdditiveAttention(nn.Module):
 class Seq2Seq(EncoderDecoder):
     """A GRU encoder and a GRU decoder (Sutskever et al. 2014, arXiv:1409.3215; Cho et al. 2014, arXiv:1406.1078).
 
-    Without `attention`, the decoder receives only the encoder's final state. With `attention`, it attends to the source
-    before each token, and its next input contains the result (input feeding, Luong et al. 2015, arXiv:1508.04025).
+    Without `attention`, the decoder receives only the final state of the encoder. With `attention`, the decoder attends
+    to the source before each token. The next input of the decoder contains the result (input feeding, Luong et al.
+    2015, arXiv:1508.04025).
     """
 
     supports_scheduled_sampling = True

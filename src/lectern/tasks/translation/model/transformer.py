@@ -33,7 +33,7 @@ class MultiHeadAttention(nn.Module):
         self, queries: Float[Tensor, "batch time hidden"], memory: State, mask: Bool[Tensor, "rows 1 #time source"]
     ) -> tuple[Float[Tensor, "batch time hidden"], Float[Tensor, "batch heads time source"]]:
         """Return the attended values and the attention weights. Positions where `mask` is True get no attention."""
-        # for short sentences on a CPU this is twice as fast as scaled_dot_product_attention, and it returns the weights
+        # On a CPU, this is twice as fast for short sentences as scaled_dot_product_attention. It also returns weights.
         scale = math.sqrt(memory["keys"].shape[3])
         scores = self.split_heads(self.query(queries)) @ memory["keys"].transpose(2, 3) / scale
         weights = scores.masked_fill(mask, -torch.inf).softmax(3)
@@ -81,9 +81,10 @@ class DecoderLayer(nn.Module):
         is_padding: Bool[Tensor, "batch 1 1 source"],
         past: State,
     ) -> tuple[Float[Tensor, "batch target hidden"], State, Float[Tensor, "batch heads target source"]]:
-        """Process the tokens that follow `past`, the keys and values of earlier tokens.
+        """Process the tokens that follow `past`, which contains the keys and values of earlier tokens.
 
-        Return the new hidden states, the keys and values of all tokens, and the weights of the attention to the source.
+        Returns the new hidden states, the keys and values of all tokens, and the weights of the attention to the
+        source.
         """
         normed = self.self_attention_norm(decoded)
         present = self.self_attention.project_memory(normed)
@@ -106,7 +107,7 @@ def build_feed_forward(hidden_size: int, feed_forward_size: int, dropout: float)
 
 
 def causal_mask(count: int, keys: Tensor) -> Bool[Tensor, "1 1 new all"]:
-    """Return, for each of the last `count` tokens, which tokens come after it."""
+    """Return a mask that is True for the tokens after each of the last `count` tokens."""
     time = torch.arange(keys.shape[2], device=keys.device)
     return (time > time[-count:, None])[None, None]
 
@@ -114,7 +115,7 @@ def causal_mask(count: int, keys: Tensor) -> Bool[Tensor, "1 1 new all"]:
 class Transformer(EncoderDecoder):
     """A Transformer with sinusoidal positions (Vaswani et al. 2017, arXiv:1706.03762)."""
 
-    supports_scheduled_sampling = False  # training computes all target positions in parallel
+    supports_scheduled_sampling = False  # Training computes all target positions in parallel.
 
     def __init__(
         self,
@@ -160,9 +161,9 @@ class Transformer(EncoderDecoder):
         return features[:, 0], state
 
     def decode(self, memory: State, state: State, target: Tensor) -> tuple[Tensor, State, Tensor]:
-        """Process target tokens that follow the state, which contains the keys and values of earlier tokens.
+        """Process the target tokens that follow the state. The state contains the keys and values of earlier tokens.
 
-        Return the features, the next state, and the attention weights (batch, layers, heads, target, source).
+        Returns the features, the next state, and the attention weights (batch, layers, heads, target, source).
         """
         decoded = self.embed(target, state["keys_0"].shape[2] if state else 0)
         layer_states, weights = [], []

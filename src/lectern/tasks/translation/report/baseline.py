@@ -1,4 +1,4 @@
-"""Score two baselines that need no network: copying the source, and translating word by word."""
+"""Score two baselines without a network. They copy the source, or translate it word by word."""
 
 import re
 from collections.abc import Iterable

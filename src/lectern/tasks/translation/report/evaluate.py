@@ -28,7 +28,8 @@ __all__ = ["evaluate", "measure", "score", "score_sums", "statistics"]
 def evaluate(module: Translator, processed: Path, out: Path) -> dict[str, float]:
     """Translate all tests with a beam of 5, write the report files to `out` and return the main metrics.
 
-    These are the dataset's score with its 95 % interval, true-case BLEU, chrF and the share of exact matches.
+    The metrics are the score of the dataset with its 95 % interval, case-sensitive BLEU, chrF and the share of exact
+    matches.
     """
     facts, tests = read_facts(processed), read_tests(processed)
     translations = {name: translate(module, sources, BEAM) for name, (sources, _) in tests.items()}
@@ -46,14 +47,14 @@ def evaluate(module: Translator, processed: Path, out: Path) -> dict[str, float]
 
 
 def measure(module: Translator, processed: Path) -> pd.DataFrame:
-    """Translate the scored test and return its items, which are all that the gate needs."""
+    """Translate the scored test and return its items for the gate, without writing a report."""
     facts = read_facts(processed)
     sources, references = read_tests(processed)[facts["scored_test"]]
     return tabulate_items(facts["score"], sources, translate(module, sources, BEAM), references)
 
 
 def summarize(items: pd.DataFrame, details: Mapping[str, float | str]) -> dict[str, float]:
-    """Return the metrics by which versions are compared."""
+    """Return the metrics that are used to compare versions."""
     low, high = confidence_interval(items)
     return {
         "score": score(items),
@@ -71,7 +72,7 @@ def translate(module: Translator, sources: list[str], beam: int) -> list[str]:
 
 
 def draw_attention(module: Translator, items: pd.DataFrame, path: Path, sentences: int = 4) -> None:
-    """Draw the attention maps of a few sentences of medium length, the same sentences for every model of a dataset."""
+    """Draw the attention maps of a few sentences of medium length. All models of a dataset use the same sentences."""
     medium = items[items["words"].between(*items["words"].quantile([0.4, 0.7]))]
     chosen = medium["source"].iloc[np.linspace(0, len(medium) - 1, sentences).astype(int)]
     maps = [module.attention(ids) for ids in prepare(list(chosen), module.facts)]

@@ -15,7 +15,7 @@ NGRAMS = [f"{kind}_{order}" for kind in ("matches", "ngrams") for order in ORDER
 
 @dataclass(frozen=True)
 class Measure:
-    """A way to score a dataset: statistics of each sentence, and a score computed from their sums."""
+    """A measure that computes statistics of each sentence, and a score from the sums of these statistics."""
 
     label: str
     columns: list[str]
@@ -24,9 +24,9 @@ class Measure:
 
 
 def count_ngrams(translations: list[str], references: list[str]) -> np.ndarray:
-    """Return the lengths, matching n-grams and n-grams of each sentence.
+    """Return the lengths, the numbers of matching n-grams and the numbers of n-grams of each sentence.
 
-    Texts are lower-cased and split by sacreBLEU's tokenizer 13a.
+    The texts are lower-cased, and sacreBLEU's tokenizer 13a splits them.
     """
     metric = BLEU(lowercase=True, effective_order=True)
     scores = [
@@ -85,7 +85,7 @@ def score_sums(sums: Mapping[str, float]) -> float:
 
 
 def confidence_interval(items: pd.DataFrame, draws: int = 1000) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the score: sentences are drawn with replacement (Koehn 2004)."""
+    """Return the 95 % bootstrap interval of the score. Sentences are drawn with replacement (Koehn 2004)."""
     measure, count = MEASURES[items["measure"].iloc[0]], len(items)
     weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), draws)
     scores = [measure.score_sums(sums, count) for sums in weights @ items[measure.columns].to_numpy()]
@@ -94,7 +94,7 @@ def confidence_interval(items: pd.DataFrame, draws: int = 1000) -> tuple[float, 
 
 
 def corpus_metrics(translations: list[str], references: list[str]) -> dict[str, float | str]:
-    """Return the metrics that papers report: two variants of BLEU, and chrF (Popovic 2015).
+    """Return two variants of BLEU, and chrF (Popovic 2015). Papers report these metrics.
 
     The signature of each metric states how sacreBLEU computed it.
     """

@@ -8,7 +8,7 @@ import pandas as pd
 from lectern.errors import UserError
 from lectern.tasks.translation.data.format.sentences import prepare
 
-if TYPE_CHECKING:  # MLflow and torch are slow to import
+if TYPE_CHECKING:  # The imports of MLflow and torch are slow.
     from mlflow.models import ModelSignature
 
     from lectern.tasks.translation.model.module import Translator
@@ -28,7 +28,7 @@ def predict(module: "Translator", inputs: pd.DataFrame, beam: int = 5, n_best: i
 
 
 def signature() -> "ModelSignature":
-    """Return the signature that MLflow validates requests against."""
+    """Return the signature that MLflow uses to validate requests."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 

@@ -103,7 +103,7 @@ class AttentionPanel:
 
 
 def select_or_mean(weights: np.ndarray, choice: int | str) -> np.ndarray:
-    """Return the entry number `choice` of the first axis, counted from 1, or the mean over this axis."""
+    """Return entry `choice` of the first axis, counted from 1, or the mean over this axis."""
     selected: np.ndarray = weights[choice - 1] if isinstance(choice, int) else weights.mean(0)
     return selected
 

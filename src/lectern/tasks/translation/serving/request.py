@@ -8,9 +8,9 @@ from pydantic import Field
 from lectern.tasks.translation.model.module import MAX_BEAM
 
 MAX_ROWS = 64
-SUPPORTS_BATCHING = False  # a search ends with its longest sentence, so short sentences would wait for long ones
+SUPPORTS_BATCHING = False  # A search ends with its longest sentence, so short sentences would wait for long sentences.
 PARAM_LIMITS = {
-    "beam": Field(ge=1, le=MAX_BEAM, description="hypotheses kept during the search; 1 is greedy search"),
-    "n_best": Field(ge=1, le=MAX_BEAM, description="translations returned per sentence; at most `beam`"),
+    "beam": Field(ge=1, le=MAX_BEAM, description="number of hypotheses kept during the search; 1 is greedy search"),
+    "n_best": Field(ge=1, le=MAX_BEAM, description="number of translations returned per sentence; at most `beam`"),
 }
-FILE_READERS: dict[str, Callable[..., Any]] = {}  # sentences come as tables, which every task can read
+FILE_READERS: dict[str, Callable[..., Any]] = {}  # Sentences are sent as tables, and every task can read tables.

@@ -1,4 +1,4 @@
-"""Merge the attention weights of tokens to those of words, for each layer and head."""
+"""Merge the attention weights of tokens into weights of words, for each layer and head."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,7 +64,7 @@ def word_texts(tokenizer: Tokenizer, ids: list[int], words: list[list[int]]) -> 
 
 
 def merge_tokens(weights: np.ndarray, source_words: list[list[int]], target_words: list[list[int]]) -> np.ndarray:
-    """Merge the weights of tokens, followed by EOS, to weights of words.
+    """Merge the weights of tokens, including EOS at the end, into weights of words.
 
     A source word gets the sum over its tokens. A target word gets the mean over its tokens.
     """

@@ -1,4 +1,4 @@
-"""Define the format of the digit images and validate images against it."""
+"""Define the format of the digit images and check that images have this format."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ IMAGE_SIZE, NUM_CLASSES = 28, 10
 def validate_images(images: np.ndarray) -> np.ndarray:
     """Check that images are uint8 of shape (n, 28, 28) and return them unchanged.
 
-    Ink has high values and the background is 0. The network scales the pixels itself.
-    Raises UserError for another shape or type.
+    Ink has high values, and the background is 0. The network scales the pixels. Raises UserError for another shape or
+    type.
     """
     images = np.asarray(images)
     if images.ndim != 3 or images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE) or images.dtype != np.uint8:

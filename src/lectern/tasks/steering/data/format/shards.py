@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lectern.errors import UserError
 
-MAX_OPEN = 64  # memory-mapped shards per process; `shard_order` makes a process alternate between fewer
+MAX_OPEN = 64  # number of memory-mapped shards per process; `shard_order` needs fewer at a time
 
 
 class ShardWriter:
@@ -59,7 +59,9 @@ class ShardedFrames:
         self.paths = [shard_path(name, number) for number in range(len(sizes))]
         for path in self.paths:
             if not path.is_file():
-                raise UserError(f"{path} is missing; {len(sizes)} shards are expected. Run: dvc checkout {name.parent}")
+                raise UserError(
+                    f"{path} is missing; {len(sizes)} shards are expected. Run `dvc checkout {name.parent}`."
+                )
         self.ends = np.cumsum(sizes)
         self.open = lru_cache(MAX_OPEN)(lambda shard: open_shard(self.paths[shard]))
         self.shape = open_shard(self.paths[0]).shape[1:]
@@ -91,7 +93,7 @@ def open_shard(path: Path) -> np.ndarray:
         frames: np.ndarray = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)["frame"].to_numpy_ndarray()
     except pa.ArrowInvalid as error:
         raise UserError(
-            f"{path} is not a complete Arrow file ({error}). Run: dvc checkout --force {path.parent}"
+            f"{path} is not a complete Arrow file ({error}). Run `dvc checkout --force {path.parent}`."
         ) from error
     return frames
 

@@ -13,7 +13,7 @@ from lectern.tasks.steering.data.readers.recording import FrameDecoder, Recordin
 
 
 class Reader(Protocol):
-    """The functions that the module of each format has."""
+    """The functions that the module of a format must define."""
 
     def read_table(self, raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]: ...
 

@@ -7,7 +7,7 @@ from lectern.errors import UserError
 
 
 class BadRows:
-    """A counter of unusable rows that stops at the first one if the policy is `stop`.
+    """A counter of unusable rows. With the policy `stop`, the first unusable row is an error.
 
     `policy` is `stop` or `skip`. `counts` maps each reason to the number of skipped rows.
     """

@@ -1,4 +1,4 @@
-"""Read DeepTesla's videos and logs, `epoch<k>_front.mkv` and `epoch<k>_steering.csv` (MIT 6.S094)."""
+"""Read the videos (`epoch<k>_front.mkv`) and logs (`epoch<k>_steering.csv`) of DeepTesla (MIT 6.S094)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +16,9 @@ VIDEO, LOG = "_front.mkv", "_steering.csv"
 
 
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
-    """Read the logs of all videos; each video is one drive.
+    """Read the logs of all videos. Each video is one drive.
 
-    Raises UserError if a video and its log differ in length, because then no row can be matched to a frame.
+    Raises UserError if a video and its log differ in length, because rows then cannot be matched to frames.
     """
     files = RecordingFiles(raw)
     drives = [read_drive(files, raw, name.removesuffix(VIDEO)) for name in files.find(VIDEO)]
@@ -32,7 +32,7 @@ def open_frames(raw: Path) -> FrameDecoder:
 
 
 def read_drive(files: RecordingFiles, raw: Path, name: str) -> pd.DataFrame:
-    """Read one video's log: `ts_micro` in microseconds, `frame_index`, `wheel` in degrees."""
+    """Read the log of a video, with the columns `ts_micro` (microseconds), `frame_index` and `wheel` (degrees)."""
     log = files.read_csv(name + LOG, ["ts_micro", "frame_index", "wheel"])
     video, log_path = raw / (name + VIDEO), raw / (name + LOG)
     frames = count_frames(video)

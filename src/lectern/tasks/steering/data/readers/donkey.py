@@ -1,4 +1,4 @@
-"""Read a Donkey Car tub of version 2: `manifest.json`, its catalogs and `images/`."""
+"""Read a Donkey Car tub of version 2, with `manifest.json`, its catalogs and `images/`."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ COLUMNS = {"_index": "row", "_timestamp_ms": "time", "cam/image_array": "image",
 
 
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
-    """Read the catalogs without the rows that the manifest marks as deleted.
+    """Read the catalogs. Rows that the manifest marks as deleted are left out.
 
     Angle and throttle are fractions of the full range of the driver's joystick.
     """

@@ -11,7 +11,9 @@ from lectern.errors import UserError
 
 
 class RecordingFiles:
-    """The files of an origin by their relative path, from `<origin>/<origin>.zip` if it exists, else from the folder.
+    """The files of an origin by their relative path.
+
+    The files come from `<origin>/<origin>.zip` if this file exists, and otherwise from the folder.
 
     Raises UserError if the folder does not exist.
     """

@@ -1,4 +1,4 @@
-"""Decode image files in order, some of them ahead of time in other threads."""
+"""Decode image files in order. Other threads decode the next files in advance."""
 
 import io
 import os
@@ -16,23 +16,26 @@ from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.files import RecordingFiles
 from lectern.tasks.steering.data.readers.recording import DecodedFrame
 
-LOOKAHEAD = 32  # largest number of frames that are decoded ahead and kept in memory
+LOOKAHEAD = 32  # largest number of frames that are decoded in advance and kept in memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def decode_image(data: bytes) -> DecodedFrame:
-    """Decode a JPEG or PNG to uint8 (height, width, 3) in RGB. Returns a message if it cannot be decoded."""
+    """Decode a JPEG or PNG to uint8 (height, width, 3) in RGB. Return a message if it cannot be decoded."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for a broken PNG
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for a broken PNG.
         return f"the image cannot be decoded ({error})"
 
 
 def decode_files(files: RecordingFiles, names: Iterable[str]) -> Iterator[DecodedFrame]:
-    """Decode each file in threads. Pillow releases the interpreter lock while it decodes, so threads help."""
+    """Decode the files in threads.
+
+    Threads are faster, because Pillow releases the interpreter lock while it decodes.
+    """
 
     def read_and_decode(name: str) -> DecodedFrame:
         try:
@@ -44,7 +47,7 @@ def decode_files(files: RecordingFiles, names: Iterable[str]) -> Iterator[Decode
 
 
 def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield `function(item)` in order; one thread per core computes up to LOOKAHEAD results ahead."""
+    """Yield `function(item)` in order. One thread per core computes up to LOOKAHEAD results in advance."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pending: deque[Future[Result]] = deque()
         for item in items:
@@ -56,7 +59,7 @@ def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) ->
 
 
 def drop_missing(table: pd.DataFrame, files: RecordingFiles, bad_rows: BadRows) -> pd.DataFrame:
-    """Return the rows whose file in the column `image` exists; the others are reported to `bad_rows`."""
+    """Return the rows whose file in the column `image` exists. The other rows are reported to `bad_rows`."""
     exists = table["image"].isin(files.names)
     for row in table[~exists].itertuples():
         bad_rows.report("the log names a missing frame", row.place, row.image)

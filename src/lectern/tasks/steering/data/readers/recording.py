@@ -19,16 +19,24 @@ class Unit:
     name: str
     lock: float  # the largest possible angle
     right: int  # 1 if a positive angle turns to the right, -1 if it turns to the left
-    degrees: float  # rotation of the drawn steering wheel per unit; an estimate if the real ratio is unknown
+    degrees: float  # rotation of the drawn steering wheel per unit; estimated if the real ratio is unknown
 
 
 @dataclass(frozen=True)
 class Recording:
     """One or more drives.
 
-    `table` has one row per frame, with these columns: `drive` (its name), `row` (numbered from 0 over all drives),
-    `time` (seconds), `angle` (see `unit`), the recorded OPTIONAL_TARGETS, `place` (file and row, for messages), and
-    the columns that the reader needs to find a frame. `decode` yields the frames of the given rows in order.
+    `table` has one row per frame and these columns:
+
+    - `drive`: name of the drive
+    - `row`: number of the row, counted from 0 over all drives
+    - `time`: time in seconds
+    - `angle`: recorded angle, in the unit of `unit`
+    - the recorded OPTIONAL_TARGETS
+    - `place`: file and row for messages
+    - columns that the reader needs to find a frame
+
+    `decode` yields the frames of the given rows in order.
     """
 
     table: pd.DataFrame

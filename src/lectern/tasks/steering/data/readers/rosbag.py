@@ -21,7 +21,10 @@ Message = Any  # a dataclass that rosbags generates from the definition in the b
 
 
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
-    """Read every `*.bag` as one drive. The car's 50 reports per second are interpolated at the time of each frame."""
+    """Read each `*.bag` file as one drive.
+
+    The car reports its state 50 times per second. The reports are interpolated at the time of each frame.
+    """
     bags = sorted(raw.rglob("*.bag"))
     if not bags:
         raise UserError(f"{raw} contains no file '*.bag'. Put the bags of the challenge there.")
@@ -56,7 +59,7 @@ def read_drive(bag: Path) -> pd.DataFrame:
 
 
 def decode_rows(rows: pd.DataFrame) -> Iterator[DecodedFrame]:
-    """Yield the frames of these rows. Each bag is read once more from its start."""
+    """Yield the frames of these rows. Each bag is read again from its start."""
     for bag, bag_rows in rows.groupby("bag", sort=False):
         numbers = iter(bag_rows["image"])
         next_number = next(numbers)
@@ -67,7 +70,7 @@ def decode_rows(rows: pd.DataFrame) -> Iterator[DecodedFrame]:
 
 
 def decode_message(message: Message) -> DecodedFrame:
-    """Decode a CompressedImage or an 8-bit color Image to uint8 (height, width, 3) in RGB."""
+    """Decode a CompressedImage or an 8-bit colour Image to uint8 (height, width, 3) in RGB."""
     if hasattr(message, "format"):
         return decode_image(bytes(message.data))
     if message.encoding not in ("bgr8", "rgb8"):

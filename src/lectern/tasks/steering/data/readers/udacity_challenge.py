@@ -1,6 +1,7 @@
-"""Read Udacity's challenge 2 after github.com/rwightman/udacity-driving-reader (`bagdump.py`) has unpacked the bags.
+"""Read the unpacked bags of Udacity's challenge 2.
 
-Each bag becomes a folder with its frames and a log, `interpolated.csv`.
+Unpack them with `bagdump.py` of github.com/rwightman/udacity-driving-reader. It writes one folder per bag, with the
+frames and the log `interpolated.csv`.
 """
 
 from pathlib import Path, PurePosixPath
@@ -13,13 +14,13 @@ from lectern.tasks.steering.data.readers.images import decode_files, drop_missin
 from lectern.tasks.steering.data.readers.recording import FrameDecoder, Unit
 
 LOG = "interpolated.csv"
-# 9 radians are about one and a half turns; counter-clockwise is positive
+# 9 radians are about one and a half turns. Counter-clockwise angles are positive.
 UNIT = Unit("radians of the steering wheel", lock=9.0, right=-1, degrees=57.3)
 CAMERA = "center_camera"
 
 
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
-    """Read the logs of all folders. Speed is in meters per second and torque in newton meters."""
+    """Read the logs of all folders. Speed is in metres per second and torque in newton metres."""
     files = RecordingFiles(raw)
     drives = [read_drive(files, log, raw.name) for log in files.find(LOG)]
     table = pd.concat(drives, ignore_index=True)
@@ -33,7 +34,7 @@ def open_frames(raw: Path) -> FrameDecoder:
 
 
 def read_drive(files: RecordingFiles, log_name: str, origin: str) -> pd.DataFrame:
-    """Read one folder's log and return the rows of the center camera, without those of the left and right cameras."""
+    """Read the log of a folder and return only the rows of the centre camera."""
     log = files.read_csv(log_name, ["timestamp", "frame_id", "filename", "angle", "torque", "speed"])
     folder = PurePosixPath(log_name).parent
     table = pd.DataFrame(

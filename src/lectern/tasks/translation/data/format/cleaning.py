@@ -1,11 +1,12 @@
-"""Normalize sentences, and count the defects that the normalization removes."""
+"""Normalise sentences, and count the defects that the normalisation removes."""
 
 import html
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
 
-INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")  # soft hyphens, zero widths, directions
+# INVISIBLE contains soft hyphens, zero-width characters and direction marks.
+INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and unpaired surrogates
 
 DEFECTS: dict[str, Callable[[str], bool]] = {

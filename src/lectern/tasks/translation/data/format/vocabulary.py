@@ -1,4 +1,4 @@
-"""Convert sentences to token ids and back, by byte-pair encoding (Sennrich et al. 2016, arXiv:1508.07909)."""
+"""Convert sentences to token ids and back with byte-pair encoding (Sennrich et al. 2016, arXiv:1508.07909)."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,20 +8,21 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 PAD, BOS, EOS = 0, 1, 2
 SPECIAL = ["<pad>", "<bos>", "<eos>"]
-BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # text without a matching token is encoded byte by byte
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # Text without a matching token is encoded byte by byte.
 
 
 def train_tokenizer(texts: Iterable[str], size: int) -> str:
-    """Learn a vocabulary of at most `size` tokens for both languages. Return it as text for `load_tokenizer`.
+    """Learn a vocabulary of at most `size` tokens for both languages, and return it as text for `load_tokenizer`.
 
-    The first token of a word begins with `▁`. Punctuation marks are split off, so `man.` and `man` share their tokens.
+    The first token of a word begins with `▁`. Punctuation marks are separate tokens, so `man.` and `man` share their
+    tokens.
     """
     tokenizer = build_tokenizer(models.BPE(byte_fallback=True))
     trainer = trainers.BpeTrainer(vocab_size=size, min_frequency=2, special_tokens=SPECIAL + BYTES, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     model = json.loads(tokenizer.to_str())["model"]
     merges = [tuple(merge) for merge in model["merges"]]
-    # build it again without special tokens, so that the text `<eos>` in a sentence does not end the sentence
+    # Build it again without special tokens, so that the text `<eos>` in a sentence does not end the sentence.
     return build_tokenizer(models.BPE(model["vocab"], merges, byte_fallback=True)).to_str()
 
 
