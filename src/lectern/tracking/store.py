@@ -9,6 +9,7 @@ from mlflow.exceptions import MlflowException
 from lectern.errors import UserError
 from lectern.tracking.account import hide_passwords
 from lectern.tracking.provenance import ROOT
+from lectern.tracking.store_creation import incomplete_remedy, open_client
 
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
@@ -30,9 +31,13 @@ def connect() -> MlflowClient:
     previous = {name: os.environ.get(name) for name in IMPATIENT}
     os.environ.update(IMPATIENT)
     try:
-        client = MlflowClient(address, address)
-        client.search_experiments(max_results=1)
+        client = open_client(address, sqlite_file(address))
+    except UserError:
+        raise
     except Exception as error:  # any error of any database driver means that the store is unreachable
+        remedy = incomplete_remedy(sqlite_file(address), error)
+        if remedy:
+            raise UserError(f"{remedy} The error was: {first_line(error)}") from error
         problem = hide_passwords(f"The tracking store {address} does not answer: {first_line(error)}.")
         raise UserError(
             f"{problem} Start it, correct MLFLOW_TRACKING_URI, or unset it to use the SQLite file of this checkout."
