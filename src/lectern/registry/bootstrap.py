@@ -53,15 +53,15 @@ def estimate_improvement(
     resampled units would give an interval that is too narrow (Hesterberg 2015, arXiv:1411.5279).
     """
     check_same_items(candidate, champion)
-    units = split_into_units(candidate)
+    units = number_units(candidate)
     new, old = (sum_by_unit(scoring.statistics(items), units) for items in (candidate, champion))
     observed = direction * (scoring.score_sums(new.sum().to_dict()) - scoring.score_sums(old.sum().to_dict()))
-    half_width = 0.0
-    if len(units) > 1:
+    count, half_width = len(new), 0.0
+    if count > 1:
         differences = bootstrap_differences(new, old, scoring, resamples, seed)
-        quantile = student.ppf((1 + confidence) / 2, len(units) - 1)
-        half_width = float(quantile * differences.std() * np.sqrt(len(units) / (len(units) - 1)))
-    return Improvement(observed - half_width, observed + half_width, len(units), confidence, resamples)
+        quantile = student.ppf((1 + confidence) / 2, count - 1)
+        half_width = float(quantile * differences.std() * np.sqrt(count / (count - 1)))
+    return Improvement(observed - half_width, observed + half_width, count, confidence, resamples)
 
 
 def check_same_items(candidate: pd.DataFrame, champion: pd.DataFrame) -> None:
@@ -72,25 +72,26 @@ def check_same_items(candidate: pd.DataFrame, champion: pd.DataFrame) -> None:
         )
 
 
-def split_into_units(items: pd.DataFrame) -> list[np.ndarray]:
-    """Return the row numbers of each unit.
+def number_units(items: pd.DataFrame) -> np.ndarray:
+    """Return the number of each item's unit, starting at 0.
 
     A unit is a group of items: all items of the same drive, work or source sentence. A group with more than 1/30 of
     the items is cut into equal parts of consecutive items, so that there are at least 30 units. Without a column
     `group`, all items are one group, because each item may depend on its neighbors.
     """
-    groups = items["group"] if "group" in items else pd.Series(0, index=items.index)
-    rows = groups.groupby(groups, sort=False)
-    sizes = rows.transform("size")
-    parts = -(-UNITS * sizes // len(items))  # rounded up
-    part = rows.cumcount() * parts.clip(upper=sizes) // sizes
-    return list(groups.groupby([groups, part], sort=False).indices.values())
+    groups = pd.factorize(items["group"])[0] if "group" in items else np.zeros(len(items), int)
+    sizes = np.bincount(groups)[groups]
+    position = pd.Series(groups).groupby(groups).cumcount().to_numpy()
+    parts = np.minimum(-(-UNITS * sizes // len(items)), sizes)  # per group, rounded up
+    units: np.ndarray = pd.factorize(groups * len(items) + position * parts // sizes)[0]
+    return units
 
 
-def sum_by_unit(statistics: pd.DataFrame, units: list[np.ndarray]) -> pd.DataFrame:
+def sum_by_unit(statistics: pd.DataFrame, units: np.ndarray) -> pd.DataFrame:
     """Return one row per unit with the sums over its items."""
-    values = statistics.to_numpy(np.float64)
-    return pd.DataFrame([values[rows].sum(0) for rows in units], columns=statistics.columns)
+    sums = np.zeros((units.max() + 1, statistics.shape[1]))
+    np.add.at(sums, units, statistics.to_numpy(np.float64))
+    return pd.DataFrame(sums, columns=statistics.columns)
 
 
 def bootstrap_differences(
@@ -106,5 +107,5 @@ def bootstrap_differences(
 
 def score_resamples(table: pd.DataFrame, weights: np.ndarray, scoring: Scoring) -> np.ndarray:
     """Return the score of each resample. Its row of `weights` contains how often it has each unit."""
-    sums = weights @ table.to_numpy()
-    return np.array([scoring.score_sums(dict(zip(table.columns, row, strict=True))) for row in sums.tolist()])
+    names, sums = list(table.columns), weights @ table.to_numpy()
+    return np.array([scoring.score_sums(dict(zip(names, row, strict=True))) for row in sums.tolist()])
