@@ -45,7 +45,7 @@ def test_line_ends_of_an_editor_are_not_committed(original):
 def test_a_merge_keeps_the_decisions_of_both_branches(original):
     for branch in ("ours", "theirs"):
         original.git("checkout", "--quiet", "-B", branch, "main")
-        (original / "registry/mnist.jsonl").write_text('{}\n' + f'{{"when": "{branch}"}}\n')
+        (original / "registry/mnist.jsonl").write_text("{}\n" + f'{{"when": "{branch}"}}\n')
         original.git("commit", "--quiet", "--all", f"--message=Promote on {branch}")
     original.git("merge", "--quiet", "--no-edit", "ours")
     lines = (original / "registry/mnist.jsonl").read_text().splitlines()

@@ -22,7 +22,9 @@ def composed_files(stage: str, overrides: Sequence[str]) -> Iterator[Path]:
     yield primary
     listed = read_mapping(primary).get("defaults", []) if primary.is_file() else []
     chosen: dict[str, str] = {}
-    for entry in list(OmegaConf.to_container(OmegaConf.create(listed), resolve=True)):
+    defaults = OmegaConf.to_container(OmegaConf.create(listed), resolve=True)
+    assert isinstance(defaults, list)
+    for entry in defaults:
         if isinstance(entry, str):
             yield CONF / f"{entry}.yaml"
         else:
