@@ -1,9 +1,6 @@
 """A damaged file is named with its line and the remedy, and the commands that do not need it go on."""
 
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -98,57 +95,3 @@ def test_a_damaged_lock_is_named_by_lineage_which_checks_the_other_links(registe
     assert ended.code == 3 and links["run"]["intact"] and links["version"]["intact"]
     reason = links["dvc train@better"]["reason"]
     assert reason.startswith("dvc.lock, line 4") and "git checkout HEAD -- dvc.lock" in reason and "dvc repro" in reason
-
-
-# Permissions
-
-
-def become_unnamed_user() -> None:
-    os.setgid(12345)
-    os.setuid(12345)
-
-
-def run_unnamed(*words: str) -> None:
-    """Run a command as a user who owns nothing and has no name."""
-    from children import run_lectern
-
-    for name in ("USER", "LOGNAME", "LNAME", "USERNAME"):
-        os.environ.pop(name, None)
-    os.environ["HOME"] = "/nonexistent"
-    become_unnamed_user()
-    run_lectern(*words)
-
-
-@pytest.fixture
-def read_only_project(registered_client, evaluated_project, tmp_path) -> Path:
-    """Promote a version in a project, and let every user read all of its files."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
-    assert lectern("promote", NAME, "--version", BETTER).code == 0
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder.is_relative_to("/tmp/") and folder != Path("/tmp"):
-            folder.chmod(0o755)
-    subprocess.run(["chmod", "-R", "a+rX", tmp_path], check=True)
-    return evaluated_project
-
-
-@pytest.mark.parametrize(
-    "words", [("promote", NAME, "--version", "3"), ("rollback", NAME, "--version", "3"), ("reconcile",)]
-)
-def test_a_user_who_may_only_read_gets_a_message_and_changes_nothing(words, read_only_project, registered_client):
-    log = Path(f"registry/{NAME}.jsonl").read_bytes()
-    ended = in_child(run_unnamed, *words)
-    assert ended.code == 1 and "Traceback" not in ended.said, ended.said
-    assert "Permission denied. This command needs the permission to use this file" in ended.said
-    assert champion(registered_client) == "better" and Path(f"registry/{NAME}.jsonl").read_bytes() == log
-
-
-def test_lineage_of_a_user_who_may_only_read_says_what_it_could_not_check(read_only_project):
-    shutil.copytree(Path(__file__).parents[1] / ".dvc", ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
-    Path(".dvc/config").write_text("[core]\n    no_scm = true\n")
-    subprocess.run(["chmod", "-R", "a+rX", ".dvc"], check=True)
-    ended = in_child(run_unnamed, "lineage", NAME, "--json")
-    assert "Traceback" not in ended.said, ended.said
-    links = {link["link"]: link for link in json.loads(ended.said.splitlines()[0])}
-    assert links["run"]["intact"] and links["raw files"]["intact"] is None
-    assert "DVC cannot write to" in links["raw files"]["reason"]

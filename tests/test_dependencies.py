@@ -13,15 +13,14 @@ from lectern.task_modules import task_names
 ROOT = Path(__file__).parents[1]
 STAGES = ("download", "preprocess", "train", "evaluate", "register")
 STARTS_STAGES = "parses the command line and the config; it computes no output"
-TRACKING = "writes to the tracking store; no output depends on it"
+TRACKING = "writes to the tracking store and explains its errors; no output depends on it"
 WRITER = "replaces files atomically; it does not change their content"
 EXCEPTIONS: dict[str, dict[str, str]] = {  # stage -> path below src/lectern -> why a change of it matters to no output
     stage: {
         "stages/stage.py": STARTS_STAGES,
         "stages/config_files.py": STARTS_STAGES,
         "stages/help_text.py": STARTS_STAGES,
-        "tracking/refusals.py": "explains errors of refused writes",
-        "tracking/store.py": "explains errors of refused writes",
+        "tracking": TRACKING,
         "task_modules.py": "finds modules by name; those modules are dependencies themselves",
         "config.py": "checks config sections; their values are parameters of the stage",
         "errors.py": "defines exceptions",
@@ -35,7 +34,7 @@ EXCEPTIONS["download"] |= {
 }
 EXCEPTIONS["preprocess"] |= {"cluster/array_jobs.py": "starts processes; it does not change what they compute"}
 for _stage in ("train", "evaluate", "register"):
-    EXCEPTIONS[_stage] |= {"tracking": TRACKING, "stages/experiments.py": "reads the lists in dvc.yaml"}
+    EXCEPTIONS[_stage] |= {"stages/experiments.py": "reads the lists in dvc.yaml"}
 EXCEPTIONS["register"] |= {"plotting.py": "draws plots of the report, which is an input of this stage"}
 
 
