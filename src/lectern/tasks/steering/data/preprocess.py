@@ -45,8 +45,7 @@ def preprocess(
     the columns `drive`, `row`, `run`, `time`, `angle`, `angle_averaged` (mean over `average_seconds` around the frame)
     and the other targets. Runs of fewer than `shortest` frames are left out and counted. If `bad_rows` is `skip`,
     unusable rows are skipped. If it is `stop`, the first unusable row is an error. With `shard_megabytes`, the training
-    frames are written to Arrow files of that size. Use it for recordings larger than the memory of a machine
-    (docs/cluster.md).
+    frames are written to Arrow files of that size (docs/cluster.md).
     """
     bad, crop = BadRows(bad_rows), Crop(top, bottom, height, width)
     check_options(crop, shard_megabytes)
