@@ -82,7 +82,7 @@ def cost_within_factor(
     return Rule(f"{name} within its limit", passed, text)
 
 
-def cost_limit(champion_cost: float, factor: float, absolute_slack: float) -> float:
+def cost_limit(champion_cost: float, factor: int | float, absolute_slack: int | float) -> float:
     """Return the highest cost that passes."""
     return max(champion_cost * factor, champion_cost + absolute_slack)
 
