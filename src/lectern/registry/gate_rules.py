@@ -19,7 +19,7 @@ class Rule:
     checked: bool = True  # False if this machine lacks what the rule compares
 
 
-def above_baseline(score: float, baseline: float, direction: int, unit: ScoreUnit) -> Rule:
+def above_baseline(score: int | float, baseline: int | float, direction: int, unit: ScoreUnit) -> Rule:
     """Check that a score is better than the dataset's trivial baseline.
 
     `direction` is 1 if a higher score is better, -1 if a lower score is better.
@@ -45,7 +45,7 @@ def reproduces_score(recorded: float, measured: float, tolerance: float, unit: S
 
 
 def better_than_noise(
-    score: float, champion_score: float, improvement: Improvement, direction: int, unit: ScoreUnit
+    score: int | float, champion_score: int | float, improvement: Improvement, direction: int, unit: ScoreUnit
 ) -> Rule:
     """Check that the confidence interval of the improvement over the champion is above zero.
 
@@ -89,8 +89,8 @@ def cost_limit(champion_cost: float, factor: int | float, absolute_slack: int | 
 
 def metric_within_tolerance(
     name: str,
-    value: float,
-    champion_value: float,
+    value: int | float,
+    champion_value: int | float,
     tolerance: int | float,
     better: str,
     reason: str,
@@ -150,13 +150,13 @@ def describe_interval(improvement: Improvement, direction: int) -> str:
     return f"between {-low:.4f} {worse} and {high:.4f} {better}"
 
 
-def describe_tolerance(tolerance: float, better: str) -> str:
+def describe_tolerance(tolerance: int | float, better: str) -> str:
     """Return the limit of a guarded metric. A negative tolerance requires an improvement."""
     if tolerance < 0:
         return f"must be {better} by at least {-tolerance:g}"
     return f"may be {'lower' if better == 'higher' else 'higher'} by at most {tolerance:g}"
 
 
-def format_cost(name: str, value: float) -> str:
+def format_cost(name: str, value: int | float) -> str:
     """Return a latency in milliseconds or a size in bytes, with its unit."""
     return f"{1000 * value:,.2f} ms" if name == "latency" else f"{value:,.0f} bytes"
