@@ -15,7 +15,7 @@ from scipy.stats import t as student
 
 from lectern.errors import UserError
 
-UNITS = 30  # long units contain the correlation of neighbors; with fewer units, their spread is too uncertain
+UNITS = 30  # long units contain the correlation of neighbours; with fewer units, their spread is too uncertain
 
 
 @runtime_checkable
@@ -77,7 +77,7 @@ def number_units(items: pd.DataFrame) -> np.ndarray:
 
     A unit is a group of items: all items of the same drive, work or source sentence. A group with more than 1/30 of
     the items is cut into equal parts of consecutive items, so that there are at least 30 units. Without a column
-    `group`, all items are one group, because each item may depend on its neighbors.
+    `group`, all items are one group, because each item may depend on its neighbours.
     """
     groups = pd.factorize(items["group"])[0] if "group" in items else np.zeros(len(items), int)
     sizes = np.bincount(groups)[groups]
