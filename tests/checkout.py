@@ -12,8 +12,6 @@ from typing import Any
 
 import yaml
 
-from children import dvc
-
 ROOT = Path(__file__).parents[1]
 COPIED = (
     "conf", "pipelines", "src", "dvc.yaml", "experiments.yaml", "params.yaml", "pyproject.toml", ".dvcignore",
@@ -103,9 +101,7 @@ class Checkout:
 
     def stale(self, **environment: str) -> set[str]:
         """Return the stages that DVC would run again, including those that depend on a changed stage."""
-        ended = dvc(self.folder, {**self.environment, **environment}, "status", "--json")
-        assert ended.code == 0, ended.said
-        changed = json.loads(ended.said)
+        changed = json.loads(self.do("dvc", "status", "--json", **environment))
         return {later for stage in changed for later in self.later_stages(stage)}
 
     def later_stages(self, stage: str) -> list[str]:

@@ -95,23 +95,6 @@ def lectern(*arguments: str) -> Ended:
     return in_child(run_lectern, *arguments)
 
 
-def run_dvc(folder: Path, environment: dict[str, str], *arguments: str) -> None:
-    """Run `dvc <arguments>` in this process, in a folder and with other environment variables."""
-    from dvc.cli import main
-
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.exit(main([*arguments]))
-
-
-def dvc(folder: Path, environment: dict[str, str], *arguments: str) -> Ended:
-    """Run `dvc <arguments>` in a child process and return its exit code and output."""
-    import_module("dvc.cli")
-    import_module("dvc.repo")
-    return in_child(run_dvc, folder, environment, *arguments)
-
-
 def warm(*names: str) -> None:
     """Import the modules that stages use, and others. This saves every child process several seconds."""
     for name in ("stages.stage", "training.plan", "stages.evaluation", "registry.promotion", *names):

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
+import lectern  # noqa: F401 (sets the log level of MLflow, which must not be imported earlier)
 from children import in_child
 
 ROOT = Path(__file__).parents[1]
 
 torch.set_num_threads(1)
-# A shell starts background jobs with SIGINT ignored. The tests that interrupt a command need the default handler.
+# A shell starts background jobs with SIGINT ignored, and nohup ignores SIGHUP. Some tests send these signals.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -187,6 +187,7 @@ def test_registry_history_shows_every_decision(registered_client):
 JSON_COMMANDS = {
     ("promote",): [NAME, "--version", BETTER],
     ("rollback",): [NAME],
+    ("retire",): [NAME],
     ("reconcile",): [],
     ("lineage",): [f"{NAME}@champion"],
     ("verify",): [f"{NAME}@champion"],

@@ -49,7 +49,7 @@ def test_a_merge_keeps_the_decisions_of_both_branches(original):
         original.git("commit", "--quiet", "--all", f"--message=Promote on {branch}")
     original.git("merge", "--quiet", "--no-edit", "ours")
     lines = (original / "registry/mnist.jsonl").read_text().splitlines()
-    assert sorted(lines) == ["{}", '{"when": "ours"}', '{"when": "theirs"}']
+    assert sorted(lines) == ['{"when": "ours"}', '{"when": "theirs"}', "{}"]
 
 
 def test_every_committed_text_file_of_the_project_has_unix_line_ends():

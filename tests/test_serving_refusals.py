@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from http.client import HTTPResponse
 from pathlib import Path
@@ -12,7 +15,6 @@ import pytest
 import requests
 from PIL import Image
 
-from children import lectern
 from lectern_server import as_png
 from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
 
@@ -196,8 +198,13 @@ def test_the_server_listens_on_loopback_only(server):
     assert addresses == ["0100007F"]  # 127.0.0.1
 
 
-def test_a_port_in_use_is_reported_with_exit_code_1(server, serving_project, monkeypatch):
-    monkeypatch.chdir(serving_project)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{serving_project}/mlflow.db")
-    ended = lectern("serve", "--port", str(server.host_and_port[1]))
-    assert ended.code == 1 and "Traceback" not in ended.said and "cannot listen on" in ended.said
+@pytest.mark.slow
+def test_a_port_in_use_is_reported_with_exit_code_1(server, serving_project):
+    process = subprocess.run(
+        [sys.executable, "-c", "from lectern.cli import main; main()", "serve", "--port", str(server.host_and_port[1])],
+        cwd=serving_project,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{serving_project}/mlflow.db"},
+    )
+    assert process.returncode == 1 and "Traceback" not in process.stderr and "cannot listen on" in process.stderr

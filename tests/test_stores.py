@@ -13,7 +13,7 @@ from children import Child, in_child, lectern, run_lectern
 from lectern.artifacts.model_folder import load_model
 from lectern.registry import audit_log
 from lectern.registry.registered_model import RegisteredModel, model_names
-from lectern.registry.version_record import DECISION_PREFIX, output_identity
+from lectern.registry.version_record import DECISION_PREFIX, version_identity
 from lectern.tracking import runs
 from lectern.tracking import store as tracking_store
 from registered import BEST, BETTER, NAME, TRAINING_IMAGES, WEAK, audit_log_file, champion, paths_of, register
@@ -129,7 +129,7 @@ def test_the_lineage_of_a_champion_is_intact(filled_client):
     assert lectern("promote", NAME).code == 0
     ended = lectern("lineage", NAME, "--json")
     links = {link["link"]: link for link in json.loads(ended.said.splitlines()[0])}
-    assert all(links[name]["intact"] for name in ("run", "version", "model folder", "processed data"))
+    assert all(links[name]["intact"] for name in ("run", "version", "model folder"))
     assert links["alias"]["value"] == "champion"
 
 
@@ -216,7 +216,7 @@ def test_reconcile_restores_runs_versions_decisions_and_aliases_in_a_new_store(n
     decisions = [key for version in versions for key in version.tags if key.startswith(DECISION_PREFIX)]
     assert len(decisions) == 3 and audit_log_file() == log
     assert lectern("reconcile").said.strip() == "Nothing was missing."
-    number = model.find(output_identity(paths_of("best"))).number
+    number = model.find(version_identity(paths_of("best"))).number
     assert lectern("rollback", NAME, "--version", str(number)).code == 0
 
 

@@ -42,7 +42,7 @@ def main() -> None:
         from lectern.tracking.refusals import explain_refusal
 
         write_error = explain_write_error(error) if isinstance(error, OSError) else None
-        explained = UserError(write_error) if write_error else explain_refusal(error)
+        explained = explain_refusal(error) or (UserError(write_error) if write_error else None)
         if explained is None:
             raise
         exit_with_message(explained)

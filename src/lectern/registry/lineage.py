@@ -118,14 +118,14 @@ def stage_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
     """Yield the stages of the experiment in dvc.lock."""
     for stage in (f"{name}@{paths.experiment}" for name in ("train", "evaluate", "register")):
         digest = None if status.failure else stage_digest(stage)
-        missing = "" if digest is not None or status.failure else "not in dvc.lock: dvc repro"
+        missing = status.failure or ("" if digest is not None else "not in dvc.lock; run `dvc repro`")
         yield compared_link(f"dvc {stage}", digest or "-", status, stage, missing)
 
 
 def compared_link(name: str, value: str, status: StageStatus, stage: str, broken: str = "") -> Link:
     """Return a link that DVC compares, unless something else has broken it."""
-    broken = broken or status.problem(stage)
-    return Link(name, value, broken, checked=bool(broken) or not status.refusal, note=status.refusal)
+    broken, note = broken or status.changes.get(stage, ""), status.refusal or status.failure
+    return Link(name, value, broken, checked=bool(broken) or not note, note=note)
 
 
 def weights_link(paths: ExperimentPaths, weights: str) -> Link:

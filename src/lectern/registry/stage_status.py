@@ -23,10 +23,6 @@ class StageStatus:
     failure: str = ""  # the error that prevented the comparison
     refusal: str = ""  # the missing permission that prevented the comparison
 
-    def problem(self, stage: str) -> str:
-        """Return why a stage is not known to be up to date, or an empty string."""
-        return self.changes.get(stage, "") or self.failure
-
 
 def read_stage_status(paths: ExperimentPaths) -> StageStatus:
     """Return the changes of the stages of an experiment and of the stages before them."""

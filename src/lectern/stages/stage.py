@@ -65,7 +65,7 @@ def run_main(main: Main, config: DictConfig) -> None:
         print(f"lectern: stopped by {number.name}. Run the same command again to continue.", file=sys.stderr)
         sys.exit(128 + number)
     except Exception as error:
-        explained = (explain_write_error(error) if isinstance(error, OSError) else None) or explain_refusal(error)
+        explained = explain_refusal(error) or (explain_write_error(error) if isinstance(error, OSError) else None)
         if explained is None:
             raise
         sys.exit(f"lectern: {explained}")
