@@ -126,5 +126,5 @@ def test_another_validation_split_makes_every_later_stage_of_the_dataset_stale(c
 
 
 def test_bytecode_makes_nothing_stale(checkout):
-    with checkout.changed("src/lectern/download/__pycache__/fetch.cpython-311.pyc"):
+    with checkout.changed("src/lectern/download/__pycache__/new.cpython-311.pyc"):
         assert checkout.stale() == set()
