@@ -117,7 +117,7 @@ def split_command(command: list[str]) -> tuple[list[str], list[str]]:
 
 
 def stage_name(program: list[str]) -> str:
-    """Return the stage of a program that ends with a stage script."""
+    """Return the name of the stage. The last word of the command is the path of its script."""
     return Path(program[-1]).stem
 
 

@@ -53,7 +53,7 @@ def is_repacked(path: Path, archive: Archive) -> bool:
 
 
 def select_members(members: list[Member], archive: Archive) -> dict[str, Member]:
-    """Return the used members by their path relative to `inside`.
+    """Return a dict from paths relative to `inside` to the members that match the patterns.
 
     Raises SourceRejected for an unsafe name, a duplicate, or a used member that is a link or a device.
     """

@@ -105,7 +105,7 @@ def apply_retirement(model: RegisteredModel, champion: ModelVersionRecord | None
 
 
 def champion_history(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return the champions that a rollback can return to, the present one last."""
+    """Return the champions that a rollback can restore. The last item is the present champion."""
     champions: list[Decision] = []
     for decision in decisions:
         new = decision["to"]

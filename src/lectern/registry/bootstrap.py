@@ -29,7 +29,7 @@ class Scoring(Protocol):
 
 @dataclass(frozen=True)
 class Improvement:
-    """The confidence interval of an improvement: above zero if the candidate is better."""
+    """The confidence interval of the improvement in score. It is above zero if the candidate is better."""
 
     low: float
     high: float

@@ -21,7 +21,8 @@ def change_champion(model: RegisteredModel, new: ModelVersionRecord | None, requ
     """Make a version the champion, or none, and write the decision to the audit log.
 
     The alias is read before and after. It cannot change under a lock, but a tracking server has no lock for other
-    machines. Raises ConcurrentPromotion if it changed, and UserError if the store refuses; then nothing has happened.
+    machines. Raises ConcurrentPromotion if another process changed the alias. Raises UserError if the store refuses
+    the change. In this case, nothing has happened.
     """
     before = current_aliases(model)
     decision = audit_log.new_decision(model, str(request["action"]), model.readable_champion, new, **details)

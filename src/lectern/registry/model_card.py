@@ -94,7 +94,7 @@ def write_card(paths: ExperimentPaths, dataset: Dataset) -> None:
 
 
 def score_rows(metrics: Mapping[str, Any], unit: str) -> Iterator[str]:
-    """Yield one table row per numeric metric. The score and the baseline have the unit of the score."""
+    """Yield one table row per numeric metric. The rows `score` and `baseline` contain the unit."""
     for name, value in metrics.items():
         if is_number(value):
             label = f"{name} ({unit})" if name in ("score", "baseline") else name

@@ -18,7 +18,10 @@ from lectern.tracking.runs import find_run
 
 
 def reconcile(client: MlflowClient) -> list[str]:
-    """Restore everything that the store lacks. Return one message per action and per loss."""
+    """Restore everything that the store lacks.
+
+    Return one message for each restored entry, and one for each entry that cannot be restored.
+    """
     complete = [paths for paths in list_experiments() if paths.is_complete()]
     messages = [message for paths in complete for message in restore_experiment(client, paths)]
     for name in model_names(client):

@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # The import of Lightning takes seconds, and most commands do
 def files_folder(identity: VersionIdentity) -> str:
     """Return the folder of a version's files among the artifacts of its run.
 
-    Versions with the same weights have the same run, so the name depends on the identity.
+    Several versions with the same weights belong to one run. The name contains a digest of the identity, so that each
+    version has its own folder.
     """
     return f"pyfunc-{content_digest(identity)[:12]}"
 

@@ -25,7 +25,7 @@ class Experiment:
 
 
 def read_experiments() -> dict[str, Experiment]:
-    """Return every experiment of the pipeline by its name; none if there is no pipeline here."""
+    """Return the experiments of the pipeline by name. The dict is empty if the current folder has no pipeline."""
     listed = pipeline_variables().get("experiments") or {}
     return {name: parse_experiment(name, values) for name, values in listed.items()}
 

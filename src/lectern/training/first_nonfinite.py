@@ -39,8 +39,9 @@ class Pass:
 
 
 def locate_in_steps(trainer: pl.Trainer, module: TrainableModule, steps: Sequence[StepStart]) -> tuple[str, Any] | None:
-    """Repeat the batches of an optimizer step before its update. Return what is not finite, and the items of its batch.
+    """Repeat the batches of an optimizer step and find the first value that is not finite.
 
+    Return its name and the items of its batch.
     Returns None if every value of this rank is finite.
     """
     resume_state = module.resume_state

@@ -14,8 +14,8 @@ def compare_copying(
 ) -> dict[str, dict[str, Any]]:
     """Find the longest run of training text in samples, and in parts of a held-out text of the same size.
 
-    The held-out text is not copied from the training text. Its longest run shows the length of names and common phrases
-    that any two such texts share.
+    The held-out text is not copied from the training text. Its longest run is the reference value. It
+    consists of names and common phrases.
     """
     starts = np.linspace(0, max(len(held_out) - len(samples[0]), 0), len(samples)).astype(int)
     parts = [held_out[start : start + len(samples[0])] for start in starts]

@@ -104,7 +104,7 @@ class SteeringModel(TrainableModule):
         return metric
 
     def squared_errors(self, last: Tensor, targets: Tensor, label: str) -> Tensor:
-        """Return the squared error (B, windows) of the angle at the last frame of each window, in its own unit."""
+        """Return the squared error of the angle at the last frame of each window, of shape (B, windows)."""
         true = targets[:, -last.shape[1] :, self.facts["targets"].index(label)]
         return (last[:, :, 0, 0] * self.scaling.deviations[0] - true).square()
 

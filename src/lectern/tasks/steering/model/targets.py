@@ -1,4 +1,4 @@
-"""Choose the targets that a model predicts, and convert them to standard deviations and back."""
+"""Select the targets that a model predicts, and normalize and denormalize them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,9 +38,9 @@ class TargetScaling(nn.Module):
         self.register_buffer(name, torch.tensor(values), persistent=False)
 
     def normalize(self, targets: Tensor, outputs: Tensor, mirrored: Tensor | None = None) -> Tensor:
-        """Convert targets (B, length, targets) to standard deviations in the shape of `outputs`.
+        """Normalize targets of shape (B, length, targets) and return them in the shape of `outputs`.
 
-        `outputs` are (B, windows, positions, outputs). The angle changes its sign in mirrored sequences.
+        `outputs` has the shape (B, windows, positions, outputs). The angle changes its sign in mirrored sequences.
         """
         normalized = (targets[..., self.columns] - self.means) / self.deviations
         if mirrored is not None:

@@ -127,7 +127,10 @@ def measure_turning(items: pd.DataFrame, facts: Facts) -> dict[str, float]:
 
 
 def measure_target(items: pd.DataFrame, name: str, facts: Facts) -> dict[str, float]:
-    """Return the errors of another target, such as the speed, and the RMSE of its training mean, in its own unit."""
+    """Return the errors of an additional target, such as the speed, in the unit of the target.
+
+    The RMSE of the training mean is the baseline.
+    """
     errors = items[f"{name}_prediction"] - items[name]
     return {
         "rmse": rmse(errors),

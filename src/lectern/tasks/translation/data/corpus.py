@@ -15,7 +15,7 @@ SIDES = ["source", "target"]
 
 @dataclass(frozen=True)
 class Corpus:
-    """Tables of sentence pairs with the columns `source` and `target`. Models are scored on the first test."""
+    """Tables of sentence pairs with the columns `source` and `target`. The first test set determines the score."""
 
     train: pd.DataFrame
     validation: pd.DataFrame
