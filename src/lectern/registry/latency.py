@@ -25,7 +25,7 @@ class Latencies:
 
 
 def compare_latencies(candidate: Request, champion: Request, limit: Callable[[float], float]) -> Latencies:
-    """Time both models in turn. `limit` returns the maximum latency of the candidate for a given latency of the champion.
+    """Time both models in turn. `limit` returns the maximum latency of the candidate for that of the champion.
 
     Requests to the two models alternate, so that a busy moment of the machine delays both. If the candidate's median is
     close to the limit, more rounds follow.

@@ -29,8 +29,8 @@ def draw_class_losses(by_class: Mapping[str, Mapping[str, Any]], path: Path) -> 
 def draw_context_length(details: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Draw how much context the networks use, with one line per network. The data comes from their `details.json`.
 
-    The left plot shows how much the loss increases without the context. The right plot shows the loss of closing brackets
-    and quotes.
+    The left plot shows how much the loss increases without the context. The right plot shows the loss of closing
+    brackets and quotes.
     """
     with saved_figure(path, 12.0, 4.2, ncols=2) as (_, (left, right)):
         for name, values in details.items():

@@ -42,11 +42,12 @@ class PackedSequences:
 class PairLoader(ResumableLoader):
     """A loader that returns each sentence pair once per epoch, in an order that depends only on (seed, epoch).
 
-    `tokens` is the maximum number of tokens of a global batch. It includes source tokens, target tokens and padding. Lengths are
-    rounded up to a multiple of `round_to`, so that only a few different shapes occur. Pairs with the same rounded
-    lengths are shuffled among each other, and then the batches are shuffled. Every epoch therefore has the same number
-    of batches. Each rank gets a part of every global batch. The last item of a batch is the weight of this rank's loss:
-    world size * (target tokens of this rank) / (target tokens of the global batch).
+    `tokens` is the maximum number of tokens of a global batch. It includes source tokens, target tokens and
+    padding. Lengths are rounded up to a multiple of `round_to`, so that only a few different shapes occur. Pairs
+    with the same rounded lengths are shuffled among each other, and then the batches are shuffled. Every epoch
+    therefore has the same number of batches. Each rank gets a part of every global batch. The last item of a batch
+    is the weight of this rank's loss: world size * (target tokens of this rank) / (target tokens of the global
+    batch).
     """
 
     item_name = "pairs"
