@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -65,10 +66,8 @@ def test_a_champion_without_recorded_items_is_scored_again(registered_client, mo
 
 def test_without_the_files_of_the_champion_no_comparison_is_checked(registered_client):
     promote(registered_client, BETTER)
-    with registered_client._get_registry_client().store.ManagedSessionMaker() as session:
-        from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
-
-        session.query(SqlModelVersion).filter_by(name=NAME, version=int(BETTER)).update({"source": "/removed"})
+    with sqlite3.connect(registered_client.tracking_uri.removeprefix("sqlite:///")) as database:
+        database.execute("update model_versions set source = '/removed' where version = ?", (int(BETTER),))
     refused = lectern("promote", NAME, "--version", BEST)
     assert refused.code == 3
     found = labels(refused.said)
