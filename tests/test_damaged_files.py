@@ -29,7 +29,13 @@ def test_a_damaged_yaml_file_is_named_with_line_and_remedy(damage, tmp_path):
         read_mapping(path)
 
 
-@pytest.mark.parametrize("content", ["", '{"score": 0.9', "<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> b\n", "[]", "\x00"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> b\n",
+        *(pytest.param(content, marks=pytest.mark.slow) for content in ("", '{"score": 0.9', "[]", "\x00")),
+    ],
+)
 def test_damaged_metrics_stop_only_the_command_that_needs_them(content, registered_client):
     Path("metrics/best.json").write_text(content)
     listed = lectern("registry", "list")
@@ -44,7 +50,7 @@ def test_damaged_metrics_stop_only_the_command_that_needs_them(content, register
     assert ended.code == 1 and "metrics/best.json" in ended.said and "Traceback" not in ended.said
 
 
-@pytest.mark.parametrize("name", ["experiments.yaml", "dvc.yaml"])
+@pytest.mark.parametrize("name", ["experiments.yaml", pytest.param("dvc.yaml", marks=pytest.mark.slow)])
 def test_a_damaged_list_of_experiments_stops_only_the_command_that_needs_it(name, registered_client):
     Path(name).write_text("<<<<<<< HEAD\n")
     assert lectern("promote", NAME, "--version", BETTER).code == 0 and champion(registered_client) == "better"

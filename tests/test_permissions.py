@@ -36,6 +36,7 @@ def test_a_command_that_writes_is_refused_with_a_message(words, promoted_client)
     assert champion(promoted_client) == "better" and Path(f"registry/{NAME}.jsonl").read_bytes() == log
 
 
+@pytest.mark.slow
 def test_lineage_says_what_it_could_not_check(promoted_client):
     shutil.copytree(ROOT / ".dvc", ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
     Path(".dvc/config").write_text("[core]\n    no_scm = true\n")

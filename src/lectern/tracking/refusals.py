@@ -3,15 +3,21 @@
 import errno
 from pathlib import Path
 
+from requests import HTTPError
+
 from lectern.errors import UserError
 
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 READ_ONLY_DATABASE = ("readonly database", "read-only database", "read-only transaction", "permission denied for")
+REFUSED_STATUSES = (401, 403)
 REFUSED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
 
 
 def explain_refusal(error: Exception) -> UserError | None:
     """Return the message for a missing permission, or None if the error has another cause."""
+    if isinstance(error, HTTPError):  # MLflow uploads and downloads artifacts without its own exceptions
+        status = error.response.status_code if error.response is not None else None
+        return explain_store(f"{error}.") if status in REFUSED_STATUSES else None
     if isinstance(error, OSError):
         return explain_file(error) if error.errno in READ_ONLY else None
     from mlflow.exceptions import MlflowException  # importing it takes a second
