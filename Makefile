@@ -34,6 +34,9 @@ demo: $(READY)  ## run every task on sample data in demo/ and promote each model
 test: $(READY)  ## run the fast tests
 	pytest -n 2 --dist loadgroup
 
+faults: $(READY)  ## kill every command at every write, fill disks, run all shells; takes about an hour
+	pytest -m faults -n 2 --dist loadgroup
+
 repro: $(READY)  ## rebuild everything from the real data; -j8 runs eight experiments at once
 	dvc repro $(if $(findstring -j,$(MAKEFLAGS)),--glob 'preprocess@*')
 	$(if $(findstring -j,$(MAKEFLAGS)),$(MAKE) --keep-going $(EXPERIMENTS:%=repro/%))
@@ -65,4 +68,4 @@ lint: $(READY)  ## check style (ruff) and types (mypy)
 clean:  ## delete the virtual environment and the checkpoints of unfinished trainings
 	rm -rf $(VENV) runs
 
-.PHONY: help setup demo test repro git ui mlflow-server lint clean serve
+.PHONY: help setup demo test faults repro git ui mlflow-server lint clean serve

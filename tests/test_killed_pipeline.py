@@ -69,6 +69,7 @@ def test_killed_and_undisturbed_checkouts_have_the_same_lock(disturbed, undistur
         assert disturbed.lock()[stage] == undisturbed.lock()[stage], stage
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_repro_saves_the_current_step_and_continues_when_run_again(tmp_path, undisturbed, number):
     """A terminal sends the signal to DVC, its shell and the training at once."""
@@ -84,6 +85,7 @@ def test_an_interrupted_repro_saves_the_current_step_and_continues_when_run_agai
     assert not list((checkout / "runs").glob("*"))
 
 
+@pytest.mark.faults
 def test_a_repro_killed_after_the_training_does_not_train_again(tmp_path, undisturbed):
     """DVC writes its lock file only after it has copied the model to its cache."""
     checkout = Checkout(tmp_path / "lectern")

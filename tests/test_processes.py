@@ -128,7 +128,7 @@ def interrupt_after_save(number: int, send: Callable[[int, int], None], *overrid
     return process.returncode, output
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_signal_stops_all_processes_after_the_same_step_and_training_resumes_to_the_same_bytes(project):
     """SIGTERM reaches only the first process. A terminal sends SIGINT to all of them.
 

@@ -63,7 +63,7 @@ def test_every_shell_puts_launch_in_front_of_a_training(shell, launch, tmp_path)
     assert arguments.startswith("pipelines/train.py dataset=")
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("shell", SHELLS[2:])  # the other tests of the pipeline run in bash or dash
 def test_every_stage_of_the_pipeline_runs_in_every_shell(shell, tmp_path):
     """The same checkout then runs nothing with another LAUNCH, and submits a forced training."""

@@ -122,7 +122,7 @@ def test_a_second_run_of_the_same_training_is_refused(project, client):
     assert run.info.status == "FINISHED" and logged_points(client, run) == read_history(Path("models/brief"))
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_eight_trainings_at_once_lose_no_metric(project, client):
     """SQLite locks the complete database for each write."""
     warm()
