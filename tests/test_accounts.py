@@ -70,6 +70,7 @@ def create_accounts(address: str) -> None:
 
 
 @pytest.mark.postgres
+@pytest.mark.faults
 def test_with_the_roles_of_the_documentation_ada_promotes_and_bob_changes_nothing(
     evaluated_project, tmp_path, monkeypatch
 ):
