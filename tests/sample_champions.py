@@ -14,7 +14,7 @@ from lectern.artifacts.paths import PROCESSED, ExperimentPaths
 from lectern.atomic import write_json
 from lectern.registry import register
 from lectern.registry.registered_model import RegisteredModel
-from lectern.stages.experiments import evaluation_code_digest
+from lectern.stages.experiments import stage_code_digest
 
 DIGITS, TEXT, TRANSLATION, STEERING = "sample_digits", "sample_code", "sample_numbers", "sample_road"  # as in the demo
 
@@ -46,7 +46,7 @@ def register_version(client: MlflowClient, experiment: str, dataset: str, module
         "higher_is_better": True,
         "test_digest": read_facts(paths.processed)["test_digest"],
         "weights_digest": paths.weights,
-        "code_digest": evaluation_code_digest(paths.task),
+        "code_digest": stage_code_digest("evaluate", paths.task),
     }
     write_json(paths.metrics_file, metrics)
     paths.card.write_text(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lectern.stages.experiments import stage_code_digest
 from lectern.training import plan
 from test_conf import compose_config
 
@@ -80,7 +81,7 @@ def test_checkpoint_key_depends_on_the_code_that_train_depends_on(file, other_ke
     for name in ("pipelines", "src"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
-    before = plan.code_digest("digits", tmp_path)
+    before = stage_code_digest("train", "digits", tmp_path)
     with open(tmp_path / file, "a") as source:
         source.write("x = 1\n")
-    assert (plan.code_digest("digits", tmp_path) != before) == other_key
+    assert (stage_code_digest("train", "digits", tmp_path) != before) == other_key

@@ -17,12 +17,16 @@ from lectern.registry.version_record import ModelVersionRecord
 from lectern.tracking.store import first_line
 
 
+class DecisionRefused(UserError):
+    """The store refused a decision before any alias moved, so nothing has happened."""
+
+
 def change_champion(model: RegisteredModel, new: ModelVersionRecord | None, request: Request, **details: Any) -> None:
     """Make a version the champion, or none, and write the decision to the audit log.
 
     The alias is read before and after. It cannot change under a lock, but a tracking server has no lock for other
-    machines. Raises ConcurrentPromotion if another process changed the alias. Raises UserError if the store refuses
-    the change. In this case, nothing has happened.
+    machines. Raises ConcurrentPromotion if another process changed the alias. Raises DecisionRefused if the store
+    refuses the change, and UserError if it fails later.
     """
     before = current_aliases(model)
     decision = audit_log.new_decision(model, str(request["action"]), model.readable_champion, new, **details)
@@ -40,7 +44,8 @@ def change_champion(model: RegisteredModel, new: ModelVersionRecord | None, requ
 def finish_interrupted(model: RegisteredModel) -> Intent | None:
     """Complete the decision that an interrupted command has left, and return it.
 
-    A decision is discarded if the store refuses it for this account, or if the champion has changed since.
+    A decision is discarded if the store refuses it for this account, or if the champion has changed since. Raises
+    UserError if the store fails; the decision is then still to be completed.
     """
     intent = read_intent(model)
     if intent is None:
@@ -52,7 +57,7 @@ def finish_interrupted(model: RegisteredModel) -> Intent | None:
         return None
     try:
         complete(model, intent)
-    except UserError as error:
+    except DecisionRefused as error:
         report(f"{model.name}: discarded an interrupted {action}: {error}")
         return None
     report(f"{model.name}: completed an interrupted {action}: {describe(intent.after)}")
@@ -74,14 +79,14 @@ def complete(model: RegisteredModel, intent: Intent) -> None:
 
 
 def discard_if_refused(model: RegisteredModel, intent: Intent, error: MlflowException) -> None:
-    """Raise UserError after deleting the intent if no alias has moved."""
+    """Delete the intent and raise DecisionRefused if no alias has moved."""
     try:
         unchanged = read_aliases(model.client, model.name).get(CHAMPION) == intent.before[CHAMPION]
     except MlflowException:
         return
-    if unchanged and intent.before[CHAMPION] != intent.after[CHAMPION]:
+    if unchanged:
         delete_intent(model)
-        raise UserError(
+        raise DecisionRefused(
             f"{model.name}: the store refused the change: {first_line(error)}. Nothing has happened."
         ) from error
 

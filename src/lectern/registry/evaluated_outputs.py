@@ -8,7 +8,7 @@ from lectern.artifacts.dataset import read_facts
 from lectern.artifacts.model_metadata import read_metadata
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.errors import UserError
-from lectern.stages.experiments import evaluation_code_digest
+from lectern.stages.experiments import stage_code_digest
 
 REQUIRED_METRICS = (
     "score", "baseline", "higher_is_better", "test_digest", "weights_digest", "code_digest",
@@ -31,9 +31,13 @@ def check_outputs(paths: ExperimentPaths) -> None:
     compare(paths, "test_digest", read_facts(paths.processed)["test_digest"], f"the test data in {paths.processed}")
 
 
-def check_evaluation_code(paths: ExperimentPaths) -> None:
-    """Raise UserError if the code that evaluates the experiment has changed, apart from comments and docstrings."""
-    compare(paths, "code_digest", evaluation_code_digest(paths.task), "the code of this checkout")
+def check_evaluation(paths: ExperimentPaths) -> None:
+    """Raise UserError as `check_outputs` does, or if the code that evaluates the experiment has changed.
+
+    Comments and docstrings are not compared. This takes longer, because all source files are read.
+    """
+    check_outputs(paths)
+    compare(paths, "code_digest", stage_code_digest("evaluate", paths.task), "the code of this checkout")
 
 
 def compare(paths: ExperimentPaths, name: str, present: str, what: str) -> None:

@@ -6,11 +6,11 @@ from lectern.artifacts.paths import AUDIT_LOGS, ExperimentPaths
 from lectern.errors import UserError
 from lectern.registry import audit_log
 from lectern.registry.decision import finish_interrupted
-from lectern.registry.evaluated_outputs import check_evaluation_code, check_outputs
+from lectern.registry.evaluated_outputs import check_evaluation
 from lectern.registry.lock import promotion_lock
 from lectern.registry.register import register, upload_files
 from lectern.registry.registered_model import RegisteredModel, find_model, model_names
-from lectern.registry.version_record import version_identity
+from lectern.registry.version_record import VersionIdentity, version_identity
 from lectern.registry.versions import has_model_files
 from lectern.stages.experiments import list_experiments
 from lectern.tracking.restored_run import find_or_restore_run
@@ -51,9 +51,8 @@ def lost_models(client: MlflowClient) -> list[str]:
 def restore_experiment(client: MlflowClient, paths: ExperimentPaths) -> list[str]:
     """Restore the run and the version of an experiment if they are missing."""
     try:
+        check_evaluation(paths)
         identity = version_identity(paths)
-        check_outputs(paths)
-        check_evaluation_code(paths)
     except UserError as error:
         return [f"{paths.experiment}: {error}"]
     had_run = find_run(client, paths.task, paths.weights) is not None
@@ -61,16 +60,16 @@ def restore_experiment(client: MlflowClient, paths: ExperimentPaths) -> list[str
     had_version = model is not None and model.find(identity) is not None
     run = find_or_restore_run(client, paths)
     if had_run and had_version:
-        return restore_files(client, paths)
+        return restore_files(client, paths, identity)
     version = register(client, paths, run.info.run_id)
     messages = [] if had_run else [f"{paths.experiment}: run with its history; its config, commit and machine are lost"]
     return messages if had_version else [*messages, f"{paths.experiment}: {version}"]
 
 
-def restore_files(client: MlflowClient, paths: ExperimentPaths) -> list[str]:
+def restore_files(client: MlflowClient, paths: ExperimentPaths, identity: VersionIdentity) -> list[str]:
     """Upload the files of a registered version if they are missing."""
-    version = RegisteredModel(client, paths.dataset).find(version_identity(paths))
+    version = RegisteredModel(client, paths.dataset).find(identity)
     if version is None or has_model_files(client, version):
         return []
-    upload_files(client, paths, version.run_id)
+    upload_files(client, paths, version.run_id, identity)
     return [f"{paths.experiment}: the files of {version}"]

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.registry.packaged_code import copy_code, importable, requirements
 from lectern.registry.registered_model import RegisteredModel, find_model
-from lectern.registry.version_record import ModelVersionRecord, version_identity, version_tags
+from lectern.registry.version_record import ModelVersionRecord, VersionIdentity, version_identity, version_tags
 from lectern.registry.versions import files_folder
 from lectern.task_modules import task_module
 
@@ -24,7 +24,7 @@ def register(client: MlflowClient, paths: ExperimentPaths, run_id: str) -> Model
     existing = model.find(identity) if model else None
     if existing:
         return existing
-    upload_files(client, paths, run_id)
+    upload_files(client, paths, run_id, identity)
     create_model(client, paths.dataset)
     source = f"{client.get_run(run_id).info.artifact_uri}/{files_folder(identity)}"
     created = client.create_model_version(paths.dataset, source, run_id, tags=tags, description=description(paths))
@@ -43,13 +43,13 @@ def create_model(client: MlflowClient, dataset: str) -> None:
             raise
 
 
-def upload_files(client: MlflowClient, paths: ExperimentPaths, run_id: str) -> None:
+def upload_files(client: MlflowClient, paths: ExperimentPaths, run_id: str, identity: VersionIdentity) -> None:
     """Upload the files of a version to the artifacts of its run, in a folder that no other version uses."""
     with tempfile.TemporaryDirectory() as folder:
         pyfunc = Path(folder) / "pyfunc"
         save_pyfunc(paths, pyfunc, Path(folder) / "code")
         add_evaluation(paths, pyfunc)
-        client.log_artifacts(run_id, str(pyfunc), files_folder(version_identity(paths)))
+        client.log_artifacts(run_id, str(pyfunc), files_folder(identity))
 
 
 def save_pyfunc(paths: ExperimentPaths, folder: Path, code: Path) -> None:

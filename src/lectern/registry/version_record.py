@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from lectern.artifacts.digests import content_digest
 from lectern.artifacts.paths import ExperimentPaths
-from lectern.registry.evaluated_outputs import check_evaluation_code, check_outputs
+from lectern.registry.evaluated_outputs import check_evaluation
 from lectern.registry.packaged_code import code_digest, requirements_digest
 
 PREFIX = "lectern."
@@ -110,8 +110,7 @@ def version_tags(paths: ExperimentPaths) -> dict[str, str]:
 
     Raises UserError if the metrics do not belong to the model, the data and the code of this checkout.
     """
-    check_outputs(paths)
-    check_evaluation_code(paths)
+    check_evaluation(paths)
     values = version_identity(paths)._asdict() | {name: paths.metrics[name] for name in OUTPUT_TAGS}
     values |= {"dataset": paths.dataset, "task": paths.task}
     metrics = {f"{METRIC_PREFIX}{name}": str(value) for name, value in paths.metrics.items()}

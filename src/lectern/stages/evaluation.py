@@ -11,7 +11,7 @@ from lectern.artifacts.dataset import read_facts
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.atomic import atomic_directory, write_json
 from lectern.config import Dataset
-from lectern.stages.experiments import evaluation_code_digest
+from lectern.stages.experiments import stage_code_digest
 from lectern.task_modules import task_module
 from lectern.tracking.restored_run import find_or_restore_run
 from lectern.tracking.runs import Tracker, store_error
@@ -34,7 +34,7 @@ def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:
         "test_items": facts["items"]["test"],
         "test_digest": facts["test_digest"],
         "weights_digest": paths.weights,
-        "code_digest": evaluation_code_digest(paths.task),
+        "code_digest": stage_code_digest("evaluate", paths.task),
     }
     paths.metrics_file.parent.mkdir(exist_ok=True)
     write_json(paths.metrics_file, metrics)

@@ -61,12 +61,12 @@ def pipeline_variables() -> dict[str, Any]:
     return variables
 
 
-def evaluation_code_digest(task: str) -> str:
-    """Return the digest of the code that `evaluate` depends on, without comments and docstrings."""
+def stage_code_digest(stage: str, task: str, checkout: Path = CHECKOUT) -> str:
+    """Return the digest of the code that a stage of `dvc.yaml` depends on, without comments and docstrings."""
     from lectern.artifacts.source_code import list_source_files, source_digest
 
-    files = [file for path in code_dependencies("evaluate", task) for file in list_source_files(path)]
-    return source_digest(files, CHECKOUT)
+    files = [file for path in code_dependencies(stage, task, checkout) for file in list_source_files(path)]
+    return source_digest(files, checkout)
 
 
 def code_dependencies(stage: str, task: str, checkout: Path = CHECKOUT) -> list[Path]:

@@ -14,8 +14,7 @@ import torch
 
 from lectern.artifacts.digests import file_digest
 from lectern.artifacts.model_folder import find_class
-from lectern.artifacts.paths import CHECKOUT, CONF, PROCESSED, group_config
-from lectern.artifacts.source_code import list_source_files
+from lectern.artifacts.paths import CONF, PROCESSED, group_config
 from lectern.config import (  # fmt: skip
     Dataset,
     Model,
@@ -29,7 +28,7 @@ from lectern.config import (  # fmt: skip
     split_class,
 )
 from lectern.errors import UserError
-from lectern.stages.experiments import code_dependencies
+from lectern.stages.experiments import stage_code_digest
 from lectern.task_modules import task_module
 from lectern.training import fit as training
 from lectern.training.callbacks import KeepBest
@@ -62,7 +61,7 @@ class Plan:
         """
         model = {name: getattr(self.model, name) for name in ("task", "batches", "module", "best")}
         data = file_digest(self.processed / "facts.json")
-        parts = [model, self.fit, self.seed, self.dataset.name, data, code_digest(self.model.task)]
+        parts = [model, self.fit, self.seed, self.dataset.name, data, stage_code_digest("train", self.model.task)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -126,9 +125,3 @@ def resolve_precision(model: Model, budget: str, trainer: dict[str, Any]) -> dic
 def has_bfloat16() -> bool:
     """Return whether oneDNN, PyTorch's library for CPUs, computes in bfloat16 on this machine."""
     return torch._C._has_mkldnn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def code_digest(task: str, checkout: Path = CHECKOUT) -> str:
-    """Hash the source files that `train` in `dvc.yaml` depends on. Only these files can change the weights."""
-    files = [file for path in code_dependencies("train", task, checkout) for file in list_source_files(path)]
-    return hashlib.sha256("".join(file_digest(file) for file in files).encode()).hexdigest()
