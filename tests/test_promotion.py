@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from children import KILLED, at_call, die, in_child, lectern
 from lectern.errors import CheckFailed, ConcurrentPromotion, UserError
@@ -373,6 +374,28 @@ def test_a_decision_that_the_store_refuses_has_not_happened(registered_client, w
     )
     assert Path(f"registry/{NAME}.jsonl").read_bytes() == before
     assert reconcile(registered_client) == [] and champion(registered_client) == "better"
+
+
+def fail_like_a_locked_database() -> None:
+    raise MlflowException("database is locked")
+
+
+def promote_while_the_store_fails(client, call: int) -> None:
+    """Promote the best version; the store fails at the given move of an alias."""
+    at_call(MlflowClient, "set_registered_model_alias", call, fail_like_a_locked_database)
+    promote(client, BEST)
+
+
+def test_a_store_that_fails_during_a_decision_does_not_discard_it(registered_client):
+    for call in (2, 1):  # the second command has only one alias left to move
+        ended = in_child(promote_while_the_store_fails, registered_client, call)
+        assert "the store failed during a decision: database is locked. Run the same command again" in ended.said
+        assert "discarded" not in ended.said
+        assert list(Path("runs/decisions").glob("*.json")) and logged_decisions(registered_client) == []
+    ended = lectern("promote", NAME, "--version", BEST)
+    assert ended.code == 0 and "completed an interrupted promote" in ended.said and "discarded" not in ended.said
+    assert (champion(registered_client), challenger(registered_client)) == ("best", "better")
+    assert len(logged_decisions(registered_client)) == 1
 
 
 # Retired models
