@@ -1,6 +1,6 @@
 """Estimate by a paired bootstrap how much better a score is, from tables with one row per test item.
 
-Neighboring items are not independent: frames of a drive, lines of a work, digits of a writer. The bootstrap therefore
+Neighbouring items are not independent: frames of a drive, lines of a work, digits of a writer. The bootstrap therefore
 resamples units of consecutive items (Kuensch 1989; Politis and Romano 1994), the same units for both models (Koehn
 2004, W04-3250).
 """
@@ -88,7 +88,7 @@ def number_units(items: pd.DataFrame) -> np.ndarray:
 
 
 def sum_by_unit(statistics: pd.DataFrame, units: np.ndarray) -> pd.DataFrame:
-    """Return one row per unit with the sums over its items."""
+    """Return the sums of the statistics over the items of each unit, with one row per unit."""
     sums = np.zeros((units.max() + 1, statistics.shape[1]))
     np.add.at(sums, units, statistics.to_numpy(np.float64))
     return pd.DataFrame(sums, columns=statistics.columns)

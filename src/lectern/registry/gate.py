@@ -12,7 +12,7 @@ from lectern.errors import UserError
 from lectern.registry import gate_rules
 from lectern.registry.bootstrap import estimate_improvement
 from lectern.registry.evaluation_data import check_test_data, recorded_items
-from lectern.registry.gate_rules import Rule, not_checked
+from lectern.registry.gate_rules import BETTER, REPRODUCES, Rule, cost_rule, not_checked
 from lectern.registry.guards import dataset_guards, guard_cost, guard_latency, guard_metrics, metric_guards
 from lectern.registry.registered_model import RegisteredModel
 from lectern.registry.score_unit import read_score_unit
@@ -20,8 +20,6 @@ from lectern.registry.scoring import Measurement, measure_model, weights_size
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.registry.versions import download_model_folder
 from lectern.task_modules import task_module
-
-BETTER, REPRODUCES = "better than the champion by more than noise", "reproduces its score"
 
 
 def evaluate_gate(
@@ -31,7 +29,8 @@ def evaluate_gate(
 
     The candidate is scored again from its own files, unless its `items` are given. The champion is scored again if its
     recorded items are missing or belong to other test data. The baseline is the recorded one, because computing it can
-    take long. A rule that needs what this machine lacks is marked as not checked, with the reason, and fails.
+    take long. If a rule needs data or files that this machine lacks, the rule fails. Its result is marked as not
+    checked and contains the reason.
     """
     config = read_gate_config()
     measured = measure_candidate(model.client, candidate, items)
@@ -47,7 +46,10 @@ def evaluate_gate(
 def measure_candidate(
     client: MlflowClient, candidate: ModelVersionRecord, items: pd.DataFrame | None
 ) -> Measurement | str:
-    """Measure a candidate, or return why this machine cannot. Raises UserError if its files cannot be loaded."""
+    """Measure a candidate, or return why that is not possible on this machine.
+
+    Raises UserError if its files cannot be loaded.
+    """
     from lectern.artifacts.model_folder import load_model
 
     module, processed = load_model(download_model_folder(client, candidate)), PROCESSED / candidate.name
@@ -59,7 +61,7 @@ def measure_candidate(
 
 
 def measure_champion(client: MlflowClient, champion: ModelVersionRecord) -> Measurement | str:
-    """Measure the champion on the test data of this checkout, or return why this machine cannot."""
+    """Measure the champion on the test data of this checkout, or return why that is not possible."""
     from lectern.artifacts.model_folder import load_model
 
     processed = PROCESSED / champion.name
@@ -99,7 +101,7 @@ def compare_with_champion(
         yield not_checked("guards of the dataset", str(error))
     old = measured if isinstance(measured, str) else measure_champion(client, champion)
     if isinstance(measured, str) or isinstance(old, str):
-        yield from (not_checked(name, str(old)) for name in (BETTER, "latency within its limit"))
+        yield from (not_checked(name, str(old)) for name in (BETTER, cost_rule("latency")))
     else:
         yield compare_scores(candidate, measured, old, config["noise"])
         if "latency" in guards:
@@ -126,7 +128,7 @@ def compare_sizes(
     try:
         sizes = [weights_size(download_model_folder(client, version)) for version in (candidate, champion)]
     except (UserError, OSError) as error:
-        return not_checked("size within its limit", str(error))
+        return not_checked(cost_rule("size"), str(error))
     return guard_cost("size", guard, *sizes)
 
 

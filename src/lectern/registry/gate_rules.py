@@ -6,6 +6,7 @@ from lectern.registry.bootstrap import Improvement
 from lectern.registry.score_unit import ScoreUnit
 
 MIN_UNITS = 20  # the spread of fewer resampled units is too uncertain for a verdict
+BETTER, REPRODUCES = "better than the champion by more than noise", "reproduces its score"  # names of rules
 COST_TITLES = {"latency": "latency per small request", "size": "size of the weights"}
 
 
@@ -41,7 +42,7 @@ def reproduces_score(recorded: float, measured: float, tolerance: float, unit: S
         f"recorded {recorded:.4f}, measured now {measured:.4f} ({unit}); "
         f"they may differ by at most {limit:.4f}, {conjunction(passed)} they differ by {difference:.4f}"
     )
-    return Rule("reproduces its score", passed, reason)
+    return Rule(REPRODUCES, passed, reason)
 
 
 def better_than_noise(
@@ -62,7 +63,7 @@ def better_than_noise(
     else:
         limit = f"the complete interval must be {comparative(direction)} than the champion's score"
         reason += f"{limit}, {'and it is' if passed else 'but it is not'}"
-    return Rule("better than the champion by more than noise", passed, reason)
+    return Rule(BETTER, passed, reason)
 
 
 def cost_within_factor(
@@ -79,7 +80,17 @@ def cost_within_factor(
         f"{COST_TITLES[name]} {now}, champion {before}; it may be at most {highest}, the larger of {factor:g} times "
         f"{before} and {before} plus {slack}, {'and it is' if passed else 'but it is more'}; reason: {reason}"
     )
-    return Rule(f"{name} within its limit", passed, text)
+    return Rule(cost_rule(name), passed, text)
+
+
+def cost_rule(name: str) -> str:
+    """Return the name of the rule for a cost."""
+    return f"{name} within its limit"
+
+
+def metric_rule(name: str) -> str:
+    """Return the name of the rule for a guarded metric."""
+    return f"{name} within its tolerance"
 
 
 def cost_limit(champion_cost: float, factor: int | float, absolute_slack: int | float) -> float:
@@ -105,7 +116,7 @@ def metric_within_tolerance(
     values = f"{value:.4f}, champion {champion_value:.4f}{f' ({unit})' if unit else ''}"
     difference = describe_difference(value - champion_value)
     text = f"{values}; it {describe_tolerance(tolerance, better)}, {conjunction(passed)} {difference}; reason: {reason}"
-    return Rule(f"{name} within its tolerance", passed, text)
+    return Rule(metric_rule(name), passed, text)
 
 
 def not_checked(name: str, reason: str, blocks: bool = True) -> Rule:

@@ -17,6 +17,7 @@ from lectern.registry.gate_rules import (
     Rule,
     cost_limit,
     cost_within_factor,
+    metric_rule,
     metric_within_tolerance,
     not_checked,
 )
@@ -46,17 +47,13 @@ def guard_latency(guard: dict[str, Any], candidate: Measurement, champion: Measu
     def limit(champion_latency: float) -> float:
         return cost_limit(champion_latency, guard["factor"], guard["absolute_slack"])
 
-    check_cost_guard("latency", guard)
+    guard_cost("latency", guard, 0.0, 0.0)  # report a wrong guard before the measurement
     times = compare_latencies(candidate.request, champion.request, limit)
     return guard_cost("latency", guard, *times.medians)
 
 
-def check_cost_guard(name: str, guard: dict[str, Any]) -> None:
-    """Raise UserError if a guard of a cost has unknown, missing or wrong keys."""
-    guard_cost(name, guard, 0.0, 0.0)
-
-
 def guard_cost(name: str, guard: dict[str, Any], cost: float, champion_cost: float) -> Rule:
+    """Compare a cost. Raises UserError if the guard has unknown, missing or wrong keys."""
     rule: Rule = call(cost_within_factor, guard, f"guards, {name}", name, cost, champion_cost)
     return rule
 
@@ -74,7 +71,7 @@ def guard_metrics(
     try:
         values, champion_values = (read_or_measure_metrics(client, it, candidate) for it in (candidate, champion))
     except (UserError, OSError) as error:
-        yield from (not_checked(f"{name} within its tolerance", str(error)) for name in guards)
+        yield from (not_checked(metric_rule(name), str(error)) for name in guards)
         return
     for name, guard in guards.items():
         where = f"conf/dataset/{candidate.name}.yaml, guards, {name}"

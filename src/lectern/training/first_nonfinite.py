@@ -17,7 +17,7 @@ from lectern.training.random_state import get_cuda_random_state
 
 @dataclass
 class StepStart:
-    """What is needed to repeat a training step: the batch, and the states before it."""
+    """The batch of a training step and the states before it, from which the step can be repeated."""
 
     batch: Any
     batch_idx: int
@@ -32,7 +32,11 @@ class StepStart:
 
 @dataclass
 class Pass:
-    """A repeated forward pass: its layers in the order in which they ended, and the first that is not finite."""
+    """A repeated forward pass.
+
+    `modules` contains the layers in the order in which they ended. `first` is the name of the first layer whose output
+    is not finite.
+    """
 
     modules: dict[str, nn.Module]
     first: str | None = None
@@ -55,7 +59,7 @@ def locate_in_steps(trainer: pl.Trainer, module: TrainableModule, steps: Sequenc
 
 
 def locate_in_batch(trainer: pl.Trainer, module: TrainableModule, step: StepStart) -> str | None:
-    """Repeat one batch. Return what is not finite: the output of a layer, the loss, or the gradient of a layer."""
+    """Repeat one batch, and describe the first output, loss or gradient that is not finite. Return None if all are."""
     module.resume_state = dict(step.resume_state)
     torch.set_rng_state(step.random)
     if step.cuda_random is not None:

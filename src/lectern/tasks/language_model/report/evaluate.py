@@ -64,7 +64,7 @@ def measure(module: "CharacterModel", processed: Path) -> pd.DataFrame:
 
 
 def read_first_lines(processed: Path) -> list[int]:
-    """Return the number of the line in which each work of the test text starts. A single work has no such list."""
+    """Return the line numbers at which the works of the test text start: `[0]` for a single work."""
     path = processed / "test_works.json"
     return sorted(json.loads(path.read_text(encoding="utf-8")).values()) if path.is_file() else [0]
 
