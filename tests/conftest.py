@@ -1,6 +1,8 @@
 """Fixtures shared by the tests. Tests use one thread, so that parallel tests do not slow each other down."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported, also in the processes of the tests
 import shutil
 import signal
 from pathlib import Path
@@ -19,6 +21,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of a file in one process, and all tests that need a server in another, for `--dist loadgroup`."""
     for item in items:

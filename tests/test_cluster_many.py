@@ -20,6 +20,10 @@ from test_sweeps import TRAIN_SCRIPT
 
 pytestmark = pytest.mark.slurm
 SEEDS = (1, 2, 3)
+WAIT_SCRIPT = """import pathlib, time
+if pathlib.Path("wait").exists():
+    time.sleep(300)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,9 @@ def test_packing_drives_in_a_job_array_gives_the_same_bytes_as_one_process(check
 def test_an_interrupted_sweep_cancels_its_jobs_and_continues_later(checkout, slurm):
     for stage in ("download", "preprocess"):
         checkout.do("dvc", "repro", f"{stage}@sample_digits", LAUNCH="")
-    (checkout / "pipelines/train.py").write_text("import time\ntime.sleep(300)\n" + TRAIN_SCRIPT)
+    waiting = checkout / "wait"  # The script stays the same, because a search is only continued with the same code.
+    waiting.touch()
+    (checkout / "pipelines/train.py").write_text(f"{WAIT_SCRIPT}{TRAIN_SCRIPT}")
     sweep = ("lectern", "sweep", "demo-digits", "--parallel", "2", "--trials")
     process = checkout.start(*sweep, "4", TRAINER="laptop")
     wait_until(lambda: len(slurm.query("squeue", "-h", "-t", "RUNNING", "-o", "%i").split()) == 2, process)
@@ -71,7 +77,7 @@ def test_an_interrupted_sweep_cancels_its_jobs_and_continues_later(checkout, slu
     output, _ = process.communicate(timeout=120)
     assert process.returncode != 0 and "Traceback" not in output, output
     wait_until(lambda: slurm.job_ids() == [])
-    (checkout / "pipelines/train.py").write_text(TRAIN_SCRIPT)
+    waiting.unlink()
     output = checkout.do(*sweep, "4", TRAINER="laptop")
     assert "The best is trial" in output or "No trial was better" in output, output
     client = MlflowClient(checkout.store, checkout.store)
