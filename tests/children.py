@@ -12,9 +12,11 @@ from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
+from threading import Timer
 from typing import Any, NamedTuple
 
 KILLED = -signal.SIGKILL
+LIMIT = 600  # seconds; a child that takes longer is deadlocked
 
 
 class Ended(NamedTuple):
@@ -29,6 +31,7 @@ class Child:
 
     def __init__(self, function: Callable[..., Any], *arguments: Any, **options: Any):
         self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in `ended`)
+        time.sleep(0.02)  # A thread that is ending holds a lock of the C library, and its copy would never be released.
         self.process = os.fork()
         if self.process == 0:
             try:
@@ -41,8 +44,11 @@ class Child:
                 os._exit(1)  # a child that returned would run the remaining tests too
 
     def ended(self) -> Ended:
-        """Wait until the process ends and return its exit code and output."""
+        """Wait until the process ends and return its exit code and output. Kill it after LIMIT seconds."""
+        watchdog = Timer(LIMIT, os.kill, (self.process, signal.SIGKILL))
+        watchdog.start()
         code = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+        watchdog.cancel()
         with self.output:
             self.output.seek(0)
             return Ended(code, self.output.read())

@@ -20,7 +20,8 @@ def run_unnamed(code: str, *arguments: str) -> tuple[int, str]:
     """Run Python code with arguments; return the exit code and the output. Skip the test if that is not possible."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("only root with setpriv (Debian: util-linux) can become another user")
-    environment = {name: value for name, value in os.environ.items() if name not in NAMES}
+    # The user cannot write the files of coverage.
+    environment = {name: value for name, value in os.environ.items() if name not in NAMES and "COVERAGE" not in name}
     environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "HOME": "/nonexistent", "COLUMNS": "300"}
     result = subprocess.run(
         [*AS_UNNAMED_USER, sys.executable, "-c", code, *arguments], env=environment,

@@ -2,7 +2,7 @@
 
 Neighbouring items are not independent: frames of a drive, lines of a work, digits of a writer. The bootstrap therefore
 resamples units of consecutive items (Kuensch 1989; Politis and Romano 1994), the same units for both models (Koehn
-2004, W04-3250).
+2004, W04-3250). Neighbouring units that are parts of one group are resampled together.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from scipy.stats import t as student
 from lectern.errors import UserError
 
 UNITS = 30  # long units contain the correlation of neighbours; with fewer units, their spread is too uncertain
+RUN_LENGTH = 3  # units that are resampled together if they are parts of one group, since they are not independent
 
 
 @runtime_checkable
@@ -56,12 +57,14 @@ def estimate_improvement(
     units = number_units(candidate)
     new, old = (sum_by_unit(scoring.statistics(items), units) for items in (candidate, champion))
     observed = direction * (scoring.score_sums(new.sum().to_dict()) - scoring.score_sums(old.sum().to_dict()))
-    count, half_width = len(new), 0.0
-    if count > 1:
-        differences = bootstrap_differences(new, old, scoring, resamples, seed)
-        quantile = student.ppf((1 + confidence) / 2, count - 1)
-        half_width = float(quantile * differences.std() * np.sqrt(count / (count - 1)))
-    return Improvement(observed - half_width, observed + half_width, count, confidence, resamples)
+    length = run_length(candidate, units)
+    runs, half_width = len(new) // length, 0.0
+    if runs > 1:
+        weights = resample_runs(len(new), length, resamples, seed)
+        differences = score_resamples(new, weights, scoring) - score_resamples(old, weights, scoring)
+        scale = np.sqrt(runs * length / len(new) * runs / (runs - 1))  # of a resample's size, and of a small sample
+        half_width = float(student.ppf((1 + confidence) / 2, runs - 1) * differences.std() * scale)
+    return Improvement(observed - half_width, observed + half_width, len(new), confidence, resamples)
 
 
 def check_same_items(candidate: pd.DataFrame, champion: pd.DataFrame) -> None:
@@ -94,15 +97,20 @@ def sum_by_unit(statistics: pd.DataFrame, units: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(sums, columns=statistics.columns)
 
 
-def bootstrap_differences(
-    candidate: pd.DataFrame, champion: pd.DataFrame, scoring: Scoring, resamples: int, seed: int
-) -> np.ndarray:
-    """Return the candidate's score minus the champion's in each resample of the units (one row of sums per unit)."""
-    count = len(candidate)
-    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)
-    new, old = (score_resamples(table, weights, scoring) for table in (candidate, champion))
-    differences: np.ndarray = new - old
-    return differences
+def run_length(items: pd.DataFrame, units: np.ndarray) -> int:
+    """Return how many neighbouring units are resampled together: one if every unit is a complete group."""
+    groups = items["group"].nunique() if "group" in items else 1
+    return RUN_LENGTH if units.max() + 1 > groups else 1
+
+
+def resample_runs(count: int, length: int, resamples: int, seed: int) -> np.ndarray:
+    """Return how often each resample has each of `count` units, as an array of shape (resamples, count).
+
+    A resample is made of runs of `length` neighbouring units. The first unit follows the last.
+    """
+    starts = np.random.default_rng(seed).multinomial(count // length, np.full(count, 1 / count), resamples)
+    weights: np.ndarray = sum(np.roll(starts, shift, axis=1) for shift in range(length))
+    return weights
 
 
 def score_resamples(table: pd.DataFrame, weights: np.ndarray, scoring: Scoring) -> np.ndarray:
