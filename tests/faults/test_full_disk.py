@@ -5,15 +5,14 @@ import itertools
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from children import Ended, in_child, run_stage, warm
 from short_training import SHORT_TRAINING, project
+from writes import before_file_writes, numbered
 
 __all__ = ["project"]  # a fixture
 pytestmark = pytest.mark.faults
@@ -26,7 +25,7 @@ STAGES = {  # overrides and outputs
     "evaluate": (EXPERIMENT, ["reports/brief", "metrics/brief.json"]),
 }
 BEFORE = list(STAGES)
-RENAME = "os.rename"  # the audit event of os.replace too
+REMOVALS = ("os.remove", "os.rmdir")  # They work on a full disk.
 
 
 def run(stage: str) -> Ended:
@@ -55,38 +54,15 @@ def leftovers() -> list[Path]:
 
 
 def fail_at(number: int) -> None:
-    """Let the write operation with this number fail: opening for writing, renaming, mkdir or fsync in the project."""
-    here, operations = str(Path.cwd()), itertools.count(1)
+    """Let the write with this number fail: a file operation in the project, or fsync."""
 
-    def fail(operation: str, code: int) -> None:
-        if next(operations) == number:
-            print(f"injected a failure into {operation}", flush=True)
-            raise OSError(code, os.strerror(code), operation)
+    def fail(count: int, write: str) -> None:
+        if count == number:
+            print(f"injected a failure into {write}", flush=True)
+            raise OSError(errno.EIO if write == "fsync" else errno.ENOSPC, os.strerror(errno.ENOSPC), write)
 
-    def is_write(event: str, arguments: tuple[Any, ...]) -> bool:
-        if event == "open":
-            _, mode, flags = arguments
-            return bool(set(mode or "") & set("wax+")) or (mode is None and bool(flags & (os.O_WRONLY | os.O_RDWR)))
-        return event in (RENAME, "os.mkdir")
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if (
-            event in ("open", RENAME, "os.mkdir")
-            and isinstance(arguments[0], str | Path)
-            and is_write(event, arguments)
-        ):
-            path = os.path.abspath(arguments[0])
-            if path.startswith(here) and not path.endswith((".db", ".pyc")):
-                fail(f"{event} {path}", errno.ENOSPC)
-
-    sync = os.fsync
-
-    def fsync(descriptor: int) -> None:
-        fail("fsync", errno.EIO)
-        sync(descriptor)
-
-    os.fsync = fsync
-    sys.addaudithook(hook)
+    count = numbered(fail)
+    before_file_writes(Path.cwd(), lambda write: None if write.startswith(REMOVALS) else count(write))
 
 
 def run_with_failure(stage: str, number: int) -> Ended:
