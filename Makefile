@@ -32,10 +32,10 @@ demo: $(READY)  ## run every task on sample data in demo/ and promote each model
 	@echo "Next: make serve (use the models), make ui (curves, plots, registry), lectern --help, and make repro for the real data"
 
 test: $(READY)  ## run the fast tests
-	pytest -n 2 --dist loadgroup
+	pytest -n 2 --dist loadfile
 
 faults: $(READY)  ## kill every command at every write, fill disks, run all shells; takes about an hour
-	pytest -m faults -n 2 --dist loadgroup
+	pytest -m faults -n 2 --dist loadfile
 
 repro: $(READY)  ## rebuild everything from the real data; -j8 runs eight experiments at once
 	dvc repro $(if $(findstring -j,$(MAKEFLAGS)),--glob 'preprocess@*')

@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported, also in the processes of the tests
 import shutil
 import signal
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,20 +14,16 @@ import torch
 import lectern  # noqa: F401 (sets the log level of MLflow, which must not be imported earlier)
 from children import in_child
 
+# While jaxtyping's hook imports a module of the package, it compiles each library that the module is the first to import.
+for library in ("mlflow", "pytorch_lightning", "torchmetrics", "scipy.stats", "matplotlib.pyplot"):
+    import_module(library)
+
 ROOT = Path(__file__).parents[1]
 
 torch.set_num_threads(1)
 # A shell starts background jobs with SIGINT ignored, and nohup ignores SIGHUP. Some tests send these signals.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a file in one process, and all tests that need a server in another, for `--dist loadgroup`."""
-    for item in items:
-        needs_server = {"server", "server_with_key"} & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("server" if needs_server else item.path.name))
 
 
 @pytest.fixture(scope="session")
