@@ -34,7 +34,10 @@ demo: $(READY)  ## run every task on sample data in demo/ and promote each model
 test: $(READY)  ## run the fast tests
 	pytest -n 2 --dist loadfile
 
-faults: $(READY)  ## kill every command at every write, fill disks, run all shells; takes about an hour
+nightly: $(READY)  ## run the tests that are too slow for every change; takes about half an hour
+	pytest -m nightly -n 2 --dist loadfile
+
+faults: $(READY)  ## kill every command before every write and fill disks; takes about an hour
 	pytest -m faults -n 2 --dist loadfile
 
 repro: $(READY)  ## rebuild everything from the real data; -j8 runs eight experiments at once
@@ -68,4 +71,4 @@ lint: $(READY)  ## check style (ruff) and types (mypy)
 clean:  ## delete the virtual environment and the checkpoints of unfinished trainings
 	rm -rf $(VENV) runs
 
-.PHONY: help setup demo test faults repro git ui mlflow-server lint clean serve
+.PHONY: help setup demo test nightly faults repro git ui mlflow-server lint clean serve

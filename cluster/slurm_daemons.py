@@ -175,8 +175,11 @@ class Cluster:
         return pids
 
     def fail(self, node: str) -> None:
+        """End all processes of a node as a power failure does: none of them reports the end of another."""
         pid_file = self.folder / "pids" / node
-        kill([int(pid_file.read_text()), *self.find_tasks(node)], signal.SIGKILL)
+        pids = [int(pid_file.read_text()), *self.find_tasks(node)]
+        kill(pids, signal.SIGSTOP)
+        kill(pids, signal.SIGKILL)
         pid_file.unlink()
 
     def down(self) -> None:

@@ -220,7 +220,7 @@ def train(processed: Path, folder: Path, seed: int = 7, epochs: int = 6) -> floa
     return min(record.value for record in history.records if record.name == "validation_rmse")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_training_on_shards_reaches_the_same_loss(unsharded, sharded, tmp_path):
     rmse = {folder.name: [train(folder, tmp_path / f"{folder.name}{seed}", seed) for seed in (1, 2, 3)]
             for folder in (unsharded, sharded)}  # fmt: skip
