@@ -1,6 +1,7 @@
 """Record trainings as MLflow runs, and find the run of a model by its weights."""
 
 import json
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from lectern.artifacts.history_file import Record, TextSample
 from lectern.artifacts.paths import PROCESSED
 from lectern.config import Dataset as DatasetConfig
 from lectern.errors import UserError
+from lectern.tracking.output_files import copy_output
 from lectern.tracking.provenance import git_commit, machine
 from lectern.tracking.store import connect, experiment_id, first_line, store_address
 
@@ -63,7 +65,9 @@ class Tracker:
     def log_folder(self, folder: Path, name: str) -> None:
         """Log the files of a folder as artifacts. A local store keeps none of them if the disk is full."""
         try:
-            self.client.log_artifacts(self.id, str(folder), name)
+            with tempfile.TemporaryDirectory() as temporary:
+                copy = copy_output(folder, Path(temporary) / name)
+                self.client.log_artifacts(self.id, str(copy), name)
         except OSError:
             repository: Any = get_artifact_repository(self.client.get_run(self.id).info.artifact_uri)
             repository.delete_artifacts(name)
