@@ -12,6 +12,7 @@ from lectern.registry.registered_model import RegisteredModel, find_model
 from lectern.registry.version_record import ModelVersionRecord, VersionIdentity, version_identity, version_tags
 from lectern.registry.versions import files_folder
 from lectern.task_modules import task_module
+from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.output_files import copy_output
 
 MAX_DESCRIPTION = 5000  # characters of a description in MLflow's database
@@ -45,6 +46,7 @@ def create_model(client: MlflowClient, dataset: str) -> None:
 
 def upload_files(client: MlflowClient, paths: ExperimentPaths, run_id: str, identity: VersionIdentity) -> None:
     """Upload the files of a version to the artifacts of its run, in a folder that no other version uses."""
+    prepare_artifacts(client, client.get_run(run_id).info.experiment_id)
     with tempfile.TemporaryDirectory() as folder:
         pyfunc = Path(folder) / "pyfunc"
         save_pyfunc(paths, pyfunc, Path(folder))

@@ -18,6 +18,7 @@ from lectern.artifacts.history_file import Record, TextSample
 from lectern.artifacts.paths import PROCESSED
 from lectern.config import Dataset as DatasetConfig
 from lectern.errors import UserError
+from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.output_files import copy_output
 from lectern.tracking.provenance import git_commit, machine
 from lectern.tracking.store import connect, experiment_id, first_line, store_address
@@ -64,6 +65,7 @@ class Tracker:
 
     def log_folder(self, folder: Path, name: str) -> None:
         """Log the files of a folder as artifacts. A local store keeps none of them if the disk is full."""
+        prepare_artifacts(self.client, self.client.get_run(self.id).info.experiment_id)
         try:
             with tempfile.TemporaryDirectory() as temporary:
                 copy = copy_output(folder, Path(temporary) / name)
@@ -103,6 +105,7 @@ def open_run(
 ) -> Iterator[Tracker]:
     """Continue the run that a killed process left, or create one. Mark it FINISHED, FAILED or KILLED on exit."""
     experiment = experiment_id(client, task)
+    prepare_artifacts(client, experiment)
     run = find_unfinished_run(client, experiment, training) or client.create_run(
         experiment, run_name=name, tags={TRAINING: training, **{key: str(value) for key, value in tags.items()}}
     )
