@@ -176,3 +176,17 @@ def test_a_new_store_keeps_the_artifacts_of_all_experiments_next_to_it(project, 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project / 'moved' / 'mlflow.db'}")
     run = connect().create_run("0")
     assert run.info.artifact_uri.startswith((project / "moved").as_uri())
+
+
+@pytest.mark.parametrize("folder", ["", "demo"])
+def test_a_copy_that_uses_the_environment_of_the_original_has_a_store_of_its_own(
+    tmp_path, empty_store, monkeypatch, capsys, folder
+):
+    (tmp_path / "src" / "lectern").mkdir(parents=True)
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "src").symlink_to("../src")
+    shutil.copyfile(empty_store, tmp_path / "mlflow.db")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path / folder)
+    assert connect().tracking_uri == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert f"not the code of {tmp_path}. To use the code of this checkout" in capsys.readouterr().err
