@@ -1,13 +1,11 @@
 """Check the folder of the artifacts before a command writes to it."""
 
 import os
-from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.utils.file_utils import local_file_uri_to_path
-from mlflow.utils.uri import is_local_uri
 
 from lectern.errors import UserError
+from lectern.tracking.moved_store import local_path
 from lectern.tracking.store import artifact_root
 
 
@@ -18,9 +16,9 @@ def prepare_artifacts(client: MlflowClient, experiment: str) -> None:
     UserError if the folder cannot be used.
     """
     location = client.get_experiment(experiment).artifact_location
-    if not is_local_uri(location):
+    folder = local_path(location)
+    if folder is None:
         return
-    folder = Path(local_file_uri_to_path(location))
     root = artifact_root(client.tracking_uri)
     if not folder.is_dir() and not (root and folder.resolve().is_relative_to(root.resolve())):
         raise UserError(

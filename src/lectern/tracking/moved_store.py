@@ -7,9 +7,8 @@ folder again, and commands in a copy would write into the store of the original.
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-
-from mlflow.utils.file_utils import local_file_uri_to_path
-from mlflow.utils.uri import is_local_uri
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from lectern.errors import UserError
 from lectern.tracking.database_lock import lock_file
@@ -75,11 +74,18 @@ def former_folders(connection: sqlite3.Connection, present: Path) -> list[Path]:
 
 def recorded_folder(experiment: str, location: str) -> Path | None:
     """Return the folder of the database at the time when an experiment was created, or None for another location."""
-    if not is_local_uri(location):
+    path = local_path(location)
+    if path is None or not path.is_absolute() or path.parts[-2:] != (ARTIFACTS, experiment.removeprefix(PREFIX)):
         return None
-    path = Path(local_file_uri_to_path(location))
-    is_default = path.parts[-2:] == (ARTIFACTS, experiment.removeprefix(PREFIX))
-    return path.parents[1] if path.is_absolute() and is_default else None
+    return path.parents[1]
+
+
+def local_path(address: str) -> Path | None:
+    """Return the path of an address, with or without `file://`, or None if the address is not on this machine."""
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        return Path(url2pathname(parts.path))
+    return None if parts.scheme else Path(address)
 
 
 def check_artifacts(database: Path, former: Path) -> None:
