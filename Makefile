@@ -16,7 +16,15 @@ help:  ## list the targets
 
 setup: $(READY)  ## create the virtual environment .venv; TORCH='torch==2.13.0 --index-url ...' selects a CUDA build
 
-$(READY): pyproject.toml constraints.txt
+# A virtual environment contains absolute paths. In a moved or copied checkout it would run the code of the original.
+FOREIGN = $(shell grep -qs '^command = .* -m venv ' $(VENV)/pyvenv.cfg && \
+	! grep -qF -e ' $(abspath $(VENV))' -e ' $(realpath $(VENV))' $(VENV)/pyvenv.cfg && echo foreign-environment)
+
+foreign-environment:
+	@echo "$(VENV) belongs to another folder. It is created again."
+	rm -rf $(VENV)
+
+$(READY): pyproject.toml constraints.txt $(FOREIGN)
 	@test -n "$(PYTHON)" || { echo "Lectern needs Python 3.11 or 3.12 on the PATH; name one: make setup PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	pip install --quiet --disable-pip-version-check $(TORCH)
@@ -71,4 +79,4 @@ lint: $(READY)  ## check style (ruff) and types (mypy)
 clean:  ## delete the virtual environment and the checkpoints of unfinished trainings
 	rm -rf $(VENV) runs
 
-.PHONY: help setup demo test nightly faults repro git ui mlflow-server lint clean serve
+.PHONY: help foreign-environment setup demo test nightly faults repro git ui mlflow-server lint clean serve

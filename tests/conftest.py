@@ -146,7 +146,11 @@ def registered_client(client, store_with_versions):
 
     Each test has its own copy of the store. All tests share the files of the versions.
     """
-    shutil.copyfile(store_with_versions, client.tracking_uri.removeprefix("sqlite:///"))
+    database = Path(client.tracking_uri.removeprefix("sqlite:///"))
+    shutil.copyfile(store_with_versions, database)
+    shutil.copytree(
+        store_with_versions.with_name("mlartifacts"), database.with_name("mlartifacts"), copy_function=os.link
+    )
     return client
 
 

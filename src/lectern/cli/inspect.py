@@ -60,12 +60,14 @@ def experiments(
 
 
 def store() -> None:
-    """Print the address of the tracking store.
+    """Print the address of the tracking store, and prepare a SQLite store so that MLflow can open it.
 
     Example: mlflow ui --backend-store-uri "$(lectern store)"
     """
-    from lectern.tracking.store import store_address
+    from lectern.tracking.store import connect, sqlite_file, store_address
 
+    if sqlite_file(store_address()):
+        connect()
     print(store_address())
 
 

@@ -9,6 +9,7 @@ from lectern.artifacts.model_metadata import read_metadata
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.errors import UserError
 from lectern.stages.experiments import stage_code_digest
+from lectern.tracking.output_files import check_links
 
 REQUIRED_METRICS = (
     "score", "baseline", "higher_is_better", "test_digest", "weights_digest", "code_digest",
@@ -18,8 +19,10 @@ REQUIRED_METRICS = (
 def check_outputs(paths: ExperimentPaths) -> None:
     """Raise UserError if the metrics are incomplete, or were measured on other weights or other test data.
 
-    The model folder must have the format of this version of Lectern.
+    The model folder must have the format of this version of Lectern. No output may contain a symbolic link to a file
+    that is not an output.
     """
+    check_links(paths.model, paths.report, paths.metrics_file, paths.card)
     read_metadata(paths.model)
     missing = [name for name in REQUIRED_METRICS if name not in paths.metrics]
     if missing:

@@ -11,6 +11,7 @@ from lectern.artifacts import history_file
 from lectern.artifacts.dataset import read_facts
 from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import ExperimentPaths, group_config
+from lectern.atomic import atomic_file
 from lectern.config import Dataset
 from lectern.registry.gate_rules import describe_tolerance
 
@@ -90,7 +91,8 @@ def write_card(paths: ExperimentPaths, dataset: Dataset) -> None:
         guards=describe_guards(dataset),
     )
     paths.card.parent.mkdir(exist_ok=True)
-    paths.card.write_text(text)
+    with atomic_file(paths.card) as part:  # the card can be a link to a file of DVC's cache
+        part.write_text(text)
 
 
 def score_rows(metrics: Mapping[str, Any], unit: str) -> Iterator[str]:

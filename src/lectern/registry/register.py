@@ -1,6 +1,5 @@
 """Register the outputs of an experiment as a version of the model that is named after its dataset."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from lectern.registry.registered_model import RegisteredModel, find_model
 from lectern.registry.version_record import ModelVersionRecord, VersionIdentity, version_identity, version_tags
 from lectern.registry.versions import files_folder
 from lectern.task_modules import task_module
+from lectern.tracking.artifact_folder import prepare_artifacts
+from lectern.tracking.output_files import copy_output
 
 MAX_DESCRIPTION = 5000  # characters of a description in MLflow's database
 
@@ -45,37 +46,40 @@ def create_model(client: MlflowClient, dataset: str) -> None:
 
 def upload_files(client: MlflowClient, paths: ExperimentPaths, run_id: str, identity: VersionIdentity) -> None:
     """Upload the files of a version to the artifacts of its run, in a folder that no other version uses."""
+    prepare_artifacts(client, client.get_run(run_id).info.experiment_id)
     with tempfile.TemporaryDirectory() as folder:
         pyfunc = Path(folder) / "pyfunc"
-        save_pyfunc(paths, pyfunc, Path(folder) / "code")
+        save_pyfunc(paths, pyfunc, Path(folder))
         add_evaluation(paths, pyfunc)
         client.log_artifacts(run_id, str(pyfunc), files_folder(identity))
 
 
-def save_pyfunc(paths: ExperimentPaths, folder: Path, code: Path) -> None:
+def save_pyfunc(paths: ExperimentPaths, folder: Path, scratch: Path) -> None:
     """Save an MLflow model: code, weights, signature, input example and exact requirements."""
     import mlflow.pyfunc
 
     inference_api = task_module(paths.task, "serving.inference_api")
-    script, package = copy_code(paths.task, code)
+    script, package = copy_code(paths.task, scratch / "code")
+    model = copy_output(paths.model, scratch / "model" / paths.experiment)
     with importable(package):
         mlflow.pyfunc.save_model(
             folder,
             python_model=str(script),
-            artifacts={"model": str(paths.model)},
+            artifacts={"model": str(model)},
             code_paths=[str(package)],
             signature=inference_api.signature(),
             input_example=inference_api.example(paths.processed),
             pip_requirements=requirements(paths.task),
         )
+    description = folder / "MLmodel"  # it names the folder that the weights were copied from
+    description.write_text(description.read_text().replace(str(model), str(paths.model)))
 
 
 def add_evaluation(paths: ExperimentPaths, folder: Path) -> None:
     """Copy the report, the metrics and the model card to the files of the version."""
-    shutil.copytree(paths.report, folder / "report", dirs_exist_ok=True)
-    shutil.copy(paths.metrics_file, folder / "report" / "metrics.json")
-    if paths.card.is_file():
-        shutil.copy(paths.card, folder / "card.md")
+    copy_output(paths.report, folder / "report")
+    copy_output(paths.metrics_file, folder / "report" / "metrics.json")
+    copy_output(paths.card, folder / "card.md")
 
 
 def description(paths: ExperimentPaths) -> str | None:

@@ -7,6 +7,7 @@ from mlflow.entities import Run
 
 from lectern.artifacts import history_file
 from lectern.artifacts.paths import ExperimentPaths
+from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.runs import MAX_PARAMETER, RESTORED, TRAINING, WEIGHTS, Tracker, find_run
 from lectern.tracking.store import experiment_id
 
@@ -27,7 +28,9 @@ def restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
         "lectern.experiment": paths.experiment,
         "lectern.dataset": paths.dataset,
     }
-    run = client.create_run(experiment_id(client, paths.task), run_name=paths.experiment, tags=tags)
+    experiment = experiment_id(client, paths.task)
+    prepare_artifacts(client, experiment)
+    run = client.create_run(experiment, run_name=paths.experiment, tags=tags)
     tracker = Tracker(client, run)
     table, text_samples = history_file.read_history(paths.model)
     tracker.log_history([history_file.Record(*row) for row in table.itertuples(index=False)], text_samples)

@@ -1,6 +1,7 @@
 """Record trainings as MLflow runs, and find the run of a model by its weights."""
 
 import json
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,6 +18,8 @@ from lectern.artifacts.history_file import Record, TextSample
 from lectern.artifacts.paths import PROCESSED
 from lectern.config import Dataset as DatasetConfig
 from lectern.errors import UserError
+from lectern.tracking.artifact_folder import prepare_artifacts
+from lectern.tracking.output_files import copy_output
 from lectern.tracking.provenance import git_commit, machine
 from lectern.tracking.store import connect, experiment_id, first_line, store_address
 
@@ -62,8 +65,11 @@ class Tracker:
 
     def log_folder(self, folder: Path, name: str) -> None:
         """Log the files of a folder as artifacts. A local store keeps none of them if the disk is full."""
+        prepare_artifacts(self.client, self.client.get_run(self.id).info.experiment_id)
         try:
-            self.client.log_artifacts(self.id, str(folder), name)
+            with tempfile.TemporaryDirectory() as temporary:
+                copy = copy_output(folder, Path(temporary) / name)
+                self.client.log_artifacts(self.id, str(copy), name)
         except OSError:
             repository: Any = get_artifact_repository(self.client.get_run(self.id).info.artifact_uri)
             repository.delete_artifacts(name)
@@ -99,6 +105,7 @@ def open_run(
 ) -> Iterator[Tracker]:
     """Continue the run that a killed process left, or create one. Mark it FINISHED, FAILED or KILLED on exit."""
     experiment = experiment_id(client, task)
+    prepare_artifacts(client, experiment)
     run = find_unfinished_run(client, experiment, training) or client.create_run(
         experiment, run_name=name, tags={TRAINING: training, **{key: str(value) for key, value in tags.items()}}
     )

@@ -1,6 +1,7 @@
 """Connect to the MLflow tracking store."""
 
 import os
+import sys
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -8,9 +9,11 @@ from mlflow.exceptions import MlflowException
 
 from lectern.errors import UserError
 from lectern.tracking.account import hide_passwords
+from lectern.tracking.moved_store import ARTIFACTS, PREFIX
 from lectern.tracking.provenance import ROOT
 from lectern.tracking.store_creation import incomplete_remedy, open_client
 
+PACKAGE = __name__.partition(".")[0]
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
@@ -19,7 +22,16 @@ def store_address() -> str:
 
     The address is absolute, because DVC may run a stage in another folder.
     """
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ROOT / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{present_checkout() / 'mlflow.db'}"
+
+
+def present_checkout() -> Path:
+    """Return the checkout of the current directory, or the checkout of this package if the directory is in none.
+
+    They differ if a copy of a checkout uses the environment of the original. In `demo`, `src` is a link.
+    """
+    package = Path("src", PACKAGE)
+    return package.resolve().parents[1] if package.is_dir() else ROOT
 
 
 def connect() -> MlflowClient:
@@ -27,6 +39,7 @@ def connect() -> MlflowClient:
 
     Raises UserError if the store does not answer.
     """
+    warn_of_other_code()
     address = store_address()
     previous = {name: os.environ.get(name) for name in IMPATIENT}
     os.environ.update(IMPATIENT)
@@ -51,6 +64,17 @@ def connect() -> MlflowClient:
     return client
 
 
+def warn_of_other_code() -> None:
+    """Print a warning if the environment runs the code of another checkout, as in a copy with its environment."""
+    present = present_checkout()
+    if present != ROOT:
+        print(
+            f"lectern: this environment runs the code of {ROOT}, not the code of {present}. To use the code of this "
+            f"checkout, run make setup, or set PYTHONPATH={present / 'src'}",
+            file=sys.stderr,
+        )
+
+
 def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
@@ -60,7 +84,7 @@ def experiment_id(client: MlflowClient, task: str) -> str:
 
     Raises UserError if the experiment has been deleted.
     """
-    name = f"lectern/{task}"
+    name = f"{PREFIX}{task}"
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
@@ -73,14 +97,20 @@ def experiment_id(client: MlflowClient, task: str) -> str:
 
 
 def artifact_location(address: str, task: str) -> str | None:
-    """Return a folder next to the SQLite file, or in the checkout for another database. A server chooses its own."""
+    """Return the folder for the artifacts of a task. A server chooses its own."""
+    root = artifact_root(address)
+    return None if root is None else (root / task).as_uri()
+
+
+def artifact_root(address: str) -> Path | None:
+    """Return a folder next to the SQLite file, or in the checkout for another database. None for a server."""
     if address.startswith("http"):
         return None
     database = sqlite_file(address)
-    return ((database.parent if database else ROOT) / "mlartifacts" / task).as_uri()
+    return (database.parent if database else present_checkout()) / ARTIFACTS
 
 
 def sqlite_file(address: str) -> Path | None:
-    """Return the absolute path of a SQLite store, or None for another store."""
+    """Return the absolute path of a SQLite store without links, or None for another store."""
     prefix = "sqlite:///"
-    return Path(address.removeprefix(prefix)).absolute() if address.startswith(prefix) else None
+    return Path(address.removeprefix(prefix)).resolve() if address.startswith(prefix) else None

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from lectern.atomic import atomic_file
 from lectern.tracking.database_lock import POSTGRES, lock_file, lock_in_postgres
+from lectern.tracking.moved_store import correct_addresses, move_default_experiment
 
 TIMEOUT_S = 600  # creating the tables takes some seconds, but many processes can wait for the lock
 MESSAGE = f"Another process has been creating the tracking store for {TIMEOUT_S} seconds. Try again when it has ended."
@@ -25,6 +26,8 @@ def open_client(address: str, database: Path | None) -> MlflowClient:
     with lock:
         client = MlflowClient(address, address)
         client.search_experiments(max_results=1)
+    if database is not None:
+        correct_addresses(database)
     return client
 
 
@@ -43,6 +46,7 @@ def create_sqlite(database: Path) -> None:
             client = MlflowClient(address, address)
             client.search_experiments(max_results=1)
             client.search_registered_models(max_results=1)
+            move_default_experiment(part, database)
 
 
 def incomplete_remedy(database: Path | None, error: Exception) -> str | None:
