@@ -1,9 +1,10 @@
 """Restore a run that the store lacks from the outputs of its training."""
 
 import json
+import sys
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 
 from lectern.artifacts import history_file
 from lectern.artifacts.paths import ExperimentPaths
@@ -14,9 +15,21 @@ from lectern.tracking.store import experiment_id
 def find_or_restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
     """Return the run that trained the model; create it from the outputs if the store lacks it.
 
-    The store can lack the run because DVC restores the outputs of a stage from its cache without running the stage.
+    The store can lack the run because DVC restores the outputs of a stage from its cache without running the stage. A
+    run that is marked as deleted is restored, because it has more information than a new run.
     """
-    return find_run(client, paths.task, paths.weights) or restore_run(client, paths)
+    found = find_run(client, paths.task, paths.weights) or undelete_run(client, paths)
+    return found or restore_run(client, paths)
+
+
+def undelete_run(client: MlflowClient, paths: ExperimentPaths) -> Run | None:
+    """Restore a run of these weights that is marked as deleted, and return it, or None if there is none."""
+    run = find_run(client, paths.task, paths.weights, ViewType.DELETED_ONLY)
+    if run is None:
+        return None
+    client.restore_run(run.info.run_id)
+    print(f"lectern: restored the deleted run {run.info.run_id}, which trained {paths.experiment}", file=sys.stderr)
+    return client.get_run(run.info.run_id)
 
 
 def restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:

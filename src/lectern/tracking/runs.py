@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # importing PyTorch takes seconds, and finding a run does not
 
 WEIGHTS, TRAINING, RESTORED = "lectern.weights", "lectern.training", "lectern.restored"
 BATCH_SIZE = 1000  # metrics that MLflow accepts in one call
+MAX_FOUND = 1000  # runs of a search
 MAX_PARAMETER = 6000  # characters of a parameter's value
 
 
@@ -158,10 +159,21 @@ def is_recorded(plan: "Plan", result: Path) -> bool:
     return bool(client.search_runs([experiment_id(client, plan.model.task)], query, max_results=1))
 
 
-def find_run(client: MlflowClient, task: str, weights: str) -> Run | None:
-    """Return the newest finished run whose weights have this SHA-256."""
+def find_run(client: MlflowClient, task: str, weights: str, view: int = ViewType.ACTIVE_ONLY) -> Run | None:
+    """Return the newest finished run whose weights have this SHA-256. A restored run is the last choice."""
     query = f"tags.`{WEIGHTS}` = '{weights}' and attributes.status = 'FINISHED'"
-    return next(iter(client.search_runs([experiment_id(client, task)], query, max_results=1)), None)
+    found = client.search_runs([experiment_id(client, task)], query, run_view_type=view, max_results=MAX_FOUND)
+    return min(found, key=is_restored, default=None)  # the newest is first, and `min` returns the first of equal runs
+
+
+def is_restored(run: Run) -> bool:
+    """Return whether a run was created from the outputs of a training, because the store lacked its run."""
+    return RESTORED in run.data.tags
+
+
+def is_deleted(run: Run) -> bool:
+    """Return whether a run is marked as deleted. MLflow keeps such a run until `mlflow gc`."""
+    return bool(run.info.lifecycle_stage != "active")
 
 
 def weights_digest(model: Path) -> str:
