@@ -18,6 +18,7 @@ from lectern.registry.version_record import ModelVersionRecord, version_identity
 from lectern.registry.version_runs import describe_lost_versions, restore_deleted_runs
 from lectern.registry.versions import has_model_files
 from lectern.stages.experiments import list_experiments
+from lectern.tracking.ended_runs import settle_ended_runs
 from lectern.tracking.restored_run import find_or_restore_run
 from lectern.tracking.runs import find_run
 from lectern.tracking.store import first_line
@@ -32,7 +33,7 @@ def reconcile(client: MlflowClient) -> list[str]:
     Return one message for each restored entry, and one for each entry that cannot be restored. A problem of one
     experiment or model does not prevent the work on the others.
     """
-    messages = for_each_model(client, restore_deleted_runs)
+    messages = settle_ended_runs(client) + for_each_model(client, restore_deleted_runs)
     for paths in list_experiments():
         if paths.is_complete():
             messages += isolate(paths.experiment, partial(restore_experiment, client, paths))

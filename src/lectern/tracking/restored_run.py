@@ -1,14 +1,18 @@
 """Restore a run that the store lacks from the outputs of its training."""
 
-import json
 import sys
+from contextlib import suppress
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Param, Run, ViewType
+from mlflow.exceptions import MlflowException
 
 from lectern.artifacts import history_file
+from lectern.artifacts.model_metadata import read_metadata
 from lectern.artifacts.paths import ExperimentPaths
-from lectern.tracking.runs import MAX_PARAMETER, RESTORED, TRAINING, WEIGHTS, Tracker, find_run
+from lectern.tracking.ended_runs import delete_partly_restored_runs, restoration_key
+from lectern.tracking.process import current_process
+from lectern.tracking.runs import MAX_PARAMETER, PROCESS, RESTORED, TRAINING, WEIGHTS, Tracker, find_run
 from lectern.tracking.store import experiment_id
 
 
@@ -18,6 +22,7 @@ def find_or_restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
     The store can lack the run because DVC restores the outputs of a stage from its cache without running the stage. A
     run that is marked as deleted is restored, because it has more information than a new run.
     """
+    delete_partly_restored_runs(client, paths.task, paths.weights)
     found = find_run(client, paths.task, paths.weights) or undelete_run(client, paths)
     return found or restore_run(client, paths)
 
@@ -33,24 +38,36 @@ def undelete_run(client: MlflowClient, paths: ExperimentPaths) -> Run | None:
 
 
 def restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
-    """Create a run, tagged `lectern.restored`, with the history, hyperparameters and test metrics of the outputs."""
+    """Create a run, tagged `lectern.restored`, with the history, hyperparameters and test metrics of the outputs.
+
+    Nothing is left if this fails. If the process is killed, a later process deletes the run.
+    """
     tags = {
         RESTORED: "true",
-        TRAINING: f"restored-{paths.weights}",
+        TRAINING: restoration_key(paths.weights),
+        PROCESS: current_process().to_tag(),
         "lectern.experiment": paths.experiment,
         "lectern.dataset": paths.dataset,
     }
     run = client.create_run(experiment_id(client, paths.task), run_name=paths.experiment, tags=tags)
-    tracker = Tracker(client, run)
+    try:
+        log_outputs(Tracker(client, run), paths)
+        client.set_terminated(run.info.run_id, "FINISHED")
+    except BaseException:
+        with suppress(MlflowException):  # a store that does not answer must not hide the first error
+            client.delete_run(run.info.run_id)
+        raise
+    return client.get_run(run.info.run_id)
+
+
+def log_outputs(tracker: Tracker, paths: ExperimentPaths) -> None:
+    """Log the history, the hyperparameters and the test metrics of an experiment."""
     table, text_samples = history_file.read_history(paths.model)
     tracker.log_history([history_file.Record(*row) for row in table.itertuples(index=False)], text_samples)
-    metadata = json.loads((paths.model / "module.json").read_text())
-    for key, value in metadata["hyperparameters"].items():
-        if key != "facts":
-            client.log_param(tracker.id, f"model.module.{key}", str(value)[:MAX_PARAMETER])
+    known = read_metadata(paths.model)["hyperparameters"]
+    values = {f"model.module.{key}": str(value)[:MAX_PARAMETER] for key, value in known.items() if key != "facts"}
+    tracker.client.log_batch(tracker.id, params=[Param(key, value) for key, value in values.items()])
     if paths.metrics_file.is_file():
         numbers = {f"test_{key}": value for key, value in paths.metrics.items() if type(value) in (int, float)}
         tracker.log_results(numbers, {}, paths.report if paths.report.is_dir() else None)
     tracker.log_results({}, {WEIGHTS: paths.weights})
-    client.set_terminated(tracker.id, "FINISHED")
-    return client.get_run(tracker.id)

@@ -17,6 +17,7 @@ from lectern.artifacts.history_file import Record, TextSample
 from lectern.artifacts.paths import PROCESSED
 from lectern.config import Dataset as DatasetConfig
 from lectern.errors import UserError
+from lectern.tracking.process import ProcessRecord, current_process, is_other_running_process, parse_process
 from lectern.tracking.provenance import git_commit, machine
 from lectern.tracking.store import connect, experiment_id, first_line, store_address
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # importing PyTorch takes seconds, and finding a run does not
     from lectern.training.plan import Plan
 
 WEIGHTS, TRAINING, RESTORED = "lectern.weights", "lectern.training", "lectern.restored"
+PROCESS = "lectern.process"  # the process that writes the run
 BATCH_SIZE = 1000  # metrics that MLflow accepts in one call
 MAX_FOUND = 1000  # runs of a search
 MAX_PARAMETER = 6000  # characters of a parameter's value
@@ -100,10 +102,9 @@ def open_run(
 ) -> Iterator[Tracker]:
     """Continue the run that a killed process left, or create one. Mark it FINISHED, FAILED or KILLED on exit."""
     experiment = experiment_id(client, task)
-    run = find_unfinished_run(client, experiment, training) or client.create_run(
-        experiment, run_name=name, tags={TRAINING: training, **{key: str(value) for key, value in tags.items()}}
-    )
-    client.update_run(run.info.run_id, "RUNNING")
+    tags = {TRAINING: training, PROCESS: current_process().to_tag(), **{key: str(value) for key, value in tags.items()}}
+    run = find_unfinished_run(client, experiment, training) or client.create_run(experiment, run_name=name, tags=tags)
+    reopen_run(client, run)
     log_parameters(client, run, {key: str(value)[:MAX_PARAMETER] for key, value in flatten(config).items()})
     log_dataset(client, run, data)
     tracker = Tracker(client, run)
@@ -118,6 +119,17 @@ def open_run(
                 error, "Run the training again when the store works; it resumes from its last checkpoint."
             ) from error
         raise
+
+
+def reopen_run(client: MlflowClient, run: Run) -> None:
+    """Mark a run as RUNNING in this process."""
+    client.set_tag(run.info.run_id, PROCESS, current_process().to_tag())
+    client.update_run(run.info.run_id, "RUNNING")
+
+
+def read_process(run: Run) -> ProcessRecord | None:
+    """Return the process that writes a run, or None if the run does not name it."""
+    return parse_process(run.data.tags.get(PROCESS, ""))
 
 
 def store_error(error: MlflowException, remedy: str) -> UserError:
@@ -146,9 +158,19 @@ def log_dataset(client: MlflowClient, run: Run, data: Dataset) -> None:
 
 
 def find_unfinished_run(client: MlflowClient, experiment: str, training: str) -> Run | None:
-    """Return the newest run of this training that did not finish."""
+    """Return the newest run of this training that did not finish.
+
+    A run is skipped if another process on this machine writes it. This process can belong to another checkout.
+    """
     query = f"tags.`{TRAINING}` = '{training}' and attributes.status != 'FINISHED'"
-    return next(iter(client.search_runs([experiment], query, max_results=1)), None)
+    found = client.search_runs([experiment], query, max_results=MAX_FOUND)
+    return next((run for run in found if not is_written_elsewhere(run)), None)
+
+
+def is_written_elsewhere(run: Run) -> bool:
+    """Return whether another process on this machine is certainly writing a run."""
+    process = read_process(run)
+    return run.info.status == "RUNNING" and process is not None and is_other_running_process(process)
 
 
 def is_recorded(plan: "Plan", result: Path) -> bool:
