@@ -19,7 +19,13 @@ from lectern.registry.version_runs import find_active_run
 from lectern.registry.versions import download_model_folder
 from lectern.tracking.git import git
 from lectern.tracking.provenance import ROOT, UNKNOWN
-from lectern.tracking.runs import RESTORED, TRAINING, WEIGHTS, find_run, is_restored
+from lectern.tracking.restored_run import CONFIG_SOURCE, has_config
+from lectern.tracking.runs import COMMIT, TRAINING, WEIGHTS, find_run, is_restored
+
+NOT_IN_GIT = (
+    "no commit has a dvc.lock that names these outputs. Commit dvc.lock or fetch the missing commits, then run "
+    "lectern reconcile"
+)
 
 
 @dataclass(frozen=True)
@@ -106,15 +112,17 @@ def processed_link(paths: ExperimentPaths, run: Run | None, status: StageStatus)
 def config_link(run: Run | None) -> Link:
     if run is None:
         return Link("config", "unknown", "the run is missing")
-    if run.data.tags.get(RESTORED):
-        return Link("config", "restored from outputs", "only the arguments of the module are known")
-    return Link("config", f"{len(run.data.params)} values, key {run.data.tags[TRAINING]}")
+    if not has_config(run):
+        return Link("config", "restored from outputs", f"only the arguments of the module are known; {NOT_IN_GIT}")
+    source = f"from {run.data.tags[CONFIG_SOURCE]}" if is_restored(run) else f"key {run.data.tags[TRAINING]}"
+    return Link("config", f"{len(run.data.params)} values, {source}")
 
 
 def commit_link(run: Run | None) -> Link:
-    commit = run.data.tags.get("lectern.commit", "") if run else ""
+    commit = run.data.tags.get(COMMIT, "") if run else ""
     if not commit or commit == UNKNOWN:
-        return Link("git commit", UNKNOWN, "the run has no commit")
+        is_lost = run is not None and is_restored(run)
+        return Link("git commit", UNKNOWN, f"the run has no commit{f'; {NOT_IN_GIT}' if is_lost else ''}")
     if commit.endswith("-dirty"):
         return Link("git commit", commit, "files had been changed and not committed")
     return Link(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.paths import AUDIT_LOGS, ExperimentPaths
@@ -19,8 +20,8 @@ from lectern.registry.version_runs import describe_lost_versions, restore_delete
 from lectern.registry.versions import has_model_files
 from lectern.stages.experiments import list_experiments
 from lectern.tracking.ended_runs import settle_ended_runs
-from lectern.tracking.restored_run import find_or_restore_run
-from lectern.tracking.runs import find_run
+from lectern.tracking.restored_run import find_or_restore_run, has_config
+from lectern.tracking.runs import COMMIT, find_run, is_restored
 from lectern.tracking.store import first_line
 
 # MLflow's errors about one run, version or experiment, such as a deleted run. Other errors are failures of the store.
@@ -83,14 +84,25 @@ def lost_models(client: MlflowClient) -> list[str]:
 def restore_experiment(client: MlflowClient, paths: ExperimentPaths) -> list[str]:
     """Restore the run and the version of an experiment, and the files of the version, if they are missing."""
     check_evaluation(paths)
-    had_run = find_run(client, paths.task, paths.weights) is not None
+    found = find_run(client, paths.task, paths.weights)
     model = find_model(client, paths.dataset)
     before = model.find(version_identity(paths)) if model else None
-    version = register(client, paths, find_or_restore_run(client, paths).info.run_id)
-    messages = [] if had_run else [f"{paths.experiment}: run with its history; its config, commit and machine are lost"]
+    run = find_or_restore_run(client, paths)
+    version = register(client, paths, run.info.run_id)
+    messages = describe_restored_run(paths, found, run)
     if before and before.number == version.number:
         return messages + restore_files(client, paths, version)
     return [*messages, f"{paths.experiment}: {version}"]
+
+
+def describe_restored_run(paths: ExperimentPaths, before: Run | None, run: Run) -> list[str]:
+    """Say what was restored of a run, and what is lost."""
+    if before and before.data.tags == run.data.tags:
+        return []
+    found = [name for name, is_known in (("config", has_config(run)), ("commit", COMMIT in run.data.tags)) if is_known]
+    lost = [name for name in ("config", "commit", "machine") if name not in found] if is_restored(run) else []
+    restored = ", ".join(["run with its history", *found])
+    return [f"{paths.experiment}: {restored}" + (f"; lost: {', '.join(lost)}" if lost else "")]
 
 
 def restore_files(client: MlflowClient, paths: ExperimentPaths, version: ModelVersionRecord) -> list[str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # importing PyTorch takes seconds, and finding a run does not
 
 WEIGHTS, TRAINING, RESTORED = "lectern.weights", "lectern.training", "lectern.restored"
 PROCESS = "lectern.process"  # the process that writes the run
+COMMIT = "lectern.commit"
 BATCH_SIZE = 1000  # metrics that MLflow accepts in one call
 MAX_FOUND = 1000  # runs of a search
 MAX_PARAMETER = 6000  # characters of a parameter's value
@@ -81,7 +82,7 @@ def training_run(plan: "Plan", facts: Mapping[str, Any], config: Mapping[str, An
         "lectern.dataset": plan.dataset.name,
         "lectern.budget": plan.budget,
         "lectern.precision": plan.fit.get("precision", "32-true"),  # the precision in use, after any fallback
-        "lectern.commit": git_commit(),
+        COMMIT: git_commit(),
         "lectern.machine": machine(),
         "dvc.stage": f"train@{name}",
     }
@@ -105,7 +106,7 @@ def open_run(
     tags = {TRAINING: training, PROCESS: current_process().to_tag(), **{key: str(value) for key, value in tags.items()}}
     run = find_unfinished_run(client, experiment, training) or client.create_run(experiment, run_name=name, tags=tags)
     reopen_run(client, run)
-    log_parameters(client, run, {key: str(value)[:MAX_PARAMETER] for key, value in flatten(config).items()})
+    log_parameters(client, run, format_parameters(config))
     log_dataset(client, run, data)
     tracker = Tracker(client, run)
     try:
@@ -207,6 +208,11 @@ def dataset_input(dataset: DatasetConfig, facts: Mapping[str, Any], digest: str)
     """Describe a dataset as MLflow displays it with a run. MLflow accepts at most 36 characters of the digest."""
     source = json.dumps({"origin": dataset.origin, "path": str(PROCESSED / dataset.name)})
     return Dataset(dataset.name, digest[:32], "lectern", source, profile=json.dumps(facts["items"]))
+
+
+def format_parameters(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return a config as parameters of MLflow."""
+    return {key: str(value)[:MAX_PARAMETER] for key, value in flatten(config).items()}
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
