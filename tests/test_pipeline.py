@@ -121,6 +121,17 @@ def test_reconcile_restores_run_version_and_champion(restored, checkout):
     assert "lectern reconcile" not in restored.do("lectern", "registry", "list")
 
 
+def test_a_lost_store_is_restored_with_every_link(restored):
+    """The training itself was recorded in the other store. Its config and commit are in git."""
+    restored.git("add", "dvc.lock", "metrics")
+    restored.git("commit", "--quiet", "--message=Add results")
+    for name in ("mlflow.db", "registry"):
+        path = restored / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    assert "demo-digits: run with its history, config, commit; lost: machine" in restored.do("lectern", "reconcile")
+    assert broken_links(restored) == set()
+
+
 @contextmanager
 def altered_bytes(path: Path) -> Iterator[None]:
     before = path.read_bytes()

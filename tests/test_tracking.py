@@ -17,6 +17,7 @@ from lectern.artifacts.digests import file_digest
 from lectern.artifacts.history_file import Record
 from lectern.errors import UserError
 from lectern.tracking import runs as run_records
+from lectern.tracking.ended_runs import settle_ended_runs
 from lectern.tracking.store import connect, experiment_id, store_address
 from short_training import (
     SHORT_TRAINING,
@@ -63,6 +64,8 @@ def test_a_killed_training_resumes_in_the_same_run_without_duplicate_points(proj
     assert ended.code == KILLED, ended.said
     (killed,) = list_runs(client)
     assert logged_points(client, killed)  # the first epoch has been logged
+    (message,) = settle_ended_runs(client)
+    assert f"run {killed.info.run_id} is marked as KILLED" in message and list_runs(client)[0].info.status == "KILLED"
     assert train().code == 0
     (run,) = list_runs(client)
     assert run.info.run_id == killed.info.run_id and run.info.status == "FINISHED"

@@ -7,7 +7,6 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.digests import file_digest
 from lectern.artifacts.mapping_file import read_mapping
@@ -16,10 +15,17 @@ from lectern.errors import UserError
 from lectern.registry.registered_model import RegisteredModel
 from lectern.registry.stage_status import StageStatus, read_stage_status, stage_digest
 from lectern.registry.version_record import ModelVersionRecord
+from lectern.registry.version_runs import find_active_run
 from lectern.registry.versions import download_model_folder
 from lectern.tracking.git import git
 from lectern.tracking.provenance import ROOT, UNKNOWN
-from lectern.tracking.runs import RESTORED, TRAINING, WEIGHTS
+from lectern.tracking.restored_run import CONFIG_SOURCE, has_config
+from lectern.tracking.runs import COMMIT, TRAINING, WEIGHTS, find_run, is_restored
+
+NOT_IN_GIT = (
+    "no commit has a dvc.lock that names these outputs. Commit dvc.lock or fetch the missing commits, then run "
+    "lectern reconcile"
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ class Link:
 def trace(model: RegisteredModel, version: ModelVersionRecord) -> list[Link]:
     """Return the links from the sources of the data to the version, the oldest first."""
     paths = ExperimentPaths(version.experiment, version.dataset)
-    run = find_run(model.client, version)
+    own_run = find_active_run(model.client, version)
+    run = find_full_run(model.client, version, own_run)
     status = read_stage_status(paths)
     return [
         *source_links(paths, status),
@@ -54,10 +61,17 @@ def trace(model: RegisteredModel, version: ModelVersionRecord) -> list[Link]:
         commit_link(run),
         *stage_links(paths, status),
         weights_link(paths, version.weights),
-        run_link(version, run),
+        run_link(version, own_run),
         files_link(model.client, version),
         Link("alias", model.aliases_of(version.number) or "none"),
     ]
+
+
+def find_full_run(client: MlflowClient, version: ModelVersionRecord, own_run: Run | None) -> Run | None:
+    """Return the run of a version, or a training that produced the same weights if the run is only a restored run."""
+    if own_run is None or not is_restored(own_run):
+        return own_run
+    return find_run(client, version.task, version.weights) or own_run
 
 
 def source_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
@@ -98,15 +112,17 @@ def processed_link(paths: ExperimentPaths, run: Run | None, status: StageStatus)
 def config_link(run: Run | None) -> Link:
     if run is None:
         return Link("config", "unknown", "the run is missing")
-    if run.data.tags.get(RESTORED):
-        return Link("config", "restored from outputs", "only the arguments of the module are known")
-    return Link("config", f"{len(run.data.params)} values, key {run.data.tags[TRAINING]}")
+    if not has_config(run):
+        return Link("config", "restored from outputs", f"only the arguments of the module are known; {NOT_IN_GIT}")
+    source = f"from {run.data.tags[CONFIG_SOURCE]}" if is_restored(run) else f"key {run.data.tags[TRAINING]}"
+    return Link("config", f"{len(run.data.params)} values, {source}")
 
 
 def commit_link(run: Run | None) -> Link:
-    commit = run.data.tags.get("lectern.commit", "") if run else ""
+    commit = run.data.tags.get(COMMIT, "") if run else ""
     if not commit or commit == UNKNOWN:
-        return Link("git commit", UNKNOWN, "the run has no commit")
+        is_lost = run is not None and is_restored(run)
+        return Link("git commit", UNKNOWN, f"the run has no commit{f'; {NOT_IN_GIT}' if is_lost else ''}")
     if commit.endswith("-dirty"):
         return Link("git commit", commit, "files had been changed and not committed")
     return Link(
@@ -149,12 +165,3 @@ def files_link(client: MlflowClient, version: ModelVersionRecord) -> Link:
     except (UserError, OSError) as error:
         return Link("version", str(version), str(error))
     return Link("version", str(version), "" if digest == version.weights else "its files have changed")
-
-
-def find_run(client: MlflowClient, version: ModelVersionRecord) -> Run | None:
-    """Return the run of a version, or None if it is missing or deleted. MLflow keeps deleted runs for some time."""
-    try:
-        run = client.get_run(version.run_id)
-    except MlflowException:
-        return None
-    return run if run.info.lifecycle_stage == "active" else None

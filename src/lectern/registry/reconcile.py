@@ -1,6 +1,11 @@
 """Restore runs, versions and decisions that the store lacks, from DVC's outputs and the audit log."""
 
+from collections.abc import Callable
+from functools import partial
+
 from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.paths import AUDIT_LOGS, ExperimentPaths
 from lectern.errors import UserError
@@ -10,33 +15,61 @@ from lectern.registry.evaluated_outputs import check_evaluation
 from lectern.registry.lock import promotion_lock
 from lectern.registry.register import register, upload_files
 from lectern.registry.registered_model import RegisteredModel, find_model, model_names
-from lectern.registry.version_record import VersionIdentity, version_identity
+from lectern.registry.version_record import ModelVersionRecord, version_identity
+from lectern.registry.version_runs import describe_lost_versions, restore_deleted_runs
 from lectern.registry.versions import has_model_files
 from lectern.stages.experiments import list_experiments
-from lectern.tracking.restored_run import find_or_restore_run
-from lectern.tracking.runs import find_run
+from lectern.tracking.ended_runs import settle_ended_runs
+from lectern.tracking.restored_run import find_or_restore_run, has_config
+from lectern.tracking.runs import COMMIT, find_run, is_restored
+from lectern.tracking.store import first_line
+
+# MLflow's errors about one run, version or experiment, such as a deleted run. Other errors are failures of the store.
+DAMAGED_ENTRY = ("RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "INVALID_PARAMETER_VALUE")
 
 
 def reconcile(client: MlflowClient) -> list[str]:
     """Restore everything that the store lacks.
 
-    Return one message for each restored entry, and one for each entry that cannot be restored.
+    Return one message for each restored entry, and one for each entry that cannot be restored. A problem of one
+    experiment or model does not prevent the work on the others.
     """
-    complete = [paths for paths in list_experiments() if paths.is_complete()]
-    messages = [message for paths in complete for message in restore_experiment(client, paths)]
-    for name in model_names(client):
-        messages += restore_decisions(RegisteredModel(client, name))
-    return messages + lost_models(client)
+    messages = settle_ended_runs(client) + for_each_model(client, restore_deleted_runs)
+    for paths in list_experiments():
+        if paths.is_complete():
+            messages += isolate(paths.experiment, partial(restore_experiment, client, paths))
+    return messages + for_each_model(client, restore_decisions) + lost_models(client)
+
+
+def for_each_model(client: MlflowClient, restore: Callable[[RegisteredModel], list[str]]) -> list[str]:
+    """Call a function for each registered model, and return all messages."""
+
+    def restore_model(name: str) -> list[str]:
+        return restore(RegisteredModel(client, name))
+
+    return [message for name in model_names(client) for message in isolate(name, partial(restore_model, name))]
+
+
+def isolate(subject: str, restore: Callable[[], list[str]]) -> list[str]:
+    """Return the messages of a function, or the reason why it could not restore the experiment or model `subject`."""
+    try:
+        return restore()
+    except UserError as error:
+        return [f"{subject}: {error}"]
+    except MlflowException as error:
+        if error.error_code not in DAMAGED_ENTRY:
+            raise
+        return [f"{subject}: MLflow reports: {first_line(error)}"]
 
 
 def restore_decisions(model: RegisteredModel) -> list[str]:
-    """Synchronise the audit log and move the alias `champion`; report versions that cannot be read."""
+    """Synchronise the audit log and move the alias `champion`; report versions that cannot be read or have no run."""
     with promotion_lock(model):
         model.refresh()
         finish_interrupted(model)
         messages = audit_log.sync(model)
         messages += audit_log.apply_pending(model)
-    return messages + [version.reason for version in model.unreadable]
+    return messages + [version.reason for version in model.unreadable] + describe_lost_versions(model)
 
 
 def lost_models(client: MlflowClient) -> list[str]:
@@ -49,27 +82,32 @@ def lost_models(client: MlflowClient) -> list[str]:
 
 
 def restore_experiment(client: MlflowClient, paths: ExperimentPaths) -> list[str]:
-    """Restore the run and the version of an experiment if they are missing."""
-    try:
-        check_evaluation(paths)
-        identity = version_identity(paths)
-    except UserError as error:
-        return [f"{paths.experiment}: {error}"]
-    had_run = find_run(client, paths.task, paths.weights) is not None
+    """Restore the run and the version of an experiment, and the files of the version, if they are missing."""
+    check_evaluation(paths)
+    found = find_run(client, paths.task, paths.weights)
     model = find_model(client, paths.dataset)
-    had_version = model is not None and model.find(identity) is not None
+    before = model.find(version_identity(paths)) if model else None
     run = find_or_restore_run(client, paths)
-    if had_run and had_version:
-        return restore_files(client, paths, identity)
     version = register(client, paths, run.info.run_id)
-    messages = [] if had_run else [f"{paths.experiment}: run with its history; its config, commit and machine are lost"]
-    return messages if had_version else [*messages, f"{paths.experiment}: {version}"]
+    messages = describe_restored_run(paths, found, run)
+    if before and before.number == version.number:
+        return messages + restore_files(client, paths, version)
+    return [*messages, f"{paths.experiment}: {version}"]
 
 
-def restore_files(client: MlflowClient, paths: ExperimentPaths, identity: VersionIdentity) -> list[str]:
-    """Upload the files of a registered version if they are missing."""
-    version = RegisteredModel(client, paths.dataset).find(identity)
-    if version is None or has_model_files(client, version):
+def describe_restored_run(paths: ExperimentPaths, before: Run | None, run: Run) -> list[str]:
+    """Say what was restored of a run, and what is lost."""
+    if before and before.data.tags == run.data.tags:
         return []
-    upload_files(client, paths, version.run_id, identity)
+    found = [name for name, is_known in (("config", has_config(run)), ("commit", COMMIT in run.data.tags)) if is_known]
+    lost = [name for name in ("config", "commit", "machine") if name not in found] if is_restored(run) else []
+    restored = ", ".join(["run with its history", *found])
+    return [f"{paths.experiment}: {restored}" + (f"; lost: {', '.join(lost)}" if lost else "")]
+
+
+def restore_files(client: MlflowClient, paths: ExperimentPaths, version: ModelVersionRecord) -> list[str]:
+    """Upload the files of a registered version if they are missing."""
+    if has_model_files(client, version):
+        return []
+    upload_files(client, paths, version.run_id, version.identity)
     return [f"{paths.experiment}: the files of {version}"]

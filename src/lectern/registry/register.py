@@ -10,6 +10,7 @@ from lectern.artifacts.paths import ExperimentPaths
 from lectern.registry.packaged_code import copy_code, importable, requirements
 from lectern.registry.registered_model import RegisteredModel, find_model
 from lectern.registry.version_record import ModelVersionRecord, VersionIdentity, version_identity, version_tags
+from lectern.registry.version_runs import find_version_run, move_aliases_of_lost_versions, restore_deleted_run
 from lectern.registry.versions import files_folder
 from lectern.task_modules import task_module
 from lectern.tracking.artifact_folder import prepare_artifacts
@@ -19,19 +20,30 @@ MAX_DESCRIPTION = 5000  # characters of a description in MLflow's database
 
 
 def register(client: MlflowClient, paths: ExperimentPaths, run_id: str) -> ModelVersionRecord:
-    """Return the version of these outputs; create it if it does not exist."""
+    """Return the version of these outputs; create it if it does not exist.
+
+    A new version replaces a version whose run and files were deleted permanently, because MLflow cannot change the run
+    of a version. Every step can be repeated after a kill.
+    """
     tags, identity = version_tags(paths), version_identity(paths)
     model = find_model(client, paths.dataset)
     existing = model.find(identity) if model else None
-    if existing:
-        return existing
+    if model and existing and find_version_run(client, existing):
+        restore_deleted_run(client, existing)
+        return complete_registration(model, existing)
     upload_files(client, paths, run_id, identity)
     create_model(client, paths.dataset)
     source = f"{client.get_run(run_id).info.artifact_uri}/{files_folder(identity)}"
     created = client.create_model_version(paths.dataset, source, run_id, tags=tags, description=description(paths))
     model = RegisteredModel(client, paths.dataset)
-    version = model.get(str(created.version))
-    model.update_challenger(version)
+    return complete_registration(model, model.get(str(created.version)))
+
+
+def complete_registration(model: RegisteredModel, version: ModelVersionRecord) -> ModelVersionRecord:
+    """Move the aliases after the registration of a version. If it is not the newest, this has happened before."""
+    move_aliases_of_lost_versions(model, version)
+    if version.number == max(record.number for record in model.versions):
+        model.update_challenger(version)
     return version
 
 

@@ -101,11 +101,18 @@ class RegisteredModel:
         return {CHAMPION: number, CHALLENGER: self.best_version(scored, number) if scored else None}
 
     def best_version(self, scored: ModelVersionRecord, excluded: int | None) -> int | None:
-        """Return the number of the best version that was scored on the same test data."""
+        """Return the number of the best version that was scored on the same test data.
+
+        Versions with the content of the excluded version are excluded too, because one of them replaces the other.
+        """
+        content = {record.identity for record in self.versions if record.number == excluded}
         candidates = [
             record
             for record in self.versions
-            if record.number != excluded and record.test_digest == scored.test_digest and record.is_above_baseline
+            if record.number != excluded
+            and record.identity not in content
+            and record.test_digest == scored.test_digest
+            and record.is_above_baseline
         ]
         return max(candidates, key=lambda record: scored.direction * record.score).number if candidates else None
 

@@ -6,6 +6,7 @@ import re
 from mlflow import MlflowClient
 from nicegui import ui
 
+from lectern.registry.version_runs import find_version_run
 from lectern.serving.champions import Champion, Champions
 from lectern.serving.settings import Settings
 
@@ -70,12 +71,13 @@ def plain_text_card(card: str) -> str:
 
 
 def run_url(client: MlflowClient, champion: Champion, settings: Settings) -> str:
-    """Return the address of the run in MLflow's web interface.
+    """Return the address of the run in MLflow's web interface, or of the version if its run was deleted.
 
     The interface runs on the tracking server. If the store is local, it runs on the server that `make ui` starts.
     """
     uri = client.tracking_uri
     base = uri.rstrip("/") if uri.startswith("http") else settings.mlflow_ui
-    run_id = champion.version.run_id
-    experiment_id = client.get_run(run_id).info.experiment_id
-    return f"{base}/#/experiments/{experiment_id}/runs/{run_id}"
+    run = find_version_run(client, champion.version)
+    if run is None:
+        return f"{base}/#/models/{champion.name}/versions/{champion.version.number}"
+    return f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lectern.sweeps.search_space import SearchSpace
 from lectern.tracking import store
-from lectern.tracking.runs import TRAINING
+from lectern.tracking.runs import TRAINING, reopen_run
 
 SWEEP = "lectern.sweep"
 
@@ -59,7 +59,7 @@ def start_sweep_run(client: MlflowClient, task: str, name: str, experiment: str)
     runs = client.search_runs([experiment_id], f"tags.`{SWEEP}` = '{name}'", max_results=1)
     tags = {SWEEP: name, "lectern.experiment": experiment}
     run = runs[0] if runs else client.create_run(experiment_id, run_name=f"sweep {experiment}", tags=tags)
-    client.update_run(run.info.run_id, "RUNNING")
+    reopen_run(client, run)
     return SweepRun(client, experiment_id, run.info.run_id)
 
 

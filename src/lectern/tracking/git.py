@@ -10,13 +10,30 @@ REDIRECTIONS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", 
 
 def git(folder: Path, *arguments: str) -> str:
     """Return the output of a git command, or an empty string if it fails or git is not installed."""
+    return run_git(folder, *arguments).decode("utf-8", "surrogateescape").strip()
+
+
+def run_git(folder: Path, *arguments: str, text: bytes = b"") -> bytes:
+    """Return the unchanged output of a git command that reads `text`, or nothing if it fails."""
     environment = {name: value for name, value in os.environ.items() if name not in REDIRECTIONS}
     environment["GIT_NO_REPLACE_OBJECTS"] = "1"  # `git replace` would show other content under the same commit
+    command = ["git", "-C", str(folder), *arguments]
     try:
-        result = subprocess.run(
-            ["git", "-C", folder, *arguments], env=environment, capture_output=True, check=True,
-            encoding="utf-8", errors="surrogateescape",
-        )  # fmt: skip
+        return subprocess.run(command, env=environment, input=text, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        return ""
-    return result.stdout.strip()
+        return b""
+
+
+def read_blobs(folder: Path, digests: list[str]) -> dict[str, bytes]:
+    """Return the contents of files in the object database. A missing file is left out."""
+    output = run_git(folder, "cat-file", "--batch", text="".join(f"{digest}\n" for digest in digests).encode())
+    contents, start = {}, 0
+    while start < len(output):
+        end = output.index(b"\n", start)
+        digest, *details = output[start:end].decode().split()
+        start = end + 1
+        if details[0] == "blob":
+            size = int(details[1])
+            contents[digest] = output[start : start + size]
+            start += size + 1
+    return contents

@@ -1,46 +1,113 @@
 """Restore a run that the store lacks from the outputs of its training."""
 
-import json
+import sys
+from contextlib import suppress
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Param, Run, ViewType
+from mlflow.exceptions import MlflowException
 
 from lectern.artifacts import history_file
-from lectern.artifacts.paths import ExperimentPaths
+from lectern.artifacts.model_metadata import read_metadata
+from lectern.artifacts.paths import PIPELINE_LOCK, ExperimentPaths
 from lectern.tracking.artifact_folder import prepare_artifacts
-from lectern.tracking.runs import MAX_PARAMETER, RESTORED, TRAINING, WEIGHTS, Tracker, find_run
+from lectern.tracking.ended_runs import delete_partly_restored_runs, restoration_key
+from lectern.tracking.lock_history import find_recorded_training
+from lectern.tracking.process import current_process
+from lectern.tracking.runs import (
+    COMMIT,
+    PROCESS,
+    RESTORED,
+    TRAINING,
+    WEIGHTS,
+    Tracker,
+    find_run,
+    format_parameters,
+    is_restored,
+    log_parameters,
+)
 from lectern.tracking.store import experiment_id
+
+CONFIG_SOURCE = "lectern.config_source"  # the file from which the config of a restored run was read
 
 
 def find_or_restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
     """Return the run that trained the model; create it from the outputs if the store lacks it.
 
-    The store can lack the run because DVC restores the outputs of a stage from its cache without running the stage.
+    The store can lack the run because DVC restores the outputs of a stage from its cache without running the stage. A
+    run that is marked as deleted is restored, because it has more information than a new run.
     """
-    return find_run(client, paths.task, paths.weights) or restore_run(client, paths)
+    delete_partly_restored_runs(client, paths.task, paths.weights)
+    run = find_run(client, paths.task, paths.weights) or undelete_run(client, paths) or restore_run(client, paths)
+    return complete_run(client, run, paths) if lacks_training(run) else run
+
+
+def lacks_training(run: Run) -> bool:
+    """Return whether a run was restored before its config and its commit were found in git."""
+    return is_restored(run) and not (has_config(run) and run.data.tags.get(COMMIT))
+
+
+def has_config(run: Run) -> bool:
+    """Return whether a run has the config of its training. A restored run can lack it."""
+    return not is_restored(run) or CONFIG_SOURCE in run.data.tags
+
+
+def complete_run(client: MlflowClient, run: Run, paths: ExperimentPaths) -> Run:
+    """Add the config and the commit of the training to a restored run, if `dvc.lock` or its history names them."""
+    training = find_recorded_training(paths)
+    if training is None:
+        return run
+    log_parameters(client, run, format_parameters(training.config))
+    client.set_tag(run.info.run_id, CONFIG_SOURCE, str(PIPELINE_LOCK))
+    if training.commit:
+        client.set_tag(run.info.run_id, COMMIT, training.commit)
+    return client.get_run(run.info.run_id)
+
+
+def undelete_run(client: MlflowClient, paths: ExperimentPaths) -> Run | None:
+    """Restore a run of these weights that is marked as deleted, and return it, or None if there is none."""
+    run = find_run(client, paths.task, paths.weights, ViewType.DELETED_ONLY)
+    if run is None:
+        return None
+    client.restore_run(run.info.run_id)
+    print(f"lectern: restored the deleted run {run.info.run_id}, which trained {paths.experiment}", file=sys.stderr)
+    return client.get_run(run.info.run_id)
 
 
 def restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
-    """Create a run, tagged `lectern.restored`, with the history, hyperparameters and test metrics of the outputs."""
+    """Create a run, tagged `lectern.restored`, with the history, test metrics and config of the outputs.
+
+    Nothing is left if this fails. If the process is killed, a later process deletes the run.
+    """
     tags = {
         RESTORED: "true",
-        TRAINING: f"restored-{paths.weights}",
+        TRAINING: restoration_key(paths.weights),
+        PROCESS: current_process().to_tag(),
         "lectern.experiment": paths.experiment,
         "lectern.dataset": paths.dataset,
     }
     experiment = experiment_id(client, paths.task)
     prepare_artifacts(client, experiment)
     run = client.create_run(experiment, run_name=paths.experiment, tags=tags)
-    tracker = Tracker(client, run)
+    try:
+        log_outputs(Tracker(client, run), paths)
+        client.set_terminated(run.info.run_id, "FINISHED")
+    except BaseException:
+        with suppress(MlflowException):  # a store that does not answer must not hide the first error
+            client.delete_run(run.info.run_id)
+        raise
+    return client.get_run(run.info.run_id)
+
+
+def log_outputs(tracker: Tracker, paths: ExperimentPaths) -> None:
+    """Log the history, the hyperparameters and the test metrics of an experiment."""
     table, text_samples = history_file.read_history(paths.model)
     tracker.log_history([history_file.Record(*row) for row in table.itertuples(index=False)], text_samples)
-    metadata = json.loads((paths.model / "module.json").read_text())
-    for key, value in metadata["hyperparameters"].items():
-        if key != "facts":
-            client.log_param(tracker.id, f"model.module.{key}", str(value)[:MAX_PARAMETER])
+    known = read_metadata(paths.model)["hyperparameters"]
+    module = {key: value for key, value in known.items() if key != "facts"}
+    parameters = format_parameters({"model": {"module": module}})
+    tracker.client.log_batch(tracker.id, params=[Param(key, value) for key, value in parameters.items()])
     if paths.metrics_file.is_file():
         numbers = {f"test_{key}": value for key, value in paths.metrics.items() if type(value) in (int, float)}
         tracker.log_results(numbers, {}, paths.report if paths.report.is_dir() else None)
     tracker.log_results({}, {WEIGHTS: paths.weights})
-    client.set_terminated(tracker.id, "FINISHED")
-    return client.get_run(tracker.id)

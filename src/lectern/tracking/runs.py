@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -20,6 +20,7 @@ from lectern.config import Dataset as DatasetConfig
 from lectern.errors import UserError
 from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.output_files import copy_output
+from lectern.tracking.process import ProcessRecord, current_process, is_other_running_process, parse_process
 from lectern.tracking.provenance import git_commit, machine
 from lectern.tracking.store import connect, experiment_id, first_line, store_address
 
@@ -27,7 +28,10 @@ if TYPE_CHECKING:  # importing PyTorch takes seconds, and finding a run does not
     from lectern.training.plan import Plan
 
 WEIGHTS, TRAINING, RESTORED = "lectern.weights", "lectern.training", "lectern.restored"
+PROCESS = "lectern.process"  # the process that writes the run
+COMMIT = "lectern.commit"
 BATCH_SIZE = 1000  # metrics that MLflow accepts in one call
+MAX_FOUND = 1000  # runs of a search
 MAX_PARAMETER = 6000  # characters of a parameter's value
 
 
@@ -84,7 +88,7 @@ def training_run(plan: "Plan", facts: Mapping[str, Any], config: Mapping[str, An
         "lectern.dataset": plan.dataset.name,
         "lectern.budget": plan.budget,
         "lectern.precision": plan.fit.get("precision", "32-true"),  # the precision in use, after any fallback
-        "lectern.commit": git_commit(),
+        COMMIT: git_commit(),
         "lectern.machine": machine(),
         "dvc.stage": f"train@{name}",
     }
@@ -106,11 +110,10 @@ def open_run(
     """Continue the run that a killed process left, or create one. Mark it FINISHED, FAILED or KILLED on exit."""
     experiment = experiment_id(client, task)
     prepare_artifacts(client, experiment)
-    run = find_unfinished_run(client, experiment, training) or client.create_run(
-        experiment, run_name=name, tags={TRAINING: training, **{key: str(value) for key, value in tags.items()}}
-    )
-    client.update_run(run.info.run_id, "RUNNING")
-    log_parameters(client, run, {key: str(value)[:MAX_PARAMETER] for key, value in flatten(config).items()})
+    tags = {TRAINING: training, PROCESS: current_process().to_tag(), **{key: str(value) for key, value in tags.items()}}
+    run = find_unfinished_run(client, experiment, training) or client.create_run(experiment, run_name=name, tags=tags)
+    reopen_run(client, run)
+    log_parameters(client, run, format_parameters(config))
     log_dataset(client, run, data)
     tracker = Tracker(client, run)
     try:
@@ -124,6 +127,17 @@ def open_run(
                 error, "Run the training again when the store works; it resumes from its last checkpoint."
             ) from error
         raise
+
+
+def reopen_run(client: MlflowClient, run: Run) -> None:
+    """Mark a run as RUNNING in this process."""
+    client.set_tag(run.info.run_id, PROCESS, current_process().to_tag())
+    client.update_run(run.info.run_id, "RUNNING")
+
+
+def read_process(run: Run) -> ProcessRecord | None:
+    """Return the process that writes a run, or None if the run does not name it."""
+    return parse_process(run.data.tags.get(PROCESS, ""))
 
 
 def store_error(error: MlflowException, remedy: str) -> UserError:
@@ -152,9 +166,19 @@ def log_dataset(client: MlflowClient, run: Run, data: Dataset) -> None:
 
 
 def find_unfinished_run(client: MlflowClient, experiment: str, training: str) -> Run | None:
-    """Return the newest run of this training that did not finish."""
+    """Return the newest run of this training that did not finish.
+
+    A run is skipped if another process on this machine writes it. This process can belong to another checkout.
+    """
     query = f"tags.`{TRAINING}` = '{training}' and attributes.status != 'FINISHED'"
-    return next(iter(client.search_runs([experiment], query, max_results=1)), None)
+    found = client.search_runs([experiment], query, max_results=MAX_FOUND)
+    return next((run for run in found if not is_written_elsewhere(run)), None)
+
+
+def is_written_elsewhere(run: Run) -> bool:
+    """Return whether another process on this machine is certainly writing a run."""
+    process = read_process(run)
+    return run.info.status == "RUNNING" and process is not None and is_other_running_process(process)
 
 
 def is_recorded(plan: "Plan", result: Path) -> bool:
@@ -165,10 +189,21 @@ def is_recorded(plan: "Plan", result: Path) -> bool:
     return bool(client.search_runs([experiment_id(client, plan.model.task)], query, max_results=1))
 
 
-def find_run(client: MlflowClient, task: str, weights: str) -> Run | None:
-    """Return the newest finished run whose weights have this SHA-256."""
+def find_run(client: MlflowClient, task: str, weights: str, view: int = ViewType.ACTIVE_ONLY) -> Run | None:
+    """Return the newest finished run whose weights have this SHA-256. A restored run is the last choice."""
     query = f"tags.`{WEIGHTS}` = '{weights}' and attributes.status = 'FINISHED'"
-    return next(iter(client.search_runs([experiment_id(client, task)], query, max_results=1)), None)
+    found = client.search_runs([experiment_id(client, task)], query, run_view_type=view, max_results=MAX_FOUND)
+    return min(found, key=is_restored, default=None)  # the newest is first, and `min` returns the first of equal runs
+
+
+def is_restored(run: Run) -> bool:
+    """Return whether a run was created from the outputs of a training, because the store lacked its run."""
+    return RESTORED in run.data.tags
+
+
+def is_deleted(run: Run) -> bool:
+    """Return whether a run is marked as deleted. MLflow keeps such a run until `mlflow gc`."""
+    return bool(run.info.lifecycle_stage != "active")
 
 
 def weights_digest(model: Path) -> str:
@@ -180,6 +215,11 @@ def dataset_input(dataset: DatasetConfig, facts: Mapping[str, Any], digest: str)
     """Describe a dataset as MLflow displays it with a run. MLflow accepts at most 36 characters of the digest."""
     source = json.dumps({"origin": dataset.origin, "path": str(PROCESSED / dataset.name)})
     return Dataset(dataset.name, digest[:32], "lectern", source, profile=json.dumps(facts["items"]))
+
+
+def format_parameters(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return a config as parameters of MLflow."""
+    return {key: str(value)[:MAX_PARAMETER] for key, value in flatten(config).items()}
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,0 +1,53 @@
+"""Find runs whose process has ended before it finished them, and mark or delete them.
+
+A process that is killed cannot change the status of its run. A run of a running process, of another machine or of an
+older version of Lectern is never changed.
+"""
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from lectern.tracking.process import ProcessRecord, has_ended
+from lectern.tracking.runs import MAX_FOUND, TRAINING, is_restored, read_process
+from lectern.tracking.store import experiment_id
+
+EXPERIMENTS = "name LIKE 'lectern/%'"
+RUNNING = "attributes.status = 'RUNNING'"
+
+
+def settle_ended_runs(client: MlflowClient) -> list[str]:
+    """Mark the runs of ended processes as KILLED, and delete runs that they have restored only in part.
+
+    Return one message for each run. The next start of a killed training continues its run.
+    """
+    experiments = [experiment.experiment_id for experiment in client.search_experiments(filter_string=EXPERIMENTS)]
+    return [settle_run(client, run, process) for run, process in find_ended_runs(client, experiments, RUNNING)]
+
+
+def delete_partly_restored_runs(client: MlflowClient, task: str, weights: str) -> None:
+    """Delete the runs of these weights that ended processes have restored only in part."""
+    query = f"{RUNNING} and tags.`{TRAINING}` = '{restoration_key(weights)}'"
+    for run, process in find_ended_runs(client, [experiment_id(client, task)], query):
+        settle_run(client, run, process)
+
+
+def find_ended_runs(client: MlflowClient, experiments: list[str], query: str) -> list[tuple[Run, ProcessRecord]]:
+    """Return the runs of a query whose process has ended, and their processes."""
+    found = client.search_runs(experiments, query, max_results=MAX_FOUND) if experiments else []
+    processes = [(run, read_process(run)) for run in found]
+    return [(run, process) for run, process in processes if process and has_ended(process)]
+
+
+def settle_run(client: MlflowClient, run: Run, process: ProcessRecord) -> str:
+    """Delete a run that was restored only in part, or mark another run as KILLED. Return a message."""
+    run_id, reason = run.info.run_id, f"process {process.pid} on {process.host} has ended"
+    if is_restored(run):
+        client.delete_run(run_id)
+        return f"{run.info.run_name}: deleted run {run_id}, which was restored only in part, because {reason}"
+    client.set_terminated(run_id, "KILLED")
+    return f"{run.info.run_name}: run {run_id} is marked as KILLED, because {reason}"
+
+
+def restoration_key(weights: str) -> str:
+    """Return the key of a restored run, which takes the place of the key of a training."""
+    return f"restored-{weights}"

@@ -1,0 +1,120 @@
+"""Find the config and the commit of a training in the history of `dvc.lock`."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lectern.artifacts.paths import PIPELINE_LOCK, ExperimentPaths
+from lectern.tracking.git import git, read_blobs
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the loader in C is ten times as fast
+CODE = ("pipelines/", "src/")
+
+
+@dataclass(frozen=True)
+class RecordedTraining:
+    """What `dvc.lock` records of a training."""
+
+    config: dict[str, Any]  # with the keys of the config of a training
+    commit: str  # ends with `-dirty` if no commit contains the code of the training; empty if nothing is committed
+
+
+def find_recorded_training(paths: ExperimentPaths) -> RecordedTraining | None:
+    """Return what the oldest commit whose `dvc.lock` names the present model folder records of its training.
+
+    If no commit names it, the `dvc.lock` of the checkout is read. Returns None if it does not name the folder either.
+    """
+    stage, digest, folder = f"train@{paths.experiment}", folder_digest(local_files(paths.model)), Path.cwd()
+    entries = find_entries(folder, stage, digest)
+    if not entries:
+        text = PIPELINE_LOCK.read_text(errors="replace") if PIPELINE_LOCK.is_file() else ""
+        entry = find_entry(text, stage, digest)
+        return RecordedTraining(read_config(entry), "") if entry else None
+    clean = [(commit, entry) for commit, entry in entries if has_code(folder, commit, entry)]
+    commit, entry = (clean or entries)[0]
+    return RecordedTraining(read_config(entry), commit if clean else f"{commit}-dirty")
+
+
+def find_entries(folder: Path, stage: str, digest: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the commits whose lock file names a digest as the output of a stage, and its entry, the oldest first.
+
+    Usually only the commits that add or remove the digest are read. If they are damaged, all commits are read.
+    """
+    for filters in ([f"-S{digest}"], []):
+        texts = {commit: git(folder, "show", f"{commit}:./{PIPELINE_LOCK}") for commit in find_commits(folder, filters)}
+        found = [(commit, find_entry(text, stage, digest)) for commit, text in texts.items()]
+        entries = [(commit, entry) for commit, entry in found if entry]
+        if entries:
+            return entries
+    return []
+
+
+def find_commits(folder: Path, filters: list[str]) -> list[str]:
+    """Return the commits that change `dvc.lock`, the oldest first. The commits of HEAD precede those of branches."""
+    found = [
+        git(folder, "log", "--reverse", "--format=%H", *filters, revisions, "--", str(PIPELINE_LOCK)).split()
+        for revisions in ("HEAD", "--all")
+    ]
+    return list(dict.fromkeys(commit for commits in found for commit in commits))
+
+
+def find_entry(text: str, stage: str, digest: str) -> dict[str, Any] | None:
+    """Return the entry of a stage if the lock file names this digest as its output, and None otherwise."""
+    if digest not in text:
+        return None
+    try:
+        entry: dict[str, Any] = yaml.load(text, Loader=LOADER)["stages"][stage]
+        return entry if entry["outs"][0]["md5"] == digest else None
+    except (yaml.YAMLError, KeyError, TypeError, IndexError):  # a merge that was committed unfinished
+        return None
+
+
+def read_config(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of a training: the overrides of its command and the params that DVC has recorded."""
+    config: dict[str, Any] = {}
+    for word in entry["cmd"].split():
+        key, is_override, value = word.partition("=")
+        if is_override:
+            config[f"{key}.name" if key in ("dataset", "model") else key] = value
+    for file, section in entry.get("params", {}).items():
+        config[Path(file).parent.name] = section  # conf/model/<name>.yaml
+    return config
+
+
+def has_code(folder: Path, commit: str, entry: dict[str, Any]) -> bool:
+    """Return whether a commit contains the code that a stage used."""
+    used = {each["path"]: each["md5"] for each in entry["deps"] if each["path"].startswith(CODE)}
+    return all(committed_digest(folder, commit, path) == digest for path, digest in used.items())
+
+
+def committed_digest(folder: Path, commit: str, path: str) -> str:
+    """Return the digest that DVC computes for a file or folder of a commit."""
+    listed = git(folder, "ls-tree", "-r", "-z", commit, "--", path).rstrip("\0")
+    lines = [line.partition("\t") for line in listed.split("\0") if line]
+    blobs = {name: description.split()[2] for description, _, name in lines}
+    contents = read_blobs(folder, list(blobs.values()))
+    digests = {name: hashlib.md5(contents[blob]).hexdigest() for name, blob in blobs.items() if blob in contents}
+    if path in digests:
+        return digests[path]
+    return folder_digest({name.removeprefix(f"{path}/"): digest for name, digest in digests.items()})
+
+
+def local_files(folder: Path) -> dict[str, str]:
+    """Return the MD5 of each file in a folder by its relative path."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): file_md5(path) for path in files}
+
+
+def file_md5(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def folder_digest(digests: dict[str, str]) -> str:
+    """Return the digest that DVC computes for a folder from the MD5 of its files."""
+    entries = [{"md5": digests[name], "relpath": name} for name in sorted(digests)]
+    return f"{hashlib.md5(json.dumps(entries).encode()).hexdigest()}.dir"
