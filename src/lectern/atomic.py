@@ -153,7 +153,7 @@ def report_write_error(path: Path) -> Iterator[None]:
 
 def explain_write_error(error: OSError) -> str | None:
     """Return the message for an error that a full, read-only or broken disk causes, or None for another error."""
-    # the message of shutil.Error contains the errors of several files
+    # The message of shutil.Error contains the errors of several files.
     numbers = re.findall(r"\[Errno (\d+)\]", str(error))
     known = [REMEDIES[int(number)] for number in numbers if int(number) in REMEDIES]
     remedy = next(iter(known), "Free some space" if NUMPY_DISK_FULL in str(error) else None)

@@ -1,4 +1,4 @@
-"""Explain why a Slurm job failed and what to do about it."""
+"""Explain why a Slurm job failed and what the user can do."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ RESUME = "Run the same command again to resume from the last checkpoint"
 
 
 def explain_failure(record: Mapping[str, str], site: Site, site_file: str) -> str:
-    """Return the reason for a failed job and the remedy. `record` is the job's record from `scontrol show job`."""
+    """Return why a job failed and what to do. `record` contains the fields that `scontrol show job` prints."""
     state, code = record["JobState"], record.get("ExitCode", "")
     sentences = {
         "TIMEOUT": f"it reached its time limit ({site.time}) before it saved a checkpoint. Increase `time` in "
@@ -30,7 +30,7 @@ def explain_failure(record: Mapping[str, str], site: Site, site_file: str) -> st
 
 
 def explain_exit_code(code: str, site_file: str) -> str:
-    """Return the reason and the remedy for a job in state FAILED. `code` is `<exit code>:<signal>`."""
+    """Return why a job in state FAILED failed and what to do. `code` has the form `<exit code>:<signal>`."""
     exit_code, _, signal = code.partition(":")
     if code == LOG_NOT_OPENED:
         return (

@@ -1,4 +1,4 @@
-"""Generate the sample data of a task and check it against its pinned digest."""
+"""Generate the sample data of a task and compare the digest of its content with the pinned digest."""
 
 import os
 from pathlib import Path
