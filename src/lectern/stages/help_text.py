@@ -1,4 +1,7 @@
-"""Format the `--help` text of a stage. Hydra's own help fails until every config group has been chosen."""
+"""Format the `--help` text of a stage.
+
+Hydra's own help fails if the command line does not choose a file of every config group.
+"""
 
 from pathlib import Path
 
