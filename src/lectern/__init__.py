@@ -4,9 +4,9 @@ import getpass
 import os
 import warnings
 
-# OpenMP reads these variables when PyTorch is imported. With these values, an idle thread polls for some microseconds
-# before it sleeps. Without polling, a recurrent network is up to a third slower. With long polling, parallel trainings
-# are slower.
+# OpenMP reads these variables when PyTorch is imported.
+# With these values, an idle thread polls for some microseconds before it sleeps.
+# Without polling, a recurrent network is up to a third slower. With long polling, parallel trainings are slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # MLflow reads these variables when it is imported. By default, MLflow logs every database table that it creates.

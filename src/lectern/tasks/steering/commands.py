@@ -21,9 +21,11 @@ def register_commands(app: typer.Typer) -> None:
 
 
 def steer(
-    name: Annotated[str, typer.Argument(help="a registered model, named after its dataset, such as udacity_sim")],
-    video: Annotated[Path, typer.Option(help="a video, or a folder of images that are sorted by name")],
-    out: Annotated[Path, typer.Option(help="the video to write; the predictions are also written to a .csv file")],
+    name: Annotated[
+        str, typer.Argument(help="name of a registered model, which is the name of its dataset, such as udacity_sim")
+    ],
+    video: Annotated[Path, typer.Option(help="path of a video, or of a folder with images that are sorted by name")],
+    out: Annotated[Path, typer.Option(help="path of the new video; the predictions are also written to a .csv file")],
 ) -> None:
     """Predict the steering angle at each frame of a video and draw a steering wheel below it.
 

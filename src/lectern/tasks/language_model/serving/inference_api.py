@@ -20,8 +20,8 @@ PARAMS = {"length": 400, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0
 def predict(module: "CharacterModel", inputs: pd.DataFrame, **params: Any) -> pd.DataFrame:
     """Continue each text of the column `prompt`, and return the results in the column `text`.
 
-    Each result depends only on its prompt and the params. Characters that are not in the alphabet are read as unknown,
-    and a warning lists them. Raises UserError if a param is out of range.
+    Each result depends only on its prompt and the params. Characters that are not in the alphabet are read as unknown
+    characters, and a warning lists them. Raises UserError if a param is out of range.
     """
     for prompt in inputs["prompt"]:
         warn_of_unknown_characters(prompt, module.facts)
@@ -51,7 +51,7 @@ def signature() -> "ModelSignature":
 
 
 def example(processed: Path) -> pd.DataFrame:
-    """Return a prompt: the first 60 characters of the validation text."""
+    """Return an example prompt, which is the first 60 characters of the validation text."""
     from lectern.artifacts.dataset import read_facts
 
     prompt = decode(np.load(processed / "validation.npy")[:60], read_facts(processed))

@@ -14,8 +14,8 @@ LANGUAGE = "{language}"  # the placeholder in file names
 def read_lines(raw: Path, name: str, language: str = "") -> list[str]:
     """Read the lines of a UTF-8 file without their line endings.
 
-    Only a line feed ends a line. Other Unicode line breaks occur inside sentences. If they ended a line, the lines of
-    the two languages would no longer correspond.
+    Only a line feed ends a line. Other Unicode line breaks occur inside sentences. If such a line break ended a line,
+    the lines of the two languages would no longer correspond.
     """
     data = read_bytes(raw, name, language)
     try:
@@ -31,7 +31,7 @@ def read_lines(raw: Path, name: str, language: str = "") -> list[str]:
 
 
 def read_bytes(raw: Path, name: str, language: str) -> bytes:
-    """Read and decompress a file of a language."""
+    """Read and decompress the file of one language."""
     path = name.replace(LANGUAGE, language)
     archive, _, member = path.partition(".zip/")
     try:

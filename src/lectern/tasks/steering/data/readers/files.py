@@ -11,7 +11,7 @@ from lectern.errors import UserError
 
 
 class RecordingFiles:
-    """The files of an origin by their relative path.
+    """The files of an origin, which are read by their relative paths.
 
     The files come from `<origin>/<origin>.zip` if this file exists, and otherwise from the folder.
 
@@ -39,14 +39,14 @@ class RecordingFiles:
         return self.zip.read(name) if self.zip else (self.top / name).read_bytes()
 
     def find(self, ending: str) -> list[str]:
-        """Return the sorted names with this ending. Raises UserError if no name has it."""
+        """Return the sorted names of files with this ending. Raises UserError if there is no such file."""
         names = sorted(name for name in self.names if name.endswith(ending))
         if not names:
             raise UserError(f"{self.top} contains no file '*{ending}', which this format needs.")
         return names
 
     def read_csv(self, name: str, columns: list[str]) -> pd.DataFrame:
-        """Read a CSV file. Raises UserError if it is missing or invalid, or lacks one of the columns."""
+        """Read a CSV file. Raises UserError if the file is missing or invalid, or lacks one of the columns."""
         try:
             table = pd.read_csv(io.BytesIO(self.read(name)), skipinitialspace=True)
         except (KeyError, FileNotFoundError) as error:

@@ -18,8 +18,8 @@ class Unit:
 
     name: str
     lock: float  # the largest possible angle
-    right: int  # 1 if a positive angle turns to the right, -1 if it turns to the left
-    degrees: float  # rotation of the drawn steering wheel per unit; estimated if the real ratio is unknown
+    right: int  # 1 if a positive angle turns to the right, -1 if a positive angle turns to the left
+    degrees: float  # rotation of the drawn steering wheel in degrees per unit; an estimate if the real ratio is unknown
 
 
 @dataclass(frozen=True)
@@ -45,5 +45,5 @@ class Recording:
 
     @property
     def targets(self) -> list[str]:
-        """Return the recorded targets, the angle first."""
+        """Return the names of the recorded targets, the angle first."""
         return ["angle", *(name for name in OPTIONAL_TARGETS if name in self.table)]
