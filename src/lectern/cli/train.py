@@ -86,7 +86,7 @@ def sweep(
         return
     path = write_values(search.plan.model.name, best.user_attrs["values"])
     print(
-        f"The best is trial {best.number} with {best.value:.4f}. Its values are now in {path}; see `git diff {path}`."
+        f"The best is trial {best.number} with {best.value:.4f}. The new values are in {path}; see `git diff {path}`."
     )
     print(
         f"These experiments must be trained again: {', '.join(sharers)}. To undo the change, run `git checkout {path}`."

@@ -14,9 +14,10 @@ SCRIPT = "pipelines/preprocess_part.py"
 
 
 def launch_prefix() -> list[str]:
-    """Return the words of LAUNCH, or an empty list if LAUNCH is not set. They are placed before the command of a stage.
+    """Return the words of LAUNCH, or an empty list if LAUNCH is not set.
 
-    Raises UserError if LAUNCH has an unclosed quotation mark, or if its first word is not a program.
+    These words are placed before the command of a stage. Raises UserError if LAUNCH has an unclosed quotation mark, or
+    if its first word is not a program.
     """
     launch = os.environ.get("LAUNCH", "")
     expected = (

@@ -40,8 +40,8 @@ def generate(name: str, out: Path, task: str, arguments: dict[str, Any], digest:
 def check_digest(name: str, digest: str, pinned: str | None) -> None:
     if pinned and digest != pinned:
         raise UserError(
-            f"{name}: the generated files have the content digest {digest}, expected {pinned}. The code that generates "
-            "them or a library has changed. Install the versions in constraints.txt or, if the change is intended, "
+            f"{name}: the generated files have the content digest {digest}, expected {pinned}. A library, or the code "
+            "that generates the files, has changed. Install the versions in constraints.txt. If the change is intended, "
             f"put the new digest into {group_config('origin', name)}."
         )
 

@@ -25,7 +25,10 @@ def read_decisions(model: RegisteredModel) -> list[Decision]:
 
 
 def read_local_decisions(name: str) -> list[Decision]:
-    """Return the decisions in the file of this checkout. They may exist even if the model is not registered."""
+    """Return the decisions in the file of this checkout.
+
+    Such decisions may exist even if the model is not registered.
+    """
     return parse_decisions(read_lines(name))
 
 
@@ -51,7 +54,7 @@ def append_decision(model: RegisteredModel, number: int, decision: Decision) -> 
 
 
 def sync(model: RegisteredModel) -> list[str]:
-    """Copy the decisions that are missing in the file from the store, and the reverse.
+    """Copy decisions from the store to the file and from the file to the store, so that both have all decisions.
 
     Return messages about the changes.
     """

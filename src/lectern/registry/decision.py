@@ -92,7 +92,10 @@ def discard_if_refused(model: RegisteredModel, intent: Intent, error: MlflowExce
 
 
 def check_champion(model: RegisteredModel, expected: int | None, moment: str) -> None:
-    """Read the alias `champion` again. Raises ConcurrentPromotion if it does not point to the expected version."""
+    """Read the alias `champion` again.
+
+    Raises ConcurrentPromotion if the alias does not point to the expected version.
+    """
     model.refresh()
     if model.champion_number == expected:
         return

@@ -31,7 +31,7 @@ Guards = dict[str, dict[str, Any]]
 
 
 def dataset_guards(name: str) -> Guards:
-    """Return the guards in the config of the dataset. They extend or replace the guards of `conf/gate.yaml`.
+    """Return the guards in the config of the dataset. These guards extend or replace the guards of `conf/gate.yaml`.
 
     Raises UserError if this checkout does not have the config.
     """

@@ -110,9 +110,9 @@ def find_previous_champion(model: RegisteredModel) -> ModelVersionRecord:
         raise UserError(unreadable.reason)
     if version is None:
         raise UserError(
-            f"{model.name}: the previous champion, {audit_log.label(earlier[-1])}, is not in this store. Restore its "
-            "outputs with dvc checkout in the commit of its training and run lectern reconcile, or choose another "
-            f"version: lectern rollback {model.name} --version N"
+            f"{model.name}: the previous champion, {audit_log.label(earlier[-1])}, is not in this store. To restore "
+            "this version, check out the commit of its training and run `dvc checkout` and `lectern reconcile`. "
+            f"To choose another version, run `lectern rollback {model.name} --version N`."
         )
     return version
 

@@ -52,8 +52,8 @@ class Readiness(BaseModel):
     """The served versions, and the champions that could not be loaded."""
 
     ready: bool
-    served: dict[str, int] = Field(description="version number per model name")
-    problems: dict[str, str] = Field(description="error message per model name")
+    served: dict[str, int] = Field(description="number of the served version for each model name")
+    problems: dict[str, str] = Field(description="error message for each model name")
 
 
 def create_app(champions: Champions, executor: Executor) -> FastAPI:
@@ -66,7 +66,8 @@ def create_app(champions: Champions, executor: Executor) -> FastAPI:
     app.add_exception_handler(ModelBusy, respond_to_busy_model)
     app.add_exception_handler(ClientDisconnect, respond_to_disconnect)
     document = partial(build_document, app, champions, executor.settings.max_characters)
-    setattr(app, "openapi", document)  # noqa: B010 (FastAPI documents an assignment, which mypy rejects)
+    # FastAPI's documentation assigns this attribute, but mypy rejects the assignment.
+    setattr(app, "openapi", document)  # noqa: B010
     return app
 
 
@@ -242,6 +243,6 @@ async def respond_to_busy_model(request: Request, error: Exception) -> JSONRespo
 async def respond_to_disconnect(request: Request, error: Exception) -> Response:
     """Return status 499, so that the metrics count the request.
 
-    The client does not receive it, because it has disconnected.
+    The client does not receive this response, because the client has disconnected.
     """
     return Response(status_code=499)

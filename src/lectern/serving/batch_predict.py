@@ -113,7 +113,7 @@ def check_params(champion: Champion, params: dict[str, Any]) -> None:
     known = [spec.name for spec in champion.inference_api.signature().params or []]
     for name in params:
         if name not in known:
-            choices = f"Its parameters are: {', '.join(known)}." if known else "It has no parameters."
+            choices = f"Its parameters are: {', '.join(known)}." if known else "The model has no parameters."
             raise UserError(f"{champion.name} has no parameter {name!r}{nearest(name, known)} {choices}")
 
 

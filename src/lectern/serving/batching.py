@@ -72,7 +72,7 @@ class DynamicBatcher:
 
 
 def split_outputs(outputs: Array, batch: list[QueuedRequest]) -> None:
-    """Give each request the output rows that belong to it."""
+    """Give each request its own rows of the outputs."""
     start = 0
     for request in batch:
         if not request.result.done():

@@ -79,7 +79,7 @@ class Champion:
 
 
 def load_version(client: MlflowClient, version: ModelVersionRecord) -> Champion:
-    """Load a version with the code of this checkout. This uses no pickle and no code from the store."""
+    """Load a version with the code of this checkout. The function uses no pickle and no code from the store."""
     module = model_folder.load_model(download_model_folder(client, version))
     return Champion(version, module, read_example(client, version))
 

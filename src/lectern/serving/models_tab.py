@@ -16,7 +16,7 @@ REFRESH_SECONDS = 3
 
 
 def build_tab(champions: Champions, settings: Settings) -> None:
-    """Build the list. It is rebuilt when a champion has changed."""
+    """Build the list. The table is built again when a champion has changed."""
     ui.label("This table lists all champions in the registry. The API serves the same versions.").classes("description")
 
     @ui.refreshable

@@ -118,7 +118,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except (OSError, RuntimeError, UserError) as error:  # PyTorch raises RuntimeError if the disk is full
             raise UserError(
                 f"The checkpoint {path} could not be written: {first_cause(error)}. An earlier checkpoint was kept. "
-                "Free some space and run the same command again to continue from it."
+                "Free some space and run the same command again to continue from this checkpoint."
             ) from error
 
 

@@ -122,7 +122,7 @@ def in_forward_order(module: nn.Module, forward: Pass) -> Iterator[tuple[str, nn
 def find_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
     """Return the name of the first tensor with a value that is not finite, or None.
 
-    The norm of all tensors is computed first, because it needs no memory for a mask.
+    The norm of all tensors is computed first, because this computation needs no memory for a mask.
     """
     floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
     if get_total_norm(list(floating.values())).isfinite():

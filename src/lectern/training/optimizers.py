@@ -45,7 +45,7 @@ def adamw_one_cycle(module: pl.LightningModule, **cycle: Any) -> OptimizerLRSche
 
     Reads the hyperparameters `learning_rate`, `weight_decay` and `warm_up` of the module. The learning rate rises to
     `learning_rate` during the share `warm_up` of all steps, and then falls almost to zero. The momentum falls while the
-    learning rate rises, and the reverse. `cycle` contains further arguments of `OneCycleLR`.
+    learning rate rises, and rises while the learning rate falls. `cycle` contains further arguments of `OneCycleLR`.
     """
     chosen = module.hparams
     optimizer = AdamW(module.parameters(), chosen["learning_rate"], weight_decay=chosen["weight_decay"], fused=True)

@@ -23,8 +23,9 @@ NETWORKS = (networks.DigitCNN, networks.DigitResNet)
 class DigitClassifier(TrainableModule):
     """A network trained with cross-entropy, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
-    `network` selects the class of the network and its arguments, for example `{class: DigitCNN, dropout: 0.5}`.
-    `shift`, `rotate` and `scale` limit the random changes of training images, see `random_affine`.
+    `network` contains the name of the network class and the arguments of this class, for example
+    `{class: DigitCNN, dropout: 0.5}`. `shift`, `rotate` and `scale` limit the random changes of training images, see
+    `random_affine`.
     """
 
     def __init__(

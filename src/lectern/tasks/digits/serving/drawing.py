@@ -67,7 +67,7 @@ def resize_to_digit_size(ink: np.ndarray) -> np.ndarray:
 
 
 def center_by_mass(ink: np.ndarray) -> np.ndarray:
-    """Place the ink on uint8 (28, 28) with its centre of mass in the middle, or as close to it as possible."""
+    """Place the ink on uint8 (28, 28) with the centre of mass as close to the middle as possible."""
     image = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32)
     corner = []
     for axis, side in enumerate(ink.shape):

@@ -43,7 +43,7 @@ def generate_texts(
 ) -> list[str]:
     """Return one text for each prompt. `prompts` contains character ids and has the shape (texts, time).
 
-    This is faster than calling `generate_text` for each prompt.
+    One call of this function is faster than a call of `generate_text` for each prompt.
     """
     check_sampling_options(length, seed, **sampling)
     columns = list(islice(generate_ids(module, prompts, seed, **sampling), length))

@@ -22,9 +22,9 @@ NETWORKS: Sequence[type[CharacterNetwork]] = (RecurrentNetwork, TransformerNetwo
 class CharacterModel(TrainableModule):
     """A network trained with cross-entropy in nats, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
-    `network` selects the class of the network and its arguments, such as `{class: RecurrentNetwork, cell: gru, ...}`.
-    The state of the streams is passed from one batch to the next, but gradients are not. This method is called
-    truncated backpropagation through time (TensorFlow without a PhD, part 2).
+    `network` contains the name of the network class and the arguments of this class, for example
+    `{class: RecurrentNetwork, cell: gru, ...}`. The state of the streams is passed from one batch to the next, but
+    gradients are not. This method is called truncated backpropagation through time (TensorFlow without a PhD, part 2).
     """
 
     def __init__(

@@ -134,9 +134,9 @@ def initialize_layer(layer: nn.RNNBase) -> None:
 class TransformerNetwork(CharacterNetwork):
     """A causal Transformer (Vaswani et al. 2017, arXiv:1706.03762) that attends to the last `memory` characters.
 
-    Its state contains the keys and values of the last `memory` characters in each layer (Transformer-XL, Dai et al.
-    2019, arXiv:1901.02860). Like a recurrent network, it can therefore be trained on long streams and generate one
-    character per step.
+    The state contains the keys and values of the last `memory` characters in each layer (Transformer-XL, Dai et al.
+    2019, arXiv:1901.02860). Like a recurrent network, the Transformer can therefore be trained on long streams and
+    generate one character per step.
     """
 
     def __init__(self, vocabulary: int, layers: int, width: int, heads: int, memory: int, dropout: float = 0.0):
@@ -184,7 +184,7 @@ class TransformerNetwork(CharacterNetwork):
 class TransformerBlock(nn.Module):
     """A block with attention and a feed-forward network.
 
-    Each of them has a residual connection and follows a normalisation.
+    Both parts have a residual connection and follow a normalisation.
     """
 
     def __init__(self, width: int, heads: int, dropout: float):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lectern.tasks.language_model.model.module import CharacterModel
 
 MAX_ROWS = 4  # The texts of a request are generated one after another.
-SUPPORTS_BATCHING = False  # Requests are not combined, because they can differ in length and seed.
+SUPPORTS_BATCHING = False  # Requests are not combined, because their lengths and seeds can differ.
 MAX_LENGTH = 5000  # maximum number of characters; generating them takes some seconds on one core
 
 PARAM_LIMITS = {

@@ -78,7 +78,7 @@ def check_options(crop: Crop, shard_megabytes: int | float | None) -> None:
     if not (crop.top >= 0 and crop.bottom >= 0 and crop.top + crop.bottom < 1 and min(crop.height, crop.width) > 0):
         raise UserError(
             f"preprocess: top {crop.top}, bottom {crop.bottom}, height {crop.height}, width {crop.width}; expected "
-            "top and bottom of at least 0 and less than 1 in sum, and a height and width above 0."
+            "top and bottom of at least 0 with a sum below 1, and a height and width above 0."
         )
     if shard_megabytes is not None and not shard_megabytes > 0:
         raise UserError(

@@ -47,7 +47,7 @@ def assign_splits(table: pd.DataFrame, blocks: dict[str, list[Block]], gap_secon
             if (split[inside | near] == other).any():
                 raise UserError(
                     f"preprocess.{name}: {block} is closer than {gap_seconds} s to a block of {other}. "
-                    "Move one of them."
+                    "Move one of the two blocks."
                 )
             split[near & (split != name)] = "gap"
             split[inside] = name

@@ -47,7 +47,7 @@ def drop_unusable(
 ) -> tuple[pd.DataFrame, Counts]:
     """Drop empty pairs, repeated pairs and near duplicates of held-out pairs.
 
-    Return the remaining pairs and the counts.
+    Return the remaining pairs and the numbers of dropped pairs.
     """
     complete = pairs[(pairs["source"] != "") & (pairs["target"] != "")].reset_index(drop=True)
     distinct = drop_exact_duplicates(complete)

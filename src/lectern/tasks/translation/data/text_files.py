@@ -54,7 +54,9 @@ def suggest_files(raw: Path, name: str) -> str:
     pattern = re.compile(re.escape(prefix) + r"(\w+)" + re.escape(suffix))
     languages = [match[1] for match in map(pattern.fullmatch, files) if match]
     if LANGUAGE in name and languages:
-        return f"{name} exists for: {', '.join(languages)}. Set preprocess.source and preprocess.target to two of them."
+        return (
+            f"{name} exists for: {', '.join(languages)}. Set preprocess.source and preprocess.target to two of these."
+        )
     return f"Available files: {', '.join(files) or 'none'}. To download the files, run `dvc repro download@{raw.name}`."
 
 

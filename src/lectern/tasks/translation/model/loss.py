@@ -23,7 +23,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         """Return the mean loss with label smoothing, and the mean loss without it.
 
-        Shapes: features (tokens, size), embedding (vocabulary, size), targets (tokens,).
+        The shapes are features (tokens, size), embedding (vocabulary, size) and targets (tokens,).
         """
         feature_gradient, embedding_gradient = torch.empty_like(features), torch.zeros_like(embedding)
         plain = uniform = features.new_zeros((), dtype=torch.float32)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lectern.errors import UserError
 
-MAX_OPEN = 64  # number of memory-mapped shards per process; `shard_order` needs fewer at a time
+MAX_OPEN = 64  # number of memory-mapped shards per process; `shard_order` needs fewer shards at a time
 
 
 class ShardWriter:
@@ -50,7 +50,7 @@ class ShardWriter:
 
 
 class ShardedFrames:
-    """The frames of `<name>-00000.arrow`, ... as one read-only, memory-mapped tensor that is indexed by row."""
+    """A memory-mapped tensor with the frames of `<name>-00000.arrow` and the next files. Its index is the row."""
 
     dtype = torch.uint8
 
