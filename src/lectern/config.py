@@ -46,7 +46,7 @@ class Dataset:
     origin: str
     score: Score
     preprocess: dict[str, Any] = field(default_factory=dict)
-    # This field contains guards of the promotion gate. They extend or replace the guards of conf/gate.yaml.
+    # This field contains guards of the promotion gate, which extend or replace the guards of conf/gate.yaml.
     guards: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

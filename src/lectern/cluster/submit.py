@@ -107,7 +107,7 @@ def sweep_values(override: Override) -> list[str]:
 
 
 def split_command(command: list[str]) -> tuple[list[str], list[str]]:
-    """Split a command after the stage script into the program and its overrides."""
+    """Split a command into the program, which ends with the stage script, and the overrides after it."""
     for position, word in enumerate(command, start=1):
         if STAGE_SCRIPT.fullmatch(word):
             return command[:position], command[position:]
@@ -139,8 +139,8 @@ def required_job_size(command: list[str]) -> JobSize:
         return JobSize(1, 1, gpu=False)
     if not isinstance(trainer.devices, int) or trainer.devices < 1:
         raise UserError(
-            f"conf/trainer: devices is {trainer.devices!r}, but a job needs a number. Set TRAINER=cluster, or override "
-            "it with trainer.devices=4."
+            f"conf/trainer: devices is {trainer.devices!r}, but a job needs a number. Set TRAINER=cluster, or set the "
+            "number with trainer.devices=4."
         )
     check_batch_divides(config.model.batches, trainer, f"{group_config('model', config.model.name)}, batches")
     return JobSize(trainer.get("num_nodes", 1), trainer.devices, trainer.accelerator == "gpu")

@@ -41,8 +41,8 @@ def check_digest(name: str, digest: str, pinned: str | None) -> None:
     if pinned and digest != pinned:
         raise UserError(
             f"{name}: the generated files have the content digest {digest}, expected {pinned}. A library, or the code "
-            "that generates the files, has changed. Install the versions in constraints.txt. If the change is intended, "
-            f"put the new digest into {group_config('origin', name)}."
+            "that generates the files, has changed. Install the versions in constraints.txt. If the change is "
+            f"intended, put the new digest into {group_config('origin', name)}."
         )
 
 

@@ -109,7 +109,7 @@ def apply_retirement(model: RegisteredModel, champion: ModelVersionRecord | None
     if champion is None or champion.identity != identity(last["from"]):
         return []
     model.move_aliases(model.aliases_with(None))
-    return [f"{model.name}: it was retired and has no champion"]
+    return [f"{model.name}: the model was retired and has no champion"]
 
 
 def champion_history(decisions: Iterable[Decision]) -> list[Decision]:

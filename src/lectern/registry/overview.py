@@ -88,7 +88,7 @@ def model_summary(model: RegisteredModel) -> Row:
 
 
 def version_summary(model: RegisteredModel, version: ModelVersionRecord, digest_length: int | None) -> Row:
-    """Return the description of one version. Digests are shortened to `digest_length` characters."""
+    """Return the description of one version as a table row. Digests are shortened to `digest_length` characters."""
     return {
         "version": version.number,
         "experiment": version.experiment,

@@ -109,7 +109,8 @@ class Executor:
         name = champion.name
         if self.in_progress[name] >= self.settings.max_requests_per_model:
             raise ModelBusy(
-                f"{name} already has {self.in_progress[name]} requests in progress, the maximum. Retry in a second."
+                f"{name} already has {self.in_progress[name]} requests in progress, which is the maximum. "
+                "Retry in a second."
             )
         self.in_progress[name] += 1
         metrics.IN_PROGRESS.labels(name).set(self.in_progress[name])

@@ -43,7 +43,8 @@ def read_chunks(path: Path, champion: Champion, max_megapixels: float, max_items
         count += len(chunk)
         if count > max_items:
             raise UserError(
-                f"The file has more than {max_items} items, the maximum. Split the file, or use `lectern predict`."
+                f"The file has more than {max_items} items, which is the maximum. "
+                "Split the file, or use `lectern predict`."
             )
         yield stack_items(chunk)
     if not count:

@@ -64,7 +64,7 @@ def limit_body(receive: Receive, max_megabytes: float, timeout_seconds: float) -
         try:
             message = await asyncio.wait_for(receive(), deadline - time.monotonic())
         except TimeoutError:
-            detail = f"The body did not arrive within {timeout_seconds:g} seconds. Send it faster or in parts."
+            detail = f"The body did not arrive within {timeout_seconds:g} seconds. Send the data faster or in parts."
             raise HTTPException(408, detail, {"Connection": "close"}) from None
         received_bytes += len(message.get("body", b""))
         if received_bytes > max_megabytes * BYTES_PER_MEGABYTE:
@@ -76,7 +76,7 @@ def limit_body(receive: Receive, max_megabytes: float, timeout_seconds: float) -
 
 
 def too_large_message(max_megabytes: float) -> str:
-    return f"The body is larger than {max_megabytes:g} MB, the maximum. Send it in parts."
+    return f"The body is larger than {max_megabytes:g} MB, which is the maximum. Send the data in parts."
 
 
 class ApiKeyMiddleware:
@@ -93,7 +93,7 @@ class ApiKeyMiddleware:
             return await self.app(scope, receive, send)
         if scope["type"] == "websocket":
             return await send({"type": "websocket.close", "code": 1008})
-        detail = "The API key is missing or wrong. Send `Authorization: Bearer KEY` with the server's LECTERN_API_KEY."
+        detail = "The API key is missing or wrong. Send LECTERN_API_KEY in the header `Authorization: Bearer KEY`."
         response = JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": 'Basic realm="Lectern", charset="UTF-8"'})
         await response(scope, receive, send)
 

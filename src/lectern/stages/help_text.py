@@ -12,7 +12,7 @@ TEXT = """{description}
 Example:
   {example}
 
-Config groups. Choose one file of conf/<group>/ for each:
+Config groups. Choose one file of the folder conf/<group>/ for each group:
 {groups}
 
 Config values. Set them, or any value of the chosen files, with key=value:

@@ -31,9 +31,9 @@ def preprocess(
 
     `split_by` selects how the works are split:
 
-    - `name`: `validation` and `test` are lists of work names.
-    - `position`: `validation` and `test` are the shares of each work that are taken from its end.
-    - `hash`: `validation` and `test` are the shares of complete works, selected by a hash of their names.
+    - With `name`, `validation` and `test` are lists of work names.
+    - With `position`, `validation` and `test` are shares of each work, taken from its end.
+    - With `hash`, `validation` and `test` are shares of complete works, selected by a hash of their names.
 
     The alphabet contains the characters that occur at least `min_count` times in the training text. With a `min_count`
     above 1, the training text contains unknown characters, so that the network learns to read them. If the test text

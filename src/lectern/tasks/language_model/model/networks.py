@@ -117,7 +117,7 @@ def initialize_layer(layer: nn.RNNBase) -> None:
     """
     size = layer.hidden_size
     for weight in torch.split(layer.get_parameter("weight_hh_l0").data, size):
-        nn.init.orthogonal_(weight)  # Saxe et al. 2014, arXiv:1312.6120
+        nn.init.orthogonal_(weight)  # The orthogonal weights follow Saxe et al. 2014, arXiv:1312.6120.
     for weight in torch.split(layer.get_parameter("weight_ih_l0").data, size):
         nn.init.xavier_uniform_(weight)
     bias = layer.get_parameter("bias_ih_l0")
@@ -126,7 +126,7 @@ def initialize_layer(layer: nn.RNNBase) -> None:
     # PyTorch orders the gates as input, forget, cell, output (LSTM) and reset, update, new (GRU).
     second_gate = bias.data[size : 2 * size]
     if isinstance(layer, nn.LSTM):
-        second_gate.fill_(1.0)  # Jozefowicz, Zaremba and Sutskever 2015
+        second_gate.fill_(1.0)  # This bias follows Jozefowicz, Zaremba and Sutskever 2015.
     if isinstance(layer, nn.GRU):
         second_gate.fill_(-1.0)
 

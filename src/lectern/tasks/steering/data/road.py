@@ -38,7 +38,7 @@ class SimulatedDrive:
     road: Road
     distance: np.ndarray  # metres along the road
     offset: np.ndarray  # metres to the right of the middle of the road
-    heading: np.ndarray  # angle to the road in radians
+    heading: np.ndarray  # angle between the car and the road in radians
     speed: np.ndarray  # metres per second
     steering: np.ndarray  # fraction of the full lock, positive to the right
     throttle: np.ndarray  # 0 to 1

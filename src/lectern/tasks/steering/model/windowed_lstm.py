@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-State = tuple[Tensor, Tensor]  # hidden and cell, each (batch, window, hidden), the oldest window first
+# hidden state and cell state, each (batch, window, hidden); the oldest window comes first
+State = tuple[Tensor, Tensor]
 
 
 class WindowedLSTM(nn.Module):

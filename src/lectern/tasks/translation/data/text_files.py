@@ -44,7 +44,7 @@ def read_bytes(raw: Path, name: str, language: str) -> bytes:
     except (FileNotFoundError, KeyError) as error:
         raise UserError(f"{raw / path} does not exist. {suggest_files(raw, name)}") from error
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise UserError(f"Cannot read {raw / path} ({error}). Delete it and download it again.") from error
+        raise UserError(f"Cannot read {raw / path} ({error}). Delete this file and download it again.") from error
 
 
 def suggest_files(raw: Path, name: str) -> str:

@@ -11,7 +11,10 @@ from lectern.tasks.translation.model.encoder_decoder import EncoderDecoder, Stat
 
 
 class Hypothesis(NamedTuple):
-    """A finished translation without EOS. `score` is its log-probability divided by length ** length_penalty."""
+    """A finished translation, stored without EOS.
+
+    `score` is its log-probability divided by length ** length_penalty.
+    """
 
     tokens: list[int]
     score: float

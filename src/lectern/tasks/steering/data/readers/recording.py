@@ -24,17 +24,17 @@ class Unit:
 
 @dataclass(frozen=True)
 class Recording:
-    """One or more drives.
+    """A recording of one or more drives.
 
     `table` has one row per frame and these columns:
 
-    - `drive`: name of the drive
-    - `row`: number of the row, counted from 0 over all drives
-    - `time`: time in seconds
-    - `angle`: recorded angle, in the unit of `unit`
-    - the recorded OPTIONAL_TARGETS
-    - `place`: file and row for messages
-    - columns that the reader needs to find a frame
+    - `drive` is the name of the drive.
+    - `row` is the number of the row, counted from 0 over all drives.
+    - `time` is the time in seconds.
+    - `angle` is the recorded angle, in the unit of `unit`.
+    - The recorded OPTIONAL_TARGETS are also columns.
+    - `place` contains the file and the row for messages.
+    - Other columns contain what the reader needs to find a frame.
 
     `decode` yields the frames of the given rows in order.
     """

@@ -1,7 +1,7 @@
 """Read the unpacked bags of Udacity's challenge 2.
 
-Unpack them with `bagdump.py` of github.com/rwightman/udacity-driving-reader. This program writes one folder per bag,
-with the frames and the log `interpolated.csv`.
+Unpack the bags with `bagdump.py` of github.com/rwightman/udacity-driving-reader. This program writes one folder per
+bag, with the frames and the log `interpolated.csv`.
 """
 
 from pathlib import Path, PurePosixPath
