@@ -24,7 +24,7 @@ class DuplicateKeys(yaml.SafeLoader):
         for key, _ in node.value:
             if str(key.value) in keys:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value!r} is a second time here", key.start_mark
+                    None, None, f"the key {key.value!r} occurs a second time here", key.start_mark
                 )
             keys.add(str(key.value))
         return super().construct_mapping(node, deep)

@@ -47,7 +47,7 @@ def submit_and_wait(commands: list[list[str]], size: JobSize, site: Site, site_n
     script = JOBS / f"{name}.sh"
     job = slurm.find_active_job(name) if script.exists() else None
     if job:
-        watch.print_status(f"{name}: job {job} is already active; waiting for it")
+        watch.print_status(f"{name}: job {job} is already active; waiting for its end")
     else:
         check_node_count(size.nodes, site, site_name)
         write_job_script(script, name, commands, size, site, secrets.token_hex(8))

@@ -113,7 +113,10 @@ def apply_retirement(model: RegisteredModel, champion: ModelVersionRecord | None
 
 
 def champion_history(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return the champions in their order, which a rollback can restore. The last item is the present champion."""
+    """Return the past and present champions in the order in which a rollback restores them.
+
+    The last item is the present champion.
+    """
     champions: list[Decision] = []
     for decision in decisions:
         new = decision["to"]

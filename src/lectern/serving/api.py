@@ -164,7 +164,7 @@ async def predict(champion: ServedChampion, executor: ServerExecutor, request: R
 
 
 async def read_json(champion: Champion, executor: Executor, request: Request) -> tuple[Any, dict[str, Any]]:
-    """Return the inputs and params in a JSON body."""
+    """Return the inputs and the params of a JSON body."""
     body, max_characters = await request.body(), executor.settings.max_characters
     if len(body) > LARGE_BODY_BYTES:
         return await executor.run_short(schemas.parse_body, body, champion.task, max_characters)

@@ -122,5 +122,5 @@ def read_table(path: Path, columns: list[str], max_rows: int) -> Iterator[pd.Dat
             with path.open(encoding="utf-8") as file:
                 while lines := [line.rstrip("\r\n") for line in islice(file, max_rows)]:
                     yield pd.DataFrame({columns[0]: lines})
-    except (ValueError, OSError) as error:  # The file is not UTF-8, not CSV or not Parquet.
+    except (ValueError, OSError) as error:  # The file is not valid UTF-8, CSV or Parquet.
         raise UserError(f"{path} cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from error

@@ -36,7 +36,8 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs callbacks of this 
         if trainer.max_steps != -1:
             raise ValueError("exact resume needs max_epochs without max_steps")
 
-    def owners(self) -> list[Any]:  # with list[HasResumeState], beartype would draw a random item in the tests
+    # list[Any], because beartype would draw a random item to check list[HasResumeState] in the tests
+    def owners(self) -> list[Any]:
         """Return the module and the callbacks that have a `resume_state`."""
         candidates: list[Any] = [self.trainer.lightning_module, *getattr(self.trainer, "callbacks", [])]
         return [candidate for candidate in candidates if isinstance(candidate, HasResumeState)]

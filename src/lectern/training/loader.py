@@ -82,7 +82,7 @@ class InMemoryLoader(ResumableLoader):
         return torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.rows))
 
     def __iter__(self) -> Iterator[tuple[Tensor | float, ...]]:
-        # This code runs at the first next(). Lightning has set the epoch before.
+        # This code runs at the first next(). At this time, Lightning has already set the epoch.
         rank, world_size = rank_and_world_size()
         order = self.order()
         spare = order[min(self.batch_size, self.rows) * rank // world_size :][:1]  # a row of the first batch

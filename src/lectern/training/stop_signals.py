@@ -21,10 +21,10 @@ SAVED = "lectern: saved at step {}. Run the same command again to continue.\n"
 class StopOnSignal(pl.Callback):
     """Record a stop signal, and let all ranks stop after the same step.
 
-    Lightning's own signal handler starts a collective operation immediately. This deadlocks if the other ranks are in a
-    different collective operation. Lightning's handler also interrupts a validation, so that the last step cannot be
-    saved. This callback only records the signal. Before each possible checkpoint, the ranks exchange the signals that
-    they have received.
+    Lightning's own signal handler starts a collective operation immediately. Such an operation deadlocks if the other
+    ranks are in a different collective operation. Lightning's handler also interrupts a validation, so that the last
+    step cannot be saved. This callback only records the signal. Before each possible checkpoint, the ranks exchange the
+    signals that they have received.
     """
 
     def __init__(self) -> None:

@@ -42,7 +42,7 @@ def steer(
 
 
 def draw_video(model: "SteeringModel", video: Path, out: Path) -> int:
-    """Write the video with the wheel and the table of predictions, and return the number of frames.
+    """Write the video with the steering wheel, and the table of predictions. Return the number of frames.
 
     Only one frame at a time is in memory.
     """
@@ -62,7 +62,7 @@ def draw_video(model: "SteeringModel", video: Path, out: Path) -> int:
 def draw_frames(
     model: "SteeringModel", video: Path, rate: float, rows: list[dict[str, float]]
 ) -> Iterator["np.ndarray"]:
-    """Yield each frame with the predicted wheel below it, and append the predictions to `rows`."""
+    """Yield each frame with the predicted steering wheel below the image, and append the predictions to `rows`."""
     from lectern.tasks.steering.data.format.frames import prepare
     from lectern.tasks.steering.data.progress import progress
     from lectern.tasks.steering.data.readers.videos import count_frames, read_video

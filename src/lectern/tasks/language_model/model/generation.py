@@ -51,7 +51,7 @@ def generate_texts(
 
 
 def generate_ids(module: "CharacterModel", prompts: np.ndarray, seed: int, **sampling: Any) -> Iterator[np.ndarray]:
-    """Yield the next ids (texts,) without end.
+    """Yield the next ids, of shape (texts,), in an endless loop.
 
     The network keeps its state, so one step per character is enough. Random numbers come from a separate generator.
     Samples during a training therefore do not change the random state of the training.

@@ -52,7 +52,7 @@ class TextStreams(ResumableLoader):
         return int(np.random.default_rng([self.seed, self.epoch]).integers(len(self.text)))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, float]]:
-        # This code runs at the first next(). Lightning has set the epoch before.
+        # This code runs at the first next(). At this time, Lightning has already set the epoch.
         rank, world_size = rank_and_world_size()
         rows = slice(self.streams * rank // world_size, self.streams * (rank + 1) // world_size)
         offset, start, self.start = self.offset(), self.start % len(self), 0

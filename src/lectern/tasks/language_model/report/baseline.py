@@ -1,4 +1,4 @@
-"""Score the baseline, an n-gram model that predicts a character from the last five characters."""
+"""Score the baseline, which is an n-gram model that predicts a character from the last five characters."""
 
 from pathlib import Path
 

@@ -32,10 +32,10 @@ def render_ground(drive: SimulatedDrive, rows: slice) -> np.ndarray:
     """Render the part below the horizon, float32 (n, rows, columns, 3)."""
     # Distance in metres, one value per image row.
     ahead = FOCAL * CAMERA_HEIGHT / (np.arange(HORIZON + 1, HEIGHT + 1) - HORIZON)
-    # metres to the right of the camera, one value per pixel
+    # distance to the right of the camera in metres, one value per pixel
     right_of_camera = (np.arange(WIDTH) + 0.5 - WIDTH / 2) * ahead[:, None] / FOCAL
     along = drive.distance[rows, None] + ahead  # (n, rows)
-    # metres to the right of the middle of the road, one value per pixel
+    # distance to the right of the middle of the road in metres, one value per pixel
     across = (right_of_camera - road_middle(drive, rows, ahead)[..., None]).astype(np.float32)
     along = along[..., None].astype(np.float32)
     half_pixel = (0.5 * ahead / FOCAL).astype(np.float32)[:, None]  # half the width of a pixel in metres

@@ -11,9 +11,9 @@ import numpy as np
 
 STEP_SECONDS = 0.1
 WHEELBASE = 2.5  # metres
-HALF_WIDTH = 3.5  # metres from the middle of the road to its edge
+HALF_WIDTH = 3.5  # distance from the middle of the road to its edge in metres
 LOCK = np.radians(25)  # largest angle of the front wheels, as in Udacity's simulator
-MILES_PER_HOUR = 2.23694  # miles per hour in one metre per second
+MILES_PER_HOUR = 2.23694  # factor that converts metres per second to miles per hour
 PREVIEW = 4.0  # distance in metres at which the controller reads the curvature
 
 
@@ -37,7 +37,7 @@ class SimulatedDrive:
 
     road: Road
     distance: np.ndarray  # metres along the road
-    offset: np.ndarray  # metres to the right of the middle of the road
+    offset: np.ndarray  # distance to the right of the middle of the road in metres
     heading: np.ndarray  # angle between the car and the road in radians
     speed: np.ndarray  # metres per second
     steering: np.ndarray  # fraction of the full lock, positive to the right

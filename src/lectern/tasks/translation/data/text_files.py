@@ -61,7 +61,7 @@ def suggest_files(raw: Path, name: str) -> str:
 
 
 def list_files(raw: Path, name: str) -> list[str]:
-    """List the files of the folder, or of the archive in `name`, in the notation of the config."""
+    """List the files of the folder, or of the archive in `name`. The names have the form that the config uses."""
     archive, _, member = name.partition(".zip/")
     if not member or not (raw / f"{archive}.zip").is_file():
         return sorted(path.name for path in raw.glob("*"))

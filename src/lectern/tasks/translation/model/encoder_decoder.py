@@ -13,7 +13,8 @@ class EncoderDecoder(nn.Module, ABC):
     """A network with one embedding for source, target and output (Press and Wolf 2017, arXiv:1608.05859).
 
     `forward` computes features for all target positions in one call, for training. `start` and `step` compute the same
-    features one position at a time, for the search. `logits` converts features to scores over the vocabulary.
+    features one position at a time, for the search. `logits` converts features to one score per token of the
+    vocabulary.
     """
 
     supports_scheduled_sampling: bool  # true if the decoder can read its own predictions in training

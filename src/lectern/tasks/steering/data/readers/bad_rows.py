@@ -9,8 +9,8 @@ from lectern.errors import UserError
 class BadRows:
     """A counter of the rows that cannot be used.
 
-    `policy` is `stop` or `skip`. If it is `stop`, the first unusable row is an error. `counts` maps each reason to the
-    number of skipped rows.
+    `policy` is `stop` or `skip`. If `policy` is `stop`, the first unusable row is an error. `counts` maps each reason
+    to the number of skipped rows.
     """
 
     def __init__(self, policy: str):
