@@ -31,8 +31,8 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 def connect(warn: bool = True) -> "MlflowClient":
     """Connect to the store of this checkout.
 
-    Prints a warning if the checkout contains experiments that are not registered in the store. Raises UserError outside
-    a checkout.
+    Prints a warning if the checkout contains experiments that are not registered in the store. Raises UserError if the
+    current folder is not a checkout.
     """
     from lectern.tracking import store
 

@@ -35,7 +35,7 @@ def read_local_decisions(name: str) -> list[Decision]:
 def new_decision(
     model: RegisteredModel, action: str, old: ModelVersionRecord | None, new: ModelVersionRecord | None, **details: Any
 ) -> Decision:
-    """Describe a decision with its time and its author."""
+    """Return a new decision with the present time and the author."""
     return {
         "when": next_timestamp(read_decisions(model)),
         "who": actor(model.client.tracking_uri),

@@ -1,8 +1,8 @@
 """Estimate with a paired bootstrap how much better one score is than another.
 
-Neighbouring items are not independent: frames of a drive, lines of a work, or digits of a writer. The bootstrap
-therefore resamples units of consecutive items (Kuensch 1989; Politis and Romano 1994). The same units are used for both
-models (Koehn 2004, W04-3250). Neighbouring units that are parts of one group are resampled together.
+Neighbouring items are not independent. Examples are frames of a drive, lines of a work, or digits of a writer. The
+bootstrap therefore resamples units of consecutive items (Kuensch 1989; Politis and Romano 1994). The same units are
+used for both models (Koehn 2004, W04-3250). Neighbouring units that are parts of one group are resampled together.
 """
 
 from collections.abc import Mapping

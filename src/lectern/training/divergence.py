@@ -32,7 +32,8 @@ class StopOnDivergence(pl.Callback):
     def __init__(self, checkpoint: Path):
         self.checkpoint = checkpoint
         self.gradient_norm: Tensor | None = None  # norm of the gradient in the last step
-        self.steps: list[StepStart] = []  # the batches whose gradients are accumulated for the next optimizer step
+        # Start states of the batches whose gradients are accumulated for the next optimizer step.
+        self.steps: list[StepStart] = []
         self.loss: Tensor | None = None  # sum of the losses of these batches
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

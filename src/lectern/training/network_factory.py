@@ -14,7 +14,7 @@ Network = TypeVar("Network", bound=nn.Module)
 def build_network(
     section: Mapping[str, Any], networks: Sequence[type[Network]], *arguments: Any, **more: Any
 ) -> Network:
-    """Create the network of a section such as `{class: DigitCNN, dropout: 0.3}`.
+    """Create the network that a config section describes, such as `{class: DigitCNN, dropout: 0.3}`.
 
     `networks` contains the classes that a config can select.
 

@@ -15,7 +15,7 @@ from lectern.tasks.language_model.data.format.alphabet import NormalForm, encode
 
 SPLITS = ("train", "validation", "test")
 
-Works = dict[str, str]  # The text of each work by its name, in reading order.
+Works = dict[str, str]  # This type maps the name of each work to its text, in reading order.
 
 
 def preprocess(

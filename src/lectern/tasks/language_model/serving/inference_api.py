@@ -33,7 +33,10 @@ def warn_of_unknown_characters(prompt: str, facts: dict[str, Any]) -> None:
     """Issue a warning that lists the characters that are not in the alphabet."""
     unknown = find_unknown_characters(prompt, facts)
     if unknown:
-        warnings.warn(f"not in the alphabet, read as unknown: {' '.join(map(repr, unknown))}", stacklevel=3)
+        warnings.warn(
+            f"these characters are not in the alphabet and are read as unknown: {' '.join(map(repr, unknown))}",
+            stacklevel=3,
+        )
 
 
 def signature() -> "ModelSignature":

@@ -38,7 +38,7 @@ class SteeringNetwork(nn.Module):
 
 
 def build(network: Mapping[str, Any], prepare: Mapping[str, Any], outputs: int) -> SteeringNetwork:
-    """Create the network of a config section, `{class: PilotNet, ...}`, for frames of the size in `prepare`.
+    """Create the network that a section such as `{class: PilotNet, ...}` describes. `prepare` contains the frame size.
 
     Raises UserError if the class or an argument is unknown.
     """
@@ -170,7 +170,7 @@ class FeaturesLSTM(SteeringNetwork):
 
 
 class CNN3D(SteeringNetwork):
-    """A CNN with convolutions over time and space, as in the second place of Udacity's challenge 2.
+    """A CNN with convolutions over time and space, as used by the team in second place of Udacity's challenge 2.
 
     `times` contains the lengths of the kernels in frames. If `differences` is true, the difference between each frame
     and the previous frame is added as three channels. The time axis is not padded, so one forward pass over a sequence

@@ -21,7 +21,7 @@ class RecordingFiles:
     def __init__(self, raw: Path):
         if not raw.is_dir():
             raise UserError(
-                f"{raw} does not exist. Download it (dvc repro download@{raw.name}), or put a recording there."
+                f"{raw} does not exist. Run `dvc repro download@{raw.name}`, or put a recording into this folder."
             )
         archive = raw / f"{raw.name}.zip"
         self.top = archive if archive.is_file() else raw
@@ -66,4 +66,6 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise UserError(f"{path} is not a complete zip file ({error}). Delete it and download it again.") from error
+        raise UserError(
+            f"{path} is not a complete zip file ({error}). Delete this file and download it again."
+        ) from error
