@@ -13,8 +13,8 @@ from lectern.task_modules import has_task_module, task_module, task_names
 
 HELP = "Promote, inspect and serve the models that `dvc repro` trains."
 EXIT_CODES = (
-    "Exit codes: 0 means success; 1 means an error that the message explains; 2 means wrong arguments; "
-    "3 means that a check failed (promotion gate, lineage or score); 4 means that another promotion interfered."
+    "Exit codes: Code 0 means success. Code 1 means an error that the message explains. Code 2 means wrong arguments. "
+    "Code 3 means that a check failed (gate, lineage or score). Code 4 means that another promotion interfered."
 )
 app = typer.Typer(help=HELP, epilog=EXIT_CODES, no_args_is_help=True, pretty_exceptions_enable=False)
 for commands in (promote, inspect, serve, train):

@@ -102,7 +102,9 @@ def training_overrides(experiment: str, budget: str | None) -> tuple[list[str], 
     chosen = get_experiment(experiment)
     params = read_mapping(PARAMS)
     if missing := {"seed", "budget"} - params.keys():
-        raise UserError(f"{PARAMS} lacks {', '.join(sorted(missing))}. Add it, or run `git checkout HEAD -- {PARAMS}`.")
+        raise UserError(
+            f"{PARAMS} lacks {', '.join(sorted(missing))}. Add them, or run `git checkout HEAD -- {PARAMS}`."
+        )
     overrides = [f"dataset={chosen.dataset}", f"model={chosen.model}", f"seed={params['seed']}"]
     sharers = [name for name, other in read_experiments().items() if other.model == chosen.model]
     return [*overrides, f"budget={budget or params['budget']}"], sharers

@@ -45,7 +45,7 @@ def find_input_files(source: Path) -> list[Path]:
 
 
 def count_inputs(files: list[Path]) -> int | None:
-    """Return the number of inputs, or None if only reading all files can tell the number, as for a video."""
+    """Return the number of inputs, or None if the number is unknown until all files are read, as for a video."""
     counts = [count_file_inputs(path) for path in files]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None

@@ -85,7 +85,8 @@ class InMemoryLoader(ResumableLoader):
         # This code runs at the first next(). At this time, Lightning has already set the epoch.
         rank, world_size = rank_and_world_size()
         order = self.order()
-        spare = order[min(self.batch_size, self.rows) * rank // world_size :][:1]  # a row of the first batch
+        # A rank without rows in a batch uses this row of the first batch.
+        spare = order[min(self.batch_size, self.rows) * rank // world_size :][:1]
         start, self.start = self.start % len(self), 0
         for index in range(start, len(self)):
             batch = order[index * self.batch_size : (index + 1) * self.batch_size]

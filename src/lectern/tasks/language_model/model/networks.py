@@ -96,9 +96,9 @@ def run_layer(
 def initialize_weights(network: RecurrentNetwork) -> None:
     """Initialise a recurrent network so that it learns from the first steps.
 
-    The weights are scaled so that one character changes the state of the first layer by about one. The gates are open
-    for new values. With PyTorch's default initialisation, three layers learn only the frequencies of characters for
-    hundreds of steps.
+    The weights are scaled so that one character changes the state of the first layer by about one. At the start, the
+    gates let new values pass. With PyTorch's default initialisation, three layers learn only the frequencies of
+    characters for hundreds of steps.
     """
     for layer in network.layers:
         assert isinstance(layer, nn.RNNBase)

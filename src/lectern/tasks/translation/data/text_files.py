@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lectern.errors import UserError
 
-LANGUAGE = "{language}"  # the placeholder in file names
+LANGUAGE = "{language}"  # the placeholder for the language in file names
 
 
 def read_lines(raw: Path, name: str, language: str = "") -> list[str]:
