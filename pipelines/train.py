@@ -35,8 +35,10 @@ def main(config: dict[str, Any]) -> None:
     with run_lock.lock_run_directory(folder):
         is_found = result.exists()
         if is_found:
-            message = f"{result} has the result of this training. To train again, delete this folder."
-            print(f"lectern: {message}", file=sys.stderr)
+            print(
+                f"lectern: {result} has the result of this training. To train again, delete this folder.",
+                file=sys.stderr,
+            )
         if not is_found or not runs.is_recorded(plan, result):
             record_training(plan, facts, config, folder, result)
         finished_result.publish_result(result, out)
