@@ -15,7 +15,7 @@ def main(config: dict[str, Any]) -> None:
     dataset = call(Dataset, config["dataset"], "conf/dataset")
     paths = ExperimentPaths(config["experiment"], dataset.name)
     client = connect()
-    if finished_result.is_run_by_dvc():  # DVC has recorded the model before it evaluates the model
+    if finished_result.is_run_by_dvc():  # if DVC evaluates a model, DVC has already recorded this model
         finished_result.discard_results(paths.experiment)
     evaluation.evaluate(paths, dataset)
     evaluation.log_evaluation(client, paths)

@@ -1,4 +1,4 @@
-"""Prepare raw files for one task. The output is data/processed/<dataset>."""
+"""Prepare raw files for one task. The output folder is data/processed/<dataset>."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Prepare one part of a dataset, such as one drive. `preprocess` plans the parts and combines them."""
+"""Prepare one part of a dataset, such as one drive.
+
+The stage `preprocess` plans the parts and combines their outputs.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -35,7 +35,10 @@ def main(config: dict[str, Any]) -> None:
     with run_lock.lock_run_directory(folder):
         is_found = result.exists()
         if is_found:
-            print(f"lectern: {result} has the result of this training. To train again, delete it.", file=sys.stderr)
+            print(
+                f"lectern: {result} has the result of this training. To train again, delete this folder.",
+                file=sys.stderr,
+            )
         if not is_found or not runs.is_recorded(plan, result):
             record_training(plan, facts, config, folder, result)
         finished_result.publish_result(result, out)
@@ -46,7 +49,7 @@ def main(config: dict[str, Any]) -> None:
 
 
 def record_training(plan: Plan, facts: Facts, config: dict[str, Any], folder: Path, result: Path) -> None:
-    """Train, unless the result exists, write the result, and record both as a run of MLflow."""
+    """Train the model unless the result exists, and record the training and its result as an MLflow run."""
     with runs.training_run(plan, facts, config, result.name) as run:
         if result.exists():
             run.log_history(*history_file.read_records(result))
@@ -66,7 +69,7 @@ def train(
     name: str,
     on_records: Callable[[list[Record], list[TextSample]], None] | None = None,
 ) -> tuple[TrainableModule, History]:
-    """Create the module and the loaders of a plan, and train. Every rank calls this."""
+    """Create the module and the data loaders of a plan, and train the module. Every rank calls this function."""
     fit.set_determinism(plan.seed, trainer["threads"])
     load = task_module(plan.model.task, "model.loader").load
     train_batches, validation_batches = (

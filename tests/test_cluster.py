@@ -33,9 +33,9 @@ def test_a_grid_becomes_one_command_per_combination():
 
 
 FAILURES = {  # (state, exit code) -> expected explanation
-    ("BOOT_FAIL", "0:0"): "its nodes did not start.*Contact the administrators",
-    ("CANCELLED", "0:0"): "it was cancelled.*Run the same command again",
-    ("DEADLINE", "0:0"): "stopped it at its deadline.*--deadline under `sbatch` in conf/cluster/a.yaml",
+    ("BOOT_FAIL", "0:0"): "nodes of the job did not start.*Contact the administrators",
+    ("CANCELLED", "0:0"): "the job was cancelled.*Run the same command again",
+    ("DEADLINE", "0:0"): "stopped the job at its deadline.*--deadline under `sbatch` in conf/cluster/a.yaml",
     ("NODE_FAIL", "1:0"): "a node failed.*Run the same command again",
     ("OUT_OF_MEMORY", "0:125"): r"more memory per node than requested \(64G\).*`memory` in conf/cluster/a.yaml",
     ("PREEMPTED", "0:0"): "higher priority took its nodes.*Run the same command again",
@@ -45,7 +45,7 @@ FAILURES = {  # (state, exit code) -> expected explanation
     ("FAILED", "127:0"): "did not find srun or python.*`setup` in conf/cluster/a.yaml",
     ("FAILED", "137:0"): "was killed.*`memory` in conf/cluster/a.yaml",
     ("FAILED", "0:9"): "was killed.*`memory` in conf/cluster/a.yaml",
-    ("FAILED", "3:0"): "exit code 3.*its log",
+    ("FAILED", "3:0"): "exit code 3.*the log",
     ("FAILED", ""): "exit code unknown.*its log",
 }
 

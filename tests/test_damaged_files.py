@@ -16,7 +16,7 @@ DAMAGES = {
     "cut": ("a: [1,\n", "line 2"),
     "binary": ("\x00\x01", "is damaged"),
     "word": ("word\n", "expected keys with values, found 'word'"),
-    "twice": ("a: 1\nb: 2\na: 3\n", "line 3: 'a' is a second time here"),
+    "twice": ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' occurs a second time here"),
 }
 
 

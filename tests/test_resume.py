@@ -226,4 +226,7 @@ def test_checkpoint_of_another_number_of_processes_is_rejected(tmp_path, undistu
     write(tmp_path / LAST, (undisturbed / LAST).read_bytes())
     child = in_child(train_as_one_of_two)
     assert child.code == 1
-    assert "saved by 1 processes, but this run has 2" in child.said and "Use the same number as before" in child.said
+    assert (
+        "saved by 1 processes, but this run has 2" in child.said
+        and "Use the same number of processes as before" in child.said
+    )

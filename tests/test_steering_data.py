@@ -157,7 +157,7 @@ def test_short_runs_are_left_out_and_counted(raw, processed, tmp_path):
 @pytest.mark.parametrize("wrong", [{"top": 0.6, "bottom": 0.5}, {"height": 0}], ids=["nothing left", "no height"])
 def test_impossible_crop_is_rejected(wrong, tmp_path):
     arguments = {**recordings.ARGUMENTS, **wrong}
-    with pytest.raises(UserError, match=r"expected top and bottom of at least 0 and less than 1 in sum"):
+    with pytest.raises(UserError, match=r"expected top and bottom of at least 0 with a sum below 1"):
         preprocess(tmp_path, tmp_path / "out", "udacity_sim", **recordings.BLOCKS, **arguments)
 
 

@@ -150,7 +150,7 @@ def test_folder_without_the_files_of_the_format_is_rejected(tmp_path, reader):
 
 
 def test_missing_folder_and_unknown_names_are_rejected(tmp_path):
-    with pytest.raises(UserError, match=r"does not exist\. Download it \(dvc repro download@nowhere\)"):
+    with pytest.raises(UserError, match=r"does not exist\. Run `dvc repro download@nowhere`"):
         read_recording("udacity_sim", tmp_path / "nowhere", stop())
     with pytest.raises(UserError, match="unknown format 'donky'; did you mean 'donkey'"):
         read_recording("donky", tmp_path, stop())

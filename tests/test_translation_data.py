@@ -182,7 +182,7 @@ def test_a_long_sentence_is_cut_with_a_warning_in_training_and_rejected_in_servi
 
 
 def test_a_test_sentence_that_no_model_would_accept_is_rejected_before_training(tmp_path):
-    with pytest.raises(UserError, match="test: Sentence 1 has 60 tokens.* Or raise preprocess.max_length"):
+    with pytest.raises(UserError, match="test: Sentence 1 has 60 tokens.* Or increase preprocess.max_length"):
         make_processed(tmp_path, test=[("dog " * 60, "Hund")], max_length=30)
 
 

@@ -1,6 +1,6 @@
 """Write files and directories under a temporary name and rename them when they are complete.
 
-A file with its final name is always complete, even after a crash or a power failure.
+Therefore a file that has its final name is always complete, even after a crash or a power failure.
 """
 
 import errno
@@ -19,21 +19,21 @@ from typing import Any
 
 from lectern.errors import UserError
 
-REMEDIES = {  # by the number of the error that a write can cause
+REMEDIES = {  # maps the error number of a failed write to what the user can do
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Free some space"),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Make the folder writable"),
     errno.EIO: "Check the disk",
 }
-NUMPY_DISK_FULL = "requested and"  # part of NumPy's message about an incomplete write; the error has no number
-STALE_SECONDS = 7 * 24 * 3600  # the process of an older leftover has certainly ended, on whatever machine it ran
+NUMPY_DISK_FULL = "requested and"  # part of NumPy's message about an incomplete write; this error has no error number
+STALE_SECONDS = 7 * 24 * 3600  # if a temporary file is older, the process that wrote it has certainly ended
 
 
 @contextmanager
 def atomic_file(path: Path, backup: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path in the directory of `path`, and rename it to `path` if the block succeeds.
 
-    The temporary file is deleted if the block fails. `backup` is the new name of the file that `path` replaces; without
-    it, that file is deleted. Raises UserError if the disk is full or cannot be written.
+    The temporary file is deleted if the block fails. If a file already exists at `path`, it is renamed to `backup`, or
+    deleted if `backup` is None. Raises UserError if the disk is full or cannot be written.
     """
     part = path.with_name(f".{path.name}.{process_suffix()}")
     with report_write_error(path):
@@ -53,8 +53,8 @@ def atomic_file(path: Path, backup: Path | None = None) -> Iterator[Path]:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield an empty temporary directory with the same name as `path`, and move it to `path` if the block succeeds.
 
-    It replaces an older directory. It is deleted if the block fails. Raises UserError if the disk is full or cannot be
-    written.
+    The new directory replaces an older directory at `path`. The temporary directory is deleted if the block fails.
+    Raises UserError if the disk is full or cannot be written.
     """
     with report_write_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 def replace_directory(part: Path, path: Path, backup: Path) -> None:
-    """Rename `part` to `path`. A directory that is there before is moved to `backup`, and back if the rename fails."""
+    """Rename `part` to `path`. An existing directory at `path` is moved to `backup`, and back if the rename fails."""
     if path.exists():
         os.replace(path, backup)
     try:
@@ -95,7 +95,7 @@ def temporary_directory(parent: Path, name: str = "") -> Iterator[Path]:
 def remove_leftovers(parent: Path, name: str = "") -> None:
     """Delete the temporary files and directories of killed processes in `parent`.
 
-    With a `name`, delete only its files.
+    If `name` is given, delete only the temporary files of this name.
     """
     pattern = f".{glob.escape(name)}.*.part" if name else ".*.part"
     for part in parent.glob(pattern):
@@ -127,7 +127,7 @@ def is_running(pid: int) -> bool:
 
 
 def process_suffix() -> str:
-    """Return a file suffix that names this machine and process, so that two processes never use the same file."""
+    """Return a file suffix with the names of this machine and process, so that two processes never use one file."""
     return f"{socket.gethostname()}-{os.getpid()}.part"
 
 
@@ -142,7 +142,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def report_write_error(path: Path) -> Iterator[None]:
-    """Raise UserError with a remedy if the block cannot write because of the disk or its permissions."""
+    """Raise UserError if the block cannot write because of the disk or its permissions. The message says what to do."""
     try:
         yield
     except OSError as error:
@@ -153,14 +153,15 @@ def report_write_error(path: Path) -> Iterator[None]:
 
 def explain_write_error(error: OSError) -> str | None:
     """Return the message for an error that a full, read-only or broken disk causes, or None for another error."""
-    numbers = re.findall(r"\[Errno (\d+)\]", str(error))  # shutil.Error contains the errors of several files
+    # The message of shutil.Error contains the errors of several files.
+    numbers = re.findall(r"\[Errno (\d+)\]", str(error))
     known = [REMEDIES[int(number)] for number in numbers if int(number) in REMEDIES]
     remedy = next(iter(known), "Free some space" if NUMPY_DISK_FULL in str(error) else None)
     return remedy and f"{error}. {remedy} and run the same command again."
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically. Equal values give equal bytes."""
+    """Write JSON atomically. Equal values result in files with equal bytes."""
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
     with atomic_file(path) as part:
         part.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Check sections of config files against the functions and classes that receive them."""
+"""Check that the sections of config files fit the functions and classes that receive them."""
 
 import difflib
 import inspect
@@ -18,7 +18,7 @@ PositiveFloat = Annotated[int | float, Gt(0)]
 NonNegativeFloat = Annotated[int | float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 
-KINDS = {  # maps pydantic's name of a problem to the expected kind of value
+KINDS = {  # maps an error type of pydantic to the expected kind of value
     "int_type": "an integer",
     "float_type": "a number",
     "string_type": "a string",
@@ -46,7 +46,8 @@ class Dataset:
     origin: str
     score: Score
     preprocess: dict[str, Any] = field(default_factory=dict)
-    guards: dict[str, dict[str, Any]] = field(default_factory=dict)  # gate checks in addition to conf/gate.yaml
+    # This field contains guards of the promotion gate, which extend or replace the guards of conf/gate.yaml.
+    guards: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ def check_section(
 ) -> None:
     """Check that a section has the keys and types that a function expects.
 
-    The first `positional` parameters and those in `more` do not come from the section. Raises UserError with the file,
-    the key, the value found and what was expected.
+    The section does not contain the first `positional` parameters and the parameters in `more`. Raises UserError with
+    the file, the key, the value found and what was expected.
     """
     if not isinstance(section, Mapping):
         raise UserError(f"{where}: expected a mapping of keys to values, found {section!r}.")
@@ -102,7 +103,7 @@ def check_keys(section: Mapping[str, Any], keys: list[str], where: str) -> None:
 
 
 def check_values(function: Callable[..., Any], section: Mapping[str, Any], where: str) -> None:
-    """Raise UserError if a value does not fit the annotation of its parameter."""
+    """Raise UserError if a value does not have the annotated type of its parameter."""
     parameters = inspect.signature(function, eval_str=True).parameters
     for key, value in section.items():
         if key in parameters and parameters[key].annotation is not inspect.Parameter.empty:
@@ -114,11 +115,12 @@ def check_value(key: str, value: Any, hint: Any, where: str) -> None:
 
     An int is a valid float, and a list is a valid tuple.
     """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError  # The import is slow.
+    from pydantic import ConfigDict, TypeAdapter, ValidationError  # The import of pydantic is slow.
 
     adapter = TypeAdapter(hint, config=None if is_typed_dict(hint) else ConfigDict(arbitrary_types_allowed=True))
     try:
-        adapter.validate_json(json.dumps(value, default=str), strict=True)  # JSON and YAML have no tuples.
+        # In strict mode, only JSON accepts a list as a tuple.
+        adapter.validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
         problems = [problem for problem in error.errors() if problem["type"] != "needs_python_object"]
         path, found = locate(key, value, problems[0]["loc"])
@@ -137,13 +139,13 @@ def describe_expected(problem: Mapping[str, Any]) -> str:
 
 
 def is_typed_dict(hint: Any) -> bool:
-    """Return whether a type is a TypedDict, which has its own pydantic configuration."""
+    """Return whether a type is a TypedDict. pydantic does not accept a config for such a type."""
     return isinstance(hint, type) and issubclass(hint, dict) and hasattr(hint, "__total__")
 
 
 def locate(key: str, value: Any, location: tuple[int | str, ...]) -> tuple[str, Any]:
     """Return the dotted path of a wrong value inside a key's value, and the wrong value."""
-    for part in location:  # pydantic adds the names of the types in a union. They do not belong to the path.
+    for part in location:  # pydantic adds the type names of a union, which are not part of the path.
         entries = dict(enumerate(value)) if isinstance(value, list) else value
         if isinstance(entries, Mapping) and part in entries:
             key, value = f"{key}.{part}", entries[part]

@@ -5,7 +5,7 @@ from typing import Any
 
 
 class UserError(Exception):
-    """An error that a user can fix. The message says what was found, what was expected and what to do.
+    """An error that a user can fix. The message says what was found, what was expected and what the user can do.
 
     The stages and the command line print the message and exit with `code`, without a traceback.
     """

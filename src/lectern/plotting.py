@@ -10,7 +10,7 @@ import pandas as pd
 
 matplotlib.use("Agg")
 
-from matplotlib import pyplot as plt  # noqa: E402  (the backend must be selected first)
+from matplotlib import pyplot as plt  # noqa: E402  (the backend must be selected before this import)
 from matplotlib.figure import Figure  # noqa: E402
 
 
@@ -26,12 +26,12 @@ def saved_figure(path: Path, width: float = 6.4, height: float = 4.8, **grid: An
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Save a figure without the version of matplotlib in the file, so that equal figures give equal bytes."""
+    """Save a figure without the version of matplotlib, so that equal figures result in equal bytes."""
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
 def draw_curves(history: pd.DataFrame, path: Path) -> None:
-    """Draw each metric of training and validation over steps, one panel per metric that was validated."""
+    """Draw the training and validation values of each validation metric over the steps, with one panel per metric."""
     names = sorted({name.split("_", 1)[1] for name in history["name"]} & validated_metrics(history))
     with saved_figure(path, 6.4 * max(1, len(names)), 4.2, ncols=max(1, len(names)), squeeze=False) as (_, axes):
         for name, axis in zip(names, axes[0], strict=False):
@@ -39,7 +39,7 @@ def draw_curves(history: pd.DataFrame, path: Path) -> None:
 
 
 def draw_metric(axis: Any, history: pd.DataFrame, name: str) -> None:
-    """Draw one metric of training and validation over steps."""
+    """Draw the training and validation values of one metric over the steps."""
     for part, style in (("train", {"alpha": 0.7}), ("validation", {"marker": "o"})):
         rows = history[history["name"] == f"{part}_{name}"]
         if len(rows):

@@ -1,4 +1,4 @@
-"""Import the modules of a task by the name of the task, so that other packages do not depend on a specific task."""
+"""Import the modules of a task by the name of the task, so that other packages need no import of a specific task."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ def task_names() -> list[str]:
 def task_module(task: str, name: str) -> ModuleType:
     """Import `tasks.<task>.<name>` of this package, for example `task_module("digits", "report.evaluate")`.
 
-    Raises UserError if there is no such task. Raises ImportError if the task does not have the module.
+    Raises UserError if the task does not exist. Raises ImportError if the task does not have the module.
     """
     if task not in task_names():
         raise UserError(f"Unknown task {task!r}. Available: {', '.join(task_names())}.")

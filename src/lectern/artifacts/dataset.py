@@ -14,18 +14,18 @@ Facts = dict[str, Any]
 def write_facts(out: Path, facts: Facts) -> None:
     """Write `facts.json` with the digest of every file in `out`.
 
-    It is written last and shows that the dataset is complete.
+    The stage writes this file last, so the file shows that the dataset is complete.
     """
     files = {path.name: file_digest(path) for path in sorted(out.iterdir()) if path.name != "facts.json"}
     write_json(out / "facts.json", {**facts, "files": files})
 
 
 def read_facts(processed: Path) -> Facts:
-    """Return the facts of a preprocessed dataset. Raises UserError if it has not finished."""
+    """Return the facts of a preprocessed dataset. Raises UserError if the preprocessing has not finished."""
     path = processed / "facts.json"
     if not path.is_file():
         raise UserError(
             f"{path} does not exist, so this dataset has not been preprocessed. "
             f"Run `dvc repro preprocess@{processed.name}`."
         )
-    return read_mapping(path, f"Preprocess again: dvc repro --force preprocess@{processed.name}")
+    return read_mapping(path, f"Run `dvc repro --force preprocess@{processed.name}`.")

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 
 def content_digest(*parts: npt.NDArray[Any] | Iterable[str]) -> str:
-    """Return one digest of arrays and texts. Two scores are comparable if the digests of their raw test data are equal.
+    """Return a single digest of several arrays and texts.
 
-    The digest depends on the type and shape of an array, and on each line of texts.
+    Two scores are comparable if the digests of their raw test data are equal.
+    The digest includes the type and the shape of each array, and each line of the texts.
     """
     digest = hashlib.sha256()
     for part in parts:

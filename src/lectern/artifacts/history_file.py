@@ -1,4 +1,4 @@
-"""Write and read the history of a training: metrics in `history.csv`, texts in `text_samples.jsonl`."""
+"""Write and read the history of a training: `history.csv` contains metrics, and `text_samples.jsonl` contains texts."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from lectern.atomic import atomic_file
 
 
 class Record(NamedTuple):
-    """A metric's value at a training step."""
+    """The value of a metric at a training step."""
 
     step: int
     epoch: int
@@ -47,6 +47,6 @@ def read_history(folder: Path) -> tuple[pd.DataFrame, list[TextSample]]:
 
 
 def read_records(folder: Path) -> tuple[list[Record], list[TextSample]]:
-    """Return the metrics and the text samples of a model folder, as `write_history` received them."""
+    """Return the metrics and the text samples of a model folder, in the form that `write_history` accepts."""
     table, text_samples = read_history(folder)
     return [Record(*row) for row in table.itertuples(index=False)], text_samples

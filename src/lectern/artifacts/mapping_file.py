@@ -1,4 +1,4 @@
-"""Read YAML and JSON files that people edit and git merges, and report a damaged file with the remedy."""
+"""Read YAML and JSON files that people edit and git merges. The error for a damaged file says how to repair it."""
 
 import json
 import re
@@ -10,18 +10,21 @@ import yaml
 from lectern.errors import UserError
 
 CONFLICT = re.compile(r"^(<<<<<<<|=======|>>>>>>>)(?: .*)?$", re.MULTILINE)
-RESTORE = "Correct it, or restore the last committed content: git checkout HEAD -- {path}"
+RESTORE = "Correct the file, or restore its last committed content with `git checkout HEAD -- {path}`."
 
 
 class DuplicateKeys(yaml.SafeLoader):
-    """A YAML loader that refuses a mapping with two equal keys, as DVC and Hydra do. A merge can leave such keys."""
+    """A YAML loader that refuses a mapping with two equal keys, as DVC and Hydra do.
+
+    A git merge can leave such a mapping.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys: set[str] = set()
         for key, _ in node.value:
             if str(key.value) in keys:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value!r} is a second time here", key.start_mark
+                    None, None, f"the key {key.value!r} occurs a second time here", key.start_mark
                 )
             keys.add(str(key.value))
         return super().construct_mapping(node, deep)
@@ -30,7 +33,7 @@ class DuplicateKeys(yaml.SafeLoader):
 def read_mapping(path: Path, remedy: str = RESTORE) -> dict[str, Any]:
     """Return the keys and values in a YAML file, or in a JSON file.
 
-    Raises UserError with the file, the line and the remedy if the file is missing, empty or damaged.
+    Raises UserError with the file, the line and what to do if the file is missing, empty or damaged.
     """
     remedy = remedy.format(path=path)
     try:
@@ -47,7 +50,7 @@ def read_mapping(path: Path, remedy: str = RESTORE) -> dict[str, Any]:
 
 
 def parse(path: Path, text: str, remedy: str) -> Any:
-    """Return the content of a YAML or JSON text. Raises UserError if it is damaged."""
+    """Return the content of a YAML or JSON text. Raises UserError if the text is damaged."""
     if marker := CONFLICT.search(text):
         line = text.count("\n", 0, marker.start()) + 1
         raise UserError(f"{path}, line {line}: found a conflict marker of git ({marker[0]}). {remedy}")

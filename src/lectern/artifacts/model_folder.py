@@ -1,4 +1,4 @@
-"""Write and load a model folder. It contains the weights, and the metadata to rebuild the module."""
+"""Write and load a model folder. A model folder contains the weights, and the metadata to rebuild the module."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,14 +27,21 @@ def save_model(module: pl.LightningModule, folder: Path) -> None:
             part.touch()
             permissions = part.stat().st_mode
             save_file(weights, part)
-            part.chmod(permissions)  # safetensors allows only the owner to read, but a checkout can be shared
-    except SafetensorError as error:  # safetensors converts an OSError, such as a full disk
-        raise UserError(f"The weights could not be written to {folder}: {error}. Free some space and retry.") from error
+            # safetensors makes the file readable only for its owner, but several users can share a checkout
+            part.chmod(permissions)
+    # safetensors raises its own error instead of an OSError, for example if the disk is full
+    except SafetensorError as error:
+        raise UserError(
+            f"The weights could not be written to {folder}: {error}. Free some space and run the same command again."
+        ) from error
     write_json(folder / "module.json", create_metadata(module))
 
 
 def create_metadata(module: pl.LightningModule) -> dict[str, Any]:
-    """Return the content of `module.json`. The task is the name of the package that contains the class."""
+    """Return the content of `module.json`.
+
+    The task is the name of the package that contains the class of the module.
+    """
     return {
         "format": FORMAT,
         "task": type(module).__module__.split(".")[-3],
@@ -44,7 +51,7 @@ def create_metadata(module: pl.LightningModule) -> dict[str, Any]:
 
 
 def load_model(folder: Path) -> TrainableModule:
-    """Return the module of a model folder in evaluation mode. Loading runs no code except the class of the task.
+    """Return the module of a model folder in evaluation mode. Loading runs only the code of the task's class.
 
     Raises UserError if the folder is missing, incomplete, damaged or of another format.
     """
@@ -60,8 +67,8 @@ def load_model(folder: Path) -> TrainableModule:
 def find_class(task: str, name: str | None) -> Callable[..., TrainableModule]:
     """Return a class that the task's `model/module.py` defines.
 
-    Imported classes are rejected, so a model folder cannot select other code. Raises UserError if there is no such
-    class.
+    Classes that this module only imports are rejected, so a model folder cannot select other code. Raises UserError if
+    this module does not define the class.
     """
     module = task_module(task, "model.module")
     choices = {

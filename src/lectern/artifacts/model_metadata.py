@@ -13,7 +13,7 @@ KEYS = {"format", "task", "class", "hyperparameters"}
 def read_metadata(folder: Path) -> dict[str, Any]:
     """Return the content of `module.json`.
 
-    Raises UserError if it is missing, damaged or of a format that this version of Lectern cannot read.
+    Raises UserError if the file is missing or damaged, or if its format belongs to another version of Lectern.
     """
     path = folder / "module.json"
     train_again = f"Run `dvc repro train@{folder.name}`."
@@ -26,7 +26,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     if metadata.get("format") != FORMAT:
         raise UserError(
             f"{path} has format {metadata.get('format')!r}, but this version of Lectern reads format {FORMAT}. "
-            f"Use the version of Lectern that wrote it. {train_again}"
+            f"Use the version of Lectern that wrote the file. {train_again}"
         )
     if missing := KEYS - metadata.keys():
         raise UserError(f"{path} is damaged: missing {', '.join(sorted(missing))}. {train_again}")

@@ -1,4 +1,4 @@
-"""Define the paths of a checkout, relative to its root. No other module of the package contains them."""
+"""Define the paths of a checkout, relative to its root. No other module of the package contains these paths."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,7 @@ PARAMS = Path("params.yaml")
 
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
-FEATURES = Path("data/features")  # cache of computed features; it can be deleted
+FEATURES = Path("data/features")  # cache of computed features; this folder can be deleted
 MODELS = Path("models")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
@@ -28,7 +28,7 @@ RUNS = Path("runs")  # checkpoints of unfinished trainings
 JOBS = RUNS / "jobs"
 SWEEPS = RUNS / "sweeps"
 DRIVES = RUNS / "drives"
-INTENTS = RUNS / "decisions"  # decisions that have been started and not completed
+INTENTS = RUNS / "decisions"  # promotions and rollbacks that have been started and not completed
 AUDIT_LOGS = Path("registry")
 
 
@@ -71,13 +71,13 @@ class ExperimentPaths:
     @cached_property
     def weights(self) -> str:
         """The SHA-256 of the weights, which identifies the model in every store."""
-        from lectern.artifacts.digests import file_digest  # This imports NumPy, which many commands do not need.
+        from lectern.artifacts.digests import file_digest  # This import loads NumPy, which many commands do not need.
 
         return file_digest(self.model / "weights.safetensors")
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """The flat metrics. Raises UserError if the experiment has not been evaluated, or if the file is damaged."""
+        """The metrics of the experiment. Raises UserError if the metrics file is missing or damaged."""
         return read_mapping(self.metrics_file, f"Evaluate: dvc repro evaluate@{self.experiment}")
 
     def is_complete(self) -> bool:

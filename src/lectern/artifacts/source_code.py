@@ -11,7 +11,7 @@ from lectern.artifacts.digests import content_digest
 
 
 def source_digest(files: Iterable[Path], root: Path) -> str:
-    """Return one digest of the names, relative to `root`, and the stripped code of Python files."""
+    """Return one digest of the stripped code of Python files, and of their names relative to `root`."""
     parts = ((path.relative_to(root).as_posix(), strip_comments(path.read_text())) for path in sorted(files))
     return content_digest(text for part in parts for text in part)
 
@@ -24,7 +24,7 @@ def list_source_files(path: Path) -> list[Path]:
 def strip_comments(source: str) -> str:
     """Remove comments, docstrings, blank lines and trailing spaces from Python source code.
 
-    The code itself is not parsed and written again, because that would differ between versions of Python.
+    The function does not parse the code and format it again, because the result would depend on the version of Python.
     """
     lines = source.split("\n")
     tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
@@ -37,7 +37,7 @@ def strip_comments(source: str) -> str:
 
 
 def removable_tokens(tokens: list[TokenInfo]) -> Iterator[TokenInfo]:
-    """Yield the comments, and the strings that are statements by themselves."""
+    """Yield the comments, and the strings that form a complete statement."""
     statement: list[TokenInfo] = []
     for token in tokens:
         if token.type == COMMENT:
@@ -51,13 +51,16 @@ def removable_tokens(tokens: list[TokenInfo]) -> Iterator[TokenInfo]:
 
 
 def remove_token(lines: list[str], token: TokenInfo) -> None:
-    """Remove the text of a token, and keep the number of lines."""
+    """Remove the text of a token, and keep the number of lines unchanged."""
     (first, start), (last, end) = token.start, token.end
     text = lines[first - 1][:start] + lines[last - 1][end:]
     lines[first - 1 : last] = [text] + [""] * (last - first)
 
 
 def rows_inside_string(token: TokenInfo) -> range:
-    """Return the indices of the lines whose end, including spaces, is part of a string. Blank lines belong to it."""
+    """Return the indices of the lines whose end, including spaces, is part of a string.
+
+    Blank lines in a string are included.
+    """
     is_string = token.type == STRING or tok_name[token.type] == "FSTRING_MIDDLE"  # since Python 3.12
     return range(token.start[0] - 1, token.end[0] - 1) if is_string else range(0)

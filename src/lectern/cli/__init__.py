@@ -13,8 +13,8 @@ from lectern.task_modules import has_task_module, task_module, task_names
 
 HELP = "Promote, inspect and serve the models that `dvc repro` trains."
 EXIT_CODES = (
-    "Exit codes: 0 success; 1 error, explained by the message; 2 wrong usage of the command line; "
-    "3 a check failed (promotion gate, lineage or score); 4 another promotion happened at the same time."
+    "Exit codes: Code 0 means success. Code 1 means an error that the message explains. Code 2 means wrong arguments. "
+    "Code 3 means that a check failed (gate, lineage or score). Code 4 means that another promotion interfered."
 )
 app = typer.Typer(help=HELP, epilog=EXIT_CODES, no_args_is_help=True, pretty_exceptions_enable=False)
 for commands in (promote, inspect, serve, train):
@@ -33,7 +33,7 @@ def full_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line. Print a user's mistake, or a missing permission, as a message and exit with its code."""
+    """Run the command line. If the user can fix an error, print its message and exit with its code."""
     try:
         full_app()()
     except UserError as error:

@@ -1,16 +1,19 @@
-"""Complete names in the shell from files of the checkout, without opening the store, which takes seconds."""
+"""Complete names in the shell. The names come from files of the checkout, because opening the store takes seconds."""
 
 from lectern.artifacts.paths import CONF, METRICS
 
 
 def complete_names(prefix: str) -> list[str]:
-    """Return the model names that begin with `prefix`. A model has the name of its dataset."""
+    """Return the names of registered models that begin with `prefix`.
+
+    A registered model has the name of its dataset.
+    """
     names = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
     return [name for name in names if name.startswith(prefix)]
 
 
 def complete_versions(prefix: str) -> list[str]:
-    """Return the names of models, or the aliases of versions after `@`."""
+    """Return the names of registered models that begin with `prefix`, or the aliases after `@`."""
     name, separator, alias_prefix = prefix.partition("@")
     if not separator:
         return complete_names(prefix)

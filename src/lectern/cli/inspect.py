@@ -1,4 +1,4 @@
-"""Commands that show experiments, registered models and decisions, and change nothing."""
+"""Define the commands that show experiments, registered models and decisions without changing them."""
 
 from fnmatch import fnmatch
 from typing import Annotated, Any
@@ -9,10 +9,14 @@ from lectern.cli.completion import complete_experiments
 from lectern.cli.output import Json, Name, connect, open_model, print_warning, show_table
 
 Pattern = Annotated[
-    str, typer.Argument(help="experiments to show, as a shell pattern: 'mnist-*'", autocompletion=complete_experiments)
+    str,
+    typer.Argument(
+        help="shell pattern for the names of the experiments to show, such as 'mnist-*'",
+        autocompletion=complete_experiments,
+    ),
 ]
 PANEL = "Show experiments and models"
-DIGEST_LENGTH = 8  # number of characters of a digest in a table
+DIGEST_LENGTH = 8  # number of characters of a digest that a table shows
 
 
 def register_commands(app: typer.Typer) -> None:
@@ -116,7 +120,7 @@ def show_model(name: Name, as_json: Json = False) -> None:
 
 
 def show_history(name: Name, as_json: Json = False) -> None:
-    """Show every decision on a registered model, from the audit log.
+    """Show all promotions, rollbacks and retirements of a registered model, as recorded in the audit log.
 
     Example: lectern registry history mnist
     """
@@ -127,7 +131,7 @@ def show_history(name: Name, as_json: Json = False) -> None:
     model = find_model(client, name)
     decisions = read_decisions(model) if model else read_local_decisions(name)
     if not decisions:
-        RegisteredModel(client, name)  # Raise UserError with the nearest name if there is no such model.
+        RegisteredModel(client, name)  # This raises UserError with the nearest name if there is no such model.
     rows = [
         {
             "when": decision["when"][:19].replace("T", " "),
@@ -143,14 +147,14 @@ def show_history(name: Name, as_json: Json = False) -> None:
 
 
 def format_version(described: dict[str, Any] | None) -> str | None:
-    """Format a version of the audit log."""
+    """Format the description of a version in the audit log."""
     if described is None:
         return None
     return f"{described['version']} ({described['experiment']}, {float(described['score']):.4f})"
 
 
 def format_reason(decision: dict[str, Any]) -> str | None:
-    """Return the comparison with the champion, or the reason for ignoring the gate."""
+    """Return the result of the comparison with the champion, or the reason that the user gave for ignoring the gate."""
     if "forced" in decision:
         return f"forced: {decision['forced']}"
     rules = decision.get("rules", [])

@@ -13,13 +13,17 @@ from lectern.artifacts.paths import PIPELINE
 from lectern.cli.completion import complete_names
 from lectern.errors import UserError
 
-if TYPE_CHECKING:  # The import of MLflow takes seconds, and `lectern --help` does not need it.
+if TYPE_CHECKING:  # The import of MLflow takes seconds, and `lectern --help` does not need MLflow.
     from mlflow import MlflowClient
 
     from lectern.registry.registered_model import RegisteredModel
 
 Name = Annotated[
-    str, typer.Argument(help="registered model, named after its dataset, such as mnist", autocompletion=complete_names)
+    str,
+    typer.Argument(
+        help="name of a registered model, which is the name of its dataset, such as mnist",
+        autocompletion=complete_names,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -27,13 +31,13 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 def connect(warn: bool = True) -> "MlflowClient":
     """Connect to the store of this checkout.
 
-    Prints a warning if the checkout has outputs of experiments that the store lacks. Raises UserError outside a
-    checkout.
+    Prints a warning if the checkout contains experiments that are not registered in the store. Raises UserError if the
+    current folder is not a checkout.
     """
     from lectern.tracking import store
 
     if not PIPELINE.is_file():
-        raise UserError(f"{Path.cwd()} has no {PIPELINE}. Run lectern in the root folder of a Lectern checkout.")
+        raise UserError(f"{Path.cwd()} has no {PIPELINE}. Run this command in the root folder of a Lectern checkout.")
     client = store.connect()
     if warn:
         warn_of_unregistered(client)
@@ -45,7 +49,7 @@ def warn_of_unregistered(client: "MlflowClient") -> None:
 
     try:
         experiments = unregistered_experiments(read_models(client))
-    except UserError as error:  # the list of experiments is damaged, and most commands do not need it
+    except UserError as error:  # the list of experiments is damaged, but most commands do not need this list
         print_warning(str(error))
         return
     if experiments:
@@ -70,7 +74,10 @@ def print_json(value: Any) -> None:
 
 
 def show_table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
-    """Print rows as a table or as JSON. All rows must have the same keys. Without rows, print `empty`."""
+    """Print rows as a table or as JSON.
+
+    All rows must have the same keys. If there are no rows, print the text `empty`.
+    """
     if as_json:
         print_json(rows)
     elif rows:
@@ -82,7 +89,7 @@ def show_table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
 def as_table(rows: list[dict[str, Any]]) -> Table:
     """Build a table with one column per key.
 
-    In a narrow terminal, columns of text wrap first, because names and digests must stay on one line.
+    In a narrow terminal, only columns of text are wrapped, because names and digests must stay on one line.
     """
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold underline")
     cells = [[format_cell(value) for value in row.values()] for row in rows]
@@ -95,7 +102,7 @@ def as_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def format_cell(value: Any) -> str:
-    """Format a value. A number with a fraction is a score and has four decimals."""
+    """Format a value. A float is a score and is printed with four decimals."""
     if value is None:
         return "-"
     return f"{value:.4f}" if isinstance(value, float) else str(value)

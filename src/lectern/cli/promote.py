@@ -1,4 +1,4 @@
-"""Commands that change the champion or check a registered version."""
+"""Define the commands that change the champion or check a registered version."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 VersionName = Annotated[
     str,
     typer.Argument(
-        help="registered model with a version or an alias, such as mnist@3 or mnist@champion",
+        help="name of a registered model with a version or an alias, such as mnist@3 or mnist@champion",
         autocompletion=complete_versions,
     ),
 ]
@@ -29,11 +29,15 @@ def register_commands(app: typer.Typer) -> None:
 
 def promote(
     name: Name,
-    version: Annotated[str | None, typer.Option(help="number of the version; default: the challenger")] = None,
-    force: Annotated[str | None, typer.Option(help="promote even if the gate fails; the reason is logged")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="number of the version to promote; the default is the challenger")
+    ] = None,
+    force: Annotated[
+        str | None, typer.Option(help="reason to promote even if the gate fails; the audit log records it")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version the champion if it passes the promotion gate; exit code 3 if it does not.
+    """Make a version the champion if it passes the promotion gate. If it fails, the exit code is 3.
 
     Example: lectern promote mnist --version 3
 
@@ -58,10 +62,12 @@ def promote(
 
 def rollback(
     name: Name,
-    version: Annotated[str | None, typer.Option(help="number of an earlier champion; default: the last")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="number of an earlier champion; the default is the previous champion")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the previous champion, or another earlier one, the champion again.
+    """Make the previous champion, or another earlier champion, the champion again.
 
     Example: lectern rollback mnist
 
@@ -78,7 +84,7 @@ def rollback(
 
 
 def retire(name: Name, as_json: Json = False) -> None:
-    """Remove the champion, so that the model is not served any more; its versions stay.
+    """Remove the alias `champion`, so that the model is not served any more. The versions stay registered.
 
     Example: lectern retire mnist
     """
@@ -90,16 +96,16 @@ def retire(name: Name, as_json: Json = False) -> None:
         print_json(describe(champion) | {"retired": True})
         return
     again = f"lectern promote {name} --version {champion.number}"
-    print(f"{champion} ({champion.experiment}) is retired. To serve it again: {again}")
+    print(f"{champion} ({champion.experiment}) is retired. To serve it again, run `{again}`.")
 
 
 def describe(version: "ModelVersionRecord") -> dict[str, Any]:
-    """Describe a version for a script."""
+    """Return the fields of a version that `--json` prints."""
     return {"model": version.name, "version": version.number, "experiment": version.experiment}
 
 
 def reconcile(as_json: Json = False) -> None:
-    """Restore the runs, versions and decisions that the store lacks, from DVC's outputs and the audit log.
+    """Restore runs, versions and decisions that are missing in the store, from DVC's outputs and the audit log.
 
     Example: MLFLOW_TRACKING_URI=http://mlflow.example.org lectern reconcile
     """
@@ -114,7 +120,7 @@ def reconcile(as_json: Json = False) -> None:
 
 
 def lineage(model: VersionName, as_json: Json = False) -> None:
-    """Trace a version back to the sources of its data and check each link; exit code 3 if a link is broken.
+    """Trace a version back to the sources of its data and check each link. If a link is broken, the exit code is 3.
 
     Example: lectern lineage mnist@champion
     """
@@ -134,13 +140,13 @@ def lineage(model: VersionName, as_json: Json = False) -> None:
 
 
 def describe_link(link: "Link") -> dict[str, Any]:
-    """Describe a link for a script; `intact` is null if the link was not checked."""
+    """Return the fields of a link that `--json` prints. `intact` is null if the link was not checked."""
     intact = not link.broken if link.checked else None
     return {"link": link.name, "value": link.value, "intact": intact, "reason": link.broken or link.note}
 
 
 def verify(model: VersionName, as_json: Json = False) -> None:
-    """Score a version again from its files, and compare with the recorded score; exit code 3 if they differ.
+    """Score a version again and compare the result with the recorded score. If the scores differ, the exit code is 3.
 
     Example: lectern verify mnist@champion
     """
@@ -155,6 +161,6 @@ def verify(model: VersionName, as_json: Json = False) -> None:
         print_json(describe(version) | {"recorded": version.score, "measured": measured, "same": same})
     else:
         unit = read_score_unit(version.name)
-        print(f"{model}: score recorded {version.score:.4f}, measured now {measured:.4f} ({unit})")
+        print(f"{model}: the recorded score is {version.score:.4f}, and the new score is {measured:.4f} ({unit})")
     if not same:
         raise CheckFailed(f"{model} does not reproduce its recorded score.")

@@ -1,4 +1,4 @@
-"""Commands that use registered models: serve them, predict from files, export to ONNX."""
+"""Define the commands that serve registered models, predict from files and export models to ONNX."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,9 @@ import typer
 from lectern.cli.output import Json, connect, print_json
 from lectern.errors import UserError
 
-VersionName = Annotated[str, typer.Argument(help="registered model or one of its versions, such as mnist or mnist@3")]
+VersionName = Annotated[
+    str, typer.Argument(help="name of a registered model or of one of its versions, such as mnist or mnist@3")
+]
 
 
 def register_commands(app: typer.Typer) -> None:
@@ -18,10 +20,12 @@ def register_commands(app: typer.Typer) -> None:
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="address; for 0.0.0.0 set LECTERN_API_KEY first")] = None,
-    port: Annotated[int | None, typer.Option(help="port; 0 selects a free port")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="address to listen on; for 0.0.0.0, set LECTERN_API_KEY first")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="port to listen on; 0 selects a free port")] = None,
 ) -> None:
-    """Serve the champions with a web page and an API; every promotion and rollback takes effect at once.
+    """Serve the champions with a web page and an API. A promotion or rollback takes effect while the server runs.
 
     Example: lectern serve --port 8080
     """
@@ -34,12 +38,14 @@ def serve(
 
 def predict(
     name: VersionName,
-    input: Annotated[Path, typer.Option(help="file or folder: images, a video, or a table")],
-    output: Annotated[Path, typer.Option(help="new .csv or .parquet file")],
-    param: Annotated[list[str] | None, typer.Option(help="parameter as name=value; can be repeated")] = None,
+    input: Annotated[Path, typer.Option(help="file or folder with the inputs: images, a video or a table")],
+    output: Annotated[Path, typer.Option(help="name of the new .csv or .parquet file")],
+    param: Annotated[
+        list[str] | None, typer.Option(help="parameter of the prediction as name=value; this option can be repeated")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Predict a file or a folder with the champion; a killed prediction continues when you run it again.
+    """Predict from a file or a folder with the champion. If the command is killed, run it again to continue.
 
     Example: lectern predict mnist --input drawings --output answers.csv
     """
@@ -55,10 +61,10 @@ def predict(
 
 def export(
     name: VersionName,
-    out: Annotated[Path | None, typer.Option(help="also write a copy to this file")] = None,
+    out: Annotated[Path | None, typer.Option(help="file to which a copy is also written")] = None,
     as_json: Json = False,
 ) -> None:
-    """Export a version to ONNX, compare its predictions with PyTorch's, and attach the file to the version.
+    """Export a version to ONNX, compare the predictions of ONNX and PyTorch, and attach the file to the version.
 
     Example: lectern export mnist --out mnist.onnx
     """
@@ -74,7 +80,7 @@ def export(
 
 
 def read_params(words: list[str]) -> dict[str, Any]:
-    """Convert words such as `beam=5` to parameters. Raises UserError if a value is not a number."""
+    """Convert arguments such as `beam=5` to a dict of parameters. Raises UserError if a value is not a number."""
     params = {}
     for word in words:
         name, equals, value = word.partition("=")

@@ -1,4 +1,4 @@
-"""Commands that train on a cluster or search hyperparameters."""
+"""Define the commands that train on a cluster or search hyperparameters."""
 
 import re
 from typing import Annotated
@@ -12,17 +12,24 @@ PANEL = "Train on a cluster and search hyperparameters"
 
 
 def register_commands(app: typer.Typer) -> None:
-    passed_on = {"ignore_unknown_options": True, "allow_interspersed_args": False}  # -m is an option of COMMAND
+    # Options such as -m belong to COMMAND.
+    passed_on = {"ignore_unknown_options": True, "allow_interspersed_args": False}
     for command in (submit, launch):
         app.command(context_settings=passed_on, rich_help_panel=PANEL)(command)
     app.command(rich_help_panel=PANEL)(sweep)
 
 
 def submit(
-    words: Annotated[list[str], typer.Argument(metavar="COMMAND", help="such as python pipelines/train.py ...")],
-    cluster: Annotated[str | None, typer.Option(help="a name in conf/cluster; default: $CLUSTER, or local")] = None,
+    words: Annotated[
+        list[str], typer.Argument(metavar="COMMAND", help="the command to run, such as python pipelines/train.py ...")
+    ],
+    cluster: Annotated[
+        str | None, typer.Option(help="name of a file in conf/cluster; the default is $CLUSTER, or local")
+    ] = None,
 ) -> None:
-    """Run a training or another stage as a Slurm job; show its log and wait until it ends. Ctrl-C cancels the job.
+    """Run a stage, such as a training, as a Slurm job.
+
+    Show the log of the job and wait for its end. Ctrl-C cancels the job.
 
     Example: TRAINER=cluster LAUNCH="lectern submit" dvc repro train@mnist-cnn
 
@@ -34,9 +41,11 @@ def submit(
 
 
 def launch(
-    words: Annotated[list[str], typer.Argument(metavar="COMMAND", help="such as python pipelines/train.py ...")],
+    words: Annotated[
+        list[str], typer.Argument(metavar="COMMAND", help="the command to run, such as python pipelines/train.py ...")
+    ],
 ) -> None:
-    """Run a command behind the words of the environment variable LAUNCH; dvc.yaml starts each training so.
+    """Run a command with the words of the environment variable LAUNCH before it. dvc.yaml starts trainings this way.
 
     Example: LAUNCH="env OMP_NUM_THREADS=2" lectern launch python pipelines/train.py dataset=mnist model=digits_cnn
     """
@@ -46,13 +55,17 @@ def launch(
 
 
 def sweep(
-    experiment: Annotated[str, typer.Argument(help="an experiment of dvc.yaml, such as mnist-cnn")],
+    experiment: Annotated[str, typer.Argument(help="name of an experiment of dvc.yaml, such as mnist-cnn")],
     trials: Annotated[int, typer.Option(help="total number of trials, including those of earlier searches")] = 20,
-    parallel: Annotated[int, typer.Option(help="number of trials at the same time")] = 1,
+    parallel: Annotated[int, typer.Option(help="number of trials that run at the same time")] = 1,
     time: Annotated[str | None, typer.Option(help="start no new trial after this time, such as 90m or 2h")] = None,
-    budget: Annotated[str | None, typer.Option(help="laptop or full; default: the budget of params.yaml")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="training budget, laptop or full; the default is the budget of params.yaml")
+    ] = None,
 ) -> None:
-    """Search better values for the keys in conf/sweep/<model>.yaml and write the best to conf/model/<model>.yaml.
+    """Search for better values of the keys in conf/sweep/<model>.yaml.
+
+    Write the best values to conf/model/<model>.yaml.
 
     Example: TRAINER=cluster LAUNCH="lectern submit" lectern sweep mnist-cnn --trials 50 --parallel 8 --time 2h
     """
@@ -66,11 +79,18 @@ def sweep(
     if best is None:
         raise UserError(f"No trial finished. Allow more --time, or read the logs in {search.folder}.")
     if best.user_attrs["values"] == search.config_values():
-        print(f"No trial was better than the present config, which is trial {best.number} with {best.value:.4f}.")
+        print(
+            f"No trial was better than the present config. The present config is trial {best.number} with "
+            f"{best.value:.4f}."
+        )
         return
     path = write_values(search.plan.model.name, best.user_attrs["values"])
-    print(f"The best is trial {best.number} with {best.value:.4f}. Wrote its values to {path}; see git diff {path}")
-    print(f"These experiments must be trained again: {', '.join(sharers)}. To undo it, run `git checkout {path}`.")
+    print(
+        f"The best is trial {best.number} with {best.value:.4f}. The new values are in {path}; see `git diff {path}`."
+    )
+    print(
+        f"These experiments must be trained again: {', '.join(sharers)}. To undo the change, run `git checkout {path}`."
+    )
 
 
 def training_overrides(experiment: str, budget: str | None) -> tuple[list[str], list[str]]:
@@ -82,7 +102,9 @@ def training_overrides(experiment: str, budget: str | None) -> tuple[list[str], 
     chosen = get_experiment(experiment)
     params = read_mapping(PARAMS)
     if missing := {"seed", "budget"} - params.keys():
-        raise UserError(f"{PARAMS} lacks {', '.join(sorted(missing))}. Add it, or: git checkout HEAD -- {PARAMS}")
+        raise UserError(
+            f"{PARAMS} lacks {', '.join(sorted(missing))}. Add them, or run `git checkout HEAD -- {PARAMS}`."
+        )
     overrides = [f"dataset={chosen.dataset}", f"model={chosen.model}", f"seed={params['seed']}"]
     sharers = [name for name, other in read_experiments().items() if other.model == chosen.model]
     return [*overrides, f"budget={budget or params['budget']}"], sharers

@@ -1,1 +1,1 @@
-"""Run a stage as a Slurm job and wait for it."""
+"""Run a stage as a Slurm job and wait for the end of the job."""

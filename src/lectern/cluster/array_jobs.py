@@ -1,4 +1,4 @@
-"""Run the parts of a stage in separate processes, or in a Slurm job array if LAUNCH is `lectern submit`."""
+"""Run the parts of a stage in separate processes. If LAUNCH is `lectern submit`, a Slurm job array runs them."""
 
 import os
 import shlex
@@ -14,12 +14,15 @@ SCRIPT = "pipelines/preprocess_part.py"
 
 
 def launch_prefix() -> list[str]:
-    """Return the words of LAUNCH, which precede the command of a stage, or an empty list if LAUNCH is not set.
+    """Return the words of LAUNCH, or an empty list if LAUNCH is not set.
 
-    Raises UserError if LAUNCH has an unclosed quotation mark, or if its first word is not a program.
+    These words are placed before the command of a stage. Raises UserError if LAUNCH has an unclosed quotation mark, or
+    if its first word is not a program.
     """
     launch = os.environ.get("LAUNCH", "")
-    expected = 'Expected a command that starts another one, such as LAUNCH="lectern submit" or LAUNCH="env NAME=value".'
+    expected = (
+        'Expected a command that starts another command, such as LAUNCH="lectern submit" or LAUNCH="env NAME=value".'
+    )
     try:
         words = shlex.split(launch)
     except ValueError as error:
@@ -30,7 +33,7 @@ def launch_prefix() -> list[str]:
 
 
 def run_parts(task: str, folder: Path, parts: int) -> None:
-    """Run all parts of the plan in `folder` and wait for them. Exit with the same code if the command fails."""
+    """Run all parts of the plan in `folder` and wait for them. If the command fails, exit with its exit code."""
     numbers = ",".join(map(str, range(parts)))
     command = [sys.executable, SCRIPT, "-m", f"task={task}", f"folder={folder}", f"part={numbers}"]
     process = subprocess.Popen([*launch_prefix(), *command])
@@ -44,9 +47,9 @@ def run_parts(task: str, folder: Path, parts: int) -> None:
 
 
 def wait_for_exit(process: subprocess.Popen[bytes]) -> int:
-    """Return the exit code.
+    """Wait for the process and return its exit code.
 
-    Ctrl-C is ignored, because the terminal also sends it to the process, which cancels its jobs.
+    Ctrl-C is ignored here, because the terminal also sends the signal to the process, and the process cancels its jobs.
     """
     while True:
         try:

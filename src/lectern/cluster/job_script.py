@@ -6,9 +6,10 @@ from pathlib import Path
 
 from lectern.cluster.site import Site
 
-# The script requeues the job after the training has saved its checkpoint. Slurm requeues it only if a node fails, or if
-# a preempted job does not end within its grace period. `--signal=B:USR1` sends the signal to this shell only. The shell
-# then sends SIGTERM to the training processes. A process that is still importing modules ends at once on SIGTERM.
+# The script requeues the job after the training has saved its checkpoint.
+# Slurm itself requeues a job only if a node fails, or if a preempted job does not end within its grace period.
+# `--signal=B:USR1` sends the signal to this shell only. The shell then sends SIGTERM to the training processes.
+# If a process is still importing modules, SIGTERM ends this process at once.
 TEMPLATE = """\
 #!/bin/bash
 # Written by `lectern submit`. To submit it again, run in the same folder: sbatch {path}
@@ -59,16 +60,16 @@ preempted=$(scontrol show job --oneliner "$job" | grep -c -v "PreemptTime=None")
 if [ "$code" = 143 ] && {{ [ -n "${{stopping:-}}" ] || [ "$preempted" = 1 ]; }}; then requeue; fi
 exit "$code"
 """
-FOLDER_NOT_SHARED = 66  # the exit code of a job if one of its nodes cannot read the probe file
+FOLDER_NOT_SHARED = 66  # exit code of a job that has a node which cannot read the probe file
 
 
 @dataclass(frozen=True)
 class JobSize:
-    """The nodes and processes that the trainer's config requires."""
+    """The number of nodes and processes that the trainer config requires."""
 
     nodes: int
     processes_per_node: int
-    gpu: bool  # whether each process has one GPU
+    gpu: bool  # true if each process has one GPU
 
 
 def write_job_script(path: Path, name: str, commands: list[list[str]], size: JobSize, site: Site, token: str) -> None:
@@ -124,7 +125,7 @@ def log_pattern(path: Path, elements: int) -> Path:
 
 
 def probe_command(probe: Path, token: str) -> str:
-    """Return a shell command that fails with a message if a node cannot read the probe file, or reads another token."""
+    """Return a shell command that fails with a message if a node cannot read the token in the probe file."""
     message = (
         f"lectern: node $SLURMD_NODENAME does not share {probe.parent} with the machine that submitted the job. "
         "Move the checkout to a folder that all nodes share."

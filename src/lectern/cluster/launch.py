@@ -1,4 +1,4 @@
-"""Replace this process by the command of a stage, preceded by the words of LAUNCH."""
+"""Replace this process by the command of a stage. The words of LAUNCH are placed before this command."""
 
 import os
 import shutil
@@ -8,13 +8,15 @@ import sys
 from lectern.cluster.array_jobs import launch_prefix
 from lectern.errors import UserError
 
-IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # a program that replaces Python would ignore them too
+# Python ignores these signals, and a program that replaces Python would ignore them too.
+IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def launch(command: list[str]) -> None:
-    """Run a command, preceded by the words of LAUNCH. No shell expands LAUNCH, so every shell does the same.
+    """Run a command with the words of LAUNCH before it.
 
-    Raises UserError if LAUNCH is wrong or if there is no such program.
+    No shell expands LAUNCH, so the result is the same in every shell. Raises UserError if LAUNCH is invalid or if the
+    program does not exist.
     """
     words = [*launch_prefix(), *command]
     program = shutil.which(words[0])

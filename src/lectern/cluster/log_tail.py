@@ -4,14 +4,20 @@ from pathlib import Path
 
 
 class LogTail:
-    """The log files of a job. Each line is printed once. In a job array, the index of the element precedes the line."""
+    """A printer for the log files of a job.
+
+    Each line is printed once. In a job array, a line starts with its array index.
+    """
 
     def __init__(self, folder: Path, pattern: str):
         self.folder, self.pattern = folder, pattern
         self.offsets: dict[Path, int] = {}  # number of bytes already printed
 
     def print_new_lines(self, final: bool = False) -> None:
-        """Print the lines added since the last call. An incomplete last line is printed only if `final` is set."""
+        """Print the lines that were added since the last call.
+
+        Print an incomplete last line only if `final` is true.
+        """
         paths = sorted(self.folder.glob(self.pattern))
         for path in paths:
             prefix = f"[{path.stem.rpartition('_')[2]}] " if len(paths) > 1 else ""
@@ -19,7 +25,7 @@ class LogTail:
                 print(f"{prefix}{line}", flush=True)
 
     def read_new(self, path: Path, final: bool) -> bytes:
-        """Return the bytes added to a file since the last call, up to the last line break unless `final` is set."""
+        """Return the bytes added to a file since the last call. Without `final`, stop at the last line break."""
         offset = self.offsets.get(path, 0)
         with open(path, "rb") as file:
             file.seek(offset)

@@ -12,7 +12,7 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class Site:
-    """The settings of a Slurm cluster. `conf/cluster/example.yaml` documents each of them."""
+    """The settings of a Slurm cluster. `conf/cluster/example.yaml` explains each setting."""
 
     time: str
     partition: str | None = None
@@ -31,7 +31,7 @@ class Site:
 
 
 def read_site(name: str | None = None) -> tuple[str, Site]:
-    """Return the name and the settings of a site. Without `name`, use the environment variable CLUSTER or `local`."""
+    """Return the name and the settings of a site. The default name is the environment variable CLUSTER, or `local`."""
     name = name or os.environ.get("CLUSTER") or "local"
     path = group_config("cluster", name)
     if not path.is_file():
@@ -41,6 +41,7 @@ def read_site(name: str | None = None) -> tuple[str, Site]:
             f"copy {group_config('cluster', 'example')}."
         )
     section = read_mapping(path)
-    if isinstance(section.get("time"), int):  # Slurm would read the number as minutes
+    # YAML reads 24:00:00 as a number, and Slurm would read this number as minutes.
+    if isinstance(section.get("time"), int):
         raise UserError(f'{path}: put time in quotes, such as "24:00:00". YAML reads {section["time"]} without quotes.')
     return name, call(Site, section, str(path))

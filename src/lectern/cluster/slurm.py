@@ -22,14 +22,14 @@ def check_installed() -> None:
     if missing:
         raise UserError(
             f"{missing[0]} is not on the PATH: Slurm is not installed on this machine. Submit jobs from a login node, "
-            "unset LAUNCH to run on this machine, or start a local Slurm cluster with: cluster/local-slurm up"
+            "unset LAUNCH to run on this machine, or run `cluster/local-slurm up` to start a local Slurm cluster."
         )
 
 
 def submit_script(script: Path, site: str) -> str:
     """Submit a batch script and return the job ID.
 
-    Raises UserError with Slurm's message and the requested resources if Slurm rejects it.
+    If Slurm rejects the job, raises UserError with Slurm's message and the requested resources.
     """
     result = subprocess.run(["sbatch", "--parsable", script], capture_output=True, text=True)
     if result.returncode == 0:
@@ -37,7 +37,7 @@ def submit_script(script: Path, site: str) -> str:
     message = " ".join(line.removeprefix("sbatch: error: ") for line in result.stderr.splitlines())
     if "ontact slurm controller" in message or "onnection refused" in message:
         raise UserError(
-            f"Slurm does not respond: {message} Its controller may be down. Try again later, or contact the "
+            f"Slurm does not respond: {message} Slurm's controller may be down. Try again later, or contact the "
             "administrators of the cluster."
         )
     requested = ", ".join(option.removeprefix("#SBATCH --") for option in requested_options(script))
@@ -48,9 +48,9 @@ def submit_script(script: Path, site: str) -> str:
 
 
 def count_partition_nodes(partition: str | None) -> int:
-    """Return the number of nodes of a partition or of the default partition, or 0 if it is unknown.
+    """Return the number of nodes of a partition or of the default partition, or 0 if the number is unknown.
 
-    Nodes that are down are counted too.
+    The number includes nodes that are down.
     """
     result = subprocess.run(["sinfo", "-h", "-o", "%P %D"], capture_output=True, text=True)
     rows = [line.split() for line in result.stdout.splitlines()]
@@ -59,14 +59,14 @@ def count_partition_nodes(partition: str | None) -> int:
 
 
 def requested_options(script: Path) -> list[str]:
-    """Return the lines of a batch script with options that a site may reject."""
+    """Return the option lines of a batch script that a site may reject."""
     names = ("nodes", "ntasks", "cpus", "gpus", "mem", "time", "partition", "account", "qos", "constraint")
     lines = script.read_text().splitlines()
     return [line for line in lines if line.startswith(tuple(f"#SBATCH --{name}" for name in names))]
 
 
 def read_job_records(job: str) -> list[dict[str, str]]:
-    """Return the records of a job, one per array element. Pending elements may share a record.
+    """Return the records of a job, one per element of a job array. Pending elements may share a record.
 
     Raises SlurmUnavailable if Slurm does not respond, and UserError if Slurm has no record of the job.
     """
@@ -79,7 +79,7 @@ def read_job_records(job: str) -> list[dict[str, str]]:
 
 
 def find_active_job(name: str) -> str | None:
-    """Return the ID of the user's pending or running job with this name. Ignore jobs that are completing."""
+    """Return the ID of the user's pending or running job with this name. Jobs that are completing are ignored."""
     states = "--states=PENDING,CONFIGURING,RUNNING,SUSPENDED"
     result = subprocess.run(
         ["squeue", "--me", "-h", "-o", "%A", f"--name={name}", states], capture_output=True, text=True

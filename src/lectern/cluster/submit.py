@@ -25,11 +25,12 @@ MULTIRUN = ("-m", "--multirun")
 
 
 def submit(command: list[str], cluster: str | None = None) -> None:
-    """Submit the command of a stage as a job and wait for its end. With `-m`, submit a grid as a job array.
+    """Submit the command of a stage as a job and wait for its end.
 
-    If the job of the same command is already pending or running, wait for that job. Raises UserError if the command
-    does not run a stage, if the batch size is not divisible by the number of processes, or if the job is rejected or
-    fails.
+    With `-m`, submit one job array that runs every combination of the given values. If the job of the same command is
+    already pending or running, wait for that job. Raises UserError if the command does not run a stage, or if Slurm
+    rejects the job or the job fails. Also raises UserError if the batch size is not divisible by the number of
+    processes.
     """
     site_name, site = read_site(cluster)
     commands = expand_grid(command)
@@ -40,13 +41,13 @@ def submit(command: list[str], cluster: str | None = None) -> None:
 
 
 def submit_and_wait(commands: list[list[str]], size: JobSize, site: Site, site_name: str) -> None:
-    """Submit the commands, or find their active job, and wait until it has ended."""
+    """Submit the commands as a job, or find the active job with these commands. Wait until the job has ended."""
     slurm.check_installed()
     name = job_name(commands)
     script = JOBS / f"{name}.sh"
     job = slurm.find_active_job(name) if script.exists() else None
     if job:
-        watch.print_status(f"{name}: job {job} is already active; waiting for it")
+        watch.print_status(f"{name}: job {job} is already active; waiting for its end")
     else:
         check_node_count(size.nodes, site, site_name)
         write_job_script(script, name, commands, size, site, secrets.token_hex(8))
@@ -58,7 +59,7 @@ def submit_and_wait(commands: list[list[str]], size: JobSize, site: Site, site_n
 
 
 def check_node_count(nodes: int, site: Site, site_name: str) -> None:
-    """Raise UserError if the partition has fewer nodes than needed. Slurm may keep such a job pending forever."""
+    """Raise UserError if the partition has too few nodes, because Slurm may keep such a job pending forever."""
     available = slurm.count_partition_nodes(site.partition)
     if 0 < available < nodes:
         raise UserError(
@@ -73,9 +74,9 @@ def log_file(script: Path, job: str, commands: list[list[str]]) -> str:
 
 
 def job_name(commands: list[list[str]]) -> str:
-    """Return the name of a job, which consists of the output folder and a hash of the commands and the current folder.
+    """Return a job name that consists of the output folder and a hash of the commands and the current folder.
 
-    The same command finds its job by this name.
+    If the user repeats a command, this name identifies its active job.
     """
     stage = stage_name(split_command(commands[0])[0])
     out = next((word.rpartition("/")[2] for word in commands[0] if word.startswith("out=")), stage)
@@ -84,7 +85,7 @@ def job_name(commands: list[list[str]]) -> str:
 
 
 def expand_grid(command: list[str]) -> list[list[str]]:
-    """Return one command per combination of override values, or the command itself without `-m`.
+    """Return one command per combination of override values. Without `-m`, return only the command itself.
 
     >>> expand_grid(["python", "pipelines/train.py", "-m", "dataset=mnist", "seed=1,2"])
     [['python', 'pipelines/train.py', 'dataset=mnist', 'seed=1'], ['python', ..., 'seed=2']]
@@ -99,14 +100,14 @@ def expand_grid(command: list[str]) -> list[list[str]]:
 
 
 def sweep_values(override: Override) -> list[str]:
-    """Return one override per value of a sweep, or an empty list if it has a single value."""
+    """Return one override for each value of an override such as `seed=1,2`, or an empty list for a single value."""
     if not override.is_sweep_override():
         return []
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
 def split_command(command: list[str]) -> tuple[list[str], list[str]]:
-    """Split a command after the stage script into the program and its overrides."""
+    """Split a command into the program, which ends with the stage script, and the overrides after it."""
     for position, word in enumerate(command, start=1):
         if STAGE_SCRIPT.fullmatch(word):
             return command[:position], command[position:]
@@ -122,7 +123,7 @@ def stage_name(program: list[str]) -> str:
 
 
 def required_job_size(command: list[str]) -> JobSize:
-    """Return the nodes and processes of the composed trainer, or a single process for a stage without a trainer.
+    """Return the nodes and processes of the composed trainer config. A stage without a trainer has a single process.
 
     Raises UserError if the batch size is not divisible by the number of processes.
     """
@@ -138,8 +139,8 @@ def required_job_size(command: list[str]) -> JobSize:
         return JobSize(1, 1, gpu=False)
     if not isinstance(trainer.devices, int) or trainer.devices < 1:
         raise UserError(
-            f"conf/trainer: devices is {trainer.devices!r}, but a job needs a number. Set TRAINER=cluster, or override "
-            "it with trainer.devices=4."
+            f"conf/trainer: devices is {trainer.devices!r}, but a job needs a number. Set TRAINER=cluster, or set the "
+            "number with trainer.devices=4."
         )
     check_batch_divides(config.model.batches, trainer, f"{group_config('model', config.model.name)}, batches")
     return JobSize(trainer.get("num_nodes", 1), trainer.devices, trainer.accelerator == "gpu")

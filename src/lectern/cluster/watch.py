@@ -1,4 +1,4 @@
-"""Wait for a submitted job, print its log and its state changes, and cancel it on Ctrl-C."""
+"""Wait for a submitted job, print its log and its state changes, and cancel the job on Ctrl-C."""
 
 import signal
 import sys
@@ -12,13 +12,13 @@ from lectern.cluster.log_tail import LogTail
 from lectern.cluster.site import Site
 from lectern.errors import UserError
 
-Record = dict[str, str]  # the fields of `scontrol show job`
-# A job that is being requeued has a failed state for a moment, so several polls in a row must report the failure.
+Record = dict[str, str]  # the fields that `scontrol show job` prints
+# While a job is requeued, its state is a failure for a moment. Several polls in a row must report a failed state.
 CONFIRMATIONS = 3
 
 
 def wait_for_job(job: str, name: str, logs: LogTail, site: Site, site_file: str) -> None:
-    """Wait until all elements of a job have ended. Raise UserError with the reasons if one of them failed."""
+    """Wait until all elements of a job have ended. Raise UserError with the reasons if an element failed."""
     with cancel_on_interrupt(job):
         records = poll_until_finished(job, name, logs, site)
     failures = [
@@ -31,7 +31,10 @@ def wait_for_job(job: str, name: str, logs: LogTail, site: Site, site_file: str)
 
 
 def poll_until_finished(job: str, name: str, logs: LogTail, site: Site) -> list[Record]:
-    """Print the log and the state changes of a job until it has ended. Return the records of its elements."""
+    """Print the log and the state changes of a job until it has ended.
+
+    Return the records of the elements of the job.
+    """
     known_states: dict[str, str] = {}
     finished_polls, responding = 0, True
     while True:
@@ -62,7 +65,7 @@ def state_changes(records: list[Record], known_states: dict[str, str], name: str
 
 
 def describe_state(record: Mapping[str, str]) -> str:
-    """Return the state of a job, with the reason if it is pending and the nodes if it is running."""
+    """Return the state of a job, with the reason for a pending job and the nodes of a running job."""
     state, restarts = record["JobState"], record.get("Restarts", "0")
     if state == "PENDING":
         details = [] if record.get("Reason", "None") == "None" else [f"reason: {record['Reason']}"]
@@ -82,7 +85,7 @@ def full_job_id(record: Mapping[str, str]) -> str:
 
 @contextmanager
 def cancel_on_interrupt(job: str) -> Iterator[None]:
-    """Cancel the job and exit on Ctrl-C or SIGTERM. The job continues if the terminal is lost (SIGHUP)."""
+    """Cancel the job and exit on Ctrl-C or SIGTERM. If the terminal is closed (SIGHUP), the job continues."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -92,7 +95,7 @@ def cancel_on_interrupt(job: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         print_status(
-            f"interrupted; cancelling job {job}. Run the same command again to resume from its last checkpoint."
+            f"interrupted; cancelling job {job}. Run the same command again to resume from the last checkpoint."
         )
         slurm.cancel_job(job)
         sys.exit(128 + signal.SIGINT)

@@ -18,7 +18,7 @@ from typing import IO
 from lectern.download.checks import SourceRejected, check_size_limit, reject_unreadable
 from lectern.download.http import describe_error
 
-MAX_ARCHIVE_BYTES = 4 * 2**30  # larger than any supported archive; it limits an endless response
+MAX_ARCHIVE_BYTES = 4 * 2**30  # limit for a response that does not end; all supported archives are smaller
 DAMAGE_ERRORS = (
     *(OSError, EOFError, ValueError, RuntimeError, OverflowError),
     *(struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
@@ -27,17 +27,17 @@ DAMAGE_ERRORS = (
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive. The archive declares the name and the size, and both may be wrong."""
+    """A file in an archive. The name and the size are those that the archive declares, and both may be wrong."""
 
     name: str
     size: int
-    is_regular: bool  # whether the member is not a link or a device
+    is_regular: bool  # false for a link or a device
     read: Callable[[int], bytes]
 
 
 @contextmanager
 def open_members(source: Path, scratch: Path) -> Iterator[list[Member]]:
-    """List the members of an archive, without folders. They are readable only inside the `with` block.
+    """List the members of an archive, without folders. The members are readable only inside the `with` block.
 
     A tar.gz is decompressed to a temporary file in `scratch`. Raises SourceRejected if the file is missing, damaged or
     not an archive.
@@ -72,7 +72,7 @@ def list_zip_members(archive: zipfile.ZipFile) -> list[Member]:
             return file.read(size)
 
     def is_regular(info: zipfile.ZipInfo) -> bool:
-        return S_IFMT(info.external_attr >> 16) in (0, S_IFREG)  # 0 means no file mode
+        return S_IFMT(info.external_attr >> 16) in (0, S_IFREG)  # 0 means that the archive contains no file mode
 
     files = [info for info in archive.infolist() if not info.is_dir()]
     return [Member(info.filename, info.file_size, is_regular(info), partial(read, info)) for info in files]
@@ -90,7 +90,7 @@ def list_tar_members(archive: tarfile.TarFile) -> list[Member]:
 def decompress_gzip(file: IO[bytes], target: IO[bytes]) -> None:
     """Decompress to `target`, so that tar members can be read in any order.
 
-    Raises SourceRejected if it is too large.
+    Raises SourceRejected if the result is too large.
     """
     with gzip.open(file) as compressed:
         while True:
@@ -105,7 +105,7 @@ def decompress_gzip(file: IO[bytes], target: IO[bytes]) -> None:
 
 @contextmanager
 def reject_damaged() -> Iterator[None]:
-    """Raise SourceRejected instead of the various exceptions of a damaged archive."""
+    """Convert the various exceptions that a damaged archive causes to SourceRejected."""
     try:
         yield
     except DAMAGE_ERRORS as error:

@@ -11,7 +11,7 @@ from lectern.errors import UserError
 
 
 class SourceRejected(Exception):
-    """Raised if a source fails or has unexpected content. The next source may still have the right content."""
+    """Raised if a download source fails or has unexpected content. The caller then tries the next source."""
 
 
 def check_pinned(path: Path, sha256: str, bytes: int) -> None:
@@ -27,7 +27,7 @@ def check_pinned(path: Path, sha256: str, bytes: int) -> None:
 
 @contextmanager
 def reject_unreadable() -> Iterator[None]:
-    """Raise SourceRejected instead of OSError, so that the next source is tried."""
+    """Convert OSError to SourceRejected, so that the caller tries the next source."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
@@ -37,7 +37,10 @@ def reject_unreadable() -> Iterator[None]:
 
 
 def check_disk_space(folder: Path, needed: int) -> int:
-    """Return the number of free bytes on the disk of `folder`. Raise UserError if fewer than `needed` are free."""
+    """Return the number of free bytes on the disk of `folder`.
+
+    Raise UserError if fewer than `needed` bytes are free.
+    """
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
@@ -48,7 +51,7 @@ def check_disk_space(folder: Path, needed: int) -> int:
 
 
 def check_size_limit(bytes: int, limit: int) -> None:
-    """Raise SourceRejected if `bytes` is above the limit."""
+    """Raise SourceRejected if the size `bytes` is above the limit."""
     if bytes > limit:
         raise SourceRejected(f"too large: found {bytes:,} bytes or more, expected at most {limit:,}")
 

@@ -31,11 +31,11 @@ class PinnedFile(TypedDict):
 def download_origin(
     origin: dict[str, Any], out: Path, mirror: str | None, downloader: Downloader | None = None
 ) -> None:
-    """Download the files of an origin to `out` and verify each. Files that are already correct are kept.
+    """Download the files of an origin to `out` and verify each file. Files that are already correct are kept.
 
-    The mirror is tried before the public addresses. It is a folder or a URL with the layout `<mirror>/<origin>/<file>`.
-    Raises UserError if a file cannot be downloaded, differs from its pinned digest, or cannot be written. An incomplete
-    file never has its final name.
+    The mirror is tried before the public addresses. A mirror is a folder or URL with the layout
+    `<mirror>/<origin>/<file>`. Raises UserError if a file cannot be downloaded, differs from its pinned digest, or
+    cannot be written. A file gets its final name only when it is complete.
     """
     config_file = str(group_config("origin", origin["name"]))
     kinds = [kind for kind in SOURCES if kind in origin]
@@ -64,7 +64,10 @@ class OriginDownload:
     downloader: Downloader
 
     def mirror_folders(self) -> list[str]:
-        """Return the origin's folder in the mirror, or an empty list without one. Raise UserError if it is invalid."""
+        """Return the origin's folder in the mirror, or an empty list.
+
+        Raise UserError if the mirror is not a folder or URL.
+        """
         if self.mirror is None:
             return []
         if not is_url(self.mirror) and not os.path.isdir(self.mirror):
@@ -75,13 +78,13 @@ class OriginDownload:
         return [f"{self.mirror.rstrip('/')}/{self.name}"]
 
     def report_space(self, needed: int) -> None:
-        """Print the download size and the free disk space. Raise UserError if the space is too small."""
+        """Print the download size and the free disk space. Raise UserError if the disk space is too small."""
         free = check_disk_space(self.out, needed)
         amount = f"{needed / 2**20:,.1f} MiB to download" if needed else "nothing to download, all files are present"
         print_progress(f"{self.name}: {amount}, {free / 2**30:,.1f} GiB of disk space free")
 
     def try_addresses(self, file: str, addresses: list[str], fetch: Callable[[str], None]) -> None:
-        """Call `fetch` with each address until one succeeds. Raise UserError with the reason for each failure."""
+        """Call `fetch` with each address until a call succeeds. If all calls fail, raise UserError with all reasons."""
         reasons = []
         for address in addresses:
             try:
@@ -94,13 +97,13 @@ class OriginDownload:
         raise UserError(
             f"{self.name}: {file} could not be downloaded from any address:\n  {attempts}\n"
             f"The mirror setting LECTERN_MIRROR is {without_credentials(self.mirror or 'not set')}. Set it to a folder "
-            f"or an address that contains {self.name}/{file}, or check the network connection, and run the command "
-            "again. `make demo` needs no downloads."
+            f"or URL that contains {self.name}/{file}, or check the network connection. "
+            "Then run the command again. `make demo` needs no downloads."
         )
 
 
 def download_files(target: OriginDownload, urls: list[str], files: dict[str, PinnedFile]) -> None:
-    """Download single files. `urls` are the addresses of folders that contain all of them."""
+    """Download single files. `urls` are the addresses of folders that contain all of the files."""
     folders = [*target.mirror_folders(), *(url.rstrip("/") for url in urls)]
     missing = {file: pinned for file, pinned in files.items() if not is_verified(target.out / file, pinned)}
     target.report_space(sum(pinned["bytes"] for pinned in missing.values()))
@@ -115,7 +118,8 @@ def fetch_file(path: Path, pinned: PinnedFile, downloader: Downloader, address: 
         if is_url(address):
             downloader.download(address, part, max_bytes=pinned["bytes"])
         else:
-            check_pinned(Path(address), **pinned)  # Check first, because the copy has no size limit.
+            # The check comes before the copy, because the copy has no size limit.
+            check_pinned(Path(address), **pinned)
             shutil.copyfile(address, part)
         check_pinned(part, **pinned)
 
@@ -129,7 +133,7 @@ def is_verified(path: Path, pinned: PinnedFile) -> bool:
 
 
 def download_archive(target: OriginDownload, urls: list[str], archive: dict[str, Any]) -> None:
-    """Download an archive and write the members that are used to `<origin>.zip`. `urls` are archive addresses."""
+    """Download an archive and write the required members to `<origin>.zip`. `urls` are addresses of the archive."""
     pinned = call(Archive, archive, f"{group_config('origin', target.name)}, archive")
     addresses = [*(f"{folder}/{pinned.name}" for folder in target.mirror_folders()), *urls]
     path = target.out / f"{target.name}.zip"
@@ -154,7 +158,7 @@ def generate_files(target: OriginDownload, generated: dict[str, Any]) -> None:
     call(generate, generated, f"{group_config('origin', target.name)}, generated", target.name, target.out)
 
 
-# The key of conf/origin/<name>.yaml that selects each function.
+# Maps a key of conf/origin/<name>.yaml to the function that downloads the files.
 SOURCES: dict[str, Callable[..., None]] = {
     "files": download_files,
     "archive": download_archive,

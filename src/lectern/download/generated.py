@@ -1,4 +1,4 @@
-"""Generate the sample data of a task and check it against its pinned digest."""
+"""Generate the sample data of a task and compare the digest of its content with the pinned digest."""
 
 import os
 from pathlib import Path
@@ -40,9 +40,9 @@ def generate(name: str, out: Path, task: str, arguments: dict[str, Any], digest:
 def check_digest(name: str, digest: str, pinned: str | None) -> None:
     if pinned and digest != pinned:
         raise UserError(
-            f"{name}: the generated files have the content digest {digest}, expected {pinned}. The code that generates "
-            "them or a library has changed. Install the versions in constraints.txt or, if the change is intended, "
-            f"put the new digest into {group_config('origin', name)}."
+            f"{name}: the generated files have the content digest {digest}, expected {pinned}. A library, or the code "
+            "that generates the files, has changed. Install the versions in constraints.txt. If the change is "
+            f"intended, put the new digest into {group_config('origin', name)}."
         )
 
 

@@ -18,18 +18,18 @@ CHUNK_BYTES = 2**18
 
 @dataclass
 class Downloader:
-    """An HTTP client that retries failed downloads and skips unreachable hosts. Times are in seconds.
+    """An HTTP client that retries failed downloads and skips unreachable hosts.
 
-    urllib3's Retry does not repeat a transfer that is interrupted in the response body. `download` therefore repeats
-    it.
+    Times are in seconds. urllib3's Retry does not repeat a transfer that is interrupted in the response body, so
+    `download` repeats such a transfer.
     """
 
     attempts: int = 3
-    backoff: float = 0.5  # time before the second attempt; it doubles for each further attempt
+    backoff: float = 0.5  # seconds before the second attempt; this time doubles for each further attempt
     connect_timeout: float = 3.0
     read_timeout: float = 30.0
-    connect_budget: float = 10.0  # total time for all unreachable hosts, so that a missing network is reported soon
-    unreachable: dict[str, str] = field(default_factory=dict)  # maps a host to the reason
+    connect_budget: float = 10.0  # maximum total time for unreachable hosts, so that a missing network is reported soon
+    unreachable: dict[str, str] = field(default_factory=dict)  # maps a host to the reason why it is unreachable
 
     def download(self, url: str, path: Path, max_bytes: int, reserved_bytes: int = 0) -> None:
         """Write the content of `url` to `path`.
@@ -44,7 +44,8 @@ class Downloader:
             started = time.monotonic()
             try:
                 return self.transfer(url, path, max_bytes, reserved_bytes)
-            except (requests.RequestException, ValueError) as error:  # An invalid Content-Length raises ValueError.
+            # requests raises ValueError for an invalid Content-Length.
+            except (requests.RequestException, ValueError) as error:
                 reason = describe_error(error)
                 if is_connection_failure(error):
                     self.unreachable[host] = reason
@@ -55,7 +56,7 @@ class Downloader:
 
     def transfer(self, url: str, path: Path, max_bytes: int, reserved_bytes: int) -> None:
         """Download `url` once and overwrite `path`."""
-        headers = {"Accept-Encoding": "identity"}  # Without this header, the server may send a compressed file.
+        headers = {"Accept-Encoding": "identity"}  # Without this header, the server may compress the response.
         timeout = (max(0.5, min(self.connect_timeout, self.connect_budget)), self.read_timeout)
         with requests.get(url, stream=True, timeout=timeout, headers=headers) as response, open(path, "wb") as file:
             response.raise_for_status()
@@ -71,7 +72,7 @@ class Downloader:
 
 
 def is_connection_failure(error: Exception) -> bool:
-    """Return whether no connection was made, for example because the host name is unknown or the port is closed."""
+    """Return whether the connection failed, for example because the host name is unknown or the port is closed."""
     return bool(error.args) and isinstance(error.args[0], MaxRetryError)
 
 

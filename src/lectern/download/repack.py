@@ -1,4 +1,4 @@
-"""Repack the used members of an archive as an uncompressed zip with reproducible bytes."""
+"""Copy the required members of an archive to an uncompressed zip with reproducible bytes."""
 
 import hashlib
 import zipfile
@@ -14,23 +14,23 @@ from lectern.download.checks import SourceRejected
 
 @dataclass(frozen=True)
 class Archive:
-    """The members of an archive that are used. They are in the folder `inside` and match a pattern."""
+    """An archive and its required members, which are in the folder `inside` and match a pattern."""
 
-    name: str  # file name in the mirror
+    name: str  # file name of the archive in the mirror
     inside: str
     members: list[str]  # patterns relative to `inside`
-    digest: str  # content digest of the used members
-    bytes: int  # total size of the used members
+    digest: str  # content digest of the required members
+    bytes: int  # total size of the required members
 
 
 def repack(source: Path, target: Path, archive: Archive) -> None:
-    """Write the used members of `source` to `target` as an uncompressed zip.
+    """Write the required members of `source` to `target` as an uncompressed zip.
 
-    Raises SourceRejected if their names, sizes or contents differ from the pinned values.
+    Raises SourceRejected if the names, sizes or contents of the members differ from the pinned values.
     """
     with open_members(source, target.parent) as members:
         used = select_members(members, archive)
-        # Check the declared size first, to reject a decompression bomb. `read_member` reads at most this size.
+        # The declared size is checked first, to reject a decompression bomb. `read_member` reads at most this size.
         declared = sum(member.size for member in used.values())
         if declared != archive.bytes:
             raise SourceRejected(
@@ -53,9 +53,9 @@ def is_repacked(path: Path, archive: Archive) -> bool:
 
 
 def select_members(members: list[Member], archive: Archive) -> dict[str, Member]:
-    """Return a dict from paths relative to `inside` to the members that match the patterns.
+    """Return the required members by their paths relative to `inside`.
 
-    Raises SourceRejected for an unsafe name, a duplicate, or a used member that is a link or a device.
+    Raises SourceRejected for an unsafe name, a duplicate, or a required member that is a link or a device.
     """
     used: dict[str, Member] = {}
     for member in members:
@@ -64,7 +64,7 @@ def select_members(members: list[Member], archive: Archive) -> dict[str, Member]
         path = member.name.removeprefix(archive.inside)
         if not member.name.startswith(archive.inside) or not matches_any(path, archive.members):
             continue
-        if not member.is_regular:  # Links among the unused members are common and harmless.
+        if not member.is_regular:  # Links among the other members are common and harmless.
             raise SourceRejected(f"unsafe: member {member.name!r} is a link or a device")
         if path in used:
             raise SourceRejected(f"unsafe: the archive contains member {member.name!r} twice")
@@ -73,7 +73,7 @@ def select_members(members: list[Member], archive: Archive) -> dict[str, Member]
 
 
 def is_safe_name(name: str) -> bool:
-    """Return whether the path stays inside the folder that it is extracted to, on every operating system."""
+    """Return whether an extracted file with this path stays inside the target folder, on every operating system."""
     parts = name.replace("\\", "/").split("/")
     return ".." not in parts and bool(parts[0]) and parts[0][1:2] != ":"
 

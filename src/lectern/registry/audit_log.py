@@ -1,7 +1,8 @@
-"""Keep the audit log: every decision on a model, appended and never rewritten.
+"""Keep the audit log, which contains every decision on a model and is never rewritten.
 
-A decision is one line of `registry/<name>.jsonl` and one tag of a version in the store. The file survives the loss of
-the store; the store has the decisions made in other checkouts. Both are read together.
+A decision is one line of `registry/<name>.jsonl` and one tag of a version in the store. If the store is lost, the file
+still has the decisions. The tags also contain the decisions of other checkouts. Readers combine the file and
+the tags.
 """
 
 import json
@@ -19,19 +20,22 @@ Decision = dict[str, Any]
 
 
 def read_decisions(model: RegisteredModel) -> list[Decision]:
-    """Return all decisions that this checkout or the store has, the oldest first."""
+    """Return all decisions in this checkout or in the store, the oldest first."""
     return parse_decisions(read_lines(model.name) | model.decisions)
 
 
 def read_local_decisions(name: str) -> list[Decision]:
-    """Return the decisions of this checkout, which may exist without a registered model."""
+    """Return the decisions in the file of this checkout.
+
+    Such decisions may exist even if the model is not registered.
+    """
     return parse_decisions(read_lines(name))
 
 
 def new_decision(
     model: RegisteredModel, action: str, old: ModelVersionRecord | None, new: ModelVersionRecord | None, **details: Any
 ) -> Decision:
-    """Describe a decision with its time and its author."""
+    """Return a new decision with the present time and the author."""
     return {
         "when": next_timestamp(read_decisions(model)),
         "who": actor(model.client.tracking_uri),
@@ -43,14 +47,17 @@ def new_decision(
 
 
 def append_decision(model: RegisteredModel, number: int, decision: Decision) -> None:
-    """Add a decision to the file and, as a tag of a version, to the store. A second call changes nothing."""
+    """Add a decision to the file and to the tags of a version in the store. A repeated call changes nothing."""
     tag_version(model, number, decision)
     if format_line(decision) not in read_lines(model.name):
         write_decisions([decision], model.name)
 
 
 def sync(model: RegisteredModel) -> list[str]:
-    """Copy decisions that only the store has to the file, and the reverse. Return messages about what was done."""
+    """Copy decisions from the store to the file and from the file to the store, so that both have all decisions.
+
+    Return messages about the changes.
+    """
     lines = read_lines(model.name)
     if model.decisions - lines:
         write_decisions(parse_decisions(model.decisions - lines), model.name)
@@ -71,9 +78,10 @@ def sync(model: RegisteredModel) -> list[str]:
 
 
 def apply_pending(model: RegisteredModel) -> list[str]:
-    """Move the alias `champion` to the version of the last decision if it still points to the version before.
+    """Move the alias `champion` to the version of the last decision if it still points to the previous version.
 
-    This happens in a new store, and after a promotion that was killed. Return messages about what was done.
+    The alias can be out of date in a new store, and after a promotion that was killed. Return messages about what was
+    done.
     """
     decisions, champion = read_decisions(model), model.readable_champion
     if not decisions:
@@ -97,15 +105,18 @@ def apply_pending(model: RegisteredModel) -> list[str]:
 
 
 def apply_retirement(model: RegisteredModel, champion: ModelVersionRecord | None, last: Decision) -> list[str]:
-    """Remove the alias `champion` if it still points to the retired version."""
+    """Remove the alias `champion` if this alias still points to the retired version."""
     if champion is None or champion.identity != identity(last["from"]):
         return []
     model.move_aliases(model.aliases_with(None))
-    return [f"{model.name}: it was retired and has no champion"]
+    return [f"{model.name}: the model was retired and has no champion"]
 
 
 def champion_history(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return the champions that a rollback can restore. The last item is the present champion."""
+    """Return the past and present champions in the order in which a rollback restores them.
+
+    The last item is the present champion.
+    """
     champions: list[Decision] = []
     for decision in decisions:
         new = decision["to"]
@@ -119,7 +130,7 @@ def champion_history(decisions: Iterable[Decision]) -> list[Decision]:
 
 
 def describe_version(version: ModelVersionRecord) -> Decision:
-    """Describe a version by its content, because its number means nothing in another store."""
+    """Describe a version by its content, because another store may have a different number for the same version."""
     return {
         "version": version.number,
         **version.identity._asdict(),
@@ -137,7 +148,7 @@ def label(described: Decision) -> str:
 
 
 def read_lines(name: str) -> set[str]:
-    """Return the complete lines of the file. A full disk can cut the last line short."""
+    """Return the complete lines of the file. The last line can be incomplete if the disk was full."""
     path = AUDIT_LOGS / f"{name}.jsonl"
     return {line for line in path.read_text().splitlines() if line.endswith("}")} if path.is_file() else set()
 
@@ -168,7 +179,7 @@ def format_line(decision: Decision) -> str:
 
 
 def next_timestamp(decisions: list[Decision]) -> str:
-    """Return the present time, or a later time if the clock of another machine was ahead."""
+    """Return the present time, or a later time if the last decision has a time in the future."""
     now = datetime.now(UTC)
     if decisions:
         now = max(now, datetime.fromisoformat(decisions[-1]["when"]) + timedelta(microseconds=1))

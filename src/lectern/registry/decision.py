@@ -1,7 +1,7 @@
-"""Carry out a decision on a model: move the aliases, and then write the audit log.
+"""Carry out a promotion, rollback or retirement: move the aliases, and then write the audit log.
 
-The order matters. A store that refuses the change leaves no line in the log, and an interrupted decision is completed
-by the next command from the journal.
+The order matters. If the store refuses the change, the log gets no line. If a command is interrupted, the next command
+completes the decision from the journal.
 """
 
 import sys
@@ -18,20 +18,20 @@ from lectern.tracking.store import first_line
 
 
 class DecisionRefused(UserError):
-    """The store refused a decision before any alias moved, so nothing has happened."""
+    """Raised if the store refuses a decision before any alias has moved, so nothing has changed."""
 
 
 def change_champion(model: RegisteredModel, new: ModelVersionRecord | None, request: Request, **details: Any) -> None:
-    """Make a version the champion, or none, and write the decision to the audit log.
+    """Make `new` the champion, or remove the champion if `new` is None. Write the decision to the audit log.
 
-    The alias is read before and after. It cannot change under a lock, but a tracking server has no lock for other
-    machines. Raises ConcurrentPromotion if another process changed the alias. Raises DecisionRefused if the store
-    refuses the change, and UserError if it fails later.
+    The alias is read before and after the change, because a tracking server has no lock against other machines. Raises
+    ConcurrentPromotion if another process changed the alias. Raises DecisionRefused if the store refuses the change,
+    and UserError if the store fails later.
     """
     before = current_aliases(model)
     decision = audit_log.new_decision(model, str(request["action"]), model.readable_champion, new, **details)
     subject = new or model.champion
-    assert subject is not None  # only a champion can be retired
+    assert subject is not None  # a retirement needs a champion
     check_champion(
         model, before[CHAMPION], f"while version {subject.number} was checked. Nothing was changed; try again."
     )
@@ -42,10 +42,10 @@ def change_champion(model: RegisteredModel, new: ModelVersionRecord | None, requ
 
 
 def finish_interrupted(model: RegisteredModel) -> Intent | None:
-    """Complete the decision that an interrupted command has left, and return it.
+    """Complete the decision of an interrupted command, and return this decision.
 
-    A decision is discarded if the store refuses it for this account, or if the champion has changed since. Raises
-    UserError if the store fails; the decision is then still to be completed.
+    The decision is discarded if the store refuses it for this account, or if another command has changed the champion.
+    Raises UserError if the store fails. In this case, a later command can still complete the decision.
     """
     intent = read_intent(model)
     if intent is None:
@@ -65,7 +65,7 @@ def finish_interrupted(model: RegisteredModel) -> Intent | None:
 
 
 def complete(model: RegisteredModel, intent: Intent) -> None:
-    """Move the aliases, and write the decision to the store and to the audit log; every step can be repeated."""
+    """Move the aliases, and write the decision to the store and to the audit log. Every step can be repeated."""
     try:
         model.move_aliases(intent.after)
     except MlflowException as error:
@@ -92,7 +92,10 @@ def discard_if_refused(model: RegisteredModel, intent: Intent, error: MlflowExce
 
 
 def check_champion(model: RegisteredModel, expected: int | None, moment: str) -> None:
-    """Read the alias again. Raises ConcurrentPromotion if the champion is not the expected version."""
+    """Read the alias `champion` again.
+
+    Raises ConcurrentPromotion if the alias does not point to the expected version.
+    """
     model.refresh()
     if model.champion_number == expected:
         return
@@ -100,7 +103,7 @@ def check_champion(model: RegisteredModel, expected: int | None, moment: str) ->
     experiment = f" ({champion.experiment})" if champion else ""
     found = "no version" if model.champion_number is None else f"version {model.champion_number}{experiment}"
     raise ConcurrentPromotion(
-        f"{model.name}: {found} became the champion {moment} See lectern registry history {model.name}."
+        f"{model.name}: {found} became the champion {moment} See `lectern registry history {model.name}`."
     )
 
 

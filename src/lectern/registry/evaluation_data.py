@@ -1,4 +1,4 @@
-"""Compare the test data of this checkout with the test data on which a version was scored."""
+"""Check that this checkout has the same test data that a version was scored on."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from lectern.registry.version_record import ModelVersionRecord
 
 
 def check_test_data(version: ModelVersionRecord, processed: Path) -> None:
-    """Raise UserError if the version was scored on test data other than that of `processed`, or if there is none."""
+    """Raise UserError if `processed` has no test data, or other test data than the version was scored on."""
     if not has_same_test_data(version, processed):
         digest = read_facts(processed)["test_digest"]
         raise UserError(
@@ -28,7 +28,7 @@ def has_same_test_data(version: ModelVersionRecord, processed: Path) -> bool:
 
 
 def recorded_items(client: MlflowClient, version: ModelVersionRecord, processed: Path) -> pd.DataFrame | None:
-    """Return the items that the version's run recorded, or None if they are missing or of other test data."""
+    """Return the per-item results of the version's run, or None if they are missing or belong to other test data."""
     if not has_same_test_data(version, processed):
         return None
     try:

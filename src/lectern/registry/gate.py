@@ -27,10 +27,10 @@ def evaluate_gate(
 ) -> list[Rule]:
     """Return the result of each rule for a candidate on the test data of this checkout.
 
-    The candidate is scored again from its own files, unless its `items` are given. The champion is scored again if its
-    recorded items are missing or belong to other test data. The baseline is the recorded one, because computing it can
-    take long. If a rule needs data or files that this machine lacks, the rule fails. Its result is marked as not
-    checked and contains the reason.
+    The candidate is scored again from its own files, unless the results `items` are given. The champion is scored again
+    if its recorded items are missing or belong to other test data. The recorded baseline is used, because computing a
+    baseline can take long. If this machine lacks data or files that a rule needs, the rule fails. The result is marked
+    as not checked and contains the reason.
     """
     config = read_gate_config()
     measured = measure_candidate(model.client, candidate, items)
@@ -46,9 +46,9 @@ def evaluate_gate(
 def measure_candidate(
     client: MlflowClient, candidate: ModelVersionRecord, items: pd.DataFrame | None
 ) -> Measurement | str:
-    """Measure a candidate, or return why that is not possible on this machine.
+    """Measure a candidate, or return the reason why this is not possible on this machine.
 
-    Raises UserError if its files cannot be loaded.
+    Raises UserError if the files of the candidate cannot be loaded.
     """
     from lectern.artifacts.model_folder import load_model
 
@@ -61,7 +61,7 @@ def measure_candidate(
 
 
 def measure_champion(client: MlflowClient, champion: ModelVersionRecord) -> Measurement | str:
-    """Measure the champion on the test data of this checkout, or return why that is not possible."""
+    """Measure the champion on the test data of this checkout, or return the reason why this is not possible."""
     from lectern.artifacts.model_folder import load_model
 
     processed = PROCESSED / champion.name
@@ -76,7 +76,7 @@ def measure_champion(client: MlflowClient, champion: ModelVersionRecord) -> Meas
 def compare_with_record(
     candidate: ModelVersionRecord, measured: Measurement | str, config: dict[str, Any]
 ) -> Iterator[Rule]:
-    """Yield the rules that need no champion. Without test data, the recorded score is compared with the baseline."""
+    """Yield the results of the rules that need no champion. Without test data, use the recorded score."""
     unit = read_score_unit(candidate.name)
     if isinstance(measured, str):
         yield gate_rules.above_baseline(candidate.score, candidate.baseline, candidate.direction, unit)
@@ -93,7 +93,7 @@ def compare_with_champion(
     champion: ModelVersionRecord,
     config: dict[str, Any],
 ) -> Iterator[Rule]:
-    """Yield the rules that compare a candidate with the champion on the same test items."""
+    """Yield the results of the rules that compare a candidate with the champion on the same test items."""
     try:
         guards = config["guards"] | dataset_guards(candidate.name)
     except UserError as error:
@@ -124,7 +124,7 @@ def compare_scores(
 def compare_sizes(
     client: MlflowClient, guard: dict[str, Any], candidate: ModelVersionRecord, champion: ModelVersionRecord
 ) -> Rule:
-    """Compare the sizes of the weights, or state which files are missing."""
+    """Compare the sizes of the weights. If files are missing, return a result that names them."""
     try:
         sizes = [weights_size(download_model_folder(client, version)) for version in (candidate, champion)]
     except (UserError, OSError) as error:
@@ -133,7 +133,7 @@ def compare_sizes(
 
 
 def missing_comparison(model: RegisteredModel) -> Rule:
-    """State that the champion was registered by an older version of Lectern and cannot be scored."""
+    """Return a result which says that an older version of Lectern registered the champion, so it cannot be scored."""
     reason = f"champion version {model.champion_number} was registered by an older version of Lectern"
     return not_checked("comparison with the champion", reason, blocks=False)
 
@@ -150,7 +150,7 @@ def preview_gate(model: RegisteredModel, version: ModelVersionRecord, items: pd.
 
 
 def rescore_version(client: MlflowClient, version: ModelVersionRecord) -> tuple[float, bool]:
-    """Score a version again from its files; return the score and whether it equals the recorded one.
+    """Score a version again from its files. Return the score and whether this score equals the recorded score.
 
     Raises UserError if the version was scored on other test data.
     """

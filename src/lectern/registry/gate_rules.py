@@ -1,11 +1,11 @@
-"""Define the rules of the promotion gate. Each rule states what it compared, both values, the limit and the verdict."""
+"""Define the rules of the promotion gate. The result of a rule states what was compared, both values and the limit."""
 
 from dataclasses import dataclass
 
 from lectern.registry.bootstrap import Improvement
 from lectern.registry.score_unit import ScoreUnit
 
-MIN_UNITS = 20  # the spread of fewer resampled units is too uncertain for a verdict
+MIN_UNITS = 20  # with fewer resampled units, the estimated spread is too uncertain
 BETTER, REPRODUCES = "better than the champion by more than noise", "reproduces its score"  # names of rules
 COST_TITLES = {"latency": "latency per small request", "size": "size of the weights"}
 
@@ -17,11 +17,11 @@ class Rule:
     name: str
     passed: bool
     reason: str
-    checked: bool = True  # False if this machine lacks what the rule compares
+    checked: bool = True  # false if this machine lacks data or files that the rule compares
 
 
 def above_baseline(score: int | float, baseline: int | float, direction: int, unit: ScoreUnit) -> Rule:
-    """Check that a score is better than the dataset's trivial baseline.
+    """Check that a score is better than the score of the trivial baseline.
 
     `direction` is 1 if a higher score is better, -1 if a lower score is better.
     """
@@ -32,7 +32,7 @@ def above_baseline(score: int | float, baseline: int | float, direction: int, un
 
 
 def reproduces_score(recorded: float, measured: float, tolerance: float, unit: ScoreUnit) -> Rule:
-    """Check that the files of a version reach the score recorded for it.
+    """Check that the files of a version reach the recorded score of this version.
 
     The tolerance is relative for scores above 1, such as BLEU.
     """
@@ -50,7 +50,7 @@ def better_than_noise(
 ) -> Rule:
     """Check that the confidence interval of the improvement over the champion is above zero.
 
-    With fewer than MIN_UNITS resampled units, the candidate never counts as better.
+    If there are fewer than MIN_UNITS resampled units, the candidate never counts as better.
     """
     passed = improvement.units >= MIN_UNITS and improvement.low > 0
     reason = (
@@ -59,7 +59,7 @@ def better_than_noise(
         f"{improvement.units:,} units of test items; "
     )
     if improvement.units < MIN_UNITS:
-        reason += f"at least {MIN_UNITS} units are needed to call a version better, so it fails"
+        reason += f"at least {MIN_UNITS} units are needed to call a version better, so this rule fails"
     else:
         limit = f"the complete interval must be {comparative(direction)} than the champion's score"
         reason += f"{limit}, {'and it is' if passed else 'but it is not'}"
@@ -69,7 +69,7 @@ def better_than_noise(
 def cost_within_factor(
     name: str, cost: float, champion_cost: float, factor: int | float, absolute_slack: int | float, reason: str
 ) -> Rule:
-    """Check that a cost has not grown beyond a factor of the champion's cost.
+    """Check that a cost is at most `factor` times the champion's cost.
 
     An increase of at most `absolute_slack` always passes.
     """
@@ -107,7 +107,7 @@ def metric_within_tolerance(
     reason: str,
     unit: str = "",
 ) -> Rule:
-    """Check that a metric is not worse than the champion's by more than a tolerance.
+    """Check that a metric is not worse than the metric of the champion by more than a tolerance.
 
     `better` is "higher" or "lower".
     """
@@ -120,7 +120,7 @@ def metric_within_tolerance(
 
 
 def not_checked(name: str, reason: str, blocks: bool = True) -> Rule:
-    """State that a rule could not be checked. Such a rule fails unless it does not block the promotion."""
+    """Return the result of a rule that could not be checked. The rule fails if `blocks` is true."""
     return Rule(name, not blocks, reason, checked=False)
 
 
@@ -144,14 +144,14 @@ def conjunction(passed: bool) -> str:
 
 
 def describe_difference(difference: float) -> str:
-    """Return `it is higher by 0.0100` for 0.01."""
+    """Describe a difference as text: 0.01 becomes `it is higher by 0.0100`."""
     if difference == 0:
         return "it is equal"
     return f"it is {'higher' if difference > 0 else 'lower'} by {abs(difference):.4f}"
 
 
 def describe_interval(improvement: Improvement, direction: int) -> str:
-    """Return `lower by 0.0400 to 0.1100` for a loss that improved, with the smaller difference first."""
+    """Describe an interval as text, such as `lower by 0.0400 to 0.1100`, with the smaller difference first."""
     low, high = improvement.low, improvement.high
     better, worse = comparative(direction), comparative(-direction)
     if low >= 0:
@@ -169,5 +169,5 @@ def describe_tolerance(tolerance: int | float, better: str) -> str:
 
 
 def format_cost(name: str, value: int | float) -> str:
-    """Return a latency in milliseconds or a size in bytes, with its unit."""
+    """Format a latency in milliseconds, or a size in bytes, with the unit."""
     return f"{1000 * value:,.2f} ms" if name == "latency" else f"{value:,.0f} bytes"

@@ -1,4 +1,4 @@
-"""Evaluate the guards of the gate: costs and metrics that must not get worse while the score improves."""
+"""Evaluate the guards of the gate. A guard limits how much a cost or a metric may get worse."""
 
 import tempfile
 from collections.abc import Iterator
@@ -31,29 +31,31 @@ Guards = dict[str, dict[str, Any]]
 
 
 def dataset_guards(name: str) -> Guards:
-    """Return the guards of the dataset's config. They add to those of `conf/gate.yaml` or replace them.
+    """Return the guards in the config of the dataset. These guards extend or replace the guards of `conf/gate.yaml`.
 
-    Raises UserError if this checkout has no such config.
+    Raises UserError if this checkout does not have the config.
     """
     path = group_config("dataset", name)
     if not path.is_file():
-        raise UserError(f"{path}, which contains them, is not in this checkout. Check out a commit that has it.")
+        raise UserError(
+            f"{path}, which contains the guards, is not in this checkout. Check out a commit that has this file."
+        )
     return dict(read_mapping(path).get("guards", {}))
 
 
 def guard_latency(guard: dict[str, Any], candidate: Measurement, champion: Measurement) -> Rule:
-    """Compare the latencies of two models, which are measured now on this machine."""
+    """Measure the latencies of two models on this machine and compare them."""
 
     def limit(champion_latency: float) -> float:
         return cost_limit(champion_latency, guard["factor"], guard["absolute_slack"])
 
-    guard_cost("latency", guard, 0.0, 0.0)  # report a wrong guard before the measurement
+    guard_cost("latency", guard, 0.0, 0.0)  # This call reports an invalid guard before the measurement.
     times = compare_latencies(candidate.request, champion.request, limit)
     return guard_cost("latency", guard, *times.medians)
 
 
 def guard_cost(name: str, guard: dict[str, Any], cost: float, champion_cost: float) -> Rule:
-    """Compare a cost. Raises UserError if the guard has unknown, missing or wrong keys."""
+    """Compare the costs of two models. Raises UserError if the guard has unknown, missing or wrong keys."""
     rule: Rule = call(cost_within_factor, guard, f"guards, {name}", name, cost, champion_cost)
     return rule
 
@@ -65,7 +67,7 @@ def metric_guards(guards: Guards) -> Guards:
 def guard_metrics(
     client: MlflowClient, guards: Guards, candidate: ModelVersionRecord, champion: ModelVersionRecord
 ) -> Iterator[Rule]:
-    """Compare metrics of the evaluation. Raises UserError for a guard on a metric that does not exist."""
+    """Compare the metrics of two versions. Raises UserError if a guard names a metric that does not exist."""
     if not guards:
         return
     try:
@@ -76,16 +78,17 @@ def guard_metrics(
     for name, guard in guards.items():
         where = f"conf/dataset/{candidate.name}.yaml, guards, {name}"
         if name not in values or name not in champion_values:
-            raise UserError(f"{where}: the evaluation has no such metric. It has: {', '.join(sorted(values))}.")
+            raise UserError(f"{where}: the evaluation does not have this metric. It has: {', '.join(sorted(values))}.")
         yield call(metric_within_tolerance, guard, where, name, values[name], champion_values[name])
 
 
 def read_or_measure_metrics(
     client: MlflowClient, version: ModelVersionRecord, candidate: ModelVersionRecord
 ) -> dict[str, float]:
-    """Return the recorded metrics; evaluate the version again if they belong to other test data than the candidate's.
+    """Return the metrics of a version on the test data of the candidate.
 
-    Raises UserError if this checkout lacks the candidate's test data.
+    If the recorded metrics belong to other test data, the version is evaluated again. Raises UserError if this checkout
+    lacks the test data of the candidate.
     """
     if version.metrics and version.test_digest == candidate.test_digest:
         return dict(version.metrics)

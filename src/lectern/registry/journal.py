@@ -1,6 +1,6 @@
-"""Record a decision before it is carried out, so that a later command can complete it or discard it.
+"""Record a decision before it is carried out, so that a later command can complete or discard this decision.
 
-The file is deleted when the decision is complete. It is not committed, because it describes one store.
+The file is deleted when the decision is complete. The file is not committed, because it describes one store.
 """
 
 import json
@@ -13,17 +13,20 @@ from lectern.artifacts.paths import INTENTS
 from lectern.atomic import write_json
 from lectern.registry.registered_model import Aliases, RegisteredModel
 
-Request = dict[str, str | None]  # the command that a user gave: the action and its arguments
+Request = dict[str, str | None]  # the action of a user's command, and the arguments of this action
 
 
 @dataclass(frozen=True)
 class Intent:
-    """A decision that has been started: its line of the audit log, the aliases before and after, and the request."""
+    """A decision that has been started.
+
+    The fields are the new line of the audit log, the old and new aliases, and the request.
+    """
 
     decision: dict[str, Any]
     before: Aliases
     after: Aliases
-    tagged: int  # number of the version that carries the decision in the store
+    tagged: int  # number of the version whose tags contain the decision
     request: Request
 
 
@@ -35,7 +38,7 @@ def write_intent(model: RegisteredModel, intent: Intent) -> None:
 
 
 def read_intent(model: RegisteredModel) -> Intent | None:
-    """Return the decision that an interrupted command has left, or None."""
+    """Return the decision of an interrupted command, or None if no command was interrupted."""
     path = intent_file(model)
     return Intent(**json.loads(path.read_text())) if path.is_file() else None
 

@@ -1,4 +1,4 @@
-"""Compare the latency of two models on this machine, also if other programs use it at the same time."""
+"""Compare the latency of two models on this machine, even if other programs use the machine at the same time."""
 
 import time
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from statistics import median
 
 Request = Callable[[], object]
-ROUNDS = 5  # requests to each model before the medians are compared
+ROUNDS = 5  # number of requests to each model before the medians are compared
 MAX_ROUNDS = 30
-MAX_SECONDS = 6.0  # after this time no round is added, so that slow models are timed only once
-CLOSE = 0.25  # a median within 25 % of the limit may be on the other side of it by chance
+MAX_SECONDS = 6.0  # after this number of seconds no round is added, so that slow models are timed only once
+CLOSE = 0.25  # a median that is within 25 % of the limit may be above or below the limit by chance
 
 
 @dataclass
 class Latencies:
-    """The seconds of each request to the candidate and to the champion."""
+    """The duration in seconds of each request to the candidate and to the champion."""
 
     candidate: list[float] = field(default_factory=list)
     champion: list[float] = field(default_factory=list)
@@ -25,12 +25,13 @@ class Latencies:
 
 
 def compare_latencies(candidate: Request, champion: Request, limit: Callable[[float], float]) -> Latencies:
-    """Time both models in turn. `limit` returns the maximum latency of the candidate for that of the champion.
+    """Measure the latency of both models in turn.
 
-    Requests to the two models alternate, so that a busy moment of the machine delays both. If the candidate's median is
-    close to the limit, more rounds follow.
+    `limit` converts the latency of the champion to the maximum latency of the candidate. Requests to the two models
+    alternate, so that other programs delay both models equally. If the candidate's median is close to the limit, more
+    rounds follow.
     """
-    candidate(), champion()  # the first request of each model is slower
+    candidate(), champion()  # the first request to each model is slower, so it is not counted
     times, end = Latencies(), time.perf_counter() + MAX_SECONDS
     for number in range(MAX_ROUNDS):
         if number and time.perf_counter() > end:
@@ -47,7 +48,7 @@ def is_close(latency: float, champion_latency: float, limit: Callable[[float], f
 
 
 def time_round(times: Latencies, candidate: Request, champion: Request, candidate_first: bool) -> None:
-    """Time one request to each model."""
+    """Measure the duration of one request to each model."""
     pairs = [(candidate, times.candidate), (champion, times.champion)]
     for request, seconds in pairs if candidate_first else reversed(pairs):
         start = time.perf_counter()

@@ -1,4 +1,7 @@
-"""Write the model card of an experiment. The card does not depend on the store, the time or the commit."""
+"""Write the model card of an experiment.
+
+The content of the card does not depend on the store, the time or the commit.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -96,7 +99,7 @@ def write_card(paths: ExperimentPaths, dataset: Dataset) -> None:
 
 
 def score_rows(metrics: Mapping[str, Any], unit: str) -> Iterator[str]:
-    """Yield one table row per numeric metric. The rows `score` and `baseline` contain the unit."""
+    """Yield one table row for each numeric metric. The rows `score` and `baseline` include the unit of the score."""
     for name, value in metrics.items():
         if is_number(value):
             label = f"{name} ({unit})" if name in ("score", "baseline") else name
@@ -104,7 +107,7 @@ def score_rows(metrics: Mapping[str, Any], unit: str) -> Iterator[str]:
 
 
 def describe_training(paths: ExperimentPaths) -> str:
-    """Return the length of the training and the last validation metrics."""
+    """Describe the length of the training and the last validation metrics."""
     history, _ = history_file.read_history(paths.model)
     if history.empty:
         return "The training has no recorded history."
@@ -116,7 +119,7 @@ def describe_training(paths: ExperimentPaths) -> str:
 
 
 def describe_guards(dataset: Dataset) -> str:
-    """Return the values that a promotion must not make worse, with their limits and reasons."""
+    """Describe the guards of the dataset, with their limits and reasons."""
     if not dataset.guards:
         return "The report shows its errors."
     guards = "; ".join(f"{name.replace('_', ' ')} {describe_guard(guard)}" for name, guard in dataset.guards.items())
@@ -124,7 +127,7 @@ def describe_guards(dataset: Dataset) -> str:
 
 
 def describe_guard(guard: Mapping[str, Any]) -> str:
-    """Return the limit of a guard and its reason."""
+    """Describe the limit of a guard and the reason for this limit."""
     if "tolerance" in guard:
         return f"{describe_tolerance(guard['tolerance'], guard['better'])} ({guard['reason']})"
     return f"may grow by a factor of at most {guard['factor']:g}, or by {guard['absolute_slack']:g} ({guard['reason']})"
@@ -135,10 +138,10 @@ def read_licence(origin: str) -> str:
 
 
 def slice_tables(report: Path) -> Iterator[tuple[str, str]]:
-    """Yield the title and the Markdown table of each group of metrics in the report's `details.json`.
+    """Yield a title and a Markdown table for each group of metrics in `details.json` of the report.
 
-    Lists of numbers that have the same length become one table with one row per class. A mapping of rows that have the
-    same numeric columns becomes a separate table. Other details are skipped.
+    Lists of numbers with the same length become one table that has one row per class. A mapping of rows with the same
+    numeric columns becomes a separate table. Other details are skipped.
     """
     path = report / "details.json"
     details = json.loads(path.read_text()) if path.is_file() else {}
@@ -169,6 +172,6 @@ def is_number(value: Any) -> bool:
 
 
 def format_table(table: pd.DataFrame) -> str:
-    """Format a table as Markdown, with four decimals and with commas between thousands."""
+    """Format a table as Markdown, with four decimals and with commas as thousands separators."""
     table = table.rename(columns=lambda name: name.replace("_", " "))
     return str(table.to_markdown(floatfmt=".4f", intfmt=","))

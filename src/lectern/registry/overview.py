@@ -42,7 +42,7 @@ def find_output_version(models: Mapping[str, RegisteredModel], paths: Experiment
 
 
 def experiment_summary(models: Mapping[str, RegisteredModel], paths: ExperimentPaths) -> Row:
-    """Return the scores of an experiment and the version that it is registered as."""
+    """Return the scores of an experiment and the registered version of this experiment."""
     columns = ("experiment", "dataset", "score", "baseline", "better", "unit", "version", "alias")
     row: Row = dict.fromkeys(columns) | {"experiment": paths.experiment, "dataset": paths.dataset}
     if paths.is_complete() and not outputs_problem(paths):
@@ -61,7 +61,7 @@ def format_unit(dataset: str) -> str | None:
 
 
 def config_problem(dataset: str) -> str | None:
-    """Return why the config of a dataset cannot be read, or None if it can be read or does not exist."""
+    """Return the reason why the config of a dataset cannot be read, or None if there is no problem or no config."""
     try:
         read_score_unit(dataset)
     except UserError as error:
@@ -88,7 +88,7 @@ def model_summary(model: RegisteredModel) -> Row:
 
 
 def version_summary(model: RegisteredModel, version: ModelVersionRecord, digest_length: int | None) -> Row:
-    """Return the description of one version. Digests are cut to `digest_length` characters."""
+    """Return the description of one version as a table row. Digests are shortened to `digest_length` characters."""
     return {
         "version": version.number,
         "experiment": version.experiment,

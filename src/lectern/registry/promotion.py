@@ -19,12 +19,12 @@ from lectern.registry.versions import download_model_folder
 def promote(
     model: RegisteredModel, which: str | None = None, force: str | None = None
 ) -> tuple[ModelVersionRecord, list[Rule]]:
-    """Make a version the champion if it passes the gate; return the champion and the results of the rules.
+    """Make a version the champion if it passes the gate. Return the champion and the results of the rules.
 
-    `which` is a number or an alias; the default is the challenger. `force` is the reason to promote whatever the gate
-    finds, and is written to the audit log. If the version is the champion already, no rule is evaluated.
-    Raises CheckFailed if the gate refuses, ConcurrentPromotion if the champion changed meanwhile, and UserError if
-    there is no version to promote.
+    `which` is the number or the alias of a version, and the default is the challenger. If `force` is given, the version
+    is promoted even if a rule fails, and `force` is the reason in the audit log. If the version is already the
+    champion, no rule is evaluated. Raises CheckFailed if a rule fails, ConcurrentPromotion if another process changed
+    the champion, and UserError if there is no version to promote.
     """
     request: Request = {"action": "promote", "version": which, "force": force}
     with promotion_lock(model):
@@ -39,7 +39,7 @@ def promote(
                 "\n".join([
                     f"{candidate} does not pass the gate:",
                     *format_rules(rules),
-                    'The champion stays. To promote the version anyway: --force "reason"',
+                    'The champion stays. To promote the version anyway, add the option --force "reason".',
                 ]),
                 rules,
             )  # fmt: skip
@@ -55,13 +55,15 @@ def default_candidate(model: RegisteredModel) -> str:
             return alias
     if model.unreadable and not model.versions:
         raise UserError(model.unreadable[0].reason)
-    raise UserError(f"{model.name} has no version above its baseline, so none can be promoted. Train another model.")
+    raise UserError(
+        f"{model.name} has no version above its baseline, so no version can be promoted. Train another model."
+    )
 
 
 def rollback(model: RegisteredModel, which: str | None = None) -> ModelVersionRecord:
-    """Make the previous champion the champion again, or the earlier champion that `which` names; return it.
+    """Make the previous champion, or the earlier champion `which`, the champion again. Return this version.
 
-    A second rollback goes one champion further back. Raises UserError if the audit log has no such champion, or if the
+    A second rollback goes one champion further back. Raises UserError if the version has never been champion, or if the
     store lacks the version or its files.
     """
     request: Request = {"action": "rollback", "version": which}
@@ -74,13 +76,14 @@ def rollback(model: RegisteredModel, which: str | None = None) -> ModelVersionRe
         version = find_former_champion(model, which) if which else find_previous_champion(model)
         if version.number == model.champion_number:
             raise UserError(f"{version} is the champion already.")
-        read_metadata(download_model_folder(model.client, version))  # the files must be present and readable
+        # The files of the version must be present and readable.
+        read_metadata(download_model_folder(model.client, version))
         change_champion(model, version, request)
         return version
 
 
 def retire(model: RegisteredModel) -> ModelVersionRecord:
-    """Remove the alias `champion`, so that the model is not served any more; return the retired version.
+    """Remove the alias `champion`, so that the model is not served any more. Return the retired version.
 
     Raises UserError if there is no champion.
     """
@@ -100,39 +103,39 @@ def find_previous_champion(model: RegisteredModel) -> ModelVersionRecord:
     """Return the champion before the present one."""
     earlier = audit_log.champion_history(audit_log.read_decisions(model))[:-1]
     if not earlier:
-        raise UserError(f"{model.name} has no earlier champion; see lectern registry history {model.name}.")
+        raise UserError(f"{model.name} has no earlier champion; see `lectern registry history {model.name}`.")
     decided = audit_log.identity(earlier[-1])
     version, unreadable = model.find(decided), model.find_unreadable(decided)
     if unreadable:
         raise UserError(unreadable.reason)
     if version is None:
         raise UserError(
-            f"{model.name}: the previous champion, {audit_log.label(earlier[-1])}, is not in this store. Restore its "
-            "outputs with dvc checkout in the commit of its training and run lectern reconcile, or choose another "
-            f"version: lectern rollback {model.name} --version N"
+            f"{model.name}: the previous champion, {audit_log.label(earlier[-1])}, is not in this store. To restore "
+            "this version, check out the commit of its training and run `dvc checkout` and `lectern reconcile`. "
+            f"To choose another version, run `lectern rollback {model.name} --version N`."
         )
     return version
 
 
 def find_former_champion(model: RegisteredModel, which: str) -> ModelVersionRecord:
-    """Return a version that has been champion. Every other version must pass the gate first."""
+    """Return a version that has been champion. Every other version must pass the gate before it can be promoted."""
     version = model.get(which)
     champions = {audit_log.identity(decision["to"]) for decision in audit_log.read_decisions(model) if decision["to"]}
     if version.identity not in champions:
         raise UserError(
             f"{version} has never been champion, so a rollback to it is not possible. "
-            f"Promote it through the gate: lectern promote {model.name} --version {version.number}"
+            f"Run `lectern promote {model.name} --version {version.number}` instead."
         )
     return version
 
 
 def is_completed(completed: Intent | None, request: Request) -> TypeGuard[Intent]:
-    """Return whether the interrupted decision that was completed is the one that the same command began."""
+    """Return whether the completed decision was started by an earlier call of the same command."""
     return completed is not None and completed.request == request
 
 
 def catch_up(model: RegisteredModel) -> Intent | None:
-    """Complete an interrupted decision, and read the decisions made elsewhere. Return the former."""
+    """Complete an interrupted decision, and read the decisions that were made in other checkouts."""
     model.refresh()
     completed = finish_interrupted(model)
     audit_log.sync(model)

@@ -1,4 +1,4 @@
-"""Wrap a model folder as an MLflow pyfunc model. MLflow stores this file as code; nothing is pickled."""
+"""Wrap a model folder as an MLflow pyfunc model. MLflow stores this file as code, so no object is pickled."""
 
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from lectern.task_modules import task_module
 
 
 class TaskModel(PythonModel):
-    """Loads the model folder of a version and predicts with the inference API of its task."""
+    """A pyfunc model that loads the model folder of a version and predicts with the inference API of the task."""
 
     _skip_type_hint_validation = True  # Type hints are not needed, because the signature describes the inputs.
 
     def load_context(self, context: PythonModelContext) -> None:
-        # MLflow runs this file when a version is registered. An import of PyTorch at the top would take seconds.
+        # MLflow runs this file when a version is registered. An import of PyTorch at the top would then take seconds.
         from lectern.artifacts import model_folder
 
         folder = Path(context.artifacts["model"])
@@ -27,5 +27,5 @@ class TaskModel(PythonModel):
         return self.inference_api.predict(self.module, model_input, **(params or {}))
 
 
-TaskModel.predict.__annotations__.clear()  # MLflow would fail to derive a signature from them.
+TaskModel.predict.__annotations__.clear()  # MLflow cannot derive a signature from these type hints.
 mlflow.models.set_model(TaskModel())

@@ -1,4 +1,4 @@
-"""Read the name and the unit of a dataset's score. Every printed score includes them."""
+"""Read the name and the unit of a dataset's score. Every printed score includes the unit."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,16 @@ class ScoreUnit:
     unit: str = ""
 
     def __str__(self) -> str:
-        """Return name and unit, or only the unit if it is the name too, as for nats per character."""
+        """Return the name and the unit of the score.
+
+        If both are the same, as for nats per character, return only the unit.
+        """
         texts = dict.fromkeys(text for text in (self.name.replace("_", " "), self.unit) if text)
         return ", ".join(texts)
 
 
 def read_score_unit(dataset: str) -> ScoreUnit:
-    """Read the unit from the config of a dataset; use a default if this checkout has no such config.
+    """Read the unit from the config of a dataset. Use a default if this checkout does not have the config.
 
     Raises UserError if the config is damaged.
     """

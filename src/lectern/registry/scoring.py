@@ -1,4 +1,4 @@
-"""Measure a model folder on the test data: score, per-item results, size, and a request to time."""
+"""Measure the score and the per-item results of a model on the test data, and the size of its weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ import pandas as pd
 
 from lectern.task_modules import task_module
 
-if TYPE_CHECKING:  # importing Lightning takes seconds, and a rollback does not need it
+if TYPE_CHECKING:  # the import of Lightning takes seconds, and a rollback does not need Lightning
     from pytorch_lightning import LightningModule
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The measurements of a model on this machine."""
+    """The results of a model that was measured on this machine."""
 
     score: float
     items: pd.DataFrame  # one row per test item
@@ -26,7 +26,10 @@ class Measurement:
 def measure_model(
     module: "LightningModule", task: str, processed: Path, items: pd.DataFrame | None = None
 ) -> Measurement:
-    """Measure a loaded model on the test data of `processed`. Known `items` are not computed again."""
+    """Measure a loaded model on the test data of `processed`.
+
+    If `items` is given, the predictions are not computed again.
+    """
     report, inference_api = task_module(task, "report.evaluate"), task_module(task, "serving.inference_api")
     if items is None:
         items = report.measure(module, processed)
@@ -35,5 +38,5 @@ def measure_model(
 
 
 def weights_size(folder: Path) -> float:
-    """Return the bytes of the weights of a model folder."""
+    """Return the size of the weights file of a model folder in bytes."""
     return float((folder / "weights.safetensors").stat().st_size)

@@ -10,14 +10,14 @@ from lectern.errors import UserError
 from lectern.tracking.refusals import READ_ONLY
 
 LOCK_REMEDY = (
-    "DVC was killed while it wrote the file, or a merge is unfinished. Restore the last committed content with "
-    "git checkout HEAD -- {path}, or delete the file. Then run dvc repro: DVC restores finished stages from its cache."
+    "DVC was killed while it wrote the file, or a git merge is unfinished. Restore the last committed content with "
+    "git checkout HEAD -- {path}, or delete the file. Then run dvc repro. DVC restores finished stages from its cache."
 )
 
 
 @dataclass(frozen=True)
 class StageStatus:
-    """The changes that DVC reports, by the name of the stage."""
+    """The changes that DVC reports for the stages, by the name of the stage."""
 
     changes: Mapping[str, str] = field(default_factory=dict)
     failure: str = ""  # the error that prevented the comparison
@@ -49,7 +49,10 @@ def describe(changes: list[Any]) -> Iterator[str]:
 
 
 def read_lock() -> dict[str, Any]:
-    """Return the stages of `dvc.lock`, or none if the file does not exist. Raises UserError if it is damaged."""
+    """Return the stages of `dvc.lock`, or an empty dict if the file does not exist.
+
+    Raises UserError if the file is damaged.
+    """
     return read_mapping(PIPELINE_LOCK, LOCK_REMEDY).get("stages", {}) if PIPELINE_LOCK.is_file() else {}
 
 

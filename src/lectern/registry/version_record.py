@@ -19,7 +19,10 @@ OUTPUT_TAGS = ("score", "baseline", "higher_is_better", "test_digest")  # copied
 
 
 class OutputIdentity(NamedTuple):
-    """The content of the outputs that a version was made from: digests of the weights and of the metrics."""
+    """The identity of the outputs that a version was made from.
+
+    This identity consists of digests of the weights and of the metrics.
+    """
 
     experiment: str
     weights: str
@@ -27,7 +30,7 @@ class OutputIdentity(NamedTuple):
 
 
 class VersionIdentity(NamedTuple):
-    """The content of a version, which is the same in every store. Version numbers differ between stores.
+    """The identity of a version, which is the same in every store. Version numbers differ between stores.
 
     Versions of the same outputs differ if the code of the inference API or the required packages have changed.
     """
@@ -48,7 +51,7 @@ REQUIRED_TAGS = (*VersionIdentity._fields, "dataset", "task", *OUTPUT_TAGS)
 
 @dataclass(frozen=True)
 class ModelVersionRecord:
-    """A version of a registered model, as the store describes it."""
+    """The information about a version of a registered model, as read from the store."""
 
     name: str
     number: int
@@ -87,7 +90,7 @@ class ModelVersionRecord:
 
 @dataclass(frozen=True)
 class UnreadableVersion:
-    """A version that lacks tags which this version of Lectern needs."""
+    """A registered version that lacks tags which the present version of Lectern needs."""
 
     number: int
     identity: VersionIdentity
@@ -101,12 +104,12 @@ def output_identity(paths: ExperimentPaths) -> OutputIdentity:
 
 
 def version_identity(paths: ExperimentPaths) -> VersionIdentity:
-    """Return the identity of the version that the outputs and the code of this checkout are registered as."""
+    """Return the identity of the version that is registered for the outputs and the code of this checkout."""
     return VersionIdentity(*output_identity(paths), code_digest(paths.task), requirements_digest(paths.task))
 
 
 def version_tags(paths: ExperimentPaths) -> dict[str, str]:
-    """Return the tags of a new version. No value depends on the store.
+    """Return the tags of a new version. No tag depends on the store.
 
     Raises UserError if the metrics do not belong to the model, the data and the code of this checkout.
     """
@@ -144,14 +147,14 @@ def read_record(version: ModelVersion) -> ModelVersionRecord | UnreadableVersion
 
 
 def unreadable_version(version: ModelVersion, tags: Mapping[str, str]) -> UnreadableVersion:
-    """Explain which tags were found, which are missing and what to do."""
+    """Return a message about the tags that were found, the tags that are missing and what to do."""
     missing = [name for name in REQUIRED_TAGS if name not in tags]
     found = sorted(name for name in tags if "." not in name)
     experiment = tags.get("experiment")
     command = f"dvc repro register@{experiment}" if experiment else "dvc repro"
     reason = (
         f"{version.name} version {version.version} was registered by an older version of Lectern. "
-        f"It lacks the tags {', '.join(missing)}; it has {', '.join(found) or 'none'}. "
+        f"The version lacks the tags {', '.join(missing)}; it has {', '.join(found) or 'none'}. "
         f"Train and register the experiment again: {command}"
     )
     identity = VersionIdentity(*(tags.get(name, "") for name in VersionIdentity._fields))

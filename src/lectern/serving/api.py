@@ -26,7 +26,7 @@ from lectern.serving.disconnect import cancel_on_disconnect
 from lectern.serving.executor import Executor
 from lectern.serving.openapi import ErrorResponse, build_document
 
-LARGE_BODY_BYTES = 100_000  # A larger JSON body is parsed in a thread, so that it does not block the event loop.
+LARGE_BODY_BYTES = 100_000  # A larger JSON body is parsed in a thread, so that parsing does not block the event loop.
 
 log = logging.getLogger("lectern.serving")
 router = APIRouter()
@@ -45,19 +45,19 @@ class ModelInfo(BaseModel):
     baseline: float = Field(description="score of a trivial method on the same test data")
     higher_is_better: bool
     card: str = Field(description="model card in Markdown")
-    run: str = Field(description="id of the MLflow run that trained the version")
+    run: str = Field(description="ID of the MLflow run that trained the version")
 
 
 class Readiness(BaseModel):
     """The served versions, and the champions that could not be loaded."""
 
     ready: bool
-    served: dict[str, int] = Field(description="version number per model name")
-    problems: dict[str, str] = Field(description="error message per model name")
+    served: dict[str, int] = Field(description="number of the served version for each model name")
+    problems: dict[str, str] = Field(description="error message for each model name")
 
 
 def create_app(champions: Champions, executor: Executor) -> FastAPI:
-    """Create the API server. While it runs, it checks the registry for new champions."""
+    """Create the API server. While the server runs, it checks the registry for new champions."""
     description = "Predictions of the champions in the registry."
     app = FastAPIOffline(title="Lectern", description=description, lifespan=lifespan, version="1")
     app.state.champions, app.state.executor = champions, executor
@@ -66,7 +66,8 @@ def create_app(champions: Champions, executor: Executor) -> FastAPI:
     app.add_exception_handler(ModelBusy, respond_to_busy_model)
     app.add_exception_handler(ClientDisconnect, respond_to_disconnect)
     document = partial(build_document, app, champions, executor.settings.max_characters)
-    setattr(app, "openapi", document)  # noqa: B010 (FastAPI documents an assignment, which mypy rejects)
+    # FastAPI's documentation assigns this attribute, but mypy rejects the assignment.
+    setattr(app, "openapi", document)  # noqa: B010
     return app
 
 
@@ -81,14 +82,17 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def poll_registry(champions: Champions, seconds: float) -> None:
-    """Refresh the champions at this interval. If the registry is unreachable, the loaded champions stay."""
+    """Refresh the champions every `seconds` seconds.
+
+    If the registry is unreachable, the loaded champions stay.
+    """
     while True:
         try:
             await asyncio.to_thread(champions.refresh)
             champions.problems.pop("registry", None)
         except Exception as error:
             if "registry" not in champions.problems:
-                log.warning("cannot read the registry: %s", error)
+                log.warning("The registry cannot be read: %s", error)
             champions.problems["registry"] = f"cannot read it: {str(error)[:200]}"
         for champion in champions.all():
             metrics.CHAMPION_VERSION.labels(champion.name).set(champion.version.number)
@@ -110,10 +114,10 @@ ServerExecutor = Annotated[Executor, Depends(get_executor)]
 
 
 async def find_champion(name: str, champions: ServedChampions) -> Champion:
-    """Return the champion that processes the complete request."""
+    """Return the champion that computes all outputs of one request."""
     champion = champions.get(name)
     if not champion.has_request_module:
-        raise NotServed(f"{name} cannot be used through the API: its task has no module serving/request.py.")
+        raise NotServed(f"{name} cannot be used through the API, because its task has no module serving/request.py.")
     return champion
 
 
@@ -160,7 +164,7 @@ async def predict(champion: ServedChampion, executor: ServerExecutor, request: R
 
 
 async def read_json(champion: Champion, executor: Executor, request: Request) -> tuple[Any, dict[str, Any]]:
-    """Return the inputs and params in a JSON body."""
+    """Return the inputs and the params of a JSON body."""
     body, max_characters = await request.body(), executor.settings.max_characters
     if len(body) > LARGE_BODY_BYTES:
         return await executor.run_short(schemas.parse_body, body, champion.task, max_characters)
@@ -168,7 +172,7 @@ async def read_json(champion: Champion, executor: Executor, request: Request) ->
 
 
 async def predict_file(champion: Champion, executor: Executor, media_type: str, request: Request) -> Any:
-    """Return the predictions for an uploaded image or video, one chunk at a time."""
+    """Return the predictions for an uploaded image or video, which is processed one chunk at a time."""
     suffix = file_inputs.find_suffix(media_type, champion.request_module)
     if suffix is None:
         accepted = ", ".join(["application/json", *file_inputs.accepted_media_types(champion.request_module)])
@@ -196,7 +200,10 @@ async def stream(champion: ServedChampion, executor: ServerExecutor, request: Re
 
 
 async def stream_events(champion: Champion, executor: Executor, pieces: Iterator[str]) -> AsyncIterator[str]:
-    """Yield server-sent events. They contain the text in pieces, and then `end` with the version that generated it."""
+    """Yield server-sent events.
+
+    The first events contain pieces of the text. The last event, `end`, contains the version.
+    """
     async for text in executor.stream(champion, pieces):
         yield format_event("text", {"text": text})
     yield format_event("end", {"model": champion.name, "version": champion.version.number})
@@ -234,5 +241,8 @@ async def respond_to_busy_model(request: Request, error: Exception) -> JSONRespo
 
 
 async def respond_to_disconnect(request: Request, error: Exception) -> Response:
-    """Return status 499, so that the metrics count the request. The client has disconnected and does not receive it."""
+    """Return status 499, so that the metrics count the request.
+
+    The client does not receive this response, because the client has disconnected.
+    """
     return Response(status_code=499)

@@ -21,7 +21,7 @@ TABLE_SUFFIXES = (".csv", ".parquet", ".txt")
 
 @dataclass(frozen=True)
 class Chunk:
-    """Inputs that are predicted together, with the file name and the row number of each input."""
+    """Inputs that are processed together, with the file name and the row number of each input."""
 
     inputs: Any
     files: list[str]
@@ -37,7 +37,7 @@ class Item(NamedTuple):
 
 
 def find_input_files(source: Path) -> list[Path]:
-    """Return the file, or the files of a folder in the order of their names. Raises UserError if there is none."""
+    """Return the file, or the files of a folder in the order of their names. Raises UserError if there is no file."""
     files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
     if not source.exists() or not files:
         raise UserError(f"--input is {source}, which does not exist or is empty. Give a file or a folder of files.")
@@ -45,7 +45,7 @@ def find_input_files(source: Path) -> list[Path]:
 
 
 def count_inputs(files: list[Path]) -> int | None:
-    """Return the number of inputs, or None if it is not known before all files are read, as for a video."""
+    """Return the number of inputs, or None if the number is unknown until all files are read, as for a video."""
     counts = [count_file_inputs(path) for path in files]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
@@ -61,7 +61,7 @@ def count_file_inputs(path: Path) -> int | None:
             return int(pq.ParquetFile(path).metadata.num_rows)
         if suffix == ".npy":
             return len(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, OSError, TypeError):  # read_chunks reports the error later.
+    except (ValueError, OSError, TypeError):  # `read_chunks` raises the error for this file later.
         return None
     return 1 if (mimetypes.guess_type(path.name)[0] or "").startswith("image/") else None
 
@@ -122,5 +122,5 @@ def read_table(path: Path, columns: list[str], max_rows: int) -> Iterator[pd.Dat
             with path.open(encoding="utf-8") as file:
                 while lines := [line.rstrip("\r\n") for line in islice(file, max_rows)]:
                     yield pd.DataFrame({columns[0]: lines})
-    except (ValueError, OSError) as error:  # The file is not UTF-8, not CSV or not Parquet.
+    except (ValueError, OSError) as error:  # The file is not valid UTF-8, CSV or Parquet.
         raise UserError(f"{path} cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from error

@@ -1,7 +1,7 @@
 """Predict from a file or a folder of files, and write the outputs to a table.
 
-The inputs are read in chunks, so memory use does not depend on their number. The outputs of each chunk are written to a
-file immediately, so a killed run can continue after its last chunk.
+The inputs are read in chunks, so memory use does not depend on the number of inputs. The outputs of each chunk are
+written to a file immediately, so a killed prediction can continue after its last chunk.
 """
 
 import json
@@ -26,15 +26,15 @@ from lectern.serving.batch_inputs import Chunk, count_inputs, find_input_files, 
 from lectern.serving.champions import Champion, load_version
 
 OUTPUT_SUFFIXES = (".csv", ".parquet")
-FILE_COLUMN, ROW_COLUMN = "item", "row"  # name of the input file, and number of the row within this file
+FILE_COLUMN, ROW_COLUMN = "item", "row"  # names of the columns for the input file and for the row number in this file
 LARGE_FILE_BYTES = 50_000_000
 
 
 def predict_to_table(client: MlflowClient, model: str, source: Path, output: Path, params: dict[str, Any]) -> int:
     """Write one output row per prediction to `output`, and return the number of rows.
 
-    A killed run continues with the version that it started with, even if the champion has changed. Raises UserError if
-    the input or the output cannot be used.
+    A killed prediction continues with the version that it started with, even if the champion has changed. Raises
+    UserError if the input cannot be read or the output cannot be written.
     """
     check_output_path(output)
     files = find_input_files(source)
@@ -44,7 +44,7 @@ def predict_to_table(client: MlflowClient, model: str, source: Path, output: Pat
         predict_all_chunks(load_version(client, version), files, chunk_folder, params, output.name)
         rows = merge_chunks(sorted(chunk_folder.glob("*.parquet")), output)
     except UserError:
-        if not any(chunk_folder.glob("*.parquet")):  # There is no chunk to resume from.
+        if not any(chunk_folder.glob("*.parquet")):  # The folder contains no chunk from which a later run could resume.
             shutil.rmtree(chunk_folder)
         raise
     shutil.rmtree(chunk_folder)
@@ -59,13 +59,13 @@ def check_output_path(output: Path) -> None:
         raise UserError(f"{output} already exists. Delete it, or choose another --output.")
     folder = output.absolute().parent
     if not folder.is_dir():
-        raise UserError(f"The folder {folder} does not exist. Create it first: mkdir -p {folder}")
+        raise UserError(f"The folder {folder} does not exist. Create it with `mkdir -p {folder}`.")
 
 
 def start_or_resume(
     client: MlflowClient, model: str, chunk_folder: Path, files: list[Path], params: dict[str, Any]
 ) -> ModelVersionRecord:
-    """Return the version to use, and record it for a later resume.
+    """Return the version to use, and record this version, so that a later run can resume.
 
     Raises UserError if the folder belongs to a run with another model, other parameters or other inputs.
     """
@@ -84,13 +84,13 @@ def start_or_resume(
     if plan != json.loads(json.dumps(request)):
         raise UserError(
             f"{chunk_folder} belongs to an unfinished run with another model, other --param or other inputs. "
-            "Delete it to start again."
+            "Delete this folder to start again."
         )
     return RegisteredModel(client, name).get(number)
 
 
 def file_fingerprint(path: Path) -> str:
-    """Return the digest of a file, or the modification time of a large file, to detect changes."""
+    """Return a value that detects changes of a file: its digest, or the modification time of a large file."""
     status = path.stat()
     return file_digest(path) if status.st_size < LARGE_FILE_BYTES else str(status.st_mtime_ns)
 
@@ -98,7 +98,7 @@ def file_fingerprint(path: Path) -> str:
 def predict_all_chunks(
     champion: Champion, files: list[Path], chunk_folder: Path, params: dict[str, Any], label: str
 ) -> None:
-    """Predict the chunks that have no output file yet, and show a progress bar."""
+    """Compute the predictions of all chunks that have no output file yet, and show a progress bar."""
     check_params(champion, params)
     finished = len(list(chunk_folder.glob("*.parquet")))
     with tqdm(total=count_inputs(files), unit=" inputs", desc=label) as progress:
@@ -113,14 +113,14 @@ def check_params(champion: Champion, params: dict[str, Any]) -> None:
     known = [spec.name for spec in champion.inference_api.signature().params or []]
     for name in params:
         if name not in known:
-            choices = f"Its parameters are: {', '.join(known)}." if known else "It has no parameters."
+            choices = f"Its parameters are: {', '.join(known)}." if known else "The model has no parameters."
             raise UserError(f"{champion.name} has no parameter {name!r}{nearest(name, known)} {choices}")
 
 
 def predict_chunk(champion: Champion, chunk: Chunk, params: dict[str, Any]) -> pd.DataFrame:
     """Return the output rows of a chunk, each with the file and the row of its input.
 
-    An input can have several output rows, which keep their order.
+    An input can have several output rows, and these rows keep their order.
     """
     try:
         outputs = champion.predict(chunk.inputs, params)

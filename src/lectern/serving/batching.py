@@ -1,6 +1,6 @@
 """Combine concurrent requests into batches.
 
-Requests that arrive while a batch is computed form the next batch. If the model is idle, a request is computed
+Requests that arrive during the computation of a batch form the next batch. If the model is idle, a request is computed
 immediately.
 """
 
@@ -16,14 +16,14 @@ Array = npt.NDArray[Any]
 
 
 class QueuedRequest(NamedTuple):
-    """The input rows of a request and the future that receives its output rows."""
+    """The input rows of a request, and the future that receives the output rows."""
 
     inputs: Array
     result: "asyncio.Future[Array]"
 
 
 class DynamicBatcher:
-    """Computes the rows of concurrent requests in batches of at most `max_rows` rows.
+    """A queue that computes the rows of concurrent requests in batches of at most `max_rows` rows.
 
     A request is never split. A request with more than `max_rows` rows is computed as a separate batch.
     """
@@ -42,7 +42,7 @@ class DynamicBatcher:
         return await request.result
 
     async def process_queue(self) -> None:
-        """Compute batches until the queue is empty. If a batch fails, each of its requests gets the exception."""
+        """Compute batches until the queue is empty. If a batch fails, each request of the batch gets the exception."""
         while self.queue:
             batch = self.next_batch()
             if not batch:
@@ -57,7 +57,10 @@ class DynamicBatcher:
                 split_outputs(outputs, batch)
 
     def next_batch(self) -> list[QueuedRequest]:
-        """Remove as many requests from the queue as fit into a batch. Skip requests whose clients disconnected."""
+        """Remove as many requests from the queue as fit into a batch.
+
+        Skip requests of clients that have disconnected.
+        """
         batch: list[QueuedRequest] = []
         rows = 0
         while self.queue and (not batch or rows + len(self.queue[0].inputs) <= self.max_rows):
@@ -69,7 +72,7 @@ class DynamicBatcher:
 
 
 def split_outputs(outputs: Array, batch: list[QueuedRequest]) -> None:
-    """Set the result of each request to its rows of the outputs."""
+    """Give each request its own rows of the outputs."""
     start = 0
     for request in batch:
         if not request.result.done():

@@ -32,7 +32,10 @@ class NotServed(UserError):
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """A version with its loaded model. It is immutable, so all outputs of a request come from the same version."""
+    """A version with its loaded model.
+
+    The object is immutable, so all outputs of a request come from the same version.
+    """
 
     version: ModelVersionRecord
     module: Any
@@ -57,12 +60,12 @@ class Champion:
 
     @property
     def has_request_module(self) -> bool:
-        """Whether the task can be used through the API."""
+        """True if the task can be used through the API."""
         return has_task_module(self.task, "serving.request")
 
     @cached_property
     def metric(self) -> str:
-        """The name of the score in the dataset's config, or an empty string if there is no readable config."""
+        """The name of the score in the config of the dataset, or an empty string if the config cannot be read."""
         if not group_config("dataset", self.name).is_file():
             return ""
         try:
@@ -76,13 +79,13 @@ class Champion:
 
 
 def load_version(client: MlflowClient, version: ModelVersionRecord) -> Champion:
-    """Load a version with the code of this checkout. Nothing is unpickled, and no code from the store runs."""
+    """Load a version with the code of this checkout. The function uses no pickle and no code from the store."""
     module = model_folder.load_model(download_model_folder(client, version))
     return Champion(version, module, read_example(client, version))
 
 
 def read_example(client: MlflowClient, version: ModelVersionRecord) -> dict[str, str] | None:
-    """Return the first row of the version's input example, or None if it is missing or is not a table."""
+    """Return the first row of the version's input example, or None if the example is missing or is not a table."""
     from mlflow.artifacts import download_artifacts
 
     uri = f"{version.source}/input_example.json"
@@ -95,7 +98,7 @@ def read_example(client: MlflowClient, version: ModelVersionRecord) -> dict[str,
 
 
 class Champions:
-    """The loaded champions. `refresh` compares them with the registry."""
+    """The loaded champions. `refresh` loads those that have changed in the registry."""
 
     def __init__(self, client: MlflowClient):
         self.client = client
@@ -104,7 +107,7 @@ class Champions:
         self.problems: dict[str, str] = {}  # maps a model to the reason why its champion could not be loaded
 
     def refresh(self) -> None:
-        """Load the champions that have changed. The old champion is served until the new one is loaded."""
+        """Load the champions that have changed. The old champion is served until the new champion is loaded."""
         models = self.client.search_registered_models(max_results=1000)
         numbers = {model.name: model.aliases.get(CHAMPION) for model in models}
         self.registered = {name: None if number is None else int(number) for name, number in numbers.items()}
@@ -117,14 +120,18 @@ class Champions:
         return self.served[name].version.number if name in self.served else None
 
     def update(self, name: str, number: int | None) -> None:
-        """Serve this version of a model, or no version. If it cannot be loaded, the old version is still served."""
+        """Serve this version of a model, or no version.
+
+        If the version cannot be loaded, the old version is still served.
+        """
         served = {**self.served}
         try:
             if number is None:
                 served.pop(name, None)
             else:
                 served[name] = load_version(self.client, RegisteredModel(self.client, name).get(str(number)))
-            self.served = served  # The dictionary is replaced and not changed, because other threads read it.
+            # The dictionary is replaced instead of changed, because other threads read it at the same time.
+            self.served = served
             if self.problems.pop(name, None):
                 log.warning("%s: version %s is served now", name, number)
         except UserError as error:
@@ -133,7 +140,7 @@ class Champions:
             self.problems = {**self.problems, name: str(error)}
 
     def get(self, name: str) -> Champion:
-        """Return the champion of a model. Raises NotServed with the reason if there is none."""
+        """Return the champion of a model. Raises NotServed with the reason if the model has no loaded champion."""
         if name in self.served:
             return self.served[name]
         if name in self.problems:

@@ -1,6 +1,6 @@
 """Stop a running prediction after its time limit, or if its client has disconnected.
 
-A PyTorch hook checks the deadline before each layer of every network, so the code of a task does not check it.
+A PyTorch hook checks the time limit before each layer of every network, so the tasks need no code for this check.
 """
 
 import threading
@@ -16,7 +16,7 @@ thread_state = threading.local()
 
 
 class Cancelled(Exception):
-    """Raised in a prediction whose result is no longer needed."""
+    """Raised in a prediction if its result is no longer needed."""
 
 
 class ModelBusy(Exception):
@@ -24,11 +24,11 @@ class ModelBusy(Exception):
 
 
 class PredictionTimeout(ModelBusy):
-    """Raised in a prediction that runs longer than allowed."""
+    """Raised in a prediction that takes longer than its time limit."""
 
 
 class Deadline:
-    """The time limit of one prediction. It starts when the object is created. Set `cancelled` to stop earlier."""
+    """The time limit of one prediction. The time starts when the object is created. Set `cancelled` to stop earlier."""
 
     def __init__(self, seconds: int | float):
         self.seconds = seconds
@@ -36,7 +36,7 @@ class Deadline:
         self.cancelled = False
 
     def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Return the result of the function.
+        """Run the function and return its result.
 
         Raises ModelBusy if the time limit was reached before the function started. Raises PredictionTimeout or
         Cancelled before the next layer of a network if the function has to stop.

@@ -10,7 +10,10 @@ Result = TypeVar("Result")
 
 
 async def cancel_on_disconnect(request: Request, work: Awaitable[Result]) -> Result:
-    """Return the result of the work. If the client disconnects first, cancel the work and raise ClientDisconnect."""
+    """Await the work and return its result.
+
+    If the client disconnects first, cancel the work and raise ClientDisconnect.
+    """
     working = asyncio.ensure_future(work)
     disconnect = asyncio.ensure_future(wait_for_disconnect(request))
     try:
@@ -24,6 +27,6 @@ async def cancel_on_disconnect(request: Request, work: Awaitable[Result]) -> Res
 
 
 async def wait_for_disconnect(request: Request) -> None:
-    """Wait until the client closes the connection. The request body must have been read."""
+    """Wait until the client closes the connection. The request body must have been read before this call."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -19,7 +19,7 @@ from lectern.serving.champions import Champion
 from lectern.serving.deadline import Deadline, ModelBusy, install_deadline_hook
 from lectern.serving.settings import Settings
 
-STREAM_SLICE_S = 0.05  # seconds per slice of a stream; other streams can run between two slices
+STREAM_SLICE_S = 0.05  # seconds of computation per slice of a stream; other streams can run between two slices
 
 Result = TypeVar("Result")
 
@@ -64,14 +64,17 @@ class Executor:
             raise
 
     async def predict(self, champion: Champion, inputs: Any, params: dict[str, Any]) -> Any:
-        """Return the prediction of the champion. Raises ModelBusy, and UserError if the inputs are invalid."""
+        """Return the prediction of the champion.
+
+        Raises UserError for invalid inputs, and ModelBusy as `run_inference` does.
+        """
         with self.track(champion):
             if champion.request_module.SUPPORTS_BATCHING and not params:
                 return await self.batcher(champion).predict(inputs)
             return await self.run_inference(champion, champion.predict, inputs, params)
 
     async def predict_chunks(self, champion: Champion, chunks: Iterator[Array]) -> Any:
-        """Return the joined predictions for inputs that are too large to be in memory at once."""
+        """Predict chunk by chunk for inputs that are too large for the memory, and return the joined predictions."""
         outputs = []
         with self.track(champion):
             while (inputs := await self.run_short(next, chunks, None)) is not None:
@@ -83,14 +86,14 @@ class Executor:
     async def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncGenerator[str, None]:
         """Yield a generated text in slices.
 
-        Each slice is computed on demand, so a closed stream stops the computation.
+        A slice is computed only when the client needs it, so a closed stream stops the computation.
         """
         with self.track(champion):
             while text := await self.run_short(next_slice, pieces):
                 yield text
 
     def batcher(self, champion: Champion) -> DynamicBatcher:
-        """Return the batcher of this version. Requests to different versions never share a batch."""
+        """Return the batcher of this version. Requests to different versions are never in the same batch."""
         if self.batchers.get(champion.name, (None,))[0] is not champion:
             batcher = DynamicBatcher(partial(self.predict_batch, champion), champion.request_module.MAX_ROWS)
             self.batchers[champion.name] = (champion, batcher)
@@ -106,7 +109,8 @@ class Executor:
         name = champion.name
         if self.in_progress[name] >= self.settings.max_requests_per_model:
             raise ModelBusy(
-                f"{name} already has {self.in_progress[name]} requests in progress, the maximum. Retry in a second."
+                f"{name} already has {self.in_progress[name]} requests in progress, which is the maximum. "
+                "Retry in a second."
             )
         self.in_progress[name] += 1
         metrics.IN_PROGRESS.labels(name).set(self.in_progress[name])

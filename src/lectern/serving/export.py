@@ -17,8 +17,9 @@ from lectern.registry.version_record import ModelVersionRecord
 from lectern.serving.champions import load_version
 from lectern.task_modules import has_task_module, task_module
 
-TOLERANCE = 1e-4  # largest difference allowed between the outputs of ONNX Runtime and PyTorch
-COMPARED_ROWS = (1, 2, 7)  # batch sizes of the comparison; several sizes show that the file does not depend on one size
+TOLERANCE = 1e-4  # largest allowed difference between the outputs of ONNX Runtime and PyTorch
+# batch sizes for the comparison; several sizes show that the ONNX file works for any batch size
+COMPARED_ROWS = (1, 2, 7)
 TRACED_ROWS = 2
 
 
@@ -30,7 +31,7 @@ def export(client: MlflowClient, version: ModelVersionRecord, copy_to: Path | No
     """
     champion = load_version(client, version)
     if not has_task_module(champion.task, "serving.onnx"):
-        raise UserError(f"{version.name} cannot be exported to ONNX: the task {champion.task} does not support it.")
+        raise UserError(f"{version.name} cannot be exported to ONNX, because the task {champion.task} has no export.")
     onnx_module = task_module(champion.task, "serving.onnx")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{version.experiment}.onnx"
@@ -51,7 +52,7 @@ def export(client: MlflowClient, version: ModelVersionRecord, copy_to: Path | No
 
 
 def write_onnx(onnx_module: ModuleType, module: Any, path: Path) -> None:
-    """Trace the network with a variable batch size and write it to a file."""
+    """Trace the network with a variable batch size and write the ONNX model to a file."""
     rows = torch.export.Dim("rows", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -83,6 +84,6 @@ def compare_outputs(onnx_module: ModuleType, module: Any, path: Path) -> float:
 
 
 def write_tags(client: MlflowClient, version: ModelVersionRecord, values: dict[str, object]) -> None:
-    """Write the address and the digest of the ONNX file, and the measured difference, to the version's tags."""
+    """Write the address and the digest of the ONNX file, and the measured difference, to the tags of the version."""
     for key, value in values.items():
         client.set_model_version_tag(version.name, str(version.number), f"lectern.onnx_{key}", str(value))

@@ -13,7 +13,7 @@ from lectern.errors import UserError
 from lectern.serving.batching import Array
 from lectern.serving.champions import Champion
 
-MAX_CHUNK_BYTES = 64_000_000  # A chunk ends when it is larger than this.
+MAX_CHUNK_BYTES = 64_000_000  # A chunk ends when it is larger than this number of bytes.
 
 Item = TypeVar("Item")
 
@@ -43,7 +43,8 @@ def read_chunks(path: Path, champion: Champion, max_megapixels: float, max_items
         count += len(chunk)
         if count > max_items:
             raise UserError(
-                f"The file has more than {max_items} items, the maximum. Split it, or use `lectern predict`."
+                f"The file has more than {max_items} items, which is the maximum. "
+                "Split the file, or use `lectern predict`."
             )
         yield stack_items(chunk)
     if not count:
@@ -51,7 +52,7 @@ def read_chunks(path: Path, champion: Champion, max_megapixels: float, max_items
 
 
 def take_chunk(items: Iterator[Item], max_items: int, item_bytes: Callable[[Item], int]) -> list[Item]:
-    """Return up to `max_items` items, or fewer if they are large. The list is empty only if no item is left."""
+    """Return up to `max_items` items, or fewer if the items are large. The list is empty only if no item is left."""
     chunk: list[Item] = []
     chunk_bytes = 0
     for item in islice(items, max_items):
@@ -63,7 +64,7 @@ def take_chunk(items: Iterator[Item], max_items: int, item_bytes: Callable[[Item
 
 
 def stack_items(items: list[Array]) -> Array:
-    """Stack items into an array. Raises UserError if their shapes differ."""
+    """Stack items into an array. Raises UserError if the shapes of the items differ."""
     shapes = {np.shape(item) for item in items}
     if len(shapes) > 1:
         raise UserError(f"All items of a file must have the same shape; found shapes {sorted(shapes)}.")

@@ -1,6 +1,6 @@
 """Limit the size and the upload time of request bodies, and check the API key.
 
-The classes are ASGI middleware. They process every request before the API and the page.
+The classes of this module are ASGI middleware. ASGI middleware processes every request before the API and the page.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ BYTES_PER_MEGABYTE = 1_000_000
 
 
 class BodyLimitMiddleware:
-    """Rejects a body that is too large (413) or arrives too slowly (408)."""
+    """Middleware that rejects a body if it is too large (status 413) or arrives too slowly (status 408)."""
 
     def __init__(self, app: ASGIApp, settings: Settings):
         self.app, self.settings = app, settings
@@ -59,12 +59,12 @@ def limit_body(receive: Receive, max_megabytes: float, timeout_seconds: float) -
 
     async def limited_receive() -> Message:
         nonlocal received_bytes, is_complete
-        if is_complete:  # After the body, the only message is `http.disconnect`, which can arrive at any time.
+        if is_complete:  # After the body, the only possible message is `http.disconnect`, which can arrive at any time.
             return await receive()
         try:
             message = await asyncio.wait_for(receive(), deadline - time.monotonic())
         except TimeoutError:
-            detail = f"The body did not arrive within {timeout_seconds:g} seconds. Send it faster or in parts."
+            detail = f"The body did not arrive within {timeout_seconds:g} seconds. Send the data faster or in parts."
             raise HTTPException(408, detail, {"Connection": "close"}) from None
         received_bytes += len(message.get("body", b""))
         if received_bytes > max_megabytes * BYTES_PER_MEGABYTE:
@@ -76,11 +76,11 @@ def limit_body(receive: Receive, max_megabytes: float, timeout_seconds: float) -
 
 
 def too_large_message(max_megabytes: float) -> str:
-    return f"The body is larger than {max_megabytes:g} MB, the maximum. Send it in parts."
+    return f"The body is larger than {max_megabytes:g} MB, which is the maximum. Send the data in parts."
 
 
 class ApiKeyMiddleware:
-    """Rejects requests without the API key (401).
+    """Middleware that rejects requests without the API key (status 401).
 
     Clients send `Authorization: Bearer KEY`. Browsers send the key as the password of HTTP basic authentication.
     """
@@ -93,7 +93,7 @@ class ApiKeyMiddleware:
             return await self.app(scope, receive, send)
         if scope["type"] == "websocket":
             return await send({"type": "websocket.close", "code": 1008})
-        detail = "The API key is missing or wrong. Send `Authorization: Bearer KEY` with the server's LECTERN_API_KEY."
+        detail = "The API key is missing or wrong. Send LECTERN_API_KEY in the header `Authorization: Bearer KEY`."
         response = JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": 'Basic realm="Lectern", charset="UTF-8"'})
         await response(scope, receive, send)
 

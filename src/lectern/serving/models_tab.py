@@ -1,4 +1,7 @@
-"""List the champions on the page. Each row has the score, the baseline, the model card and a link to the MLflow run."""
+"""List the champions on the page.
+
+Each row of the list contains the score, the baseline, the model card and a link to the MLflow run.
+"""
 
 import html
 import re
@@ -14,8 +17,8 @@ REFRESH_SECONDS = 3
 
 
 def build_tab(champions: Champions, settings: Settings) -> None:
-    """Build the list. It is rebuilt when a champion has changed."""
-    ui.label("All champions in the registry. The API serves the same versions.").classes("description")
+    """Build the list. The table is built again when a champion has changed."""
+    ui.label("This table lists all champions in the registry. The API serves the same versions.").classes("description")
 
     @ui.refreshable
     def champion_list() -> None:
@@ -66,14 +69,17 @@ def metric_label(champion: Champion) -> str:
 
 
 def plain_text_card(card: str) -> str:
-    """Return a model card without its images, which are stored with the run. HTML in the card is escaped."""
+    """Convert a model card to HTML, without its images, which are stored with the run.
+
+    HTML tags in the card are escaped.
+    """
     return html.escape(re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", card), quote=False)
 
 
 def run_url(client: MlflowClient, champion: Champion, settings: Settings) -> str:
     """Return the address of the run in MLflow's web interface, or of the version if its run was deleted.
 
-    The interface runs on the tracking server. If the store is local, it runs on the server that `make ui` starts.
+    The tracking server provides the interface. For a local store, the server that `make ui` starts provides it.
     """
     uri = client.tracking_uri
     base = uri.rstrip("/") if uri.startswith("http") else settings.mlflow_ui

@@ -11,7 +11,7 @@ from lectern.serving import file_inputs, schemas
 from lectern.serving.champions import Champion, Champions
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
-EVENT = {  # A server-sent event has a name, and JSON as a string.
+EVENT = {  # The format of a server-sent event, which has a name and a string with JSON.
     "type": "object",
     "properties": {"event": {"enum": ["text", "end"]}, "data": {"type": "string"}},
     "required": ["event", "data"],
@@ -19,23 +19,23 @@ EVENT = {  # A server-sent event has a name, and JSON as a string.
 ERRORS = {
     400: "The request is not valid HTTP.",
     401: "The API key is missing or wrong.",
-    404: "No such model is served.",
+    404: "The server has no model of this name.",
     408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The model does not accept this content type.",
-    422: "An input is invalid. The message says which one and why.",
+    422: "An input is invalid. The message says which input is invalid and why.",
     503: "The model has too many requests in progress, or the prediction took too long.",
 }
 
 
 class ErrorResponse(BaseModel):
-    """The error: what was found, what was expected and what to do."""
+    """The error message says what was found, what was expected and what to do."""
 
     detail: str
 
 
 def build_document(app: FastAPI, champions: Champions, max_characters: int) -> dict[str, Any]:
-    """Return the document for the champions that are loaded now."""
+    """Return the OpenAPI document for the champions that are loaded now."""
     router = APIRouter()
     for champion in champions.all():
         if champion.has_request_module:
@@ -45,7 +45,7 @@ def build_document(app: FastAPI, champions: Champions, max_characters: int) -> d
 
 
 def add_routes(router: APIRouter, champion: Champion, task_schemas: schemas.TaskSchemas) -> None:
-    """Add the paths of a champion to a router that is used only for the document."""
+    """Add the paths of a champion to a router that is used only to write the OpenAPI document."""
 
     def endpoint(body: Any) -> None: ...
 

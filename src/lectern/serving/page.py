@@ -64,7 +64,7 @@ def add_header() -> None:
 async def toggle_dark_mode(dark: ui.dark_mode) -> None:
     """Switch between light and dark mode.
 
-    The initial mode depends on the browser, so its state is read from the browser.
+    The initial mode depends on the settings of the browser, so the code reads the mode from the browser.
     """
     dark.set_value(not await ui.run_javascript("document.body.classList.contains('body--dark')"))
 
@@ -82,7 +82,7 @@ def fill_task_tab(tab: Tab, page: ModuleType) -> None:
 
 
 def promotion_commands(task: str) -> list[str]:
-    """Return commands that train and promote a model of the task. The fastest command is first."""
+    """Return commands that train and promote a model of the task. The fastest command is the first command."""
     for experiment in read_experiments().values():
         if experiment.task == task:
             return ["make demo", f"dvc repro register@{experiment.name} && lectern promote {experiment.dataset}"]

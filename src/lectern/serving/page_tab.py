@@ -1,4 +1,4 @@
-"""Provide the functions of the server that the tab of a task needs."""
+"""Provide the server functions that the page tab of a task needs."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
@@ -26,17 +26,17 @@ class Tab:
         return self.executor.settings
 
     def model_select(self) -> ui.select:
-        """Add a menu of the task's champions. Its value is the name of a registered model."""
+        """Add a menu of the task's champions. The value of the menu is the name of a registered model."""
         names = [champion.name for champion in self.champions.for_task(self.task)]
         labels = {name: name.replace("_", " ") for name in names}
         return ui.select(labels, value=names[0], label="Model").props("outlined dense").classes("model-select")
 
     def champion(self, name: str) -> Champion:
-        """Return the champion that is loaded now. Raises NotServed if there is none."""
+        """Return the champion that is loaded now. Raises NotServed if the model has no champion."""
         return self.champions.get(name)
 
     def check_text(self, text: str | None) -> str:
-        """Return the text. Raises UserError if it is longer than the API allows."""
+        """Return the text. Raises UserError if the text is longer than the API allows."""
         if text and len(text) > self.settings.max_characters:
             raise UserError(
                 f"The text has {len(text):,} characters; at most {self.settings.max_characters:,} are allowed."
@@ -44,7 +44,7 @@ class Tab:
         return text or ""
 
     async def predict(self, champion: Champion, inputs: Any, params: dict[str, Any] | None = None) -> Any:
-        """Return the prediction of a champion, as the API does."""
+        """Return the same prediction of a champion as the API."""
         return await self.executor.predict(champion, inputs, params or {})
 
     async def run_short(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -69,7 +69,10 @@ class Tab:
 
     @contextmanager
     def show_progress(self, *buttons: ui.button) -> Iterator[None]:
-        """Disable the buttons and show a spinner on them during the block. Show its errors as notifications."""
+        """Disable the buttons and show a spinner on them during the block.
+
+        Show the errors of the block as notifications.
+        """
         for button in buttons:
             button.props("loading")
         try:
@@ -81,5 +84,5 @@ class Tab:
 
 
 def version_note(champion: Champion) -> str:
-    """Return a note that says which version computed a result."""
+    """Return a note for the page that says which version computed a result."""
     return f"model: {champion.name} version {champion.version.number} ({champion.version.experiment})"

@@ -26,7 +26,10 @@ MAX_REPORTED_ERRORS = 3
 
 
 class PredictRequest(BaseModel):
-    """Base class of request bodies with one `input` or a list of `inputs`, and with `params` if the model has them."""
+    """Base class of request bodies.
+
+    A body has one `input` or a list of `inputs`, and `params` if the model has parameters.
+    """
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"oneOf": [{"required": ["input"]}, {"required": ["inputs"]}]}
@@ -64,7 +67,7 @@ def task_schemas(task: str, max_characters: int) -> TaskSchemas:
     response = create_model(
         f"{title}Response",
         model=(str, Field(description="name of the registered model")),
-        version=(int, Field(description="version number that computed all outputs")),
+        version=(int, Field(description="number of the version that computed all outputs")),
         outputs=(conlist(row_type(signature.outputs, f"{title}Output", None)), ...),
     )
     return TaskSchemas(create_model(f"{title}Request", __base__=PredictRequest, **fields), response)
@@ -76,7 +79,7 @@ def model_signature(task: str) -> ModelSignature:
 
 
 def row_type(schema: Schema, title: str, max_characters: int | None) -> Any:
-    """Return the type of one row. It is a nested list for a tensor, and a pydantic model for table columns."""
+    """Return the type of one row, which is a nested list for a tensor, and a pydantic model for table columns."""
     tensor = tensor_spec(schema)
     if tensor:
         return nested_list_type(number_type(tensor.type), tensor.shape[1:])
@@ -144,7 +147,9 @@ def to_inputs(rows: list[Any], schema: Schema) -> Any:
         return np.array(rows, tensor.type)
     except ValueError:
         shape = " x ".join("n" if length < 0 else str(length) for length in tensor.shape)
-        raise UserError(f"inputs are ragged: all lists of a level must have the same length ({shape}).") from None
+        raise UserError(
+            f"inputs are ragged: all lists at the same level of nesting must have the same length ({shape})."
+        ) from None
 
 
 def to_outputs(outputs: Any) -> list[Any]:
@@ -169,7 +174,7 @@ def format_location(location: tuple[int | str, ...]) -> str:
 
 
 def format_value(value: Any, error_type: str) -> str:
-    """Return the wrong value, if it is short enough for a message."""
+    """Return the wrong value as text if the value is short enough for a message."""
     if isinstance(value, str | int | float) and len(str(value)) <= 40 and error_type != "json_invalid":
         return f" (found {value!r})"
     return ""

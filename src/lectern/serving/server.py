@@ -1,4 +1,4 @@
-"""Build the server from its parts and run it."""
+"""Build the server from the API and the page, and run the server."""
 
 import socket
 import sys
@@ -16,11 +16,14 @@ from lectern.serving.settings import Settings
 from lectern.tracking import store
 
 SHUTDOWN_SECONDS = 5
-KEEP_ALIVE_SECONDS = 75  # longer than the idle timeout of clients, so that they do not use a closed connection
+KEEP_ALIVE_SECONDS = 75  # longer than the idle timeout of clients, so that clients do not use a closed connection
 
 
 def build_app(settings: Settings) -> ASGIApp:
-    """Load the champions and return the server with API and page. Raises UserError if the store is unreachable."""
+    """Load the champions and return the server with the API and the page.
+
+    Raises UserError if the store is unreachable.
+    """
     champions, executor = Champions(store.connect()), Executor(settings)
     champions.refresh()
     app = create_app(champions, executor)
@@ -55,5 +58,5 @@ def open_socket(settings: Settings) -> socket.socket:
         return socket.create_server((settings.host, settings.port))
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"cannot listen on {settings.host}:{settings.port}: {error}. Choose another port: --port N"
+            f"cannot listen on {settings.host}:{settings.port}: {error}. Choose another port with --port N."
         ) from error

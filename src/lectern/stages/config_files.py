@@ -1,4 +1,4 @@
-"""Check the config files that a stage is going to compose, because Hydra reports a damaged file with a traceback."""
+"""Check the config files that a stage uses, because Hydra reports a damaged file with a traceback."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,14 +11,17 @@ from lectern.artifacts.paths import CONF, group_config
 
 
 def check_config_files(stage: str, overrides: Sequence[str]) -> None:
-    """Read every file that the stage composes. Raises UserError with file, line and remedy if one is damaged."""
+    """Read every config file that the stage uses.
+
+    Raises UserError with the file, the line and what to do if a file is damaged.
+    """
     for path in composed_files(stage, overrides):
-        if path.is_file():  # Hydra reports a missing file with the available choices
+        if path.is_file():  # if a file is missing, Hydra's own message lists the available choices
             read_mapping(path)
 
 
 def composed_files(stage: str, overrides: Sequence[str]) -> Iterator[Path]:
-    """Yield the primary config of a stage, and the files that its defaults and the overrides choose."""
+    """Yield the primary config file of a stage, and the files that its defaults and the overrides select."""
     primary = CONF / f"{stage}.yaml"
     yield primary
     listed = read_mapping(primary).get("defaults", []) if primary.is_file() else []

@@ -1,4 +1,4 @@
-"""Evaluate a trained model, write its metrics and its report, and add them to its run."""
+"""Evaluate a trained model, write its metrics and its report, and add both to the MLflow run of the model."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:
 
 
 def log_evaluation(client: MlflowClient, paths: ExperimentPaths) -> None:
-    """Add the test metrics and the report to the run that trained the model."""
+    """Add the test metrics and the report to the MLflow run that trained the model."""
     numbers = {f"test_{name}": value for name, value in paths.metrics.items() if type(value) in (int, float)}
     try:
         tracker = Tracker(client, find_or_restore_run(client, paths))

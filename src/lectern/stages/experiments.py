@@ -12,7 +12,10 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment of the pipeline. It consists of a dataset and the model that is trained on it."""
+    """An experiment of the pipeline.
+
+    An experiment consists of a dataset and a model that is trained on this dataset.
+    """
 
     name: str
     dataset: str
@@ -25,13 +28,16 @@ class Experiment:
 
 
 def read_experiments() -> dict[str, Experiment]:
-    """Return the experiments of the pipeline by name. The dict is empty if the current folder has no pipeline."""
+    """Return the experiments of the pipeline by name. The dict is empty if the current folder has no dvc.yaml."""
     listed = pipeline_variables().get("experiments") or {}
     return {name: parse_experiment(name, values) for name, values in listed.items()}
 
 
 def parse_experiment(name: str, values: Any) -> Experiment:
-    """Return an experiment of the list. Raises UserError if it has other keys than dataset, task and model."""
+    """Create an experiment from an entry of experiments.yaml.
+
+    Raises UserError if the keys are not dataset, task and model.
+    """
     keys = {"dataset", "task", "model"}
     if not isinstance(values, dict) or values.keys() != keys or not all(isinstance(values[key], str) for key in keys):
         raise UserError(f"experiments.yaml: {name} is {values!r}; expected {{dataset: ..., task: ..., model: ...}}.")
@@ -39,7 +45,7 @@ def parse_experiment(name: str, values: Any) -> Experiment:
 
 
 def get_experiment(name: str) -> Experiment:
-    """Return one experiment. Raises UserError with the nearest name if it is not listed."""
+    """Return one experiment. Raises UserError with the nearest name if there is no experiment of this name."""
     experiments = read_experiments()
     if name not in experiments:
         raise UserError(f"There is no experiment {name!r}{nearest(name, list(experiments))}")

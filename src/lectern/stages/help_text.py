@@ -1,4 +1,7 @@
-"""Format the `--help` text of a stage. Hydra's own help fails until every config group has been chosen."""
+"""Format the `--help` text of a stage.
+
+Hydra's own help fails if the command line does not choose a file of every config group.
+"""
 
 from pathlib import Path
 
@@ -9,7 +12,7 @@ TEXT = """{description}
 Example:
   {example}
 
-Config groups. Choose one file of conf/<group>/ for each:
+Config groups. Choose one file of the folder conf/<group>/ for each group:
 {groups}
 
 Config values. Set them, or any value of the chosen files, with key=value:

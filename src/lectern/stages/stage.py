@@ -1,4 +1,7 @@
-"""Turn the main function of a stage into a command. Hydra composes the config, and a user error prints one line."""
+"""Turn the main function of a stage into a command.
+
+Hydra composes the config. If the user can fix an error, the stage prints one line instead of a traceback.
+"""
 
 import signal
 import sys
@@ -21,7 +24,7 @@ Main = Callable[[dict[str, Any]], None]
 
 
 def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
-    """Decorate the `main(config)` of a script. Its primary config is `conf/<config_name>.yaml`."""
+    """Return a decorator for the `main(config)` of a script. The primary config is `conf/<config_name>.yaml`."""
 
     def decorate(main: Main) -> Callable[[], None]:
         @wraps(main)
@@ -42,11 +45,11 @@ def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGTERM or SIGHUP ends the stage as Ctrl-C does, so that temporary files are deleted."""
+    """Raised by SIGTERM or SIGHUP. These signals end a stage as Ctrl-C does, so that temporary files are deleted."""
 
 
 def exit_if_damaged(config_name: str) -> None:
-    """Exit with code 1 and one message if a config file of the command line is damaged."""
+    """Exit with code 1 and one message if a config file that the command line selects is damaged."""
     try:
         check_config_files(config_name, sys.argv[1:])
     except UserError as error:
@@ -54,7 +57,7 @@ def exit_if_damaged(config_name: str) -> None:
 
 
 def run_main(main: Main, config: DictConfig) -> None:
-    """Call the main function. Exit with one message for a user error, a refused write or a signal."""
+    """Call the main function. After a user error, a refused write or a signal, exit with one message."""
     previous = {number: signal.signal(number, interrupt) for number in stop_signals()}
     try:
         main(to_plain(config))
@@ -75,7 +78,7 @@ def run_main(main: Main, config: DictConfig) -> None:
 
 
 def stop_signals() -> list[signal.Signals]:
-    """Return the signals that end a stage, except those that are ignored, as under nohup."""
+    """Return the signals that end a stage. Signals that are already ignored, for example under nohup, are left out."""
     return [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
 
 
@@ -86,7 +89,7 @@ def interrupt(number: int, _: Any) -> NoReturn:
 def to_plain(config: DictConfig) -> dict[str, Any]:
     """Resolve interpolations and convert the config to plain Python types.
 
-    Files with OmegaConf's types are not safe to load.
+    The plain types are needed because files that contain OmegaConf's types are not safe to load.
 
     Raises UserError if a value is missing or an interpolation fails.
     """

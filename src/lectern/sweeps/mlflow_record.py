@@ -1,4 +1,4 @@
-"""Record a sweep in MLflow as the parent run of its trainings."""
+"""Record a sweep in MLflow as a run. The runs of its trainings are child runs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,10 @@ class SweepRun:
     run_id: str
 
     def adopt_training(self, training_key: str) -> str | None:
-        """Make the run of a training a child of the sweep's run. Return its ID, or None if it does not exist yet."""
+        """Make the run of a training a child of the sweep's run.
+
+        Return the ID of this run, or None if there is no run yet.
+        """
         query = f"tags.`{TRAINING}` = '{training_key}'"
         runs = self.client.search_runs([self.experiment_id], query, max_results=1)
         if not runs:
@@ -35,7 +38,7 @@ class SweepRun:
         return run_id
 
     def read_metric(self, run_id: str, metric: str) -> Iterator[tuple[int, float]]:
-        """Yield the step and the value of each entry of a metric."""
+        """Yield the step and the value of each recorded entry of a metric."""
         for entry in self.client.get_metric_history(run_id, metric):
             yield entry.step, entry.value
 
@@ -64,5 +67,5 @@ def start_sweep_run(client: MlflowClient, task: str, name: str, experiment: str)
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """Return the best completed trial, or None if there is none."""
+    """Return the best completed trial, or None if no trial is complete."""
     return study.best_trial if study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]) else None

@@ -30,13 +30,14 @@ MAX_FIRST_FAILURES = 3  # The search stops if this many trials fail before the f
 
 
 class Search:
-    """A search for one experiment. Its trials are stored in a file, so that a later search continues with them."""
+    """A search for one experiment. The trials are stored in a file, so that a later search continues with them."""
 
     def __init__(self, experiment: str, overrides: list[str]):
         self.experiment, self.overrides = experiment, overrides
         self.plan = self.read_trial_plan({})
         self.space = read_search_space(self.plan.model.name)
-        comparable = f"{self.plan.key} {sorted(self.space.items(), key=str)}"  # Other searches have separate trials.
+        # Searches with other settings have separate trials.
+        comparable = f"{self.plan.key} {sorted(self.space.items(), key=str)}"
         self.name = f"{experiment}-{hashlib.sha256(comparable.encode()).hexdigest()[:8]}"
         self.folder = SWEEPS / self.name
         self.running: list[RunningTrial] = []
@@ -46,7 +47,7 @@ class Search:
         return [*self.overrides, *(f"model.{key}={value}" for key, value in values.items())]
 
     def read_trial_plan(self, values: dict[str, Any]) -> Plan:
-        """Compose and check the config of a training with these values, as the train stage does."""
+        """Compose and check the config of a training with these values, in the same way as the train stage."""
         overrides = self.trial_overrides(values)
         check_config_files("train", overrides)
         with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
@@ -55,8 +56,8 @@ class Search:
     def open_study(self) -> optuna.Study:
         """Create the study or load the trials of an earlier search.
 
-        The first trial uses the values of the config as the reference. Trials of an interrupted search are started
-        again with the same values; their trainings resume from their checkpoints.
+        The first trial uses the present values of the config, as a reference. Trials of an interrupted search start
+        again with the same values, and their trainings resume from checkpoints.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -67,7 +68,7 @@ class Search:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
             load_if_exists=True,
         )
-        # A continued search must not draw the first values again, so the seed depends on the number of trials.
+        # A continued search must not draw the same random values again, so the seed depends on the number of trials.
         study.sampler = optuna.samplers.TPESampler(seed=self.plan.seed + len(study.trials))
         if not study.trials:
             study.enqueue_trial(self.config_values())
@@ -77,15 +78,15 @@ class Search:
         return study
 
     def config_values(self) -> dict[str, Any]:
-        """Return the values that the config has for the keys of the search space."""
+        """Return the present values in the config for the keys of the search space."""
         model = {name: getattr(self.plan.model, name) for name in ("batches", "module", "fit", "best")}
         return {key: get_value(model, key, self.plan.model.name) for key in self.space}
 
     def run(self, trials: int, parallel: int, seconds: float | None, report: Callable[[str], None]) -> optuna.Study:
-        """Run until the study has `trials` finished trials. No new trial starts after `seconds`.
+        """Run until the study has `trials` finished trials. No new trial starts after `seconds` seconds.
 
-        Call `report` with a line for each finished trial. Raises UserError if another process searches the same
-        experiment, or if the first trials all fail.
+        For each finished trial, `report` is called with a line of text. Raises UserError if another process searches
+        the same experiment, or if the first trials all fail.
         """
         client = store.connect()
         try:
@@ -97,7 +98,7 @@ class Search:
                 sweep.finish(self.space, study, self.plan.model.best["metric"])
         except Timeout as error:
             raise UserError(
-                f"Another process already searches {self.experiment}. Wait until it has finished, or stop it."
+                f"Another process already searches {self.experiment}. Wait until that process has finished, or stop it."
             ) from error
         return study
 
@@ -110,7 +111,10 @@ class Search:
         seconds: float | None,
         report: Callable[[str], None],
     ) -> None:
-        """Start and poll trainings until all trials have ended. After an interruption, stop the running trainings."""
+        """Start and poll trainings until all trials have ended.
+
+        If the search is interrupted, stop the running trainings.
+        """
         deadline = time.monotonic() + seconds if seconds else float("inf")
         try:
             while True:
@@ -143,8 +147,8 @@ class Search:
         return start_trial(trial, self.read_trial_plan(values), values, self.trial_overrides(values), out)
 
     def finish_trial(self, study: optuna.Study, trial: RunningTrial, sweep: SweepRun) -> str:
-        """Report the result of an ended training to Optuna. Return a line for the user."""
-        trial.update(sweep)  # This reads the last validations.
+        """Report the result of an ended training to Optuna. Return a line of text for the user."""
+        trial.update(sweep)  # This call reports the last validations.
         value, seconds = trial.best_validation(), time.monotonic() - trial.started
         if value is not None:
             study.tell(trial.trial, value)

@@ -14,7 +14,7 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class Range:
-    """A range of numbers from `low` to `high`, with an optional step or on a logarithmic scale."""
+    """A range of numbers from `low` to `high`. The range can have a step, or a logarithmic scale."""
 
     low: int | float
     high: int | float
@@ -22,7 +22,7 @@ class Range:
     log: bool = False
 
     def suggest(self, trial: optuna.Trial, name: str) -> int | float:
-        """Return the value of a trial. A float is rounded to three significant digits to keep the config readable."""
+        """Return a value for a trial. A float is rounded to three significant digits to keep the config readable."""
         if isinstance(self.low, int) and isinstance(self.high, int):
             return trial.suggest_int(name, self.low, self.high, step=int(self.step or 1), log=self.log)
         return float(f"{trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log):.3g}")
@@ -30,7 +30,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Choices:
-    """A list of possible values."""
+    """A list of the values that a key can have."""
 
     choices: Sequence[Any]
 
@@ -39,13 +39,13 @@ class Choices:
         return trial.suggest_categorical(name, list(self.choices))
 
 
-SearchSpace = dict[str, Range | Choices]  # maps a dotted key of the model's file to its values
+SearchSpace = dict[str, Range | Choices]  # maps a dotted key of the model config to its possible values
 
 
 def read_search_space(model: str) -> SearchSpace:
     """Return the search space of a model.
 
-    Raises UserError if the file is missing, or if one of its keys is invalid or not in the model's file.
+    Raises UserError if the file is missing, or if one of its keys is invalid or missing in the model config.
     """
     path, model_path = group_config("sweep", model), group_config("model", model)
     if not path.is_file():
@@ -63,7 +63,7 @@ def read_search_space(model: str) -> SearchSpace:
 
 
 def get_value(content: dict[str, Any], key: str, where: str) -> Any:
-    """Return the value at a dotted key. Raise UserError if the key is missing."""
+    """Return the value of a dotted key. Raise UserError if the key is missing."""
     value: Any = content
     for part in key.split("."):
         if not isinstance(value, dict) or part not in value:

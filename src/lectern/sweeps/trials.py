@@ -21,7 +21,7 @@ from lectern.training.plan import Plan
 
 @dataclass
 class RunningTrial:
-    """A trial whose training runs on this machine, or as the job that LAUNCH submits."""
+    """A trial with a running training, which is a process on this machine or a job that LAUNCH submits."""
 
     trial: optuna.Trial
     plan: Plan
@@ -42,7 +42,7 @@ class RunningTrial:
         return self.out.with_suffix(".log")
 
     def update(self, sweep: SweepRun) -> None:
-        """Report new validations to Optuna, and stop the training if Optuna prunes the trial."""
+        """Report new validation results to Optuna, and stop the training if Optuna prunes the trial."""
         self.run_id = self.run_id or sweep.adopt_training(self.plan.key)
         for step, value in sweep.read_metric(self.run_id, self.metric) if self.run_id else ():
             if step > self.last_step:
@@ -54,7 +54,10 @@ class RunningTrial:
             self.terminate()
 
     def terminate(self) -> None:
-        """Send SIGTERM. A training then stops after its current step, and a submitted job is cancelled."""
+        """Send SIGTERM.
+
+        The training then stops after its current step. If the training is a submitted job, the job is cancelled.
+        """
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
 
@@ -74,7 +77,7 @@ class RunningTrial:
 def start_trial(
     trial: optuna.Trial, plan: Plan, values: dict[str, Any], overrides: list[str], out: Path
 ) -> RunningTrial:
-    """Start the training of a trial. Its output is appended to a log file next to `out`."""
+    """Start the training of a trial. The output of the training is appended to a log file next to `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
     command = [*launch_prefix(), sys.executable, "pipelines/train.py", *overrides, f"out={out}"]
     with open(out.with_suffix(".log"), "ab") as log:

@@ -1,1 +1,1 @@
-"""The tasks. Each one is a package whose subpackages correspond to the stages of the pipeline."""
+"""The tasks. Each task is a package whose subpackages correspond to the stages of the pipeline."""

@@ -1,4 +1,4 @@
-"""Lightning callbacks that keep the best weights, clip gradients and show progress."""
+"""Define Lightning callbacks that keep the best weights, clip gradients and show progress."""
 
 import sys
 from typing import Any
@@ -14,11 +14,11 @@ from lectern.errors import UserError
 from lectern.training.divergence import StopOnDivergence
 from lectern.training.module import TrainableModule
 
-SIGNS = {"min": -1, "max": 1}  # a metric times its sign is better if it is greater
+SIGNS = {"min": -1, "max": 1}  # factor of a metric, so that a greater product is always better
 
 
 class KeepBest(pl.Callback):
-    """Keep the weights of the best validation, in memory and in the checkpoint."""
+    """Keep the weights with the best validation result in memory and in the checkpoint."""
 
     def __init__(self, metric: str, mode: str):
         if mode not in SIGNS:
@@ -52,9 +52,9 @@ class KeepBest(pl.Callback):
 
 
 class ClipNorm(pl.Callback):
-    """Clip the norm of the gradient, and report the norm and how often it was clipped.
+    """Clip the norm of the gradient. Report the norm and how often it was clipped.
 
-    `check` has computed the norm just before.
+    `check` has already computed the norm of this step.
     """
 
     def __init__(self, limit: float | None, check: StopOnDivergence):
@@ -86,7 +86,8 @@ class Progress(pl.Callback):
             desc=self.name,
             unit="step",
             disable=not trainer.is_global_zero,
-            mininterval=0.2 if sys.stderr.isatty() else 30,  # seconds; a log file needs few lines
+            # Seconds between two lines in a log file, which needs only a few lines.
+            mininterval=0.2 if sys.stderr.isatty() else 30,
             dynamic_ncols=True,
         )
 

@@ -1,4 +1,4 @@
-"""Save checkpoints and resume from them, so that a killed training ends with the same bytes as an undisturbed one."""
+"""Save checkpoints and resume from them. A killed training then ends with the same bytes as an undisturbed training."""
 
 import os
 import pickle
@@ -18,12 +18,13 @@ from lectern.training.random_state import get_random_state, restore_random_state
 from lectern.training.stop_signals import StopOnSignal
 
 
-class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs a Checkpoint after all other callbacks
-    """Save only at steps from which Lightning can resume exactly, and restore what Lightning does not restore.
+class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs callbacks of this class after all other callbacks
+    """Save only at steps from which Lightning can resume exactly, and restore states that Lightning does not restore.
 
-    For every rank, this restores the random states, the `resume_state` of the module and of the callbacks, and the
-    position in the batches. Lightning loses that position if the schedule has read `estimated_stepping_batches`. A step
-    limit in addition to epochs is rejected, because Lightning then counts a finished epoch as unfinished.
+    For every rank, these states are the random states, the `resume_state` of the module and of the callbacks, and the
+    position in the batches. Lightning loses the position in the batches if the schedule has read
+    `estimated_stepping_batches`. `max_steps` is rejected, because with such a limit Lightning counts a finished epoch
+    as unfinished.
     """
 
     def __init__(self, path: Path, stop: StopOnSignal, interval: int = 200):
@@ -35,13 +36,14 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs a Checkpoint after
         if trainer.max_steps != -1:
             raise ValueError("exact resume needs max_epochs without max_steps")
 
-    def owners(self) -> list[Any]:  # not list[HasResumeState]: beartype would draw a random item to check in the tests
+    # list[Any], because beartype would draw a random item to check list[HasResumeState] in the tests
+    def owners(self) -> list[Any]:
         """Return the module and the callbacks that have a `resume_state`."""
         candidates: list[Any] = [self.trainer.lightning_module, *getattr(self.trainer, "callbacks", [])]
         return [candidate for candidate in candidates if isinstance(candidate, HasResumeState)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of every rank. Lightning calls this on all ranks."""
+        """Return the state of every rank. Lightning calls this method on all ranks."""
         resume_state = [
             {name: value.detach().cpu() for name, value in owner.resume_state.items()} for owner in self.owners()
         ]
@@ -58,7 +60,7 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs a Checkpoint after
         if len(state_dict["ranks"]) != world_size:
             raise UserError(
                 f"{self.path} was saved by {len(state_dict['ranks'])} processes, but this run has {world_size}. "
-                f"Use the same number as before, or delete {self.path.parent} to start again."
+                f"Use the same number of processes as before, or delete {self.path.parent} to start again."
             )
         mine = state_dict["ranks"][rank]
         device = self.trainer.lightning_module.device
@@ -67,7 +69,7 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs a Checkpoint after
         self.restored = mine
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the rest in the last hook before the first batch, because earlier hooks may draw random numbers."""
+        """Restore the random states and the position in the batches. Hooks that run earlier may draw random numbers."""
         if self.restored:
             loader: Any = trainer.train_dataloader
             loader.load_state_dict(self.restored["batches"])
@@ -77,7 +79,7 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs a Checkpoint after
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save every `interval` steps and on a stop signal, if no validation or epoch end is about to save."""
+        """Save every `interval` steps and after a stop signal, unless a validation or the epoch end saves anyway."""
         due = trainer.global_step % self.interval == 0 or self.stop.received
         last = batch_idx + 1 == trainer.num_training_batches
         validates = trainer.enable_validation and (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
@@ -98,42 +100,42 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs a Checkpoint after
         self.stop.stop_after_save(self.trainer)
 
     def is_accumulating(self, batch_idx: int) -> bool:
-        """Return whether gradients are accumulated after this batch; a checkpoint does not contain them."""
+        """Return whether gradients are accumulated after this batch. A checkpoint does not contain such gradients."""
         return (batch_idx + 1) % self.trainer.accumulate_grad_batches != 0
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write checkpoints atomically and keep the previous one."""
+    """Write checkpoints atomically and keep the previous checkpoint."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        """Write a checkpoint. Raises UserError if that fails; the previous checkpoint stays."""
+        """Write a checkpoint. Raises UserError if the write fails. In this case, the previous checkpoint stays."""
         path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(path, backup=previous_checkpoint(path)) as part, open(part, "wb") as file:
                 torch.save(checkpoint, file)
-        except (OSError, RuntimeError, UserError) as error:  # PyTorch's writer reports a full disk as RuntimeError
+        except (OSError, RuntimeError, UserError) as error:  # PyTorch raises RuntimeError if the disk is full
             raise UserError(
                 f"The checkpoint {path} could not be written: {first_cause(error)}. An earlier checkpoint was kept. "
-                "Free some space and run the same command again to continue from it."
+                "Free some space and run the same command again to continue from this checkpoint."
             ) from error
 
 
 def first_cause(error: BaseException) -> BaseException:
-    """Return the error that caused this error, such as the one of the operating system."""
+    """Return the error that caused this error, such as an error of the operating system."""
     cause = error.__cause__ or error.__context__
     return first_cause(cause) if cause else error
 
 
 def previous_checkpoint(path: Path) -> Path:
-    """Return the path of the checkpoint before the last one."""
+    """Return the path of the checkpoint before the last checkpoint."""
     return path.with_name(f"{path.name}.previous")
 
 
 def last_valid_checkpoint(path: Path) -> Path | None:
-    """Return the newest checkpoint that loads without error, or None."""
+    """Return the newest checkpoint that can be loaded, or None."""
     for candidate in (path, previous_checkpoint(path)):
         if candidate.exists():
             try:

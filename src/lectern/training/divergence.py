@@ -1,4 +1,4 @@
-"""End a training at the first loss, gradient or weight that is not finite, before it reaches a checkpoint."""
+"""End a training at the first loss, gradient or weight that is not finite, before a checkpoint contains this value."""
 
 import math
 from pathlib import Path
@@ -16,23 +16,25 @@ from lectern.training.first_nonfinite import StepStart, find_nonfinite, locate_i
 from lectern.training.module import TrainableModule
 
 REMEDY = (
-    "Lower the learning rate, or clip gradients (fit.<budget>.clip_norm). If neither helps, search these items for "
-    "damaged values."
+    "Lower the learning rate, or clip gradients (fit.<budget>.clip_norm). If this does not help, search these "
+    "items for damaged values."
 )
 
 
 class StopOnDivergence(pl.Callback):
     """Check the loss and the gradient of each step before the optimizer uses them, and the weights before each save.
 
-    One number shows whether all gradients are finite: their norm, which clipping needs too. The layer and the items are
-    searched only if that number is not finite. A gradient scaler, as in float16, handles such gradients by itself.
+    The norm of all gradients shows whether every gradient is finite, and clipping needs this norm too. The layer and
+    the items are searched only if the norm is not finite. With float16, the gradient scaler handles such gradients, so
+    they are not checked.
     """
 
     def __init__(self, checkpoint: Path):
         self.checkpoint = checkpoint
-        self.gradient_norm: Tensor | None = None  # of the last step
-        self.steps: list[StepStart] = []  # the batches whose gradients are accumulated for the next optimizer step
-        self.loss: Tensor | None = None  # the sum over these batches
+        self.gradient_norm: Tensor | None = None  # norm of the gradient in the last step
+        # Start states of the batches whose gradients are accumulated for the next optimizer step.
+        self.steps: list[StepStart] = []
+        self.loss: Tensor | None = None  # sum of the losses of these batches
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.parameters = [parameter for parameter in pl_module.parameters() if parameter.requires_grad]
@@ -57,7 +59,10 @@ class StopOnDivergence(pl.Callback):
         self.steps, self.loss = [], None
 
     def is_suspicious(self, trainer: pl.Trainer) -> bool:
-        """Return whether the loss or the norm is not finite on any rank. The norm of finite gradients can overflow."""
+        """Return whether the loss or the norm is not finite on any rank.
+
+        The norm can overflow although all gradients are finite.
+        """
         assert self.gradient_norm is not None and self.loss is not None
         total = self.gradient_norm + self.loss
         if rank_and_world_size()[1] > 1:
@@ -65,7 +70,7 @@ class StopOnDivergence(pl.Callback):
         return not math.isfinite(total.item())
 
     def report(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Raise UserError with the first layer and the items of the batch, if the loss or a gradient is not finite."""
+        """If the loss or a gradient is not finite, raise UserError with the first layer and the items of the batch."""
         assert isinstance(pl_module, TrainableModule) and self.loss is not None
         gradients = {name: value.grad for name, value in pl_module.named_parameters() if value.grad is not None}
         if gather_first(None if self.loss.isfinite() and not find_nonfinite(gradients) else "not finite") is None:
@@ -84,7 +89,7 @@ class StopOnDivergence(pl.Callback):
         self.check_weights(trainer, pl_module)
 
     def check_weights(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Raise UserError if a weight is not finite, so that these weights become neither the best nor the last."""
+        """Raise UserError if a weight is not finite, so that such weights are never saved."""
         if name := find_nonfinite(pl_module.state_dict()):
             loader: Any = trainer.train_dataloader
             self.fail(trainer, self.describe_place(trainer, f"the weight {name} is not finite", loader.items))
@@ -95,12 +100,12 @@ class StopOnDivergence(pl.Callback):
 
     def fail(self, trainer: pl.Trainer, place: str) -> NoReturn:
         kept = f" The last checkpoint, {self.checkpoint}, was kept." if self.checkpoint.exists() else ""
-        step = trainer.global_step + bool(self.steps)  # a step counts when its optimizer has finished
+        step = trainer.global_step + bool(self.steps)  # global_step counts a step only after its optimizer update
         raise UserError(f"Training has diverged at step {step}: {place} {REMEDY}{kept}")
 
 
 def gather_first(text: str | None) -> str | None:
-    """Return the text of the first rank that has one."""
+    """Return the text of the first rank that has a text."""
     texts: list[str | None] = [text] * rank_and_world_size()[1]
     if len(texts) > 1:
         dist.all_gather_object(texts, text)

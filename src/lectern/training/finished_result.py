@@ -1,7 +1,8 @@
-"""Keep the result of a training until DVC has recorded it, so that a stage killed before that is not trained again.
+"""Keep the result of a training until DVC has recorded the result, so that no training is repeated.
 
 DVC deletes the outputs of a stage before it runs the stage. If DVC is killed after a training and before it has written
-`dvc.lock`, it deletes the new model and starts the training again. The result in the run directory is then used.
+`dvc.lock`, the next `dvc repro` deletes the new model and starts the stage again. The stage then uses the result in the
+run directory.
 """
 
 import os
@@ -16,7 +17,7 @@ FOLDER = "finished"  # in the run directory
 
 
 def result_path(folder: Path, name: str) -> Path:
-    """Return where the run directory contains the finished model folder. It exists only if it is complete."""
+    """Return the path of the finished model folder in the run directory. The folder exists only if it is complete."""
     return folder / FOLDER / name
 
 
@@ -32,11 +33,11 @@ def publish_result(result: Path, out: Path) -> None:
 
 
 def discard_results(name: str, keep: Path | None = None) -> None:
-    """Delete the results of an experiment that DVC has recorded: all, or all except the one in the folder `keep`."""
+    """Delete the results of an experiment that DVC has recorded, except a result in the folder `keep`."""
     for result in RUNS.glob(f"*/{FOLDER}/{name}"):
         folder = result.parents[1]
         if folder != keep:
             shutil.rmtree(result, ignore_errors=True)
             for empty in (result.parent, folder):
-                with suppress(OSError):  # it contains the checkpoints of a training that runs again
+                with suppress(OSError):  # the folder contains the checkpoints of a training that runs again
                     empty.rmdir()

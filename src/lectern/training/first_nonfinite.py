@@ -17,13 +17,14 @@ from lectern.training.random_state import get_cuda_random_state
 
 @dataclass
 class StepStart:
-    """The batch of a training step and the states before it, from which the step can be repeated."""
+    """The batch of a training step and the states before this step, so that the step can be repeated."""
 
     batch: Any
     batch_idx: int
-    items: Any  # their numbers, as in ResumableLoader
+    items: Any  # numbers of the items in the batch, as in ResumableLoader
     resume_state: dict[str, Tensor]
-    random: Tensor = field(default_factory=torch.get_rng_state)  # those of Python and NumPy would cost 0.3 ms per step
+    # random state of PyTorch; the states of Python and NumPy would cost 0.3 ms per step
+    random: Tensor = field(default_factory=torch.get_rng_state)
     cuda_random: Tensor | None = field(default_factory=get_cuda_random_state)
 
     def __post_init__(self) -> None:
@@ -45,7 +46,7 @@ class Pass:
 def locate_in_steps(trainer: pl.Trainer, module: TrainableModule, steps: Sequence[StepStart]) -> tuple[str, Any] | None:
     """Repeat the batches of an optimizer step and find the first value that is not finite.
 
-    Return its name and the items of its batch.
+    Return the name of this value and the items of its batch.
     Returns None if every value of this rank is finite.
     """
     resume_state = module.resume_state
@@ -59,7 +60,9 @@ def locate_in_steps(trainer: pl.Trainer, module: TrainableModule, steps: Sequenc
 
 
 def locate_in_batch(trainer: pl.Trainer, module: TrainableModule, step: StepStart) -> str | None:
-    """Repeat one batch, and describe the first output, loss or gradient that is not finite. Return None if all are."""
+    """Repeat one batch, and describe the first output, loss or gradient that is not finite.
+
+    Return None if all values are finite."""
     module.resume_state = dict(step.resume_state)
     torch.set_rng_state(step.random)
     if step.cuda_random is not None:
@@ -109,7 +112,7 @@ def enumerate_tensors(name: str, output: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def in_forward_order(module: nn.Module, forward: Pass) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield the parameters of the recorded layers, and then those of other layers."""
+    """Yield the parameters of the recorded layers, and then the parameters of other layers."""
     for name, layer in forward.modules.items():
         for key, parameter in layer.named_parameters(recurse=False):
             yield f"{name}.{key}", parameter
@@ -119,7 +122,7 @@ def in_forward_order(module: nn.Module, forward: Pass) -> Iterator[tuple[str, nn
 def find_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
     """Return the name of the first tensor with a value that is not finite, or None.
 
-    The norm of all tensors is computed first, because it needs no memory for a mask.
+    The norm of all tensors is computed first, because this computation needs no memory for a mask.
     """
     floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
     if get_total_norm(list(floating.values())).isfinite():

@@ -15,11 +15,11 @@ from lectern.training.module import TrainableModule
 
 
 class History(pl.Callback):
-    """Keep all records in memory and in the checkpoint, so that a resumed run loses none and repeats none.
+    """Keep all records in memory and in the checkpoint, so that a resumed training neither loses nor repeats a record.
 
-    Training metrics are averaged over intervals of `interval` steps and over ranks. Their names are `train_<name>`.
-    Validation metrics are those that the module logs as `validation_<name>`. On rank 0, `on_records` receives the new
-    records and text samples after each validation and at the end of each epoch.
+    Training metrics are averaged over intervals of `interval` steps and over ranks. The names of the averages are
+    `train_<name>`. Validation metrics are those that the module logs as `validation_<name>`. On rank 0, `on_records`
+    receives the new records and text samples after each validation and at the end of each epoch.
     """
 
     def __init__(self, interval: int = 50, on_records: Callable[[list[Record], list[TextSample]], None] | None = None):
@@ -43,7 +43,7 @@ class History(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, TrainableModule)
-        # The metrics have the weight of the loss, so that the average over ranks is the mean over items.
+        # The metrics are multiplied by the loss weight, so that the average over ranks equals the mean over all items.
         loss_weight = batch[-1] if rank_and_world_size()[1] > 1 else 1
         values = {name: value.detach().float() * loss_weight for name, value in pl_module.step_metrics.items()}
         for name, value in {**values, "steps": torch.ones(())}.items():
@@ -75,7 +75,7 @@ class History(pl.Callback):
         self.report_new_records(trainer)
 
     def add_record(self, trainer: pl.Trainer, name: str, value: float) -> None:
-        """Append one value of the current step. Raises UserError if it is not finite."""
+        """Append one value of the current step. Raises UserError if the value is not finite."""
         if not math.isfinite(value):
             raise UserError(
                 f"{name} became {value} at step {trainer.global_step}: training has diverged. "
@@ -84,7 +84,7 @@ class History(pl.Callback):
         self.records.append(Record(trainer.global_step, trainer.current_epoch, name, value))
 
     def report_new_records(self, trainer: pl.Trainer) -> None:
-        """Pass the records and text samples since the last call to `on_records`."""
+        """Call `on_records` with the records and text samples that are new since the last call."""
         if self.on_records and trainer.is_global_zero:
             self.on_records(self.records[self.reported[0] :], self.text_samples[self.reported[1] :])
         self.reported = (len(self.records), len(self.text_samples))

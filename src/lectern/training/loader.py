@@ -12,10 +12,11 @@ from lectern.training.distributed import rank_and_world_size
 class ResumableLoader:
     """Base class of loaders that resume within an epoch.
 
-    A subclass implements `__len__`, which must be the same on every rank, and `__iter__`. `__iter__` must start at
+    A subclass implements `__iter__`, and `__len__` with the same value on every rank. `__iter__` must start at
     batch `start % len(self)`, reset `start` to 0 and set `done` to the number of batches yielded in this epoch.
-    `identity` contains values that decide the batches; a checkpoint with other values is rejected. Before each batch,
-    `__iter__` sets `items` to the numbers of its items on this rank; `item_name` says what they count.
+    `identity` contains the values that determine the batches. A checkpoint with other values is rejected. Before each
+    batch, `__iter__` sets `items` to the numbers of the batch's items on this rank. `item_name` is the noun for these
+    items in messages.
     """
 
     item_name = "items"
@@ -34,7 +35,7 @@ class ResumableLoader:
         return self
 
     def describe_items(self, items: Tensor | np.ndarray) -> str:
-        """Return numbers of items as text, such as "items 4, 2"."""
+        """Describe items by their numbers, such as "items 4, 2"."""
         return f"{self.item_name} {', '.join(map(str, items.tolist()))}"
 
     def set_epoch(self, epoch: int) -> None:
@@ -44,7 +45,10 @@ class ResumableLoader:
         return {"done": self.done, **self.identity}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Continue after the batches of a checkpoint. Raises ValueError if the checkpoint has different batches."""
+        """Continue after the last batch before the checkpoint.
+
+        Raises ValueError if the checkpoint was made with different batches.
+        """
         wrong = {key: (state_dict[key], value) for key, value in self.identity.items() if state_dict[key] != value}
         if wrong:
             raise ValueError(f"the checkpoint has different batches (checkpoint, loader): {wrong}")
@@ -52,15 +56,14 @@ class ResumableLoader:
 
 
 class InMemoryLoader(ResumableLoader):
-    """A loader of batches of rows from tensors of equal length, in an order that depends only on seed and epoch.
+    """A loader that yields batches of rows of several tensors in an order that depends only on seed and epoch.
 
     A batch contains the selected rows of each tensor and, as its last item, the loss weight of this rank.
 
-    `batch_size` is the global batch size. Each rank receives its slice of every global batch. The loss weight is
-    `world_size * rows of this rank / rows of the global batch`. Each rank multiplies its mean loss by this weight. The
-    average over ranks, which DDP computes, is then the mean over the global batch, even if the slices differ in size.
-    If a batch has fewer rows than there are ranks, some ranks receive a row that another rank counts, with a loss
-    weight of 0.
+    `batch_size` is the global batch size. Each rank receives one slice of every global batch. The loss weight is
+    `world_size * rows of this rank / rows of the global batch`. Each rank multiplies its mean loss by this weight.
+    DDP's average over ranks is then the mean over the global batch, even if the slices differ in size. If a batch has
+    fewer rows than there are ranks, some ranks receive a row that another rank counts, with a loss weight of 0.
     """
 
     def __init__(self, *tensors: Tensor, batch_size: int, shuffle: bool = False, seed: int = 0):
@@ -75,14 +78,15 @@ class InMemoryLoader(ResumableLoader):
         """Return the rows in the order of this epoch."""
         if not self.shuffle:
             return torch.arange(self.rows)
-        # A generator of PyTorch would use only 32 bits of seed and epoch.
+        # A PyTorch generator would use only 32 bits of the seed and the epoch.
         return torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.rows))
 
     def __iter__(self) -> Iterator[tuple[Tensor | float, ...]]:
-        # The generator starts at the first next(). Lightning has set the epoch before.
+        # This code runs at the first next(). At this time, Lightning has already set the epoch.
         rank, world_size = rank_and_world_size()
         order = self.order()
-        spare = order[min(self.batch_size, self.rows) * rank // world_size :][:1]  # a row of the first batch
+        # A rank without rows in a batch uses this row of the first batch.
+        spare = order[min(self.batch_size, self.rows) * rank // world_size :][:1]
         start, self.start = self.start % len(self), 0
         for index in range(start, len(self)):
             batch = order[index * self.batch_size : (index + 1) * self.batch_size]

@@ -10,7 +10,7 @@ from torch import Tensor
 class HasResumeState(Protocol):
     """A module or callback with tensors that are passed from one step to the next.
 
-    In addition to the weights, the checkpoint contains the `resume_state` of every rank.
+    The checkpoint contains the `resume_state` of every rank in addition to the weights.
     """
 
     resume_state: dict[str, Tensor]
@@ -20,8 +20,9 @@ class TrainableModule(pl.LightningModule):
     """Base class of the modules of all tasks.
 
     `resume_state` contains the tensors that a training step needs from the step before, such as the hidden state of a
-    recurrent network. `step_metrics` contains the metrics of the last training step. The history records their averages
-    as `train_<name>`. Metrics that the module logs as `validation_<name>` are recorded after each validation.
+    recurrent network. `step_metrics` contains the metrics of the last training step. The history records the averages
+    of these metrics as `train_<name>`. Metrics that the module logs as `validation_<name>` are recorded after each
+    validation.
     """
 
     def __init__(self) -> None:
@@ -30,5 +31,8 @@ class TrainableModule(pl.LightningModule):
         self.step_metrics: dict[str, Tensor] = {}
 
     def text_samples(self) -> dict[str, str]:
-        """Return texts that show the progress of training, by name. They are recorded after each validation."""
+        """Return texts by name that show the progress of the training.
+
+        The history records these texts after each validation.
+        """
         return {}

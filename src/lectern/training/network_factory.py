@@ -1,4 +1,4 @@
-"""Build the network that a model's config selects."""
+"""Build the network that the config of a model selects."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -14,12 +14,12 @@ Network = TypeVar("Network", bound=nn.Module)
 def build_network(
     section: Mapping[str, Any], networks: Sequence[type[Network]], *arguments: Any, **more: Any
 ) -> Network:
-    """Create the network of a section such as `{class: DigitCNN, dropout: 0.3}`.
+    """Create the network that a config section describes, such as `{class: DigitCNN, dropout: 0.3}`.
 
-    `networks` contains the possible classes.
+    `networks` contains the classes that a config can select.
 
-    `arguments` and `more` are passed to the class in addition to those of the section. Raises UserError if the class is
-    unknown or if the section does not fit it.
+    The class gets `arguments` and `more` in addition to the arguments of the section. Raises UserError if the class is
+    unknown or if the section does not fit the class.
     """
     name, chosen = split_class(section)
     choices = {network.__name__: network for network in networks}

@@ -11,13 +11,14 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 
 def one_cycle(first: int, last: int, warm_up: float, start: float = 0.0, head_start: int = 0) -> Callable[[int], float]:
-    """Return the factor of the peak learning rate at each step, for `LambdaLR` (Smith 2018, arXiv:1803.09820).
+    """Return a function that maps a step to a factor of the peak learning rate, for `LambdaLR`.
 
-    The factor is zero outside `first <= step < last`. For the share `warm_up` of these steps it rises from `start` to 1
-    along half a cosine. Then it falls to zero in the same way. With a `head_start` of 1, the first step already has the
-    rate of the second one, so that a cycle that starts from zero does not waste its first step.
+    The schedule is the one-cycle schedule (Smith 2018, arXiv:1803.09820). The factor is zero outside `first <= step <
+    last`. During the share `warm_up` of these steps, the factor rises from `start` to 1 along half a cosine. Then the
+    factor falls to zero in the same way. With a `head_start` of 1, the first step has the rate of the second step.
+    Otherwise a cycle that starts from zero would waste its first step.
 
-    PyTorch's `OneCycleLR` cannot run a different cycle for each group of parameters.
+    This function exists because PyTorch's `OneCycleLR` cannot use different cycles for groups of parameters.
     """
     steps = last - first
     rise = max(1.0, warm_up * steps)
@@ -42,9 +43,9 @@ def half_cosine(position: float) -> float:
 def adamw_one_cycle(module: pl.LightningModule, **cycle: Any) -> OptimizerLRSchedulerConfig:
     """Return AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) with PyTorch's one-cycle schedule.
 
-    Reads the hyperparameters `learning_rate`, `weight_decay` and `warm_up` of the module. The rate rises to
-    `learning_rate` during the share `warm_up` of all steps, then falls almost to zero. The momentum moves the opposite
-    way. `cycle` contains further arguments of `OneCycleLR`.
+    Reads the hyperparameters `learning_rate`, `weight_decay` and `warm_up` of the module. The learning rate rises to
+    `learning_rate` during the share `warm_up` of all steps, and then falls almost to zero. The momentum falls while the
+    learning rate rises, and rises while the learning rate falls. `cycle` contains further arguments of `OneCycleLR`.
     """
     chosen = module.hparams
     optimizer = AdamW(module.parameters(), chosen["learning_rate"], weight_decay=chosen["weight_decay"], fused=True)

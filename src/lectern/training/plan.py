@@ -38,7 +38,10 @@ from lectern.training.world_size import check_batch_divides
 
 @dataclass(frozen=True)
 class Plan:
-    """A dataset, a model, a budget and a seed. In addition, the weights depend only on data and code."""
+    """A dataset, a model, a budget and a seed.
+
+    The weights depend on these values, the data and the code, and on nothing else.
+    """
 
     dataset: Dataset
     model: Model
@@ -55,7 +58,7 @@ class Plan:
 
     @cached_property
     def key(self) -> str:
-        """The hash of config, data and code. It is the name of the run directory.
+        """The hash of the config, the data and the code, which is the name of the run directory.
 
         A training therefore resumes only from checkpoints of the same config, data and code.
         """
@@ -66,7 +69,10 @@ class Plan:
 
 
 def read_plan(config: dict[str, Any]) -> Plan:
-    """Check every section of a composed config. Raises UserError with the file, the key, the value and what to use."""
+    """Check every section of a composed config and return the plan.
+
+    Raises UserError with the file, the key, the value found and what was expected.
+    """
     dataset: Dataset = call(Dataset, config["dataset"], str(CONF / "dataset"))
     model: Model = call(Model, config["model"], str(CONF / "model"))
     if dataset.task != model.task:
@@ -89,7 +95,7 @@ def read_plan(config: dict[str, Any]) -> Plan:
 
 
 def check_model(model: Model, where: str) -> None:
-    """Check each section of a model's config, for every budget, against the function or class that receives it."""
+    """Check that each section of a model config fits the function or class that receives it, for every budget."""
     from_plan = {"processed": None, "split": None, "seed": None}
     check_section(task_module(model.task, "model.loader").load, model.batches, f"{where}, batches", more=from_plan)
     name, arguments = split_class(model.module)
@@ -101,7 +107,7 @@ def check_model(model: Model, where: str) -> None:
 
 
 def check_trainer(trainer: dict[str, Any], where: str) -> None:
-    """Check that a trainer's config has `threads` and otherwise arguments of Lightning's Trainer."""
+    """Check that a trainer config contains `threads` and otherwise only arguments of Lightning's Trainer."""
     check_keys(trainer, ["threads", *inspect.signature(pl.Trainer).parameters], where)
     if "threads" not in trainer:
         raise UserError(f"{where}: missing key 'threads', the number of threads of each process.")
@@ -110,9 +116,9 @@ def check_trainer(trainer: dict[str, Any], where: str) -> None:
 
 
 def resolve_precision(model: Model, budget: str, trainer: dict[str, Any]) -> dict[str, Any]:
-    """Return the fit section of a budget, with float32 instead of bfloat16 if the CPU does not compute in bfloat16.
+    """Return the `fit` section of a budget. If the CPU does not support bfloat16, replace bfloat16 by float32.
 
-    On such a CPU, oneDNN's LSTM fails at the first step, and its GRU takes ten times as long as in float32.
+    On such a CPU, bfloat16 makes oneDNN's LSTM fail at the first step, and a GRU takes ten times as long as in float32.
     """
     fit = model.fit[budget]
     if "bf16" not in fit.get("precision", "") or trainer["accelerator"] != "cpu" or has_bfloat16():

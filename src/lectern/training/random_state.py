@@ -8,7 +8,7 @@ import torch
 
 
 def get_random_state() -> dict[str, Any]:
-    """Return the states of torch, Python and NumPy as tensors and plain values, which `weights_only` loading allows."""
+    """Return the states of torch, Python and NumPy as values that `torch.load` accepts with `weights_only`."""
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
@@ -24,7 +24,7 @@ def get_cuda_random_state() -> torch.Tensor | None:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Set the states of torch, Python and NumPy to those of `get_random_state`."""
+    """Restore the states of torch, Python and NumPy that `get_random_state` has returned."""
     torch.set_rng_state(state["torch"])
     random.setstate(state["python"])
     kind, keys, position, has_gauss, gauss = state["numpy"]

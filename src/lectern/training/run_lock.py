@@ -1,4 +1,4 @@
-"""Lock the directory with the checkpoints of a training, and delete it when the model is complete."""
+"""Lock the directory with the checkpoints of a training, and delete the directory when the model is complete."""
 
 import os
 import shutil
@@ -11,7 +11,8 @@ from filelock import FileLock, Timeout
 
 from lectern.errors import UserError
 
-SHARED_LOCK_TIMEOUT = 180.0  # in seconds; a shared file system keeps the lock of a dead node for some time
+# maximum waiting time in seconds; a shared file system keeps the lock of a dead node for some time
+SHARED_LOCK_TIMEOUT = 180.0
 
 
 @contextmanager
@@ -27,25 +28,25 @@ def lock_run_directory(folder: Path) -> Iterator[None]:
             owner.write_text(describe_process())
             yield
     except Timeout as error:
-        holder = f" It is locked by {owner.read_text()}." if owner.exists() else ""
+        holder = f" The directory is locked by {owner.read_text()}." if owner.exists() else ""
         raise UserError(
-            f"{folder} is in use: another process runs the same training. Wait for it, or stop it.{holder}"
+            f"{folder} is in use: another process runs the same training. Wait for that process, or stop it.{holder}"
         ) from error
 
 
 def lock_timeout() -> float:
-    """Return the number of seconds to wait for the lock. Only a job that Slurm has restarted waits."""
+    """Return the number of seconds to wait for the lock, which is 0 unless Slurm has restarted this job."""
     return SHARED_LOCK_TIMEOUT if os.environ.get("SLURM_RESTART_COUNT") else 0.0
 
 
 def describe_process() -> str:
-    """Return the id and machine of this process, and its Slurm job."""
+    """Describe this process by its id, its machine and its Slurm job."""
     job = os.environ.get("SLURM_JOB_ID")
     return f"process {os.getpid()} on {socket.gethostname()}{f', Slurm job {job}' if job else ''}"
 
 
 def clear_run_directory(folder: Path, keep: Iterable[Path]) -> None:
-    """Delete the lock, and everything in the run directory except the folders `keep`."""
+    """Delete the lock and everything else in the run directory, except the folders in `keep`."""
     kept = set(keep)
     for path in folder.iterdir():
         if path in kept:

@@ -1,4 +1,4 @@
-"""Stop a training after the current step if it receives SIGINT, SIGTERM or SIGHUP, so that it can save a checkpoint."""
+"""Stop a training that receives SIGINT, SIGTERM or SIGHUP after the current step, so that it can save a checkpoint."""
 
 import os
 import signal
@@ -21,19 +21,20 @@ SAVED = "lectern: saved at step {}. Run the same command again to continue.\n"
 class StopOnSignal(pl.Callback):
     """Record a stop signal, and let all ranks stop after the same step.
 
-    Lightning's own handler starts a collective operation inside the signal handler. It deadlocks if the other ranks are
-    in a different collective operation. It also interrupts a validation, so that the step before it cannot be saved.
-    This callback only records the signal. The ranks compare what they received before each possible checkpoint.
+    Lightning's own signal handler starts a collective operation immediately. Such an operation deadlocks if the other
+    ranks are in a different collective operation. Lightning's handler also interrupts a validation, so that the last
+    step cannot be saved. This callback only records the signal. Before each possible checkpoint, the ranks exchange the
+    signals that they have received.
     """
 
     def __init__(self) -> None:
-        self.received = 0  # the number of the signal
+        self.received = 0  # number of a received signal, or 0
         self.saved_step: int | None = None
 
     @contextmanager
     def handle_signals(self) -> Iterator[None]:
         """Record stop signals inside the block. Signals that are ignored, as in a background job, stay ignored."""
-        if threading.current_thread() is not threading.main_thread():  # only the main thread can set handlers
+        if threading.current_thread() is not threading.main_thread():  # only the main thread can set signal handlers
             yield
             return
         handled = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
@@ -45,7 +46,7 @@ class StopOnSignal(pl.Callback):
                 signal.signal(number, handler)
 
     def record_signal(self, number: int, _: Any) -> None:
-        """Record the first signal. A second SIGINT ends the process, even inside a collective operation."""
+        """Record the first signal. A second SIGINT ends the process at once, even inside a collective operation."""
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         if not self.received and is_first_process():
@@ -53,7 +54,7 @@ class StopOnSignal(pl.Callback):
         self.received = self.received or number
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Replace the handler that Lightning has just installed."""
+        """Replace the signal handler that Lightning has just installed."""
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
             signal.signal(signal.SIGTERM, self.record_signal)
         trainer._signal_connector.received_sigterm = False
@@ -77,7 +78,10 @@ class StopOnSignal(pl.Callback):
             self.received = int(received.item())
 
     def stop_after_save(self, trainer: pl.Trainer) -> None:
-        """End the training at the next point at which Lightning can end it. Call this after a checkpoint was saved."""
+        """End the training at the next point at which Lightning can end it.
+
+        Call this method after a checkpoint was saved.
+        """
         if self.received:
             self.saved_step = trainer.global_step
             trainer._signal_connector.received_sigterm = True  # Lightning's loops raise SIGTERMException
@@ -88,6 +92,9 @@ class StopOnSignal(pl.Callback):
 
 
 def write_message(text: str) -> None:
-    """Write to stderr without Python's buffer, which a signal handler must not use. A closed terminal is no error."""
+    """Write to stderr without Python's buffer, which a signal handler must not use.
+
+    A closed terminal must not cause an error here.
+    """
     with suppress(OSError):
         os.write(2, text.encode())

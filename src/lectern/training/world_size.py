@@ -1,4 +1,4 @@
-"""Compute the number of processes of a trainer config and check that they can share a global batch."""
+"""Compute the number of processes of a trainer config, and check that these processes can share a global batch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,8 +20,8 @@ def world_size(trainer: Mapping[str, Any]) -> int:
 def check_batch_divides(batches: Mapping[str, Any], trainer: Mapping[str, Any], where: str) -> None:
     """Raise UserError if the global `batch_size` is not divisible by the number of processes.
 
-    A batch that is limited by its number of tokens has no `batch_size`. Its sentences are assigned to the processes in
-    turn.
+    A batch that is limited by its number of tokens has no `batch_size`. The sentences of such a batch are assigned to
+    the processes in turn.
     """
     processes, batch_size = world_size(trainer), batches.get("batch_size", 0)
     if batch_size % processes == 0:

@@ -23,10 +23,16 @@ def register_commands(app: typer.Typer) -> None:
 def write(
     name: Annotated[str, typer.Argument(help="name of a registered model, for example shakespeare")],
     prompt: Annotated[str, typer.Option(help="text to continue")] = "",
-    length: Annotated[int, typer.Option(help="number of characters to generate")] = 400,
-    temperature: Annotated[float, typer.Option(help="0 selects the most likely character; 1 samples")] = 1.0,
-    top_k: Annotated[int, typer.Option(help="sample from this many likely characters; 0 for all")] = 0,
-    top_p: Annotated[float, typer.Option(help="sample from the fewest characters with this total probability")] = 1.0,
+    length: Annotated[int, typer.Option(help="number of characters that are generated")] = 400,
+    temperature: Annotated[
+        float, typer.Option(help="0 selects the most likely character; 1 samples from the predicted probabilities")
+    ] = 1.0,
+    top_k: Annotated[
+        int, typer.Option(help="sample only from this number of most likely characters; 0 means all characters")
+    ] = 0,
+    top_p: Annotated[
+        float, typer.Option(help="sample only from the most likely characters that together have this probability")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="random seed; the same seed gives the same text")] = 0,
 ) -> None:
     """Generate a text with the champion of a language model and print it one character at a time.
@@ -39,7 +45,7 @@ def write(
     module = load_character_model(name)
     unknown = find_unknown_characters(prompt, module.facts)
     if unknown:
-        print(f"lectern: {name} does not know the characters {' '.join(map(repr, unknown))}", file=sys.stderr)
+        print(f"lectern: {name} has not been trained on the characters {' '.join(map(repr, unknown))}", file=sys.stderr)
     characters = stream_characters(
         module, encode(prompt, module.facts), length, seed, temperature=temperature, top_k=top_k, top_p=top_p
     )
@@ -50,7 +56,7 @@ def write(
 
 
 def load_character_model(name: str) -> "CharacterModel":
-    """Load the champion. Raises UserError if it is not a language model."""
+    """Load the champion. Raises UserError if the champion is not a language model."""
     from lectern.registry.versions import load_champion
     from lectern.tasks.language_model.model.module import CharacterModel
 
@@ -64,7 +70,9 @@ def load_character_model(name: str) -> "CharacterModel":
 
 
 def memory(
-    experiments: Annotated[list[str], typer.Argument(help="evaluated experiments, for example char-rnn char-gru")],
+    experiments: Annotated[
+        list[str], typer.Argument(help="names of evaluated experiments, for example char-rnn char-gru")
+    ],
     out: Annotated[Path, typer.Option(help="path of the plot")] = REPORTS / "memory.png",
 ) -> None:
     """Plot how much context several language models use.
@@ -78,7 +86,7 @@ def memory(
 
 
 def read_details(experiment: str) -> dict[str, Any]:
-    """Read `details.json` of an experiment. Raises UserError if there is no report of a language model."""
+    """Read `details.json` of an experiment. Raises UserError if the experiment has no report of a language model."""
     path = REPORTS / experiment / "details.json"
     details: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     if "loss_after_reset" not in details:

@@ -21,9 +21,11 @@ def register_commands(app: typer.Typer) -> None:
 
 
 def steer(
-    name: Annotated[str, typer.Argument(help="a registered model, named after its dataset, such as udacity_sim")],
-    video: Annotated[Path, typer.Option(help="a video, or a folder of images that are sorted by name")],
-    out: Annotated[Path, typer.Option(help="the video to write; the predictions are also written to a .csv file")],
+    name: Annotated[
+        str, typer.Argument(help="name of a registered model, which is the name of its dataset, such as udacity_sim")
+    ],
+    video: Annotated[Path, typer.Option(help="path of a video, or of a folder with images that are sorted by name")],
+    out: Annotated[Path, typer.Option(help="path of the new video; the predictions are also written to a .csv file")],
 ) -> None:
     """Predict the steering angle at each frame of a video and draw a steering wheel below it.
 
@@ -40,7 +42,7 @@ def steer(
 
 
 def draw_video(model: "SteeringModel", video: Path, out: Path) -> int:
-    """Write the video with the wheel and the table of predictions, and return the number of frames.
+    """Write the video with the steering wheel, and the table of predictions. Return the number of frames.
 
     Only one frame at a time is in memory.
     """
@@ -60,7 +62,7 @@ def draw_video(model: "SteeringModel", video: Path, out: Path) -> int:
 def draw_frames(
     model: "SteeringModel", video: Path, rate: float, rows: list[dict[str, float]]
 ) -> Iterator["np.ndarray"]:
-    """Yield each frame with the predicted wheel below it, and append the predictions to `rows`."""
+    """Yield each frame with the predicted steering wheel below the image, and append the predictions to `rows`."""
     from lectern.tasks.steering.data.format.frames import prepare
     from lectern.tasks.steering.data.progress import progress
     from lectern.tasks.steering.data.readers.videos import count_frames, read_video

@@ -23,13 +23,22 @@ def register_commands(app: typer.Typer) -> None:
 
 
 def translate(
-    name: Annotated[str, typer.Argument(help="a registered model, named after its dataset, such as multi30k_en_de")],
+    name: Annotated[
+        str, typer.Argument(help="name of a registered model, which is the name of its dataset, such as multi30k_en_de")
+    ],
     text: Annotated[
-        str | None, typer.Argument(help="a sentence; without it, the command translates each line of standard input")
+        str | None,
+        typer.Argument(help="the sentence to translate; if it is missing, each line of standard input is translated"),
     ] = None,
-    beam: Annotated[int, typer.Option(help="number of hypotheses kept during the search; 1 is greedy search")] = 5,
-    n_best: Annotated[int, typer.Option(help="number of translations; scores are printed if it is above 1")] = 1,
-    attention: Annotated[Path | None, typer.Option(help="write the attention map of the sentence to this PNG")] = None,
+    beam: Annotated[
+        int, typer.Option(help="number of partial translations that the search keeps; 1 means greedy search")
+    ] = 5,
+    n_best: Annotated[
+        int, typer.Option(help="number of translations per sentence; if the number is above 1, scores are printed")
+    ] = 1,
+    attention: Annotated[
+        Path | None, typer.Option(help="write the attention map of the sentence to this PNG file")
+    ] = None,
 ) -> None:
     """Translate a sentence, or each line of standard input, with the champion.
 
@@ -48,7 +57,7 @@ def translate(
 
 
 def load_translator(name: str) -> "Translator":
-    """Load the champion. Raises UserError if it is not a translation model."""
+    """Load the champion. Raises UserError if the champion is not a translation model."""
     from lectern.registry.versions import load_champion
     from lectern.tasks.translation.model.module import Translator
 
@@ -59,7 +68,7 @@ def load_translator(name: str) -> "Translator":
 
 
 def translate_lines(module: "Translator", lines: list[str], beam: int, n_best: int) -> Iterator[list[str]]:
-    """Yield the output lines of each input line. An empty line stays empty. Long input shows a progress bar."""
+    """Yield the output lines of each input line. An empty line stays empty. A progress bar is shown for long input."""
     from tqdm import tqdm
 
     prepared = [prepare_line(module, number, line) for number, line in enumerate(lines, 1)]
@@ -71,7 +80,7 @@ def translate_lines(module: "Translator", lines: list[str], beam: int, n_best: i
 
 
 def prepare_line(module: "Translator", number: int, line: str) -> list[int]:
-    """Return the token ids of a line, or an empty list for an empty line. Errors name the line."""
+    """Return the token ids of a line, or an empty list for an empty line. Errors contain the number of the line."""
     from lectern.tasks.translation.data.format.cleaning import normalize
     from lectern.tasks.translation.data.format.sentences import prepare
 
@@ -82,17 +91,17 @@ def prepare_line(module: "Translator", number: int, line: str) -> list[int]:
 
 
 def format_translations(translations: list[tuple[str, float]], n_best: int) -> list[str]:
-    """Return the text of each translation. The score precedes the text if `n_best` is above 1."""
+    """Return the text of each translation. If `n_best` is above 1, the score is printed before the text."""
     return [text if n_best == 1 else f"{score:.4f}\t{text}" for text, score in translations]
 
 
 def read_lines(data: bytes) -> list[str]:
-    """Split UTF-8 text into lines. Raises UserError if it is not UTF-8."""
+    """Split UTF-8 text into lines. Raises UserError if the text is not UTF-8."""
     try:
         return data.decode("utf-8-sig").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"Line {line} of the input is not UTF-8. Convert the input: iconv -t UTF-8") from error
+        raise UserError(f"Line {line} of the input is not UTF-8. Convert the input with `iconv -t UTF-8`.") from error
 
 
 def draw_attention(module: "Translator", text: str, beam: int, path: Path) -> None:
@@ -103,14 +112,14 @@ def draw_attention(module: "Translator", text: str, beam: int, path: Path) -> No
     attention_map = module.attention(prepare([text], module.facts)[0], beam)
     if attention_map is None:
         raise UserError(
-            "This champion has no attention, so there is no map to draw. Promote a version that has attention: "
-            "lectern promote NAME --version N"
+            "This champion has no attention, so there is no map to draw. To promote a version with attention, run "
+            "`lectern promote NAME --version N`."
         )
     plots.draw_attention([attention_map], path)
 
 
 def by_length(
-    experiments: Annotated[list[str], typer.Argument(help="evaluated experiments of the same dataset")],
+    experiments: Annotated[list[str], typer.Argument(help="names of evaluated experiments of the same dataset")],
     out: Annotated[Path, typer.Option(help="the PNG to write")] = Path("by_length.png"),
 ) -> None:
     """Draw how the score of experiments depends on the length of the sentence.

@@ -17,18 +17,18 @@ TEST_FILES = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
 def preprocess(raw: Path, out: Path, validation: int) -> None:
-    """Write images (n, 28, 28) and labels (n,) of each split as uint8 `.npy` files, then the facts.
+    """Write the images (n, 28, 28) and labels (n,) of each split as uint8 `.npy` files, and then `facts.json`.
 
     The last `validation` training images become the validation split. In MNIST and in the sample, neighbouring images
-    are often by the same writer. A block at the end therefore shares fewer writers with the training split than a
-    random selection.
+    are often by the same writer. The last images therefore share fewer writers with the training split than a random
+    selection.
     """
     images, labels = read_labeled_images(raw, *TRAIN_FILES)
     test_images, test_labels = read_labeled_images(raw, *TEST_FILES)
     if not 0 < validation < len(labels):
         raise UserError(
-            f"preprocess.validation is {validation}; it must be above 0 and below the {len(labels)} images, "
-            "so that some remain for training."
+            f"preprocess.validation is {validation}; it must be above 0 and below {len(labels)}, "
+            "so that some images remain for training."
         )
     splits = {
         "train": (images[:-validation], labels[:-validation]),
@@ -60,7 +60,7 @@ def compute_facts(splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> Facts:
 
 
 def read_labeled_images(raw: Path, images_name: str, labels_name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read images and their labels. Raises UserError if shapes, counts or labels are not as expected."""
+    """Read images and their labels. Raises UserError if the shapes, the counts or the labels are not as expected."""
     images = read_idx(raw / images_name, dimensions=3)
     labels = read_idx(raw / labels_name, dimensions=1)
     if images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE):
@@ -88,12 +88,14 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing. Run `dvc repro download@{path.parent.name}`.") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is not a complete gzip file ({error}). Delete it and download it again.") from error
+        raise UserError(
+            f"{path} is not a complete gzip file ({error}). Delete this file and download it again."
+        ) from error
     magic, start = (0x800 + dimensions).to_bytes(4), 4 + 4 * dimensions
     if len(data) < start or data[:4] != magic:
         raise UserError(
-            f"{path} is not an IDX file with {dimensions} dimensions. It must start with {magic!r}, followed by "
-            f"{dimensions} sizes of 4 bytes each; found {data[:start]!r}."
+            f"{path} is not an IDX file with {dimensions} dimensions. Such a file must start with {magic!r}, "
+            f"followed by {dimensions} sizes of 4 bytes each; found {data[:start]!r}."
         )
     shape, body = tuple(map(int, np.frombuffer(data[4:start], ">u4"))), data[start:]
     if len(body) != math.prod(shape):

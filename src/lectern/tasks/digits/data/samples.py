@@ -12,7 +12,7 @@ TEST_COUNT = 300  # The last images are the test data, because few of their writ
 
 
 def make(out: Path) -> dict[str, str]:
-    """Write the four archives of the sample. Return the version of scikit-learn that contains the images."""
+    """Write the four archives of the sample. Return the version of scikit-learn, which contains the images."""
     import sklearn
     from sklearn.datasets import load_digits
 
@@ -36,6 +36,6 @@ def enlarge_images(images: np.ndarray) -> np.ndarray:
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:
-    """Write a gzipped IDX file. The same values always give the same bytes."""
+    """Write a gzipped IDX file. The same values always result in the same bytes."""
     header = np.array([0x800 + values.ndim, *values.shape], ">u4").tobytes()
     path.write_bytes(gzip.compress(header + values.tobytes(), mtime=0))

@@ -23,8 +23,9 @@ NETWORKS = (networks.DigitCNN, networks.DigitResNet)
 class DigitClassifier(TrainableModule):
     """A network trained with cross-entropy, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
-    `network` selects the class of the network and its arguments, for example `{class: DigitCNN, dropout: 0.5}`.
-    `shift`, `rotate` and `scale` are the ranges of the augmentation of training images, see `random_affine`.
+    `network` contains the name of the network class and the arguments of this class, for example
+    `{class: DigitCNN, dropout: 0.5}`. `shift`, `rotate` and `scale` limit the random changes of training images, see
+    `random_affine`.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class DigitClassifier(TrainableModule):
         return logits
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Scale uint8 images (B, 28, 28) to about zero mean and unit deviation, shape (B, 1, 28, 28)."""
+        """Scale uint8 images (B, 28, 28) to float32 (B, 1, 28, 28) with about zero mean and unit deviation."""
         normalized: Tensor = (images.unsqueeze(1).float() / 255 - self.facts["mean"]) / self.facts["deviation"]
         return normalized
 
@@ -72,7 +73,7 @@ class DigitClassifier(TrainableModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor, float], batch_idx: int) -> None:
         images, labels, loss_weight = batch
-        if loss_weight == 0:  # The image is padding of this rank's batch. Another rank counts it.
+        if loss_weight == 0:  # This image only fills the batch of this rank. Another rank counts it.
             return
         logits = self(images)
         self.validation_loss.update(F.cross_entropy(logits, labels, reduction="none"))
@@ -101,7 +102,7 @@ class DigitClassifier(TrainableModule):
 def initialize_weights(network: nn.Module) -> None:
     """Initialise all layers for ReLU (He et al. 2015, arXiv:1502.01852) and the last layer with zeros.
 
-    The zeros give every class the same probability before training.
+    The zeros in the last layer give every class the same probability before training.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     for layer in layers[:-1]:

@@ -10,7 +10,7 @@ class DigitCNN(nn.Sequential):
     def __init__(self, dropout: float = 0.5):
         super().__init__(
             nn.Conv2d(1, 32, 3),  # (B, 32, 26, 26)
-            nn.MaxPool2d(2),  # (B, 32, 13, 13); the lecture pools after ReLU, which is slower
+            nn.MaxPool2d(2),  # (B, 32, 13, 13); in the lecture, pooling follows ReLU, which is slower
             nn.ReLU(),
             nn.Flatten(),  # (B, 5408)
             nn.Linear(32 * 13 * 13, 128),
@@ -27,7 +27,7 @@ class DigitCNN(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions with a shortcut (He et al. 2016, arXiv:1603.05027).
+    """A block of two convolutions with a shortcut (He et al. 2016, arXiv:1603.05027).
 
     Batch normalisation and ReLU precede each convolution.
     """

@@ -44,7 +44,7 @@ def evaluate(module: "DigitClassifier", processed: Path, out: Path) -> dict[str,
 
 
 def measure(module: "DigitClassifier", processed: Path) -> pd.DataFrame:
-    """Return one row per test image, without writing a report."""
+    """Return one row per test image for the gate, without writing a report."""
     _, labels, probabilities = predict_test_images(module, processed)
     return tabulate_predictions(probabilities, labels)
 
@@ -58,7 +58,7 @@ def predict_test_images(module: "DigitClassifier", processed: Path) -> tuple[np.
 def tabulate_predictions(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
     """Return one row per image with its label, the predicted digit and the confidence.
 
-    The files name no writers, so all images are one group.
+    The files do not contain the writers of the digits, so all images are one group.
     """
     return pd.DataFrame(
         {
@@ -91,5 +91,5 @@ def statistics(items: pd.DataFrame) -> pd.DataFrame:
 
 
 def score_sums(sums: Mapping[str, float]) -> float:
-    """Return the accuracy from the sums of the statistics."""
+    """Compute the accuracy from the sums of the statistics."""
     return float(sums["correct"] / sums["images"])

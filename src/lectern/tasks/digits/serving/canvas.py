@@ -10,7 +10,7 @@ from lectern.serving.images import read_image
 
 
 class Canvas(Element, component="canvas.js"):
-    """A canvas for drawing with a mouse or a finger. It emits `drawn` after each stroke."""
+    """A canvas for drawing with a mouse or a finger. The canvas emits the event `drawn` after each stroke."""
 
     def clear_drawing(self) -> None:
         self.run_method("clear")

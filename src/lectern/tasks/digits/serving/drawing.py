@@ -7,7 +7,7 @@ from lectern.errors import UserError
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 
 DIGIT_SIZE = 20  # number of pixels of the longer side of a digit in MNIST
-MIN_INK = 0.15  # fraction of the strongest ink; weaker pixels are background, dust or shadow
+MIN_INK = 0.15  # fraction of the strongest ink; pixels with less ink are background, dust or shadow
 MIN_CONTRAST = 0.1  # If the difference from the background is smaller, the image is blank.
 
 
@@ -38,7 +38,7 @@ def measure_background(gray: np.ndarray) -> float:
 
 
 def measure_ink(gray: np.ndarray) -> np.ndarray:
-    """Return the amount of ink per pixel, from 0 to 1. Raises UserError if the picture is blank."""
+    """Return the amount of ink of each pixel, from 0 to 1. Raises UserError if the picture is blank."""
     strength = np.abs(gray - measure_background(gray)) / 255
     if strength.max() < MIN_CONTRAST:
         raise UserError("Nothing is drawn. Draw a digit in a color that differs from the background.")
@@ -57,7 +57,7 @@ def resize_to_digit_size(ink: np.ndarray) -> np.ndarray:
 
     Each new pixel is the mean of the area that it covers.
 
-    Thin lines become weaker at a smaller size. The values are therefore scaled so that the strongest pixel is 1.
+    Thin lines lose contrast at a smaller size. The values are therefore scaled so that the strongest pixel is 1.
     """
     factor = DIGIT_SIZE / max(ink.shape)
     height, width = (max(1, round(side * factor)) for side in ink.shape)
@@ -67,7 +67,7 @@ def resize_to_digit_size(ink: np.ndarray) -> np.ndarray:
 
 
 def center_by_mass(ink: np.ndarray) -> np.ndarray:
-    """Place the ink on uint8 (28, 28) with its centre of mass in the middle, or as close to it as possible."""
+    """Place the ink on uint8 (28, 28) with the centre of mass as close to the middle as possible."""
     image = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32)
     corner = []
     for axis, side in enumerate(ink.shape):

@@ -29,6 +29,6 @@ def signature() -> "ModelSignature":
 
 
 def example(processed: Path) -> np.ndarray:
-    """Return two validation images."""
+    """Return two validation images as an example input."""
     images: np.ndarray = np.load(processed / "validation_images.npy")
     return images[:2]

@@ -9,7 +9,10 @@ INPUT_NAME, OUTPUT_NAME = "images", "probabilities"
 
 
 class OnnxClassifier(nn.Module):
-    """A classifier that converts raw images to probabilities. It includes the scaling of the pixels and the softmax."""
+    """A classifier that converts raw images to probabilities.
+
+    The classifier includes the scaling of the pixels and the softmax.
+    """
 
     def __init__(self, module: nn.Module):
         super().__init__()
@@ -22,7 +25,7 @@ class OnnxClassifier(nn.Module):
 
 
 def exportable_network(module: nn.Module) -> nn.Module:
-    """Return the module that is exported."""
+    """Return the module to export."""
     return OnnxClassifier(module)
 
 

@@ -1,4 +1,4 @@
-"""Split raw works into three texts, encode them as character ids and build the alphabet from the training text."""
+"""Split raw works into three texts, build the alphabet from the training text and encode the texts as character ids."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from lectern.tasks.language_model.data.format.alphabet import NormalForm, encode
 
 SPLITS = ("train", "validation", "test")
 
-Works = dict[str, str]  # The text of each work by its name, in reading order.
+Works = dict[str, str]  # This type maps the name of each work to its text, in reading order.
 
 
 def preprocess(
@@ -27,13 +27,13 @@ def preprocess(
     min_count: int = 1,
     normal_form: NormalForm = "NFC",
 ) -> None:
-    """Write the ids of the training and validation text as `.npy`, the test text as raw text, and the facts.
+    """Write the ids of the training and validation text as `.npy` files, the test text as raw text, and `facts.json`.
 
     `split_by` selects how the works are split:
 
-    - `name`: `validation` and `test` are lists of work names.
-    - `position`: `validation` and `test` are the shares of each work that are taken from its end.
-    - `hash`: `validation` and `test` are the shares of complete works, selected by a hash of their names.
+    - With `name`, `validation` and `test` are lists of work names.
+    - With `position`, `validation` and `test` are shares of each work, taken from its end.
+    - With `hash`, `validation` and `test` are shares of complete works, selected by a hash of their names.
 
     The alphabet contains the characters that occur at least `min_count` times in the training text. With a `min_count`
     above 1, the training text contains unknown characters, so that the network learns to read them. If the test text
@@ -57,7 +57,7 @@ def preprocess(
 
 
 def build_alphabet(text: str, min_count: int = 1) -> str:
-    """Return the characters that occur at least `min_count` times, sorted. The first one gets the id 1."""
+    """Return the characters that occur at least `min_count` times, sorted. The first character gets the id 1."""
     code_points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     characters, counts = np.unique(code_points, return_counts=True)
     return "".join(map(chr, characters[counts >= min_count]))
@@ -76,7 +76,10 @@ def find_first_lines(works: Works, normal_form: NormalForm) -> dict[str, int]:
 def split_works(
     works: Works, split_by: str, validation: list[str] | float, test: list[str] | float
 ) -> dict[str, Works]:
-    """Return the works of each split. Raises UserError if the arguments do not fit or a split would be empty."""
+    """Return the works of each split.
+
+    Raises UserError if the arguments do not fit `split_by`, or if a split would be empty.
+    """
     if split_by == "name":
         if not (isinstance(validation, list) and isinstance(test, list)):
             raise UserError("preprocess: with split_by=name, validation and test must be lists of work names.")
@@ -111,7 +114,7 @@ def split_by_name(works: Works, validation: list[str], test: list[str]) -> dict[
 def split_by_hash(works: Works, validation: float, test: float) -> dict[str, Works]:
     """Assign complete works to the splits by a hash of their names.
 
-    A work stays in its split if other works are added or removed.
+    If works are added or removed, the other works stay in their splits.
     """
     parts: dict[str, Works] = {split: {} for split in SPLITS}
     for name, text in works.items():
@@ -132,7 +135,7 @@ def split_by_position(works: Works, validation: float, test: float) -> dict[str,
 
 
 def read_works(raw: Path) -> Works:
-    """Read the works of a folder. A `.txt` file is one work; a `.jsonl` file has one work per line.
+    """Read the works of a folder. A `.txt` file contains one work, and a `.jsonl` file contains one work per line.
 
     The format of a line is `{"name": ..., "text": ...}`.
     Raises UserError if there are no works, or if a file is empty or not UTF-8.
@@ -149,7 +152,7 @@ def read_works(raw: Path) -> Works:
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file. Raises UserError if it is empty or not UTF-8."""
+    """Read a UTF-8 file. Raises UserError if the file is empty or not UTF-8."""
     data = path.read_bytes()
     try:
         text = data.decode("utf-8")
@@ -159,5 +162,5 @@ def read_text(path: Path) -> str:
             "Convert the file to UTF-8, or download it again."
         ) from error
     if not text.strip():
-        raise UserError(f"{path} is empty. Delete it, or download it again.")
+        raise UserError(f"{path} is empty. Delete this file, or download it again.")
     return text

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 EXCLUDED_FOLDERS = {"test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data", "site-packages", "dist-packages"}
-MAX_FILE_BYTES = 60_000  # A longer module would fill most of the validation or test split.
+MAX_FILE_BYTES = 60_000  # A module with more characters would fill most of the validation or test split.
 
 
 def make(out: Path, max_bytes: int) -> dict[str, str]:
@@ -28,7 +28,7 @@ def make(out: Path, max_bytes: int) -> dict[str, str]:
 def read_modules(library: Path) -> Iterator[tuple[str, str]]:
     """Yield the path and the text of each module, ordered by a hash of the path.
 
-    In this order, the first modules are an unbiased selection of the library.
+    Because of this order, the first modules are an unbiased selection of the library.
     """
     paths = (path.relative_to(library) for path in library.rglob("*.py"))
     names = [path.as_posix() for path in paths if not EXCLUDED_FOLDERS & set(path.parts)]

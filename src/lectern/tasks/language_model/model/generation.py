@@ -12,7 +12,7 @@ from torch import nn
 from lectern.errors import UserError
 from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID, decode
 
-if TYPE_CHECKING:  # module.py imports this module.
+if TYPE_CHECKING:  # This import is only for type checkers, because module.py imports this module.
     from lectern.tasks.language_model.model.module import CharacterModel
 
 MAX_LENGTH = 100_000
@@ -43,7 +43,7 @@ def generate_texts(
 ) -> list[str]:
     """Return one text for each prompt. `prompts` contains character ids and has the shape (texts, time).
 
-    This is faster than calling `generate_text` for each prompt.
+    One call of this function is faster than a call of `generate_text` for each prompt.
     """
     check_sampling_options(length, seed, **sampling)
     columns = list(islice(generate_ids(module, prompts, seed, **sampling), length))
@@ -51,9 +51,9 @@ def generate_texts(
 
 
 def generate_ids(module: "CharacterModel", prompts: np.ndarray, seed: int, **sampling: Any) -> Iterator[np.ndarray]:
-    """Yield the next ids (texts,) without end.
+    """Yield the next ids, of shape (texts,), in an endless loop.
 
-    The network keeps its state, so each character needs only one step. Random numbers come from a separate generator.
+    The network keeps its state, so one step per character is enough. Random numbers come from a separate generator.
     Samples during a training therefore do not change the random state of the training.
     """
     generator = np.random.default_rng(seed)
@@ -94,8 +94,8 @@ def sample_ids(
     """Sample one id per text from logits (texts, characters), with draws (texts,) from [0, 1).
 
     A low temperature prefers likely characters, and 0 selects the most likely character. `top_k` is the number of most
-    likely characters to keep, and 0 keeps all. `top_p` keeps the smallest set of characters with at least this total
-    probability (Holtzman et al. 2020, arXiv:1904.09751). UNKNOWN_ID is never sampled.
+    likely characters to keep. The value 0 keeps all characters. `top_p` keeps the smallest set of characters with at
+    least this total probability (Holtzman et al. 2020, arXiv:1904.09751). UNKNOWN_ID is never sampled.
     """
     logits = logits.astype(np.float64)
     logits[:, UNKNOWN_ID] = -np.inf
@@ -107,7 +107,8 @@ def sample_ids(
     if top_k:
         probabilities[:, top_k:] = 0
     probabilities /= probabilities.sum(1, keepdims=True)
-    probabilities[probabilities.cumsum(1) - probabilities >= top_p] = 0  # The characters before it already reach top_p.
+    # The characters before this position already reach top_p.
+    probabilities[probabilities.cumsum(1) - probabilities >= top_p] = 0
     sums = probabilities.cumsum(1)
     rank = (draws[:, np.newaxis] * sums[:, -1:] >= sums).sum(1)
     return np.take_along_axis(order, rank[:, np.newaxis], 1)[:, 0]
@@ -120,7 +121,7 @@ def check_sampling_options(
     if not 1 <= length <= MAX_LENGTH:
         raise UserError(f"length is {length}; it must be from 1 to {MAX_LENGTH:,} characters.")
     if not 0 <= temperature <= 10:
-        raise UserError(f"temperature is {temperature}; it must be from 0 (always the likeliest character) to 10.")
+        raise UserError(f"temperature is {temperature}; it must be from 0 (always the most likely character) to 10.")
     if top_k < 0:
         raise UserError(f"top_k is {top_k}; it must be 0 (all characters) or the number of characters to keep.")
     if not 0 < top_p <= 1:

@@ -12,20 +12,22 @@ from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID
 from lectern.training.distributed import rank_and_world_size
 from lectern.training.loader import ResumableLoader
 
-IGNORE_INDEX = -100  # marks targets that do not count; it is the default of cross_entropy
-LONG_STREAM_LENGTH = 4000  # characters; in a long stream, the empty state at the start hardly affects the mean loss
+IGNORE_INDEX = -100  # marks targets that the loss ignores; this is the default value of cross_entropy
+# minimum number of characters; in a long stream, the empty state at the start hardly affects the mean loss
+LONG_STREAM_LENGTH = 4000
 
 
 class TextStreams(ResumableLoader):
-    """A loader that cuts a text into `streams` equal parts and reads them in parallel.
+    """A loader that cuts a text into `streams` equal parts and reads these parts in parallel.
 
-    A batch contains the ids (streams, time), the targets (streams, time) and the loss weight of this rank. The targets
-    are the ids that follow the ids of the batch. The loss weight is proportional to the number of targets of this rank.
-    A batch has about `unroll` characters per stream, and the lengths of batches differ by at most one. Each character
-    is a target exactly once per epoch.
+    A batch contains the ids (streams, time), the targets (streams, time) and the loss weight of this rank. The target
+    of each id is the next id of the text. The loss weight is proportional to the number of targets of this rank. A
+    batch has about `unroll` characters per stream, and the lengths of batches differ by at most one. Each character is
+    a target exactly once per epoch.
 
-    With `random_start`, the end of the text continues at its start. Each epoch then starts at another random position,
-    which depends on `seed` and epoch. Each rank reads the same rows in every batch, so that it can keep their states.
+    With `random_start`, the end of the text continues at its start. In this case, each epoch starts at another random
+    position, which depends on `seed` and the epoch. Each rank reads the same rows of every batch, so that the rank can
+    keep the states of these rows.
     """
 
     item_name = "texts that start at the characters"
@@ -50,7 +52,7 @@ class TextStreams(ResumableLoader):
         return int(np.random.default_rng([self.seed, self.epoch]).integers(len(self.text)))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, float]]:
-        # The generator starts at the first next(). Lightning has set the epoch before.
+        # This code runs at the first next(). At this time, Lightning has already set the epoch.
         rank, world_size = rank_and_world_size()
         rows = slice(self.streams * rank // world_size, self.streams * (rank + 1) // world_size)
         offset, start, self.start = self.offset(), self.start % len(self), 0
@@ -62,14 +64,14 @@ class TextStreams(ResumableLoader):
             yield ids[rows], targets[rows], world_size * counts[rows].sum().item() / counts.sum().item()
 
     def first_characters(self, index: int, offset: int) -> Tensor:
-        """Return the positions in the text of the first target of each stream of a batch."""
+        """Return for each stream the position in the text of the first target of a batch."""
         starts = torch.tensor(self.boundaries[:-1]) + index * self.longest // len(self)
         return (starts + offset) % len(self.text)
 
     def get_batch(self, index: int, offset: int) -> tuple[Tensor, Tensor]:
         """Return the ids and the targets of one batch of all streams.
 
-        Some streams are shorter by one character. Their targets after the end are IGNORE_INDEX.
+        Some streams are shorter by one character. In these streams, the target after the end is IGNORE_INDEX.
         """
         columns = torch.arange(index * self.longest // len(self), (index + 1) * self.longest // len(self))
         starts = torch.tensor(self.boundaries[:-1]).unsqueeze(1)

@@ -22,9 +22,9 @@ NETWORKS: Sequence[type[CharacterNetwork]] = (RecurrentNetwork, TransformerNetwo
 class CharacterModel(TrainableModule):
     """A network trained with cross-entropy in nats, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
-    `network` selects the class of the network and its arguments, such as `{class: RecurrentNetwork, cell: gru, ...}`.
-    The state of the streams is passed from one batch to the next, but gradients are not. This is truncated
-    backpropagation through time (TensorFlow without a PhD, part 2).
+    `network` contains the name of the network class and the arguments of this class, for example
+    `{class: RecurrentNetwork, cell: gru, ...}`. The state of the streams is passed from one batch to the next, but
+    gradients are not. This method is called truncated backpropagation through time (TensorFlow without a PhD, part 2).
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class CharacterModel(TrainableModule):
         return logits, new_state
 
     def on_train_epoch_start(self) -> None:
-        self.resume_state = {}  # Each epoch cuts the text at other positions.
+        self.resume_state = {}  # The state is reset here, because each epoch cuts the text at other positions.
 
     def training_step(self, batch: tuple[Tensor, Tensor, float], batch_idx: int) -> Tensor:
         ids, targets, loss_weight = batch

@@ -1,7 +1,7 @@
 """Define networks that read characters and predict the next one.
 
 All networks are called as `logits, state = network(ids, state)`. The state summarises the text before the ids. A text
-can be read in pieces. If the state of each piece is passed to the next piece, the logits are the same as for the
+can be read in pieces. If the state after each piece is the input of the next piece, the logits are the same as for the
 complete text.
 """
 
@@ -41,8 +41,8 @@ class RecurrentNetwork(CharacterNetwork):
     """Stacked recurrent layers on one-hot characters, as in TensorFlow without a PhD, part 2.
 
     `cell` is `rnn` (Elman 1990), `lstm` (Hochreiter and Schmidhuber 1997) or `gru` (Cho et al. 2014, arXiv:1406.1078).
-    The layers are separate modules. cuDNN's dropout between stacked layers has a random state that is not part of a
-    checkpoint.
+    The layers are separate modules, because cuDNN's dropout between stacked layers has a random state that is not part
+    of a checkpoint.
     """
 
     def __init__(self, vocabulary: int, cell: str, layers: int, hidden: int, dropout: float = 0.0):
@@ -50,7 +50,8 @@ class RecurrentNetwork(CharacterNetwork):
         if cell not in LAYER_CLASSES:
             raise UserError(f"module.network.cell is {cell!r}; it must be one of {', '.join(LAYER_CLASSES)}.")
         self.vocabulary, self.hidden = vocabulary, hidden
-        self.parts = 2 if cell == "lstm" else 1  # The state of an LSTM layer consists of an output and a cell.
+        # The state of an LSTM layer consists of an output tensor and a cell tensor.
+        self.parts = 2 if cell == "lstm" else 1
         layer_class = LAYER_CLASSES[cell]
         self.layers = nn.ModuleList(layer_class(hidden if layer else vocabulary, hidden) for layer in range(layers))
         self.dropout = ByteDropout(dropout)
@@ -75,9 +76,9 @@ class RecurrentNetwork(CharacterNetwork):
 def run_layer(
     layer: nn.Module, inputs: Float[Tensor, "time batch _"], state: Float[Tensor, "batch parts hidden"]
 ) -> tuple[Float[Tensor, "time batch hidden"], Float[Tensor, "batch parts hidden"]]:
-    """Run one recurrent layer over a sequence. Return its outputs and its last state.
+    """Run one recurrent layer over a sequence. Return the outputs and the last state of the layer.
 
-    PyTorch expects a state of shape (1, batch, hidden), and a pair of them for an LSTM.
+    PyTorch expects a state of shape (1, batch, hidden), or a pair of such states for an LSTM.
     """
     assert isinstance(layer, nn.RNNBase)
     is_lstm, parts = isinstance(layer, nn.LSTM), state.unbind(1)
@@ -95,24 +96,28 @@ def run_layer(
 def initialize_weights(network: RecurrentNetwork) -> None:
     """Initialise a recurrent network so that it learns from the first steps.
 
-    One character changes the state of the first layer by about one, and the gates are open for new values. With
-    PyTorch's default initialisation, three layers learn only the frequencies of characters for hundreds of steps.
+    The weights are scaled so that one character changes the state of the first layer by about one. At the start, the
+    gates let new values pass. With PyTorch's default initialisation, three layers learn only the frequencies of
+    characters for hundreds of steps.
     """
     for layer in network.layers:
         assert isinstance(layer, nn.RNNBase)
         initialize_layer(layer)
     first_weights = network.layers[0].get_parameter("weight_ih_l0")
     nn.init.normal_(first_weights)
-    nn.init.zeros_(first_weights[:, UNKNOWN_ID])  # Unknown characters have no effect until they occur in training.
+    nn.init.zeros_(first_weights[:, UNKNOWN_ID])  # An unknown character has no effect unless it occurs in training.
     nn.init.normal_(network.output.weight, std=network.hidden**-0.5)
     nn.init.zeros_(network.output.bias)
 
 
 def initialize_layer(layer: nn.RNNBase) -> None:
-    """Initialise one layer with orthogonal recurrent weights. At first, they keep the size of the state constant."""
+    """Initialise one layer with orthogonal recurrent weights.
+
+    At the start of the training, these weights keep the size of the state constant.
+    """
     size = layer.hidden_size
     for weight in torch.split(layer.get_parameter("weight_hh_l0").data, size):
-        nn.init.orthogonal_(weight)  # Saxe et al. 2014, arXiv:1312.6120
+        nn.init.orthogonal_(weight)  # The orthogonal weights follow Saxe et al. 2014, arXiv:1312.6120.
     for weight in torch.split(layer.get_parameter("weight_ih_l0").data, size):
         nn.init.xavier_uniform_(weight)
     bias = layer.get_parameter("bias_ih_l0")
@@ -121,7 +126,7 @@ def initialize_layer(layer: nn.RNNBase) -> None:
     # PyTorch orders the gates as input, forget, cell, output (LSTM) and reset, update, new (GRU).
     second_gate = bias.data[size : 2 * size]
     if isinstance(layer, nn.LSTM):
-        second_gate.fill_(1.0)  # Jozefowicz, Zaremba and Sutskever 2015
+        second_gate.fill_(1.0)  # This bias follows Jozefowicz, Zaremba and Sutskever 2015.
     if isinstance(layer, nn.GRU):
         second_gate.fill_(-1.0)
 
@@ -129,9 +134,9 @@ def initialize_layer(layer: nn.RNNBase) -> None:
 class TransformerNetwork(CharacterNetwork):
     """A causal Transformer (Vaswani et al. 2017, arXiv:1706.03762) that attends to the last `memory` characters.
 
-    Its state contains the keys and values of the last `memory` characters in each layer (Transformer-XL, Dai et al.
-    2019, arXiv:1901.02860). Like a recurrent network, it can therefore be trained on long streams and generate one
-    character per step.
+    The state contains the keys and values of the last `memory` characters in each layer (Transformer-XL, Dai et al.
+    2019, arXiv:1901.02860). Like a recurrent network, the Transformer can therefore be trained on long streams and
+    generate one character per step.
     """
 
     def __init__(self, vocabulary: int, layers: int, width: int, heads: int, memory: int, dropout: float = 0.0):
@@ -152,7 +157,7 @@ class TransformerNetwork(CharacterNetwork):
                 nn.init.normal_(layer.get_parameter("weight"), std=0.02 / (2 * layers) ** 0.5)
 
     def initial_state(self, batch: int) -> Float[Tensor, "batch layers 2 memory width"]:
-        """Return keys and values of zero. Such values add nothing to the output of the attention."""
+        """Return keys and values of zero. Values of zero add nothing to the output of the attention."""
         return self.output.weight.new_zeros(batch, len(self.blocks), 2, self.memory, self.width)
 
     def forward(
@@ -167,7 +172,7 @@ class TransformerNetwork(CharacterNetwork):
         return self.output(self.norm(values)), torch.stack(new_state, 1)
 
     def attention_mask(self, time: int, device: torch.device) -> Bool[Tensor, "time keys"]:
-        """Return the attention mask. There are `memory + time` keys.
+        """Return the attention mask. The number of keys is `memory + time`.
 
         Each new character attends to itself and to the `memory` characters before it.
         """
@@ -177,9 +182,9 @@ class TransformerNetwork(CharacterNetwork):
 
 
 class TransformerBlock(nn.Module):
-    """A block of attention and a feed-forward network.
+    """A block with attention and a feed-forward network.
 
-    Both have a residual connection and are preceded by normalisation.
+    Both parts have a residual connection and follow a normalisation.
     """
 
     def __init__(self, width: int, heads: int, dropout: float):

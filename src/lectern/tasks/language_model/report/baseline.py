@@ -1,4 +1,4 @@
-"""Score the baseline, an n-gram model that predicts a character from the last five characters."""
+"""Score the baseline, which is an n-gram model that predicts a character from the last five characters."""
 
 from pathlib import Path
 
@@ -17,7 +17,10 @@ def score_baseline(processed: Path) -> float:
 
 
 def compute_baseline_nats(processed: Path, ids: np.ndarray) -> np.ndarray:
-    """Return the loss of each character in nats. The n-gram model is learned from the training text."""
+    """Return the loss of each character of the test text in nats.
+
+    The n-gram model is learned from the training text.
+    """
     return compute_ngram_nats(np.load(processed / "train.npy"), ids, 1 + len(read_facts(processed)["alphabet"]))
 
 
@@ -33,10 +36,10 @@ def compute_ngram_nats(
     """Return the loss of each id of `text` in nats, given the `context` ids before it.
 
     The probabilities come from the counts in `train` (Witten and Bell 1991). Consider a context that occurs n times and
-    is followed by t different characters. The probability of a character after it is p = (count + t * p_shorter) / (n +
-    t). `p_shorter` is the probability after the context without its first character. The model with the shortest
-    context is a uniform distribution. The counts are in sorted arrays, so that a text of five million characters takes
-    only seconds.
+    is followed by t different characters. The probability of a character after this context is p = (count + t *
+    p_shorter) / (n + t). `p_shorter` is the probability after the context without its first character. Below the
+    shortest context, all characters have the same probability. The counts are stored in sorted arrays, so that a text
+    of five million characters takes only seconds.
     """
     probability = np.full(len(text), 1 / vocabulary)
     for length in range(1, context + 2):
@@ -66,6 +69,6 @@ def pack_ngrams(ids: np.ndarray, length: int, vocabulary: int) -> np.ndarray:
 
 
 def look_up_values(keys: np.ndarray, sorted_keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the value of each key, or 0 if `sorted_keys` does not contain the key."""
+    """Look up each key in `sorted_keys` and return its value, or 0 for a missing key."""
     index = np.searchsorted(sorted_keys, keys).clip(max=len(sorted_keys) - 1)
     return np.where(sorted_keys[index] == keys, values[index], 0)

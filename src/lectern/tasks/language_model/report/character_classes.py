@@ -20,7 +20,7 @@ def compute_class_losses(text: str, nats: np.ndarray, baseline_nats: np.ndarray)
 
 
 def classify_characters(text: str) -> list[str]:
-    """Return the class of each character. The first letter of a word is harder to predict than the later ones."""
+    """Return the class of each character. The first letter of a word is harder to predict than the later letters."""
     whitespace = {" ": "space", "\n": "new line", "\t": "tab"}
     classes = []
     for previous, character in zip(" " + text, text, strict=False):

@@ -12,18 +12,19 @@ if TYPE_CHECKING:
 Curve = dict[str, list[int] | list[float]]  # maps the name of a quantity to a list; all lists have the same length
 
 WINDOW_LENGTH = 300  # number of characters after a reset
-# Bins of positions and distances in characters. They have about equal widths on a logarithmic axis.
+# Bins of positions and distances in characters. The bins have about equal widths on a logarithmic axis.
 BIN_EDGES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512)
 OPENING_BRACKETS = {")": "(", "]": "[", "}": "{"}
 QUOTES = "\"'"
-MAX_DISTANCE = 2000  # in characters; a bracket that stays open for longer is treated as an error in the text
+# maximum distance in characters; a bracket that stays open for longer is treated as an error in the text
+MAX_DISTANCE = 2000
 
 
 def loss_after_reset(module: "CharacterModel", ids: np.ndarray, nats: np.ndarray) -> Curve:
     """Return the mean loss by the position after a reset of the state, and its excess over the loss without a reset.
 
-    `nats` is the loss without a reset. The excess compares the losses of the same characters, so it does not depend on
-    their difficulty.
+    `nats` is the loss without a reset. The excess compares two losses of the same characters, so it does not depend on
+    how difficult the characters are.
     """
     window = min(WINDOW_LENGTH, len(ids))
     reset_nats = score_with_reset(module, ids, window)

@@ -12,9 +12,9 @@ HASH_BASE = np.uint64(0x9E3779B97F4A7C15 | 1)  # base of a rolling hash modulo 2
 def compare_copying(
     samples: list[np.ndarray], held_out: np.ndarray, train: np.ndarray, facts: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Find the longest run of training text in samples, and in parts of a held-out text of the same size.
+    """Find the longest run of training text in samples, and in parts of a held-out text that have the same size.
 
-    The held-out text is not copied from the training text. Its longest run is the reference value. It
+    The held-out text is not copied from the training text, so its longest run is the reference value. Such a run
     consists of names and common phrases.
     """
     starts = np.linspace(0, max(len(held_out) - len(samples[0]), 0), len(samples)).astype(int)
@@ -24,7 +24,8 @@ def compare_copying(
 
 def find_longest_copy(texts: list[np.ndarray], train: np.ndarray, facts: dict[str, Any]) -> dict[str, Any]:
     """Return the longest run that a text shares with the training text, and the number of characters in all texts."""
-    separator = np.full(1, len(facts["alphabet"]) + 1, np.uint16)  # No text contains this id, so no run contains it.
+    # This id separates the texts. No text contains it, so no run crosses from one text to the next.
+    separator = np.full(1, len(facts["alphabet"]) + 1, np.uint16)
     joined = np.concatenate([part for text in texts for part in (text, separator)])
     length, start = find_longest_shared_run(joined, train)
     return {
@@ -37,13 +38,14 @@ def find_longest_copy(texts: list[np.ndarray], train: np.ndarray, facts: dict[st
 def find_longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, int]:
     """Return the length and the start in `text` of the longest run of ids that also occurs in `source`.
 
-    If a run of n ids is shared, so are its runs of n - 1 ids. Therefore, a binary search finds the length. Runs are
-    compared by their hashes.
+    If a run of n ids is shared, its parts of n - 1 ids are also shared. Therefore, a binary search finds the length.
+    Runs are compared by their hashes.
 
     >>> find_longest_shared_run(np.array([9, 1, 2, 3, 8]), np.array([1, 2, 3, 4]))
     (3, 1)
     """
-    low, high, start = 0, min(len(text), len(source)), 0  # A run of `low` ids is shared, a run of `high + 1` is not.
+    # A run of `low` ids is shared, and no run of `high + 1` ids is shared.
+    low, high, start = 0, min(len(text), len(source)), 0
     while low < high:
         middle = min((low + high + 1) // 2, 2 * low + 8)  # Most shared runs are short.
         shared_start = find_shared_run(text, source, middle)
@@ -65,8 +67,8 @@ def find_shared_run(text: np.ndarray, source: np.ndarray, length: int) -> int | 
 def hash_runs(ids: np.ndarray, length: int) -> np.ndarray:
     """Return a hash of each run of `length` ids.
 
-    The hash of a longer run is computed from the hashes of its halves. The time therefore grows with the logarithm of
-    the length.
+    The hash of a long run is computed from the hashes of its halves. The computation time therefore grows with the
+    logarithm of the length.
     """
     ids = ids.astype(np.uint64) + np.uint64(1)
     with np.errstate(over="ignore"):  # The hash is computed modulo 2**64.

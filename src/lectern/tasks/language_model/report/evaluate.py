@@ -22,7 +22,7 @@ from lectern.tasks.language_model.report.scoring import score_text
 if TYPE_CHECKING:
     from lectern.tasks.language_model.model.module import CharacterModel
 
-COPYING_SAMPLES = (10, 1000)  # number of texts that are checked for copies, and characters per text
+COPYING_SAMPLES = (10, 1000)  # number of texts that are checked for copies, and number of characters per text
 
 
 def evaluate(module: "CharacterModel", processed: Path, out: Path) -> dict[str, float]:
@@ -58,7 +58,7 @@ def evaluate(module: "CharacterModel", processed: Path, out: Path) -> dict[str, 
 
 
 def measure(module: "CharacterModel", processed: Path) -> pd.DataFrame:
-    """Return one row per line of the test text, without writing a report."""
+    """Return one row per line of the test text for the gate, without writing a report."""
     ids = encode(read_test_text(processed), module.facts)
     return tabulate_lines(decode(ids, module.facts), *score_text(module, ids), read_first_lines(processed))
 
@@ -74,7 +74,7 @@ def tabulate_lines(text: str, nats: np.ndarray, hits: np.ndarray, first_lines: l
 
     The lines of a work are one group.
     """
-    line = np.cumsum([0] + [character == "\n" for character in text[:-1]])  # a line includes the newline at its end
+    line = np.cumsum([0] + [character == "\n" for character in text[:-1]])  # a line includes the line ending
     number = np.arange(line[-1] + 1)
     return pd.DataFrame(
         {

@@ -27,7 +27,7 @@ def draw_class_losses(by_class: Mapping[str, Mapping[str, Any]], path: Path) -> 
 
 
 def draw_context_length(details: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Draw how much context the networks use, with one line per network. The data comes from their `details.json`.
+    """Draw how much context the networks use, with one line per network. The data comes from the files `details.json`.
 
     The left plot shows how much the loss increases without the context. The right plot shows the loss of closing
     brackets and quotes.

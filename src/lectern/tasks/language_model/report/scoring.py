@@ -13,15 +13,15 @@ from lectern.tasks.language_model.model.loader import IGNORE_INDEX, LONG_STREAM_
 if TYPE_CHECKING:
     from lectern.tasks.language_model.model.module import CharacterModel
 
-WARM_UP_LENGTH = 500  # in characters; in measurements, no network used a longer context
+WARM_UP_LENGTH = 500  # number of characters; in our measurements, no network used a longer context
 CHUNK_LENGTH = 100  # number of characters per step
 
 
 def score_text(module: "CharacterModel", ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the loss in nats and the correctness of each character of a text (ids).
 
-    The text is read once from its start. Long texts are cut into streams that are read in parallel. Before each stream,
-    the network reads the last characters of the previous stream.
+    The network reads the text once from its start. Long texts are cut into streams that are read in parallel. Before
+    each stream, the network reads the last characters of the previous stream.
     """
     text = torch.from_numpy(ids.astype(np.int64))
     streams = TextStreams(text, max(1, len(text) // LONG_STREAM_LENGTH), CHUNK_LENGTH)
@@ -34,7 +34,7 @@ def score_text(module: "CharacterModel", ids: np.ndarray) -> tuple[np.ndarray, n
             all_nats.append(nats)
             all_hits.append(hits)
             all_counted.append(targets != IGNORE_INDEX)
-    counted = torch.cat(all_counted, 1)  # (streams, time); the rows, joined in order, are the text
+    counted = torch.cat(all_counted, 1)  # (streams, time); the joined rows are the text
     return torch.cat(all_nats, 1)[counted].numpy(), torch.cat(all_hits, 1)[counted].numpy()
 
 
@@ -45,7 +45,8 @@ def compute_start_states(module: "CharacterModel", text: Tensor, boundaries: lis
         return first
     contexts = torch.stack([text[start - WARM_UP_LENGTH : start] for start in boundaries])  # (streams - 1, warm-up)
     others = module.network.initial_state(len(boundaries))
-    for inputs in torch.split(contexts[:, :-1], CHUNK_LENGTH, 1):  # The last character is the stream's first input.
+    # The last character is left out, because it is the first input of the stream.
+    for inputs in torch.split(contexts[:, :-1], CHUNK_LENGTH, 1):
         _, others = module(inputs.to(module.device), others)
     return torch.cat([first, others.to(first.dtype)])
 

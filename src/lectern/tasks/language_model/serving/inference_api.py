@@ -20,8 +20,8 @@ PARAMS = {"length": 400, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0
 def predict(module: "CharacterModel", inputs: pd.DataFrame, **params: Any) -> pd.DataFrame:
     """Continue each text of the column `prompt`, and return the results in the column `text`.
 
-    Each result depends only on its prompt and the params. Characters that are not in the alphabet are read as unknown,
-    and a warning lists them. Raises UserError if a param is out of range.
+    Each result depends only on its prompt and the params. Characters that are not in the alphabet are read as unknown
+    characters, and a warning lists them. Raises UserError if a param is out of range.
     """
     for prompt in inputs["prompt"]:
         warn_of_unknown_characters(prompt, module.facts)
@@ -33,7 +33,10 @@ def warn_of_unknown_characters(prompt: str, facts: dict[str, Any]) -> None:
     """Issue a warning that lists the characters that are not in the alphabet."""
     unknown = find_unknown_characters(prompt, facts)
     if unknown:
-        warnings.warn(f"not in the alphabet, read as unknown: {' '.join(map(repr, unknown))}", stacklevel=3)
+        warnings.warn(
+            f"these characters are not in the alphabet and are read as unknown: {' '.join(map(repr, unknown))}",
+            stacklevel=3,
+        )
 
 
 def signature() -> "ModelSignature":
@@ -51,7 +54,7 @@ def signature() -> "ModelSignature":
 
 
 def example(processed: Path) -> pd.DataFrame:
-    """Return a prompt: the first 60 characters of the validation text."""
+    """Return an example prompt, which is the first 60 characters of the validation text."""
     from lectern.artifacts.dataset import read_facts
 
     prompt = decode(np.load(processed / "validation.npy")[:60], read_facts(processed))

@@ -90,7 +90,11 @@ class Output:
     def begin(self, prompt: str, unknown: list[str]) -> None:
         self.prompt.set_text(prompt)
         self.text.set_text("")
-        warning = f"The network does not know these characters of the prompt: {' '.join(unknown)} " if unknown else ""
+        warning = (
+            f"The network has not been trained on these characters of the prompt: {' '.join(unknown)} "
+            if unknown
+            else ""
+        )
         self.note.set_text(f"{warning}Generating …")
 
     def add(self, text: str) -> None:

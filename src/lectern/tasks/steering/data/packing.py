@@ -1,4 +1,4 @@
-"""Pack frames, one at a time, into arrays on disk, so that memory does not grow with the length of the recording."""
+"""Write frames one at a time to arrays on disk, so that memory use does not grow with the length of the recording."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,11 +15,14 @@ from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.recording import DecodedFrame
 from lectern.tasks.steering.data.splits import HELD_OUT
 
-HEADER_BYTES = 128  # size of the header of an .npy file, which is enough for any number of frames
+HEADER_BYTES = 128  # size of the header of an .npy file in bytes, which is enough for any number of frames
 
 
 class FrameWriter:
-    """A writer that appends uint8 frames to an `.npy` file. It writes the header last, with the number of frames."""
+    """A writer that appends uint8 frames to an `.npy` file.
+
+    The header contains the number of frames and is written last.
+    """
 
     def __init__(self, path: Path):
         self.path, self.count = path, 0
@@ -49,7 +52,10 @@ Writers = Mapping[str, FrameWriter | ShardWriter]
 
 @contextmanager
 def open_writers(out: Path, shard_megabytes: int | float | None = None) -> Iterator[Writers]:
-    """Open a writer for the frames of each split. With `shard_megabytes`, the training frames go into shards."""
+    """Open a writer for the frames of each split.
+
+    If `shard_megabytes` is given, the training frames are written to shards.
+    """
     writers: dict[str, FrameWriter | ShardWriter] = {
         split: FrameWriter(out / f"{split}_frames.npy") for split in HELD_OUT
     }

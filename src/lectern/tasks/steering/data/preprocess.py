@@ -1,4 +1,4 @@
-"""Prepare a recording: assign its frames to splits, pack them, and compute facts about the training data."""
+"""Prepare a recording: assign its frames to splits, pack the frames, and compute facts about the training data."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from lectern.tasks.steering.data.readers.recording import Recording
 from lectern.tasks.steering.data.row_checks import drop_bad_rows
 from lectern.tasks.steering.data.splits import SPLITS, Block, assign_splits, average_angle, find_runs
 
-EXAMPLE_FRAMES = 2  # number of frames in the example request; two frames show that time is an axis
+EXAMPLE_FRAMES = 2  # number of frames in the example request; two frames show that the request has a time axis
 
 
 def preprocess(
@@ -44,8 +44,8 @@ def preprocess(
     Training and validation frames are cropped and resized. Test frames stay raw. A table has one row per frame, with
     the columns `drive`, `row`, `run`, `time`, `angle`, `angle_averaged` (mean over `average_seconds` around the frame)
     and the other targets. Runs of fewer than `shortest` frames are left out and counted. If `bad_rows` is `skip`,
-    unusable rows are skipped. If it is `stop`, the first unusable row is an error. With `shard_megabytes`, the training
-    frames are written to Arrow files of that size (docs/cluster.md).
+    unusable rows are skipped. If `bad_rows` is `stop`, the first unusable row is an error. If `shard_megabytes` is
+    given, the training frames are written to Arrow files of this size (docs/cluster.md).
     """
     bad, crop = BadRows(bad_rows), Crop(top, bottom, height, width)
     check_options(crop, shard_megabytes)
@@ -78,7 +78,7 @@ def check_options(crop: Crop, shard_megabytes: int | float | None) -> None:
     if not (crop.top >= 0 and crop.bottom >= 0 and crop.top + crop.bottom < 1 and min(crop.height, crop.width) > 0):
         raise UserError(
             f"preprocess: top {crop.top}, bottom {crop.bottom}, height {crop.height}, width {crop.width}; expected "
-            "top and bottom of at least 0 and less than 1 in sum, and a height and width above 0."
+            "top and bottom of at least 0 with a sum below 1, and a height and width above 0."
         )
     if shard_megabytes is not None and not shard_megabytes > 0:
         raise UserError(
@@ -107,7 +107,10 @@ def drop_short_runs(table: pd.DataFrame, break_seconds: float, shortest: int, ba
 def pack_recording(
     raw: Path, reader: str, recording: Recording, table: pd.DataFrame, writers: Writers, crop: Crop, bad_rows: BadRows
 ) -> pd.DataFrame:
-    """Pack the frames, in parallel if LAUNCH is set. Returns the rows whose frames are usable."""
+    """Pack the frames.
+
+    If LAUNCH is set, the drives are packed in parallel. Returns the rows whose frames are usable.
+    """
     if parallel_packing.is_enabled(table):
         return parallel_packing.pack_drives(raw, reader, recording, table, writers, crop, bad_rows)
     return pack_frames(recording.decode(table), table, writers, crop, bad_rows)
@@ -136,7 +139,7 @@ def compute_facts(table: pd.DataFrame, targets: list[str]) -> Facts:
 
 
 def shard_facts(writer: FrameWriter | ShardWriter) -> Facts:
-    """Return the number of training frames in each shard. The dict is empty if the frames are in one file."""
+    """Return the number of training frames in each shard. The dict is empty if one file contains all frames."""
     return {"shards": {"train": writer.sizes}} if isinstance(writer, ShardWriter) else {}
 
 

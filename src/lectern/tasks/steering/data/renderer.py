@@ -1,4 +1,4 @@
-"""Render the camera images of a simulated car. There is one ray per pixel, and many frames are rendered together."""
+"""Render the camera images of a simulated car. The renderer computes one ray per pixel, and many frames at a time."""
 
 import numpy as np
 
@@ -7,12 +7,13 @@ from lectern.tasks.steering.data.road import HALF_WIDTH, SimulatedDrive
 HEIGHT, WIDTH = 80, 160  # pixels
 HORIZON = 28  # row of the horizon
 FOCAL = 114.0  # focal length in pixels, for a horizontal field of view of 70 degrees
-CAMERA_HEIGHT = 1.4  # height above the road in metres
+CAMERA_HEIGHT = 1.4  # height of the camera above the road in metres
 
 ASPHALT, GRASS, WHITE, YELLOW = (
     np.array(c, np.float32) for c in ((95, 95, 98), (92, 128, 62), (230,) * 3, (225, 190, 60))
 )
-SKY = np.array([[110, 160, 225], [205, 222, 240]], np.float32)  # colours at the top of the image and at the horizon
+# Colours of the sky at the top of the image and at the horizon.
+SKY = np.array([[110, 160, 225], [205, 222, 240]], np.float32)
 HILLS = np.array([96, 116, 108], np.float32)
 
 
@@ -20,7 +21,7 @@ def render(drive: SimulatedDrive, rows: slice, random: np.random.Generator) -> n
     """Render these rows of a drive to uint8 frames (n, 80, 160, 3)."""
     frames = np.concatenate([render_sky(drive, rows), render_ground(drive, rows)], 1)
     frames *= brightness(drive, rows)[:, None, None, None]
-    # a large image of noise; each frame uses a random part of it
+    # a large image of noise; each frame uses a random part of this image
     noise = random.normal(0, 4, (HEIGHT * 2, WIDTH * 2)).astype(np.float32)
     for frame, (down, right) in zip(frames, random.integers(0, (HEIGHT, WIDTH), (len(frames), 2)), strict=True):
         frame += noise[down : down + HEIGHT, right : right + WIDTH, None]
@@ -29,11 +30,12 @@ def render(drive: SimulatedDrive, rows: slice, random: np.random.Generator) -> n
 
 def render_ground(drive: SimulatedDrive, rows: slice) -> np.ndarray:
     """Render the part below the horizon, float32 (n, rows, columns, 3)."""
-    ahead = FOCAL * CAMERA_HEIGHT / (np.arange(HORIZON + 1, HEIGHT + 1) - HORIZON)  # metres, one value per image row
-    # metres to the right of the camera, one value per pixel
+    # Distance in metres, one value per image row.
+    ahead = FOCAL * CAMERA_HEIGHT / (np.arange(HORIZON + 1, HEIGHT + 1) - HORIZON)
+    # distance to the right of the camera in metres, one value per pixel
     right_of_camera = (np.arange(WIDTH) + 0.5 - WIDTH / 2) * ahead[:, None] / FOCAL
     along = drive.distance[rows, None] + ahead  # (n, rows)
-    # metres to the right of the middle of the road, one value per pixel
+    # distance to the right of the middle of the road in metres, one value per pixel
     across = (right_of_camera - road_middle(drive, rows, ahead)[..., None]).astype(np.float32)
     along = along[..., None].astype(np.float32)
     half_pixel = (0.5 * ahead / FOCAL).astype(np.float32)[:, None]  # half the width of a pixel in metres
@@ -68,8 +70,8 @@ def grass(along: np.ndarray, across: np.ndarray) -> np.ndarray:
 def ground_texture(along: np.ndarray, across: np.ndarray) -> np.ndarray:
     """Return a pseudo-random value from -1 to 1 for each square of the ground.
 
-    The value is a hash of the position. A square therefore has the same value in every frame, and the texture moves
-    with the ground.
+    The value is a hash of the position. A square therefore has the same value in every frame, so the texture does not
+    move on the ground.
     """
     mixed = np.floor(along).astype(np.int32) * 7919 + np.floor(across).astype(np.int32) * 104729
     mixed = (mixed ^ (mixed >> 7)) * 1274126177
@@ -92,7 +94,10 @@ def paint(image: np.ndarray, opacity: np.ndarray, color: np.ndarray) -> None:
 
 
 def render_sky(drive: SimulatedDrive, rows: slice) -> np.ndarray:
-    """Render the part above the horizon. It has a colour gradient, and hills that move when the car turns."""
+    """Render the part above the horizon.
+
+    This part shows the sky with a colour gradient, and hills that move when the car turns.
+    """
     down = np.linspace(0, 1, HORIZON, dtype=np.float32)[:, None]
     gradient = (SKY[0] + (SKY[1] - SKY[0]) * down)[:, None]  # (rows, 1, 3)
     facing = drive.road.at(drive.road.heading, drive.distance[rows]) + drive.heading[rows]

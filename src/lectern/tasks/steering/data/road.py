@@ -1,6 +1,6 @@
 """Generate a random winding road and simulate a drive along it.
 
-A controller with a known formula steers the car, so the true angle is known. Gusts of wind push the car away from the
+A controller steers the car by a formula, so the true angle is known. Gusts of wind push the car away from the
 middle of the road. The controller steers toward the middle and follows the bend a few metres ahead. All inputs of the
 controller are visible in the frames.
 """
@@ -11,9 +11,9 @@ import numpy as np
 
 STEP_SECONDS = 0.1
 WHEELBASE = 2.5  # metres
-HALF_WIDTH = 3.5  # metres from the middle of the road to its edge
-LOCK = np.radians(25)  # largest angle of the front wheels, as in the simulator
-MILES_PER_HOUR = 2.23694  # miles per hour in one metre per second
+HALF_WIDTH = 3.5  # distance from the middle of the road to its edge in metres
+LOCK = np.radians(25)  # largest angle of the front wheels, as in Udacity's simulator
+MILES_PER_HOUR = 2.23694  # factor that converts metres per second to miles per hour
 PREVIEW = 4.0  # distance in metres at which the controller reads the curvature
 
 
@@ -26,19 +26,19 @@ class Road:
     sideways: np.ndarray
 
     def at(self, values: np.ndarray, distance: float | np.ndarray) -> float | np.ndarray:
-        """Interpolate one of the road's arrays at a distance in metres."""
+        """Interpolate an array of the road at a distance in metres."""
         interpolated: float | np.ndarray = np.interp(distance, np.arange(len(values)), values)
         return interpolated
 
 
 @dataclass(frozen=True)
 class SimulatedDrive:
-    """The state of the car and the commands of the controller, one value per frame."""
+    """The state of the car and the commands of the controller, with one value per frame."""
 
     road: Road
     distance: np.ndarray  # metres along the road
-    offset: np.ndarray  # metres to the right of the middle of the road
-    heading: np.ndarray  # angle to the road in radians
+    offset: np.ndarray  # distance to the right of the middle of the road in metres
+    heading: np.ndarray  # angle between the car and the road in radians
     speed: np.ndarray  # metres per second
     steering: np.ndarray  # fraction of the full lock, positive to the right
     throttle: np.ndarray  # 0 to 1
@@ -81,16 +81,16 @@ def wind_turn_rate(frames: int, random: np.random.Generator) -> np.ndarray:
 
 
 def choose_steering(road: Road, distance: float, offset: float, heading: float) -> float:
-    """Return the steering command as a fraction of the lock.
+    """Return the steering command as a fraction of the full lock.
 
-    It follows the bend ahead and reduces offset and heading to zero.
+    The command follows the bend ahead and reduces the offset and the heading to zero.
     """
     bend = road.at(road.curvature, distance + PREVIEW) - 0.02 * offset - 0.25 * heading
     return float(np.clip(np.arctan(WHEELBASE * bend) / LOCK, -1, 1))
 
 
 def choose_throttle(road: Road, distance: float, speed: float) -> float:
-    """Return the throttle that keeps the safe speed for the sharpest bend in the next 30 metres."""
+    """Return the throttle for the speed that is safe in the sharpest bend of the next 30 metres."""
     sharpest = np.abs(road.at(road.curvature, distance + np.arange(0, 30, 5.0))).max()
     safe_speed = min(15.0, np.sqrt(3.0 / max(sharpest, 1e-3)))
     return float(np.clip(0.15 * speed / 4.0 + 0.3 * (safe_speed - speed), 0, 1))

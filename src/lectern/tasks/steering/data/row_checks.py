@@ -7,7 +7,7 @@ from lectern.tasks.steering.data.readers.recording import Recording
 
 
 def drop_bad_rows(recording: Recording, bad_rows: BadRows) -> pd.DataFrame:
-    """Return the rows with finite numbers, an angle within the lock, and a time that does not decrease.
+    """Return the rows that have only finite numbers, an angle within the full lock, and a time that does not decrease.
 
     The other rows are reported to `bad_rows`.
     """

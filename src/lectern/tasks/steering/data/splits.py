@@ -1,4 +1,4 @@
-"""Find uninterrupted runs of frames, and assign frames to splits with a gap around the held-out blocks."""
+"""Find uninterrupted runs of frames, and assign frames to splits. A gap surrounds the held-out blocks."""
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ SPLITS = ("train", *HELD_OUT)
 def find_runs(table: pd.DataFrame, break_seconds: float) -> pd.Series:
     """Return the number of the run that each row belongs to.
 
-    A new run starts if the drive or the split changes, and after a pause longer than `break_seconds`.
+    A new run starts if the drive or the split changes, or after a pause that is longer than `break_seconds`.
     """
     starts = table["drive"].ne(table["drive"].shift()) | (table["time"].diff() > break_seconds)
     if "split" in table:
@@ -21,7 +21,10 @@ def find_runs(table: pd.DataFrame, break_seconds: float) -> pd.Series:
 
 
 def average_angle(table: pd.DataFrame, seconds: float) -> pd.Series:
-    """Return the mean angle of each frame in a window of `seconds` around it. The window does not leave the run."""
+    """Return the mean angle of each frame in a window of `seconds` around it.
+
+    The window contains only frames of the same run.
+    """
     time = pd.to_datetime(table["time"], unit="s")
     angle_by_run = pd.Series(table["angle"].to_numpy(), index=time).groupby(table["run"].to_numpy())
     window = pd.Timedelta(seconds=seconds)
@@ -44,7 +47,7 @@ def assign_splits(table: pd.DataFrame, blocks: dict[str, list[Block]], gap_secon
             if (split[inside | near] == other).any():
                 raise UserError(
                     f"preprocess.{name}: {block} is closer than {gap_seconds} s to a block of {other}. "
-                    "Move one of them."
+                    "Move one of the two blocks."
                 )
             split[near & (split != name)] = "gap"
             split[inside] = name
@@ -77,7 +80,7 @@ def rows_of_block(table: pd.DataFrame, block: Block, name: str) -> pd.Series:
 
 
 def find_near(table: pd.DataFrame, inside: pd.Series, gap_seconds: float) -> pd.Series:
-    """Return a mask of the rows of the same drive that are outside the block and closer to it than the gap."""
+    """Return a mask of the rows in the gap around a block, which belong to the same drive and are outside the block."""
     near = pd.Series(False, index=table.index)
     for drive, times in table["time"][inside].groupby(table["drive"][inside]):
         between = table["time"].between(times.min() - gap_seconds, times.max() + gap_seconds, inclusive="neither")

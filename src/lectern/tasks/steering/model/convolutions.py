@@ -1,4 +1,7 @@
-"""Create the convolutions of PilotNet (Bojarski et al. 2016, arXiv:1604.07316). All steering networks use them."""
+"""Create the convolutions of PilotNet (Bojarski et al. 2016, arXiv:1604.07316).
+
+All steering networks use these convolutions.
+"""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Encode frames with a trained CNN once, and cache the result on disk."""
+"""Encode frames once with a trained CNN, and cache the result on disk."""
 
 import hashlib
 import os
@@ -19,10 +19,10 @@ CHUNK = 256  # number of frames that are encoded together
 def encode_frames(encoder: nn.Module, frames: Tensor | ShardedFrames) -> Tensor:
     """Encode uint8 frames (N, height, width, 3) to features (N, 2, D).
 
-    `features[:, 0]` belongs to the frames as recorded, and `features[:, 1]` to the mirrored frames.
+    `features[:, 0]` belongs to the recorded frames, and `features[:, 1]` to the mirrored frames.
 
-    The result is memory-mapped from a file in `data/features` whose name is the digest of the weights and frames. The
-    file is written only if it does not exist.
+    The result is memory-mapped from a file in `data/features`. The name of the file is a digest of the weights and the
+    frames, and the file is written only if it does not exist.
     """
     path = FEATURES / f"{digest_inputs(encoder, frames)}.npy"
     if not path.is_file():
@@ -49,7 +49,10 @@ def write_features(path: Path, encoder: nn.Module, frames: Tensor | ShardedFrame
 
 
 def reserve_space(path: Path) -> None:
-    """Allocate the blocks of a file. Without them, writing to mapped memory on a full disk ends the process."""
+    """Allocate the blocks of a file.
+
+    If the disk is full, this call raises an error. Without this call, writing to mapped memory would end the process.
+    """
     with open(path, "r+b") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 

@@ -18,8 +18,8 @@ Predictions = dict[str, np.ndarray]  # maps the name of an output to float32 (n,
 def predict_windows(model: SteeringModel, windows: np.ndarray) -> Predictions:
     """Predict the last frame of each prepared window, uint8 (n, time, height, width, 3).
 
-    If a window is longer than that of the network, only its last frames are used. If it is shorter, its first frame is
-    repeated at its start.
+    If a window is longer than the window of the network, only its last frames are used. If a window is shorter, its
+    first frame is repeated.
     """
     recent = windows[:, -model.network.window :]
     parts: list[Tensor] = []
@@ -36,8 +36,8 @@ def predict_windows(model: SteeringModel, windows: np.ndarray) -> Predictions:
 def predict_drive(model: SteeringModel, frames: np.ndarray) -> Predictions:
     """Predict every prepared frame of one run, uint8 (n, height, width, 3).
 
-    The result equals that of `predict_windows` for the windows that end with these frames. However, the CNN encodes
-    each frame only once.
+    `predict_windows` returns the same values for the windows that end with these frames. Here, the CNN encodes each
+    frame only once.
     """
     parts, history = [], model.network.window - 1
     for start in range(0, len(frames), CHUNK):
@@ -47,9 +47,9 @@ def predict_drive(model: SteeringModel, frames: np.ndarray) -> Predictions:
 
 
 class StreamingPredictor:
-    """A predictor for a live camera that keeps the network's state between frames.
+    """A predictor for a live camera, which keeps the state of the network between frames.
 
-    It returns the same numbers as `predict_drive`. Create a new one after each break in the recording.
+    The predictor returns the same numbers as `predict_drive`. Create a new predictor after each break in the recording.
     """
 
     def __init__(self, model: SteeringModel):

@@ -1,4 +1,7 @@
-"""Load packed frames as batches of sequences. A sequence includes the earlier frames that its first window needs."""
+"""Load packed frames as batches of sequences.
+
+A sequence also contains the earlier frames that its first window needs.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -49,9 +52,10 @@ class SequenceLoader(InMemoryLoader):
 
 
 class ShardedSequenceLoader(SequenceLoader):
-    """A loader of sequences of sharded frames. The order is such that each process reads only some of the shards.
+    """A loader of sequences of sharded frames.
 
-    A sequence belongs to the shard in which it starts. A few of its frames can be in the next or the previous shard.
+    The order of the sequences lets each process read only some of the shards. A sequence belongs to the shard in which
+    it starts. A few frames of the sequence can be in the next or the previous shard.
     """
 
     def __init__(self, inputs: ShardedFrames, *arguments: Any, **order: Any):
@@ -98,8 +102,8 @@ def load(
     """Load the sequences of a split: uint8 frames (B, length, 66, 200, 3) and float32 targets (B, length, targets).
 
     `facts["targets"]` lists the targets, which are in their own units. The frames are memory-mapped and stay on disk.
-    The training split is shuffled again in each epoch. If its frames are in shards, only a few shards are shuffled
-    together.
+    The training split is shuffled again in each epoch. If the frames of the split are in shards, only the sequences of
+    a few shards are shuffled together.
     """
     facts = read_facts(processed)
     table = pd.read_parquet(processed / f"{split}.parquet")
@@ -118,12 +122,12 @@ def open_frames(processed: Path, split: str, facts: Facts) -> Frames:
     name = processed / f"{split}_frames"
     if split in facts.get("shards", {}):
         return ShardedFrames(name, facts["shards"][split])
-    # The file is mapped copy-on-write, because torch requires writable memory. Nothing writes to it.
+    # The file is mapped copy-on-write, because torch requires writable memory. No code writes to this memory.
     return torch.from_numpy(np.load(name.with_suffix(".npy"), mmap_mode="c"))
 
 
 def warn_of_short_runs(runs: np.ndarray, sequence_length: int, split: str) -> None:
-    """Print how many frames are not used because their runs are shorter than a sequence."""
+    """Print the number of frames that are not used because their runs are shorter than a sequence."""
     sizes = np.unique(runs, return_counts=True)[1]
     if unused := sizes[sizes < sequence_length].sum():
         print(

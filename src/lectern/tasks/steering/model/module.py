@@ -28,8 +28,8 @@ class SteeringModel(TrainableModule):
     """A network trained with squared error, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
     `network` is a section `{class: PilotNet, ...}`. `weights` and `label` select the targets to learn, see
-    `TargetScaling`. `mirror` and `shadow` are probabilities, and `brightness` is the largest relative change. The
-    random values are drawn separately for each sequence.
+    `TargetScaling`. `mirror` and `shadow` are probabilities, and `brightness` is the largest relative change. Each
+    sequence gets its own random values.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class SteeringModel(TrainableModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         frames, targets, loss_weight = batch
-        if loss_weight == 0:  # The sequence is padding of this rank's batch. Another rank counts it.
+        if loss_weight == 0:  # This sequence only fills the batch of this rank. Another rank counts it.
             return
         self.update_metrics(self(frames), targets)
 
@@ -143,7 +143,8 @@ class SteeringModel(TrainableModule):
 
         Returns a float32 array (n,) for each output, in the unit of the recording.
         """
-        from lectern.tasks.steering.model.inference import predict_windows  # inference.py imports this module.
+        # This import is inside the function, because inference.py imports this module.
+        from lectern.tasks.steering.model.inference import predict_windows
 
         return predict_windows(self, windows)
 
@@ -151,7 +152,7 @@ class SteeringModel(TrainableModule):
 def extend_signature(parent: type, **added: Any) -> inspect.Signature:
     """Return the signature of `parent` with additional keyword arguments.
 
-    `check_keys` uses it to find all config keys of a subclass that forwards `**options` to its parent.
+    A subclass that forwards `**options` to its parent needs this signature, so that `check_keys` finds all config keys.
     """
     keywords = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind) for name, kind in added.items()
@@ -162,8 +163,8 @@ def extend_signature(parent: type, **added: Any) -> inspect.Signature:
 class FeatureSteeringModel(SteeringModel):
     """A model that trains a CNN on single frames for `frame_model_epochs`, and then an LSTM on encoded frames.
 
-    The CNN encodes each frame once, as recorded and mirrored. The results are cached in `data/features`. The
-    predictions are zero until the training of the LSTM begins, so that an earlier epoch does not become the best epoch.
+    The CNN encodes each recorded frame and each mirrored frame once. The results are cached in `data/features`. The
+    predictions are zero until the training of the LSTM begins, so that no earlier epoch becomes the best epoch.
     `validation_frame_model_rmse` is the RMSE of the CNN.
     """
 
@@ -214,7 +215,8 @@ class FeatureSteeringModel(SteeringModel):
             outputs = self.network.forward_encoded(select_mirrored(inputs, mirrored))
         loss = self.loss(outputs, targets, mirrored)
         self.step_metrics = {"loss": loss.detach()}
-        # DDP needs a gradient for every parameter in every step. Unused parameters have a learning rate of zero.
+        # DDP needs a gradient for every parameter in every step.
+        # Parameters that are not trained have a learning rate of zero.
         return loss * loss_weight + 0 * sum(parameter.sum() for parameter in self.network.parameters())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

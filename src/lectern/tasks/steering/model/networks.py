@@ -1,9 +1,9 @@
 """Define the networks that predict the steering angle from the frames of a drive.
 
 `forward` accepts scaled frames (batch, length, 3, height, width) and returns outputs (batch, windows, positions,
-outputs). A window is a frame together with the `window - 1` frames before it, so `windows = length - window + 1`.
+outputs). A window consists of a frame and the `window - 1` frames before it, so `windows = length - window + 1`.
 `positions` is the number of frames at the end of each window for which the network has an output. The last position is
-the newest frame. `step` accepts one frame of each drive and the state that it returned for the previous frame. It
+the newest frame. `step` accepts one frame of each drive and the state that it returned for the previous frame. `step`
 returns the same outputs as `forward` for the window that ends with this frame.
 """
 
@@ -28,7 +28,7 @@ State = Any  # returned by `step` for the previous frame; None before the first 
 
 
 class SteeringNetwork(nn.Module):
-    """The interface of all networks of this module."""
+    """The interface that all networks of this module have."""
 
     window: int  # number of frames on which an output depends
 
@@ -38,7 +38,7 @@ class SteeringNetwork(nn.Module):
 
 
 def build(network: Mapping[str, Any], prepare: Mapping[str, Any], outputs: int) -> SteeringNetwork:
-    """Create the network of a config section, `{class: PilotNet, ...}`, for frames of the size in `prepare`.
+    """Create the network that a section such as `{class: PilotNet, ...}` describes. `prepare` contains the frame size.
 
     Raises UserError if the class or an argument is unknown.
     """
@@ -50,7 +50,7 @@ def build(network: Mapping[str, Any], prepare: Mapping[str, Any], outputs: int) 
 
 
 def initialize(network: nn.Module) -> None:
-    """Initialise weights for ReLU (He et al. 2015, arXiv:1502.01852) and the layers named `output` with zeros.
+    """Initialise weights for ReLU (He et al. 2015, arXiv:1502.01852). Initialise the layers named `output` with zeros.
 
     An untrained network therefore predicts the mean of each target.
     """
@@ -74,7 +74,7 @@ def create_projection(encoded: int, features: int, dropout: float) -> nn.Sequent
 class PilotNet(SteeringNetwork):
     """A CNN that predicts from one frame (Bojarski et al. 2016, arXiv:1604.07316; MIT 6.S094, DeepTesla).
 
-    It has 252,219 parameters for one output.
+    The network has 252,219 parameters for one output.
     """
 
     window = 1
@@ -132,8 +132,8 @@ class CNNLSTM(SteeringNetwork):
 class FeaturesLSTM(SteeringNetwork):
     """A CNN that is trained on single frames, and an LSTM that is then trained on long windows of encoded frames.
 
-    The team in third place of Udacity's challenge 2 used this idea. `frame_model` is the CNN. Only its encoder is used
-    for the final predictions.
+    The team in third place of Udacity's challenge 2 used this idea. `frame_model` is the CNN. Only the encoder of this
+    CNN is used for the final predictions.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class FeaturesLSTM(SteeringNetwork):
         return outputs
 
     def temporal_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters that are trained after the training of the CNN."""
+        """Return the parameters that are trained after the CNN."""
         return [*self.projection.parameters(), *self.temporal.parameters()]
 
     def step(self, frame: Frame, state: State) -> tuple[Tensor, State]:
@@ -170,11 +170,11 @@ class FeaturesLSTM(SteeringNetwork):
 
 
 class CNN3D(SteeringNetwork):
-    """A CNN with convolutions over time and space, as in the second place of Udacity's challenge 2.
+    """A CNN with convolutions over time and space, as used by the team in second place of Udacity's challenge 2.
 
-    `times` contains the lengths of the kernels in frames. With `differences`, the difference between each frame and the
-    previous frame is added as three channels. The time axis is not padded, so one forward pass over a sequence computes
-    the outputs of all its windows.
+    `times` contains the lengths of the kernels in frames. If `differences` is true, the difference between each frame
+    and the previous frame is added as three channels. The time axis is not padded, so one forward pass over a sequence
+    computes the outputs of all its windows.
     """
 
     def __init__(
@@ -214,8 +214,8 @@ class CNN3D(SteeringNetwork):
     def step(self, frame: Frame, state: State) -> tuple[Tensor, State]:
         """Return the outputs and the new state.
 
-        For each layer, the state contains the previous inputs that the kernel still needs. With `differences`, the
-        first item of the state is the previous frame.
+        For each layer, the state contains the previous inputs that the kernel still needs. If `differences` is true,
+        the first item of the state is the previous frame.
         """
         maps, state = frame.unsqueeze(2), state or [None] * (1 + len(self.encoder))
         new_state = []
@@ -242,6 +242,9 @@ def append_differences(frames: Float[Tensor, "batch 3 length height width"]) -> 
 def prepend_history(
     maps: Float[Tensor, "batch channels 1 height width"], history: Tensor | None, length: int
 ) -> Float[Tensor, "batch channels _ height width"]:
-    """Put the `length` previous maps before the newest map. Without a history, the newest map is repeated."""
+    """Put the `length` previous maps before the newest map.
+
+    If there are no previous maps, the newest map is repeated.
+    """
     history = maps.expand(-1, -1, length, -1, -1) if history is None else history
     return torch.cat([history, maps], 2)

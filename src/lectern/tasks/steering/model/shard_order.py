@@ -1,10 +1,11 @@
-"""Order the items of sharded data so that every process reads only some of the shards, a few at a time."""
+"""Order the items of sharded data so that a process reads only some of the shards, and only a few at a time."""
 
 import math
 
 import numpy as np
 
-MIN_PARTS = 8  # number of parts that a batch is drawn from; 1, 2, 4 and 8 processes get the same batches
+# number of parts from which a batch is drawn; with this number, 1, 2, 4 and 8 processes get the same batches
+MIN_PARTS = 8
 SHUFFLED_SHARDS = 4  # number of shards whose items are shuffled together
 
 

@@ -16,8 +16,8 @@ class TargetScaling(nn.Module):
     """The outputs of a model and their scale on the training data.
 
     `weights` maps each target to its weight in the loss. Targets that the recording does not contain are ignored.
-    `label` is the angle to learn, which is `angle` (as recorded) or `angle_averaged`. The tensors move to the device of
-    the model, but they are not saved with its weights.
+    `label` is the angle to learn, which is `angle` (the recorded angle) or `angle_averaged`. The tensors move to the
+    device of the model, but they are not saved with the weights of the model.
     """
 
     means: Tensor
@@ -38,7 +38,7 @@ class TargetScaling(nn.Module):
         self.register_buffer(name, torch.tensor(values), persistent=False)
 
     def normalize(self, targets: Tensor, outputs: Tensor, mirrored: Tensor | None = None) -> Tensor:
-        """Normalize targets of shape (B, length, targets) and return them in the shape of `outputs`.
+        """Normalize targets of shape (B, length, targets) and return the result in the shape of `outputs`.
 
         `outputs` has the shape (B, windows, positions, outputs). The angle changes its sign in mirrored sequences.
         """
@@ -59,7 +59,7 @@ class TargetScaling(nn.Module):
 
 
 def choose_outputs(weights: Mapping[str, float], facts: Mapping[str, Any]) -> list[str]:
-    """Return the outputs of a model, the angle first. Raises UserError if a name is not a known target."""
+    """Return the names of a model's outputs, the angle first. Raises UserError if a name is not a known target."""
     known = [*(name for name in facts["targets"] if name != "angle_averaged"), *OPTIONAL_TARGETS]
     known = list(dict.fromkeys(known))
     for name in weights:

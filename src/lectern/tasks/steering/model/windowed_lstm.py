@@ -4,15 +4,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-State = tuple[Tensor, Tensor]  # hidden and cell, each (batch, window, hidden), the oldest window first
+# hidden state and cell state, each (batch, window, hidden); the oldest window comes first
+State = tuple[Tensor, Tensor]
 
 
 class WindowedLSTM(nn.Module):
     """An LSTM that starts with a zero state for every window and returns an output at every position of the window.
 
-    `step` runs `window` LSTMs in parallel. Each of them started one frame after the previous one. The oldest LSTM has
-    processed a full window. It provides the output and starts again. This needs a few small matrix products per frame
-    instead of a full window.
+    `step` runs `window` LSTMs in parallel. Each LSTM starts one frame after the previous LSTM. The oldest LSTM has
+    processed a full window, so it provides the output and starts again. A frame therefore needs a few small matrix
+    products instead of the computation of a full window.
     """
 
     def __init__(self, features: int, hidden: int, outputs: int, window: int):

@@ -16,7 +16,7 @@ from lectern.tasks.steering.report.baseline import baseline_errors
 from lectern.tasks.steering.report.metrics import find_lag, rmse, smoothness
 from lectern.tasks.steering.report.plots import draw_plots
 
-CHUNK = 512  # number of raw frames in memory at a time
+CHUNK = 512  # number of raw frames that are in memory at a time
 
 
 def evaluate(module: SteeringModel, processed: Path, out: Path) -> dict[str, float]:
@@ -43,13 +43,13 @@ def evaluate(module: SteeringModel, processed: Path, out: Path) -> dict[str, flo
 
 
 def measure(module: SteeringModel, processed: Path) -> pd.DataFrame:
-    """Return the items for the gate, without writing a report."""
+    """Return one row per test frame for the gate, without writing a report."""
     frames = np.load(processed / "test_frames.npy", mmap_mode="r")
     return predict_items(module, processed, frames, read_facts(processed))
 
 
 def score(items: pd.DataFrame) -> float:
-    """Return the RMSE of the recorded angle, in its own unit. Lower is better."""
+    """Return the RMSE of the recorded angle, in the unit of the angle. Lower is better."""
     return score_sums(statistics(items).sum().to_dict())
 
 
@@ -59,7 +59,7 @@ def statistics(items: pd.DataFrame) -> pd.DataFrame:
 
 
 def score_sums(sums: Mapping[str, float]) -> float:
-    """Return the RMSE from the sums of the statistics."""
+    """Compute the RMSE from the sums of the statistics."""
     return float(np.sqrt(sums["squared_error"] / sums["frames"]))
 
 

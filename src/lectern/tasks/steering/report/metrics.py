@@ -27,10 +27,8 @@ def shift_in_runs(values: pd.Series, runs: pd.Series, frames: int) -> pd.Series:
 def find_lag(items: pd.DataFrame, step_seconds: float) -> float:
     """Return the delay of the prediction in seconds.
 
-    This is the shift at which the true angle fits the prediction best.
-
-    All shifts are compared on the same frames. These frames have a true angle at every shift. If there is no such
-    frame, the lag is 0.
+    The delay is the shift at which the true angle fits the prediction best. All shifts are compared on the same
+    frames, which have a true angle at every shift. If there are no such frames, the delay is 0.
     """
     largest = round(MAX_LAG_SECONDS / step_seconds)
     shifts = range(-largest, largest + 1)

@@ -14,9 +14,9 @@ from lectern.tasks.steering.report.metrics import rmse
 from lectern.tasks.steering.report.saliency import compute_saliency
 from lectern.tasks.steering.report.wheel_overlay import draw_wheels
 
-TIMELINE_RUNS = 4  # number of runs in the timeline
+TIMELINE_RUNS = 4  # number of runs that the timeline shows
 SALIENCY_FRAMES = 6
-ANIMATION_SECONDS, ANIMATION_RATE = 10, 5  # length in seconds, and frames per second
+ANIMATION_SECONDS, ANIMATION_RATE = 10, 5  # length of the animation in seconds, and number of frames per second
 
 
 def draw_plots(module: SteeringModel, items: pd.DataFrame, frames: np.ndarray, facts: Facts, out: Path) -> None:
@@ -104,7 +104,7 @@ def window_ending_at(items: pd.DataFrame, frames: np.ndarray, item: int, size: i
 def draw_animation(items: pd.DataFrame, frames: np.ndarray, facts: Facts, path: Path) -> None:
     """Draw the ten seconds with the most steering as an animated GIF.
 
-    It shows the wheels of the driver and of the network.
+    The GIF shows the steering wheels of the driver and of the network.
     """
     every = max(1, round(1 / (ANIMATION_RATE * facts["step_seconds"])))
     length = min(ANIMATION_SECONDS * ANIMATION_RATE * every, int(items["run"].value_counts().max()))

@@ -33,7 +33,7 @@ def predict(module: "SteeringModel", inputs: np.ndarray) -> pd.DataFrame:
 def signature() -> "ModelSignature":
     """Return the signature that MLflow uses to validate requests.
 
-    It accepts windows of any length and frames of any size.
+    The signature accepts windows of any length and frames of any size.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
@@ -44,6 +44,6 @@ def signature() -> "ModelSignature":
 
 
 def example(processed: Path) -> np.ndarray:
-    """Return one window of two validation frames."""
+    """Return one window of two validation frames as an example input."""
     window: np.ndarray = np.load(processed / "example.npy")
     return window

@@ -13,7 +13,7 @@ INPUT_NAME, OUTPUT_NAME = "frames", "values"
 class OnnxSteeringModel(nn.Module):
     """A model that converts prepared uint8 frames to values in the units of the recording.
 
-    It includes the scaling of the pixels and of the outputs. It does not crop or resize raw frames.
+    The model includes the scaling of the pixels and of the outputs. The model does not crop or resize raw frames.
     """
 
     def __init__(self, module: SteeringModel):

@@ -16,13 +16,13 @@ from lectern.tasks.steering.serving.request import VIDEOS
 TITLE, ICON, ORDER = "Steering", "directions_car", 4
 DESCRIPTION = (
     "Play a test drive or upload a video. The network predicts the angle of the steering wheel at each frame."
-    " It has not been trained on the test drives."
+    " The network has not been trained on the test drives."
 )
 
 
 @cache
 def video_directory() -> Path:
-    """Return the directory that the server offers under /videos while it runs."""
+    """Return the directory whose files the server offers under /videos while it runs."""
     directory = Path(tempfile.mkdtemp(prefix="lectern-videos-"))
     app.add_media_files("/videos", directory)
     return directory

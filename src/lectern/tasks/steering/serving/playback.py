@@ -22,12 +22,12 @@ from lectern.tasks.steering.serving.request import read_limited_video
 from lectern.tasks.steering.serving.video_writer import write_video
 
 MAX_WIDTH = 480  # pixels
-MAX_VIDEOS = 30  # Older videos are deleted.
+MAX_VIDEOS = 30  # Only this number of videos is kept, and older videos are deleted.
 
 
 @dataclass(frozen=True)
 class Playback:
-    """A video with the angle of the network at each frame, and with the driver's angle if it is known."""
+    """A video with the network's angle at each frame, and with the driver's angle if this angle is known."""
 
     video: Path
     rate: int  # frames per second
@@ -58,17 +58,17 @@ def play_test_drive(champion: Champion, rows: slice, directory: Path, max_frames
 
 
 def play_video(champion: Champion, video: Path, directory: Path, megapixels: float, max_frames: int) -> Playback:
-    """Prepare an uploaded video. Raises UserError if it cannot be read or has more than `max_frames` frames."""
+    """Prepare an uploaded video. Raises UserError if the video cannot be read or has more than `max_frames` frames."""
     digest = hashlib.sha256(video.read_bytes()).hexdigest()
     frames = limit_frames(read_limited_video(video, megapixels), max_frames)
     return create_playback(champion, frames, frame_rate(video), directory, digest, None)
 
 
 def limit_frames(frames: Iterable[np.ndarray], max_frames: int) -> Iterator[np.ndarray]:
-    """Yield the frames. Raises UserError if there are more than `max_frames`."""
+    """Yield the frames. Raises UserError if there are more than `max_frames` frames."""
     for number, frame in enumerate(frames):
         if number >= max_frames:
-            raise UserError(f"The video has more than {max_frames} frames. Cut it, or use `lectern steer`.")
+            raise UserError(f"The video has more than {max_frames} frames. Cut the video, or use `lectern steer`.")
         yield frame
 
 

@@ -6,7 +6,7 @@ from lectern.tasks.steering.serving.playback import Playback
 
 
 class Player(Element, component="player.js"):
-    """A video player that shows the angle of the network at each frame, and the driver's angle if it is known."""
+    """A video player that shows the network's angle at each frame, and the driver's angle if this angle is known."""
 
     def __init__(self, url: str, playback: Playback):
         super().__init__()

@@ -12,8 +12,8 @@ from lectern.serving.images import read_image
 from lectern.tasks.steering.data.readers.videos import open_video, read_folder
 from lectern.tasks.steering.model.module import SteeringModel
 
-MAX_ROWS = 16  # number of windows in memory; each can have 50 raw frames
-SUPPORTS_BATCHING = False  # Frames of different cameras have different sizes.
+MAX_ROWS = 16  # maximum number of windows in memory; each window can have 50 raw frames
+SUPPORTS_BATCHING = False  # Requests are not combined, because frames of different cameras have different sizes.
 PARAM_LIMITS: dict[str, Any] = {}
 
 
@@ -25,7 +25,7 @@ def read_picture(path: Path, module: SteeringModel, megapixels: float) -> Iterat
 def read_drive(path: Path, module: SteeringModel, megapixels: float) -> Iterator[np.ndarray]:
     """Yield a window (time, height, width, 3) for each frame of a video.
 
-    The frame is the last frame of its window. At the start of the video, the first frame is repeated to fill the
+    This frame is the last frame of the window. At the start of the video, the first frame is repeated to fill the
     window.
     """
     window = module.network.window

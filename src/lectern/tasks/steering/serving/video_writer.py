@@ -13,7 +13,7 @@ from lectern.errors import UserError
 
 
 def write_video(frames: Iterable[np.ndarray], path: Path, rate: float) -> None:
-    """Write frames of equal size, uint8 (height, width, 3), as H.264. The file gets its name when it is complete.
+    """Write frames of equal size, uint8 (height, width, 3), as H.264. The file gets its final name when it is complete.
 
     H.264 requires even sides, so an odd height loses its last row and an odd width its last column. Raises UserError if
     the format of `path` cannot contain such a video, or if the disk is full or cannot be written.

@@ -22,7 +22,7 @@ def drop_near_duplicates(pairs: pd.DataFrame, held_out: Iterable[pd.DataFrame], 
 
 
 def comparison_keys(text: str, min_words: int | None) -> set[str]:
-    """Return the words of a sentence, and the same words with each word left out in turn.
+    """Return the words of a sentence, and all variants of this sentence with one word left out.
 
     Two sentences that differ by one word share at least one of these keys.
 

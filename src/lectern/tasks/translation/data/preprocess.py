@@ -34,11 +34,11 @@ def preprocess(
     near_duplicate_min_words: int | None = 8,
     columns: Sequence[int] = (0, 1),
 ) -> None:
-    """Write `train.parquet` and `validation.parquet` (texts and ids), `test.parquet` (raw texts) and the facts.
+    """Write `train.parquet` and `validation.parquet` (texts and ids), `test.parquet` (raw texts) and `facts.json`.
 
     `corpus.read_pairs` describes the file names `train`, `validation`, `test` and `other_tests`. If `validation` is a
     number, that many pairs of `train` are held out. Models are compared by their `score` on `test`. In training,
-    sentences are cut to `max_length` tokens. In serving, longer sentences are rejected.
+    sentences are cut to `max_length` tokens. A served model rejects longer sentences.
     """
     if score not in SCORES:
         raise UserError(f"preprocess.score is {score!r}; it must be one of: {', '.join(SCORES)}.")
@@ -60,7 +60,7 @@ def preprocess(
 
 
 def encode_pairs(pairs: pd.DataFrame, tokenizer: str, max_length: int) -> pd.DataFrame:
-    """Add the token ids of both sides. A source ends with EOS. A target begins with BOS and ends with EOS."""
+    """Add the token ids of source and target. A source ends with EOS. A target begins with BOS and ends with EOS."""
     pairs = pairs.copy()
     for side, begin in zip(SIDES, ([], [BOS]), strict=True):
         sentences = vocabulary.encode(vocabulary.load_tokenizer(tokenizer), pairs[side])
@@ -97,9 +97,9 @@ def collect_facts(encoded: dict[str, pd.DataFrame], corpus: Corpus, tokenizer: s
 
 
 def check_tests(corpus: Corpus, facts: Facts) -> None:
-    """Raise UserError if a model would reject a test sentence, so that the error appears before training."""
+    """Raise UserError if a model would reject a test sentence. The error then appears before the training."""
     for name, pairs in corpus.tests.items():
         try:
             prepare(pairs["source"].tolist(), facts)
         except UserError as error:
-            raise UserError(f"{name}: {error} Or raise preprocess.max_length.") from error
+            raise UserError(f"{name}: {error} Or increase preprocess.max_length.") from error

@@ -16,8 +16,8 @@ def clean_corpus(corpus: Corpus, min_words: int | None) -> tuple[Corpus, dict[st
     """Return the cleaned corpus, and the number of defects and dropped pairs of each split.
 
     The validation split contains no sentence of a test. The training split contains no sentence of validation or a
-    test. `drop_near_duplicates` explains `min_words`. Raises UserError if a test has an empty sentence, or if training
-    or validation would be empty.
+    test. `min_words` is explained in `drop_near_duplicates`. Raises UserError if a test has an empty sentence, or if
+    training or validation would be empty.
     """
     tests = {name: normalize_pairs(pairs) for name, pairs in corpus.tests.items()}
     for name, pairs in tests.items():
@@ -47,7 +47,7 @@ def drop_unusable(
 ) -> tuple[pd.DataFrame, Counts]:
     """Drop empty pairs, repeated pairs and near duplicates of held-out pairs.
 
-    Return the remaining pairs and the counts.
+    Return the remaining pairs and the numbers of dropped pairs.
     """
     complete = pairs[(pairs["source"] != "") & (pairs["target"] != "")].reset_index(drop=True)
     distinct = drop_exact_duplicates(complete)
@@ -61,7 +61,7 @@ def drop_unusable(
 
 
 def require_no_empty_sentence(name: str, pairs: pd.DataFrame) -> None:
-    """Raise UserError if a test has an empty sentence. Scores would not be comparable if such lines were dropped."""
+    """Raise UserError if a test has an empty sentence. If such lines were dropped, scores would not be comparable."""
     empty = [number for number, pair in enumerate(zip(pairs["source"], pairs["target"], strict=True), 1) if "" in pair]
     if empty:
         raise UserError(

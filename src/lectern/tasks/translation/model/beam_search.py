@@ -11,7 +11,10 @@ from lectern.tasks.translation.model.encoder_decoder import EncoderDecoder, Stat
 
 
 class Hypothesis(NamedTuple):
-    """A finished translation without EOS. `score` is its log-probability divided by length ** length_penalty."""
+    """A finished translation, stored without EOS.
+
+    `score` is its log-probability divided by length ** length_penalty.
+    """
 
     tokens: list[int]
     score: float
@@ -21,10 +24,10 @@ class Hypothesis(NamedTuple):
 def beam_search(
     network: EncoderDecoder, source: Int[Tensor, "batch source"], beam: int, length_penalty: float, max_length: int
 ) -> list[list[Hypothesis]]:
-    """Return at least `beam` translations of each sentence, the best first. A beam of 1 is greedy search.
+    """Return at least `beam` translations of each sentence, the best first. A beam of 1 means greedy search.
 
-    The search always ends. Including EOS, a translation has at most `max_length` tokens. The number of tokens is also
-    limited to twice that of the source plus 10.
+    Including EOS, a translation has at most `max_length` tokens. The number of tokens is also limited to twice the
+    number of source tokens plus 10, so the search always ends.
     """
     limits = (2 * (source != PAD).sum(1) + 10).clamp(max=max_length).tolist()
     beams = Beams(network, source, beam, length_penalty, limits)
@@ -88,7 +91,8 @@ class Beams:
         rows = (positions[:, None] * self.size + parents.gather(1, choice)).flatten()
         self.tokens = torch.cat([self.tokens[rows], tokens.gather(1, choice).view(-1, 1)], 1)
         self.state = select_rows(self.state, rows)
-        if len(unfinished) < len(self.active):  # All rows of a sentence share its memory, so reordering needs no copy.
+        # All rows of a sentence share the memory of this sentence, so reordering the rows needs no copy.
+        if len(unfinished) < len(self.active):
             self.memory = select_rows(self.memory, rows)
         self.active = [self.active[position] for position in unfinished]
 
@@ -113,5 +117,5 @@ def next_token_scores(
 
 
 def select_rows(state: State, rows: Int[Tensor, " rows"]) -> State:
-    """Return these rows of a state, in this order."""
+    """Return the given rows of a state, in the given order."""
     return {name: value[rows] for name, value in state.items()}

@@ -6,17 +6,18 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-State = dict[str, Tensor]  # Dimension 0 is the batch, so that the search can select and reorder rows.
+State = dict[str, Tensor]  # Dimension 0 of each tensor is the batch, so that the search can select and reorder rows.
 
 
 class EncoderDecoder(nn.Module, ABC):
     """A network with one embedding for source, target and output (Press and Wolf 2017, arXiv:1608.05859).
 
     `forward` computes features for all target positions in one call, for training. `start` and `step` compute the same
-    features one position at a time, for search. `logits` converts features to scores over the vocabulary.
+    features one position at a time, for the search. `logits` converts features to one score per token of the
+    vocabulary.
     """
 
-    supports_scheduled_sampling: bool  # whether the decoder can read its own predictions in training
+    supports_scheduled_sampling: bool  # true if the decoder can read its own predictions in training
 
     def __init__(self, vocabulary_size: int, embedding_size: int):
         super().__init__()

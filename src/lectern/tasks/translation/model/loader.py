@@ -17,7 +17,7 @@ Batch = tuple[Tensor, Tensor, float]  # source (B, S), target (B, T), weight of 
 
 
 def load(processed: Path, split: str, seed: int, tokens: int, round_to: int = 2) -> "PairLoader":
-    """Load a split. The training split is shuffled again in each epoch. Other splits are not shuffled."""
+    """Load a split. The training split is shuffled again in each epoch. The other splits are not shuffled."""
     pairs = pd.read_parquet(processed / f"{split}.parquet", columns=["source_ids", "target_ids"])
     source, target = (PackedSequences(list(pairs[side])) for side in pairs.columns)
     return PairLoader(source, target, tokens, round_to, shuffle=split == "train", seed=seed)
@@ -42,11 +42,11 @@ class PackedSequences:
 class PairLoader(ResumableLoader):
     """A loader that returns each sentence pair once per epoch, in an order that depends only on (seed, epoch).
 
-    `tokens` is the maximum number of tokens of a global batch. It includes source tokens, target tokens and
-    padding. Lengths are rounded up to a multiple of `round_to`, so that only a few different shapes occur. Pairs
-    with the same rounded lengths are shuffled among each other, and then the batches are shuffled. Every epoch
-    therefore has the same number of batches. Each rank gets a part of every global batch. The last item of a batch
-    is the weight of this rank's loss: world size * (target tokens of this rank) / (target tokens of the global
+    `tokens` is the maximum number of tokens of a global batch. This number includes source tokens, target tokens and
+    padding. Lengths are rounded up to a multiple of `round_to`, so that only a few different shapes occur. Pairs with
+    the same rounded lengths are shuffled among each other, and then the batches are shuffled. Every epoch has the same
+    number of batches, because the lengths do not change. Each rank gets a part of every global batch. The last item of
+    a batch is the weight of this rank's loss: world size * (target tokens of this rank) / (target tokens of the global
     batch).
     """
 
@@ -58,7 +58,7 @@ class PairLoader(ResumableLoader):
         super().__init__(pairs=len(target.lengths), tokens=tokens, seed=seed)
         self.source, self.target = source, target
         self.shuffle, self.seed = shuffle, seed
-        self.predicted = target.lengths - 1  # number of tokens to predict, which are all tokens except BOS
+        self.predicted = target.lengths - 1  # number of tokens to predict, which includes all tokens except BOS
         self.rounded_lengths = -(-np.stack([source.lengths, self.predicted]) // round_to) * round_to
         self.bounds = batch_bounds(self.rounded_lengths[:, self.sort_by_length(self.all_rows())], tokens)
 
@@ -104,9 +104,9 @@ class PairLoader(ResumableLoader):
 
 
 def batch_bounds(rounded_lengths: np.ndarray, tokens: int) -> list[int]:
-    """Return where batches start and end among sorted pairs with these rounded lengths (2, n).
+    """Return the start and end of each batch in a sorted list of pairs with these rounded lengths (2, n).
 
-    Each batch is as large as `tokens` allows. Raises UserError if a single pair has more tokens.
+    Each batch is as large as the limit `tokens` allows. Raises UserError if a single pair has more tokens.
     """
     largest = rounded_lengths.sum(0).max()
     if largest > tokens:

@@ -12,7 +12,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
     """Cross-entropy that computes loss and gradient in chunks of a few hundred tokens.
 
     The logits of a chunk fit into the cache of the processor. The logits of a complete batch have 80 MB (2,000 tokens,
-    vocabulary of 10,000). They would be written to memory and read from it five times.
+    vocabulary of 10,000). Without chunks, these logits would be written to memory and read from it five times.
     """
 
     CHUNK_SIZE = 256
@@ -23,7 +23,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         """Return the mean loss with label smoothing, and the mean loss without it.
 
-        Shapes: features (tokens, size), embedding (vocabulary, size), targets (tokens,).
+        The shapes are features (tokens, size), embedding (vocabulary, size) and targets (tokens,).
         """
         feature_gradient, embedding_gradient = torch.empty_like(features), torch.zeros_like(embedding)
         plain = uniform = features.new_zeros((), dtype=torch.float32)

@@ -35,7 +35,7 @@ class Translator(TrainableModule):
 
     `teacher_forcing` is the probability that the decoder reads the target token instead of its own prediction
     (scheduled sampling, Bengio et al. 2015, arXiv:1506.03099). If `teacher_forcing_end` is set, the probability changes
-    linearly to that value during the training.
+    linearly to this value during the training.
     """
 
     network: EncoderDecoder
@@ -60,7 +60,7 @@ class Translator(TrainableModule):
         last = teacher_forcing if teacher_forcing_end is None else teacher_forcing_end
         self.teacher_forcing_range = (teacher_forcing, last)
         check_teacher_forcing(self.network, self.teacher_forcing_range)
-        self.total_steps = 0.0  # The value is known when the training starts.
+        self.total_steps = 0.0  # This value is only known when the training starts.
         self.validation_loss, self.validation_accuracy = MeanMetric(), MeanMetric()
         self.sample_pairs: tuple[Tensor, Tensor] | None = None
 
@@ -158,7 +158,7 @@ class Translator(TrainableModule):
 
         Return its tokens, the tokens of the best translation and the attention weights.
 
-        The weights have the shape (target, source) and are the mean over layers and heads. Return None for a network
+        The weights have the shape (target, source) and are the mean over layers and heads. Returns None for a network
         without attention.
         """
         translation = self.translate([prepared], beam)[0][0].tokens
@@ -180,7 +180,7 @@ def remove_special_tokens(ids: list[int]) -> list[int]:
 
 
 def check_teacher_forcing(network: EncoderDecoder, probabilities: tuple[float, float]) -> None:
-    """Raise UserError if a probability is invalid, or below 1 for a network without scheduled sampling."""
+    """Raise UserError if a probability is invalid, or if it is below 1 and the network has no scheduled sampling."""
     if not all(0 <= probability <= 1 for probability in probabilities):
         raise UserError(f"module.teacher_forcing is {list(probabilities)}; a probability must be from 0 to 1.")
     if min(probabilities) < 1 and not network.supports_scheduled_sampling:

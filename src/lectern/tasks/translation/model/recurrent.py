@@ -19,11 +19,11 @@ class Encoder(nn.Module):
     def forward(
         self, embedded: Float[Tensor, "batch source embedding"], lengths: Int[Tensor, " batch"]
     ) -> tuple[Float[Tensor, "batch source hidden"], Float[Tensor, "batch hidden"]]:
-        """Return the outputs at each token, and the final outputs of the two directions as one vector."""
+        """Return the outputs at each token, and the final outputs of both directions in one vector."""
         rows = torch.arange(len(lengths), device=lengths.device)
         flip = (lengths[:, None] - 1 - torch.arange(embedded.shape[1], device=lengths.device)) % embedded.shape[1]
         forward_outputs = self.forward_gru(embedded)[0]
-        # Flipping keeps the padding at the end. It needs no packed sequences, so cuDNN can use its fast kernels.
+        # This flip keeps the padding at the end. No packed sequences are needed, so cuDNN can use its fast kernels.
         flipped_outputs = self.backward_gru(embedded[rows[:, None], flip])[0]
         final = torch.cat([forward_outputs[rows, lengths - 1], flipped_outputs[rows, lengths - 1]], 1)
         return torch.cat([forward_outputs, flipped_outputs[rows[:, None], flip]], 2), final
@@ -54,9 +54,9 @@ class AdditiveAttention(nn.Module):
 class Seq2Seq(EncoderDecoder):
     """A GRU encoder and a GRU decoder (Sutskever et al. 2014, arXiv:1409.3215; Cho et al. 2014, arXiv:1406.1078).
 
-    Without `attention`, the decoder receives only the final state of the encoder. With `attention`, the decoder attends
-    to the source before each token. The next input of the decoder contains the result (input feeding, Luong et al.
-    2015, arXiv:1508.04025).
+    If `attention` is false, the decoder receives only the final state of the encoder. If `attention` is true, the
+    decoder attends to the source before each token. The next input of the decoder contains the result of the attention
+    (input feeding, Luong et al. 2015, arXiv:1508.04025).
     """
 
     supports_scheduled_sampling = True

@@ -1,4 +1,7 @@
-"""Score two baselines without a network. They copy the source, or translate it word by word."""
+"""Score two baselines without a network.
+
+The first baseline copies the source. The second baseline translates the source word by word.
+"""
 
 import re
 from collections.abc import Iterable
@@ -19,7 +22,7 @@ def score_baseline(processed: Path) -> float:
 
 
 def score_baselines(processed: Path) -> dict[str, float]:
-    """Return the score of each baseline on the scored test.
+    """Return the score of each baseline on the test that determines the score.
 
     The word-by-word baseline learns its lexicon from the training split.
     """
@@ -69,7 +72,7 @@ def learn_lexicon(train: pd.DataFrame) -> dict[str, str]:
 
 
 def index_words(texts: Iterable[str]) -> tuple[list[str], list[np.ndarray]]:
-    """Return the vocabulary, and for each text the vocabulary indices of its distinct words."""
+    """Return the vocabulary, and the vocabulary indices of the different words of each text."""
     distinct_words = [dict.fromkeys(WORD.findall(text.lower())) for text in texts]
     vocabulary = dict.fromkeys(word for words in distinct_words for word in words)
     indices = {word: index for index, word in enumerate(vocabulary)}

@@ -47,7 +47,7 @@ def evaluate(module: Translator, processed: Path, out: Path) -> dict[str, float]
 
 
 def measure(module: Translator, processed: Path) -> pd.DataFrame:
-    """Translate the scored test and return its items for the gate, without writing a report."""
+    """Return one row per sentence of the test that determines the score, for the gate. No report is written."""
     facts = read_facts(processed)
     sources, references = read_tests(processed)[facts["scored_test"]]
     return tabulate_items(facts["score"], sources, translate(module, sources, BEAM), references)

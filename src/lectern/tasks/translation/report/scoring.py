@@ -1,4 +1,4 @@
-"""Score translations. A table has one row per sentence, and any selection of rows can be scored."""
+"""Score translations. The table of results has one row per sentence, and any selection of rows can be scored."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ def score(items: pd.DataFrame) -> float:
 
 
 def statistics(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns whose sums determine the score. They differ between the measures."""
+    """Return the columns whose sums determine the score. Each measure has other names for the statistics."""
     return items[MEASURES[items["measure"].iloc[0]].columns].assign(sentences=1.0)
 
 

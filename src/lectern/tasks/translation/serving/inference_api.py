@@ -40,5 +40,5 @@ def signature() -> "ModelSignature":
 
 
 def example(processed: Path) -> pd.DataFrame:
-    """Return two validation sentences."""
+    """Return two validation sentences as an example input."""
     return pd.read_parquet(processed / "validation.parquet", columns=["source"]).head(2)

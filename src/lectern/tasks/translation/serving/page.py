@@ -85,7 +85,7 @@ class AttentionPanel:
             menu.on_value_change(self.draw)
 
     def show(self, attention: WordAttention | None) -> None:
-        """Show the attention weights, or hide the panel if there are none."""
+        """Show the attention weights, or hide the panel if the network has no attention."""
         self.attention = attention
         self.card.set_visibility(attention is not None)
         if attention is None:
@@ -103,7 +103,10 @@ class AttentionPanel:
 
 
 def select_or_mean(weights: np.ndarray, choice: int | str) -> np.ndarray:
-    """Return entry `choice` of the first axis, counted from 1, or the mean over this axis."""
+    """Return the entry `choice` of the first axis, counted from 1.
+
+    If no entry is chosen, return the mean over this axis.
+    """
     selected: np.ndarray = weights[choice - 1] if isinstance(choice, int) else weights.mean(0)
     return selected
 
@@ -119,7 +122,7 @@ def attention_table(attention: WordAttention, weights: np.ndarray) -> str:
 
 
 def weight_cell(weight: float) -> str:
-    """Return a cell whose background is darker for larger weights. Weights below 10 % show no number."""
+    """Return an HTML table cell whose background is darker for larger weights. Weights below 10 % show no number."""
     percent = round(100 * float(weight))
     label = percent if percent >= 10 else ""
     strength = "strong" if percent > 75 else "medium" if percent > 55 else ""

@@ -8,9 +8,13 @@ from pydantic import Field
 from lectern.tasks.translation.model.module import MAX_BEAM
 
 MAX_ROWS = 64
-SUPPORTS_BATCHING = False  # A search ends with its longest sentence, so short sentences would wait for long sentences.
+# Requests are not combined, because a search ends with its longest sentence, so short sentences would wait.
+SUPPORTS_BATCHING = False
 PARAM_LIMITS = {
-    "beam": Field(ge=1, le=MAX_BEAM, description="number of hypotheses kept during the search; 1 is greedy search"),
-    "n_best": Field(ge=1, le=MAX_BEAM, description="number of translations returned per sentence; at most `beam`"),
+    "beam": Field(
+        ge=1, le=MAX_BEAM, description="number of partial translations that the search keeps; 1 means greedy search"
+    ),
+    "n_best": Field(ge=1, le=MAX_BEAM, description="number of translations per sentence, which is at most `beam`"),
 }
-FILE_READERS: dict[str, Callable[..., Any]] = {}  # Sentences are sent as tables, and every task can read tables.
+# No media types are needed here, because sentences are sent as tables, and every task can read tables.
+FILE_READERS: dict[str, Callable[..., Any]] = {}

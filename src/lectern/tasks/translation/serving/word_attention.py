@@ -16,7 +16,7 @@ END = "end"  # label of EOS, which belongs to both sentences
 
 
 class WordAttention(NamedTuple):
-    """The words of both sentences, and weights of shape (layers, heads, target words, source words).
+    """The words of both sentences, and the attention weights of shape (layers, heads, target words, source words).
 
     The weights of each target word sum to 1.
     """

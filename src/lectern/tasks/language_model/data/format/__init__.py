@@ -1,1 +1,1 @@
-"""Define the format of the prepared dataset for the stages that write and read it."""
+"""Define the format of the prepared dataset for the stages that write or read the dataset."""

@@ -14,7 +14,7 @@ NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 
 def encode(text: str, facts: Facts) -> np.ndarray:
-    """Convert a text to ids (uint16). Characters that are not in the alphabet become UNKNOWN_ID.
+    """Convert a text to ids (uint16). A character that is not in the alphabet becomes UNKNOWN_ID.
 
     >>> encode("abé", {"alphabet": "ab", "prepare": {"normal_form": "NFC"}})
     array([1, 2, 0], dtype=uint16)

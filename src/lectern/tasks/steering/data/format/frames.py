@@ -22,7 +22,8 @@ class Crop:
 def shrink(frame: np.ndarray, crop: Crop) -> np.ndarray:
     """Crop and resize one raw frame, uint8 (height, width, 3).
 
-    Returns uint8 (crop.height, crop.width, 3). Pillow's bilinear filter averages all source pixels when it shrinks.
+    Returns uint8 (crop.height, crop.width, 3). Pillow's bilinear filter averages all source pixels if the result is
+    smaller.
     """
     height, width = frame.shape[:2]
     box = (0, round(height * crop.top), width, height - round(height * crop.bottom))
@@ -31,7 +32,7 @@ def shrink(frame: np.ndarray, crop: Crop) -> np.ndarray:
 
 
 def prepare(frames: np.ndarray, facts: Facts) -> np.ndarray:
-    """Crop and resize raw RGB frames, uint8 (..., height, width, 3), as `facts["prepare"]` says.
+    """Crop and resize raw RGB frames, uint8 (..., height, width, 3), with the values in `facts["prepare"]`.
 
     Returns uint8 frames of the network's input size, such as (..., 66, 200, 3). Raises UserError if the shape or the
     type of `frames` differs.

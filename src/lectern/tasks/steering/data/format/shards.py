@@ -1,6 +1,6 @@
 """Store frames in Arrow files of some megabytes each, and read single frames back by their index.
 
-A process memory-maps only the files that contain the frames it reads.
+A process memory-maps only the files with frames that the process reads.
 """
 
 from functools import lru_cache
@@ -14,13 +14,13 @@ from torch import Tensor
 
 from lectern.errors import UserError
 
-MAX_OPEN = 64  # number of memory-mapped shards per process; `shard_order` needs fewer at a time
+MAX_OPEN = 64  # number of memory-mapped shards per process; `shard_order` needs fewer shards at a time
 
 
 class ShardWriter:
-    """A writer that stores uint8 frames in `<name>-00000.arrow`, `<name>-00001.arrow`, ...
+    """A writer that stores uint8 frames in `<name>-00000.arrow`, `<name>-00001.arrow`, and so on.
 
-    It keeps the frames of one shard in memory.
+    The writer keeps the frames of only one shard in memory.
     """
 
     def __init__(self, name: Path, megabytes: int | float):
@@ -50,12 +50,15 @@ class ShardWriter:
 
 
 class ShardedFrames:
-    """The frames of `<name>-00000.arrow`, ... as one read-only, memory-mapped tensor that is indexed by row."""
+    """A memory-mapped tensor with the frames of `<name>-00000.arrow` and the next files. Its index is the row."""
 
     dtype = torch.uint8
 
     def __init__(self, name: Path, sizes: list[int]):
-        """Map the shards of the given sizes (frames per file). Raises UserError if a file is missing."""
+        """Memory-map the shards.
+
+        `sizes` contains the number of frames of each shard. Raises UserError if a file is missing.
+        """
         self.paths = [shard_path(name, number) for number in range(len(sizes))]
         for path in self.paths:
             if not path.is_file():

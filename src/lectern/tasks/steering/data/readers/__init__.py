@@ -30,7 +30,10 @@ READERS: dict[str, Reader] = {
 
 
 def read_recording(reader: str, raw: Path, bad_rows: BadRows) -> Recording:
-    """Read the recording in `raw`. Raises UserError if the format is unknown or its files are missing or invalid."""
+    """Read the recording in `raw`.
+
+    Raises UserError if the format is unknown, or if the files of the recording are missing or invalid.
+    """
     if reader not in READERS:
         raise UserError(
             f"preprocess.reader: unknown format {reader!r}{nearest(reader, list(READERS))} "
@@ -43,5 +46,5 @@ def read_recording(reader: str, raw: Path, bad_rows: BadRows) -> Recording:
 
 
 def open_frames(reader: str, raw: Path) -> FrameDecoder:
-    """Return the function that decodes frames of `raw`, without reading the logs again."""
+    """Return the function that decodes frames of `raw`. The logs are not read again."""
     return READERS[reader].open_frames(raw)

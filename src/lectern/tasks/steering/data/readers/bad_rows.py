@@ -7,9 +7,10 @@ from lectern.errors import UserError
 
 
 class BadRows:
-    """A counter of unusable rows. With the policy `stop`, the first unusable row is an error.
+    """A counter of the rows that cannot be used.
 
-    `policy` is `stop` or `skip`. `counts` maps each reason to the number of skipped rows.
+    `policy` is `stop` or `skip`. If `policy` is `stop`, the first unusable row is an error. `counts` maps each reason
+    to the number of skipped rows.
     """
 
     def __init__(self, policy: str):
@@ -22,7 +23,7 @@ class BadRows:
         """Count a skipped row. Raises UserError with the row's file and number if the policy is `stop`."""
         problem = f"{place}: {reason}{detail and ': '}{detail}"
         if self.policy == "stop":
-            raise UserError(f"{problem}. Repair it, or skip all such rows with: preprocess.bad_rows=skip")
+            raise UserError(f"{problem}. Repair the row, or skip all such rows with preprocess.bad_rows=skip.")
         if reason not in self.counts:
             print(f"{problem}; such rows are skipped", file=sys.stderr)
         self.counts[reason] += 1

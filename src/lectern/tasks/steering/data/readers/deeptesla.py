@@ -11,14 +11,14 @@ from lectern.tasks.steering.data.readers.files import RecordingFiles
 from lectern.tasks.steering.data.readers.recording import DecodedFrame, FrameDecoder, Unit
 from lectern.tasks.steering.data.readers.videos import count_frames, read_video
 
-UNIT = Unit("degrees of the steering wheel", lock=540.0, right=1, degrees=1.0)
+UNIT = Unit("the unit is degrees of the steering wheel", lock=540.0, right=1, degrees=1.0)
 VIDEO, LOG = "_front.mkv", "_steering.csv"
 
 
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
     """Read the logs of all videos. Each video is one drive.
 
-    Raises UserError if a video and its log differ in length, because rows then cannot be matched to frames.
+    Raises UserError if the lengths of a video and its log differ, because then rows cannot be assigned to frames.
     """
     files = RecordingFiles(raw)
     drives = [read_drive(files, raw, name.removesuffix(VIDEO)) for name in files.find(VIDEO)]

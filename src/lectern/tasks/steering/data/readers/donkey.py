@@ -12,7 +12,7 @@ from lectern.tasks.steering.data.readers.files import RecordingFiles
 from lectern.tasks.steering.data.readers.images import decode_files, drop_missing
 from lectern.tasks.steering.data.readers.recording import FrameDecoder, Unit
 
-UNIT = Unit("share of the full lock", lock=1.0, right=1, degrees=150.0)
+UNIT = Unit("the unit is a share of the full lock", lock=1.0, right=1, degrees=150.0)
 COLUMNS = {"_index": "row", "_timestamp_ms": "time", "cam/image_array": "image", "user/angle": "angle",
            "user/throttle": "throttle"}  # fmt: skip
 
@@ -55,7 +55,7 @@ def read_manifest(files: RecordingFiles) -> dict[str, Any]:
 
 
 def read_catalog(files: RecordingFiles, name: str) -> list[dict[str, Any]]:
-    """Read the rows of a catalog, one JSON object per line, and rename their keys to the common column names."""
+    """Read the rows of a catalog, which has one JSON object per line. Rename the keys to the common column names."""
     if name not in files:
         raise UserError(f"{files.top}: manifest.json lists {name}, but the file is missing.")
     rows = []

@@ -11,7 +11,7 @@ from lectern.errors import UserError
 
 
 class RecordingFiles:
-    """The files of an origin by their relative path.
+    """The files of an origin, which are read by their relative paths.
 
     The files come from `<origin>/<origin>.zip` if this file exists, and otherwise from the folder.
 
@@ -21,7 +21,7 @@ class RecordingFiles:
     def __init__(self, raw: Path):
         if not raw.is_dir():
             raise UserError(
-                f"{raw} does not exist. Download it (dvc repro download@{raw.name}), or put a recording there."
+                f"{raw} does not exist. Run `dvc repro download@{raw.name}`, or put a recording into this folder."
             )
         archive = raw / f"{raw.name}.zip"
         self.top = archive if archive.is_file() else raw
@@ -39,14 +39,14 @@ class RecordingFiles:
         return self.zip.read(name) if self.zip else (self.top / name).read_bytes()
 
     def find(self, ending: str) -> list[str]:
-        """Return the sorted names with this ending. Raises UserError if no name has it."""
+        """Return the sorted names of files with this ending. Raises UserError if there is no such file."""
         names = sorted(name for name in self.names if name.endswith(ending))
         if not names:
             raise UserError(f"{self.top} contains no file '*{ending}', which this format needs.")
         return names
 
     def read_csv(self, name: str, columns: list[str]) -> pd.DataFrame:
-        """Read a CSV file. Raises UserError if it is missing or invalid, or lacks one of the columns."""
+        """Read a CSV file. Raises UserError if the file is missing or invalid, or lacks one of the columns."""
         try:
             table = pd.read_csv(io.BytesIO(self.read(name)), skipinitialspace=True)
         except (KeyError, FileNotFoundError) as error:
@@ -66,4 +66,6 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise UserError(f"{path} is not a complete zip file ({error}). Delete it and download it again.") from error
+        raise UserError(
+            f"{path} is not a complete zip file ({error}). Delete this file and download it again."
+        ) from error

@@ -1,4 +1,4 @@
-"""Decode image files in order. Other threads decode the next files in advance."""
+"""Decode image files in order, while other threads decode the next files in advance."""
 
 import io
 import os
@@ -16,14 +16,14 @@ from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.files import RecordingFiles
 from lectern.tasks.steering.data.readers.recording import DecodedFrame
 
-LOOKAHEAD = 32  # largest number of frames that are decoded in advance and kept in memory
+LOOKAHEAD = 32  # maximum number of frames that are decoded in advance and kept in memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def decode_image(data: bytes) -> DecodedFrame:
-    """Decode a JPEG or PNG to uint8 (height, width, 3) in RGB. Return a message if it cannot be decoded."""
+    """Decode a JPEG or PNG to uint8 (height, width, 3) in RGB. Return a message if the image cannot be decoded."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
@@ -34,7 +34,7 @@ def decode_image(data: bytes) -> DecodedFrame:
 def decode_files(files: RecordingFiles, names: Iterable[str]) -> Iterator[DecodedFrame]:
     """Decode the files in threads.
 
-    Threads are faster, because Pillow releases the interpreter lock while it decodes.
+    Threads make this faster, because Pillow releases the interpreter lock during decoding.
     """
 
     def read_and_decode(name: str) -> DecodedFrame:
@@ -59,7 +59,7 @@ def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) ->
 
 
 def drop_missing(table: pd.DataFrame, files: RecordingFiles, bad_rows: BadRows) -> pd.DataFrame:
-    """Return the rows whose file in the column `image` exists. The other rows are reported to `bad_rows`."""
+    """Return the rows for which the file in the column `image` exists. The other rows are reported to `bad_rows`."""
     exists = table["image"].isin(files.names)
     for row in table[~exists].itertuples():
         bad_rows.report("the log names a missing frame", row.place, row.image)

@@ -18,23 +18,23 @@ class Unit:
 
     name: str
     lock: float  # the largest possible angle
-    right: int  # 1 if a positive angle turns to the right, -1 if it turns to the left
-    degrees: float  # rotation of the drawn steering wheel per unit; estimated if the real ratio is unknown
+    right: int  # 1 if a positive angle turns to the right, -1 if a positive angle turns to the left
+    degrees: float  # rotation of the drawn steering wheel in degrees per unit; an estimate if the real ratio is unknown
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One or more drives.
+    """A recording of one or more drives.
 
     `table` has one row per frame and these columns:
 
-    - `drive`: name of the drive
-    - `row`: number of the row, counted from 0 over all drives
-    - `time`: time in seconds
-    - `angle`: recorded angle, in the unit of `unit`
-    - the recorded OPTIONAL_TARGETS
-    - `place`: file and row for messages
-    - columns that the reader needs to find a frame
+    - `drive` is the name of the drive.
+    - `row` is the number of the row, counted from 0 over all drives.
+    - `time` is the time in seconds.
+    - `angle` is the recorded angle, in the unit of `unit`.
+    - The recorded OPTIONAL_TARGETS are also columns.
+    - `place` contains the file and the row for messages.
+    - Other columns contain what the reader needs to find a frame.
 
     `decode` yields the frames of the given rows in order.
     """
@@ -45,5 +45,5 @@ class Recording:
 
     @property
     def targets(self) -> list[str]:
-        """Return the recorded targets, the angle first."""
+        """Return the names of the recorded targets, the angle first."""
         return ["angle", *(name for name in OPTIONAL_TARGETS if name in self.table)]

@@ -23,11 +23,11 @@ Message = Any  # a dataclass that rosbags generates from the definition in the b
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
     """Read each `*.bag` file as one drive.
 
-    The car reports its state 50 times per second. The reports are interpolated at the time of each frame.
+    The car reports its state 50 times per second. The reader interpolates these reports at the time of each frame.
     """
     bags = sorted(raw.rglob("*.bag"))
     if not bags:
-        raise UserError(f"{raw} contains no file '*.bag'. Put the bags of the challenge there.")
+        raise UserError(f"{raw} contains no file '*.bag'. Put the bags of the challenge into this folder.")
     table = pd.concat([read_drive(bag) for bag in bags], ignore_index=True)
     table["row"] = range(len(table))
     return table, UNIT
@@ -38,7 +38,7 @@ def open_frames(raw: Path) -> FrameDecoder:
 
 
 def read_drive(bag: Path) -> pd.DataFrame:
-    """Read one row per frame of a bag, with the angle, speed and torque at its time."""
+    """Read one row per frame of a bag, with the angle, speed and torque at the time of the frame."""
     frame_times, reports = [], []
     for topic, message in read_messages(bag, (*CAMERA, STEERING)):
         if topic == STEERING:

@@ -1,7 +1,7 @@
 """Read the unpacked bags of Udacity's challenge 2.
 
-Unpack them with `bagdump.py` of github.com/rwightman/udacity-driving-reader. It writes one folder per bag, with the
-frames and the log `interpolated.csv`.
+Unpack the bags with `bagdump.py` of github.com/rwightman/udacity-driving-reader. This program writes one folder per
+bag, with the frames and the log `interpolated.csv`.
 """
 
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ from lectern.tasks.steering.data.readers.recording import FrameDecoder, Unit
 
 LOG = "interpolated.csv"
 # 9 radians are about one and a half turns. Counter-clockwise angles are positive.
-UNIT = Unit("radians of the steering wheel", lock=9.0, right=-1, degrees=57.3)
+UNIT = Unit("the unit is radians of the steering wheel", lock=9.0, right=-1, degrees=57.3)
 CAMERA = "center_camera"
 
 

@@ -12,7 +12,8 @@ from lectern.errors import UserError
 from lectern.tasks.steering.data.readers.images import decode_image, map_in_threads
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-DEFAULT_FRAME_RATE = 10.0  # frames per second of a folder of images, and of a video without a frame rate
+# Frames per second that are assumed for a folder of images, and for a video without a frame rate.
+DEFAULT_FRAME_RATE = 10.0
 
 
 def read_video(path: Path) -> Iterator[np.ndarray]:
@@ -41,7 +42,10 @@ def read_folder(path: Path) -> Iterator[np.ndarray]:
 
 
 def count_frames(path: Path) -> int:
-    """Count the frames of a video without decoding them. The number in the video's header can be wrong."""
+    """Count the frames of a video without decoding them.
+
+    The header of the video also contains this number, but it can be wrong.
+    """
     with open_video(path) as container:
         return sum(packet.size > 0 for packet in container.demux(video=0))
 

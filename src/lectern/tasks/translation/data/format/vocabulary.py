@@ -22,7 +22,7 @@ def train_tokenizer(texts: Iterable[str], size: int) -> str:
     tokenizer.train_from_iterator(texts, trainer)
     model = json.loads(tokenizer.to_str())["model"]
     merges = [tuple(merge) for merge in model["merges"]]
-    # Build it again without special tokens, so that the text `<eos>` in a sentence does not end the sentence.
+    # The second tokenizer has no special tokens, so that the text `<eos>` in a sentence does not end the sentence.
     return build_tokenizer(models.BPE(model["vocab"], merges, byte_fallback=True)).to_str()
 
 
@@ -40,7 +40,7 @@ def build_tokenizer(model: models.BPE) -> Tokenizer:
 
 @lru_cache(maxsize=8)
 def load_tokenizer(text: str) -> Tokenizer:
-    """Load the tokenizer that the dataset's facts contain as text."""
+    """Load the tokenizer from the text in the facts of the dataset."""
     return Tokenizer.from_str(text)
 
 
