@@ -234,7 +234,7 @@ class CNN3D(SteeringNetwork):
 def append_differences(frames: Float[Tensor, "batch 3 length height width"]) -> Float[Tensor, "batch 6 _ height width"]:
     """Add the difference from the previous frame as three channels.
 
-    The first frame has no difference and is dropped.
+    The first frame has no previous frame, so the result does not contain it.
     """
     return torch.cat([frames[:, :, 1:], frames[:, :, 1:] - frames[:, :, :-1]], 1)
 

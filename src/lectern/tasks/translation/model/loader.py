@@ -82,7 +82,7 @@ class PairLoader(ResumableLoader):
         return [batches[index] for index in random.permutation(len(batches))]
 
     def __iter__(self) -> Iterator[Batch]:
-        # The generator starts at the first next(). Lightning has set the epoch before.
+        # This code runs at the first next(). At this time, Lightning has already set the epoch.
         rank, world_size = rank_and_world_size()
         batches = self.epoch_batches()
         start, self.start = self.start % len(self), 0
