@@ -119,7 +119,7 @@ def test_a_deleted_mlflow_experiment_is_named_and_the_audit_log_is_restored(regi
     experiment = registered_client.get_experiment_by_name("lectern/digits")
     registered_client.delete_experiment(experiment.experiment_id)
     messages = reconcile(registered_client)
-    assert any("has been deleted. Restore it: mlflow experiments restore" in message for message in messages), messages
+    assert any("has been deleted. Run `mlflow experiments restore" in message for message in messages), messages
     assert Path("registry", f"{NAME}.jsonl").is_file()
 
 

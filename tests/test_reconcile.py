@@ -74,5 +74,5 @@ def test_a_champion_without_outputs_is_reported_and_not_replaced(registered_clie
 def test_a_model_without_any_outputs_is_reported(registered_client, other_client):
     promote(registered_client, BEST)
     shutil.rmtree("models")
-    assert f"{NAME}: cannot restore any version" in "\n".join(reconcile(other_client))
+    assert f"{NAME}: no version can be restored" in "\n".join(reconcile(other_client))
     assert model_names(other_client) == []

@@ -251,7 +251,7 @@ def test_an_unknown_name_is_reported_with_the_existing_ones(registered_client, a
 
 
 def test_an_empty_store_is_reported_with_the_command_to_run(client):
-    with pytest.raises(UserError, match="Nothing is registered yet: dvc repro, or make demo"):
+    with pytest.raises(UserError, match="No model is registered yet"):
         promote(client)
 
 

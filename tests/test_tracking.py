@@ -171,7 +171,7 @@ def test_the_newest_finished_run_with_the_weights_is_found(client):
 
 def test_a_deleted_experiment_is_reported_with_the_command_that_restores_it(client):
     client.delete_experiment(experiment_id(client, "digits"))
-    with pytest.raises(UserError, match="'lectern/digits' has been deleted. Restore it: mlflow experiments restore"):
+    with pytest.raises(UserError, match="'lectern/digits' has been deleted. Run `mlflow experiments restore"):
         experiment_id(client, "digits")
 
 

@@ -95,7 +95,7 @@ def list_models(
                 print(model.name)
         return
     rows = [model_summary(model) for model in models]
-    show_table(rows, as_json, "Nothing is registered yet: dvc repro, or make demo.")
+    show_table(rows, as_json, "No model is registered yet. Run `dvc repro` or `make demo`.")
     for problem in filter(None, (config_problem(model.name) for model in models)):
         print_warning(problem)
     for version in (version for model in models for version in model.unreadable):

@@ -27,15 +27,15 @@ def check_outputs(paths: ExperimentPaths) -> None:
     missing = [name for name in REQUIRED_METRICS if name not in paths.metrics]
     if missing:
         raise UserError(
-            f"{paths.metrics_file} lacks {', '.join(missing)}; an older version of Lectern wrote it. "
-            f"Train and evaluate again: dvc repro register@{paths.experiment}"
+            f"{paths.metrics_file} lacks {', '.join(missing)}, because an older version of Lectern wrote this file. "
+            f"Run `dvc repro register@{paths.experiment}` to train and evaluate again."
         )
     compare(paths, "weights_digest", paths.weights, f"the weights in {paths.model}")
     compare(paths, "test_digest", read_facts(paths.processed)["test_digest"], f"the test data in {paths.processed}")
 
 
 def check_evaluation(paths: ExperimentPaths) -> None:
-    """Raise UserError as `check_outputs` does, or if the code that evaluates the experiment has changed.
+    """Do the checks of `check_outputs`. Also raise UserError if the code that evaluates the experiment has changed.
 
     Comments and docstrings are not compared. This takes longer, because all source files are read.
     """

@@ -40,7 +40,7 @@ class Link:
     value: str
     broken: str = ""
     checked: bool = True
-    note: str = ""  # why the link was not checked
+    note: str = ""  # reason why the link was not checked
 
     @property
     def status(self) -> str:
@@ -139,7 +139,7 @@ def stage_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
 
 
 def compared_link(name: str, value: str, status: StageStatus, stage: str, broken: str = "") -> Link:
-    """Return a link that DVC compares, unless something else has broken it."""
+    """Return a link whose state comes from DVC. `broken` is the reason if another check has already failed."""
     broken, note = broken or status.changes.get(stage, ""), status.refusal or status.failure
     return Link(name, value, broken, checked=bool(broken) or not note, note=note)
 

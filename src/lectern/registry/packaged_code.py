@@ -1,4 +1,4 @@
-"""Copy the code that a version needs into the version, under a name that collides with no other code.
+"""Copy the code that a version needs into the version, under a unique package name.
 
 A process can load versions of several tasks, several versions of one model, and an installed Lectern. The package of a
 version is therefore renamed from `lectern` to `lectern_<digest of its code>`.
@@ -22,11 +22,11 @@ PACKAGE = Path(__file__).parents[1]
 PYFUNC = PACKAGE / "registry" / "pyfunc.py"  # MLflow runs a copy of this file when it loads a version
 REQUIRED = ("mlflow", "torch", "pytorch-lightning", "torchmetrics", "safetensors", "jaxtyping", "numpy", "pandas")
 IMPORT = re.compile(rf"^(\s*(?:from|import) ){PACKAGE.name}(?=[.\s])", re.MULTILINE)
-DIGEST_LENGTH = 12  # characters of the code's digest in the name of its package
+DIGEST_LENGTH = 12  # number of characters of the code digest in the package name
 
 
 def copy_code(task: str, folder: Path) -> tuple[Path, Path]:
-    """Copy the files that a version imports to a folder; return the script and the package.
+    """Copy the files that a version imports to a folder. Return the paths of the script and the package.
 
     Only the imported files are copied, because a tracking server needs one request per file.
     """
@@ -81,7 +81,7 @@ def imported_files(task: str) -> list[Path]:
     """Return the files of the package that the saved model of a task imports, directly or indirectly."""
     finder = ModuleFinder([str(PACKAGE.parent)])
     finder.load_file(str(PYFUNC))
-    for module in ("model.module", "serving.inference_api"):  # imported by name, when the model is loaded
+    for module in ("model.module", "serving.inference_api"):  # imported by their names when the model is loaded
         finder.import_hook(f"{PACKAGE.name}.tasks.{task}.{module}")
     modules = [module for name, module in finder.modules.items() if name.split(".")[0] == PACKAGE.name]
     return sorted(Path(path) for module in modules if (path := getattr(module, "__file__", None)))

@@ -29,7 +29,7 @@ DAMAGED_ENTRY = ("RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "INVALID_PARAMETER_
 
 
 def reconcile(client: MlflowClient) -> list[str]:
-    """Restore everything that the store lacks.
+    """Restore all runs, versions and decisions that are missing in the store.
 
     Return one message for each restored entry, and one for each entry that cannot be restored. A problem of one
     experiment or model does not prevent the work on the others.
@@ -63,7 +63,7 @@ def isolate(subject: str, restore: Callable[[], list[str]]) -> list[str]:
 
 
 def restore_decisions(model: RegisteredModel) -> list[str]:
-    """Synchronise the audit log and move the alias `champion`; report versions that cannot be read or have no run."""
+    """Synchronise the audit log and move the alias `champion`. Report versions that cannot be read or have no run."""
     with promotion_lock(model):
         model.refresh()
         finish_interrupted(model)
@@ -76,7 +76,7 @@ def lost_models(client: MlflowClient) -> list[str]:
     """Report the models that have an audit log but no version in the store."""
     names = {path.stem for path in AUDIT_LOGS.glob("*.jsonl")} - set(model_names(client))
     return [
-        f"{name}: cannot restore any version: the audit log names some, but no matching outputs exist in this checkout"
+        f"{name}: no version can be restored; this checkout has no outputs that match the audit log"
         for name in sorted(names)
     ]
 

@@ -16,11 +16,11 @@ from lectern.task_modules import task_module
 from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.output_files import copy_output
 
-MAX_DESCRIPTION = 5000  # characters of a description in MLflow's database
+MAX_DESCRIPTION = 5000  # maximum number of characters of a description in MLflow's database
 
 
 def register(client: MlflowClient, paths: ExperimentPaths, run_id: str) -> ModelVersionRecord:
-    """Return the version of these outputs; create it if it does not exist.
+    """Return the version that is registered for these outputs. Create the version if it does not exist.
 
     A new version replaces a version whose run and files were deleted permanently, because MLflow cannot change the run
     of a version. Every step can be repeated after a kill.

@@ -16,11 +16,12 @@ from lectern.registry.version_record import (
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
-Aliases = dict[str, int | None]  # version number by alias; None if the alias is to be removed
+NO_MODELS = "No model is registered yet. Run `dvc repro` or `make demo`."
+Aliases = dict[str, int | None]  # maps an alias to a version number, or to None if the alias must be removed
 
 
 class RegisteredModel:
-    """The versions and aliases of a registered model, as they were when they were last read.
+    """A copy of the versions and aliases of a registered model. `refresh` reads them again.
 
     Raises UserError if no model of that name is registered.
     """
@@ -28,7 +29,7 @@ class RegisteredModel:
     aliases: dict[str, int]
     versions: list[ModelVersionRecord]  # the newest first
     unreadable: list[UnreadableVersion]
-    decisions: set[str]  # lines of the audit log that the versions carry as tags
+    decisions: set[str]  # lines of the audit log that are stored as tags of the versions
 
     def __init__(self, client: MlflowClient, name: str):
         self.client, self.name = client, name
@@ -52,16 +53,16 @@ class RegisteredModel:
 
     @property
     def champion(self) -> ModelVersionRecord | None:
-        """The version that is served, if there is one. Raises UserError if it cannot be read."""
+        """The served version, or None if no version is served. Raises UserError if the version cannot be read."""
         return None if self.champion_number is None else self.get(CHAMPION)
 
     @property
     def readable_champion(self) -> ModelVersionRecord | None:
-        """The champion, or None if there is none or an older version of Lectern registered it."""
+        """The champion, or None if there is no champion, or if an older version of Lectern registered it."""
         return next((record for record in self.versions if record.number == self.champion_number), None)
 
     def get(self, which: str) -> ModelVersionRecord:
-        """Return a version by its number or alias. Raises UserError that lists the versions if there is none."""
+        """Return a version by its number or alias. Raises UserError with a list of the versions if none matches."""
         number = str(self.aliases.get(which, which))
         for record in self.versions:
             if str(record.number) == number:
@@ -76,11 +77,11 @@ class RegisteredModel:
         )
 
     def find(self, identity: VersionIdentity) -> ModelVersionRecord | None:
-        """Return the version with this content, whatever its number in this store."""
+        """Return the version with this identity. The version number is ignored."""
         return next((record for record in self.versions if record.identity == identity), None)
 
     def find_outputs(self, outputs: OutputIdentity) -> ModelVersionRecord | None:
-        """Return the newest version that was made from these outputs, with any code."""
+        """Return the newest version that was made from these outputs. The code of the version is ignored."""
         return next((record for record in self.versions if record.identity.outputs == outputs), None)
 
     def find_unreadable(self, identity: VersionIdentity) -> UnreadableVersion | None:
@@ -91,7 +92,7 @@ class RegisteredModel:
         return ", ".join(alias for alias, target in self.aliases.items() if target == number)
 
     def aliases_with(self, champion: ModelVersionRecord | None) -> Aliases:
-        """Return both aliases as they are after a version becomes champion, or after the champion is retired.
+        """Return the aliases for a new champion, or for no champion if `champion` is None.
 
         The challenger is the best of the other versions. Only versions above their baseline on the same test data are
         considered.
@@ -145,7 +146,7 @@ def read_aliases(client: MlflowClient, name: str) -> dict[str, int]:
         return {alias: int(number) for alias, number in client.get_registered_model(name).aliases.items()}
     except MlflowException as error:
         names = model_names(client)
-        choices = f"Registered: {', '.join(names)}." if names else "Nothing is registered yet: dvc repro, or make demo."
+        choices = f"Registered: {', '.join(names)}." if names else NO_MODELS
         raise UserError(f"No model {name!r} is registered{nearest(name, names)} {choices}") from error
 
 

@@ -37,14 +37,14 @@ def find_version(client: MlflowClient, model: str) -> ModelVersionRecord:
 
 
 def has_model_files(client: MlflowClient, version: ModelVersionRecord) -> bool:
-    """Return whether the files of a version exist. A database can outlive the folder of its artifacts."""
+    """Return whether the files of a version exist. The artifacts can be deleted before the database."""
     return bool(
         client.list_artifacts(version.run_id, f"{files_folder(version.identity)}/artifacts/{version.experiment}")
     )
 
 
 def download_model_folder(client: MlflowClient, version: ModelVersionRecord) -> Path:
-    """Return the model folder of a version. It is downloaded if the store is remote."""
+    """Return the model folder of a version. The folder is downloaded if the store is remote."""
     from mlflow.artifacts import download_artifacts
 
     uri = f"{version.source}/artifacts/{version.experiment}"
@@ -58,7 +58,7 @@ def download_model_folder(client: MlflowClient, version: ModelVersionRecord) -> 
 
 
 def load_champion(name: str, client: MlflowClient | None = None) -> "LightningModule":
-    """Load the champion with the code of this checkout. Pickles and code from the store are not used."""
+    """Load the champion with the code of this checkout. The function uses no pickle and no code from the store."""
     from lectern.artifacts.model_folder import load_model
     from lectern.tracking.store import connect
 

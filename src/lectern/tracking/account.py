@@ -1,4 +1,4 @@
-"""Name the account with which this process uses the tracking store, and hide its password."""
+"""Find the account with which this process uses the tracking store, and hide the password of the account."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ BASIC = "Basic "
 
 
 def actor(address: str) -> dict[str, str]:
-    """Return the user and the host of a decision: the account on the tracking server, or else the system's user."""
+    """Return the user (the account on the tracking server, or else the system's user) and the host of a decision."""
     return {"user": server_account(address) or system_user(), "host": socket.gethostname()}
 
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 from lectern.artifacts.paths import CONF
 from lectern.tracking.git import git
 
-RESULTS = ("dvc.lock", "metrics", "reports", "registry")  # committed files that stages and promotions change
+RESULTS = ("dvc.lock", "metrics", "reports", "registry")  # changed by stages and promotions
 SOURCE, SCRIPTS = Path("src"), Path("pipelines")
-READ_BY_STAGES = (*all_suffixes(), ".yaml")  # modules and configs; an editor may leave other files
-SUBMODULE = "160000"  # the mode of a tree's entry
+READ_BY_STAGES = (*all_suffixes(), ".yaml")  # modules and configs; other files, for example of an editor, are ignored
+SUBMODULE = "160000"  # git's file mode of an entry
 
 
 class CommittedFile(NamedTuple):
@@ -47,7 +47,7 @@ def changed_files(root: Path, commit: str, used: Path) -> Iterator[Path]:
 
 
 def committed_files(root: Path, commit: str) -> Iterator[CommittedFile]:
-    """Yield the files of a commit below `root`. Raises LookupError if there are none."""
+    """Yield the files of a commit below `root`. Raises LookupError if the commit has no such files."""
     entries = git(root, "ls-tree", "-r", "-z", commit).rstrip("\0")
     if not entries:
         raise LookupError(f"commit {commit} has no file below {root}")
@@ -89,7 +89,7 @@ def imported_files(source: Path) -> Iterable[Path]:
 
 
 def has_stale_bytecode(path: Path) -> bool:
-    """Return whether Python runs the bytecode of an earlier content of a file.
+    """Return whether Python runs bytecode that was compiled from an earlier version of a file.
 
     Python compares only the size of the file and the second of its last change.
     """

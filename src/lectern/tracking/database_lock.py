@@ -13,7 +13,7 @@ POSTGRES = ("postgresql://", "postgresql+", "postgres://")
 
 @contextmanager
 def lock_file(path: Path, timeout: int | float, message: str) -> Iterator[None]:
-    """Lock a file. Raises UserError with the message if another process keeps the lock for `timeout` seconds."""
+    """Lock a file. Raises UserError with the text `message` if another process holds it for `timeout` seconds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path, timeout=timeout):
@@ -26,7 +26,7 @@ def lock_file(path: Path, timeout: int | float, message: str) -> Iterator[None]:
 def lock_in_postgres(address: str, name: str, timeout: int | float, message: str) -> Iterator[None]:
     """Lock a name until the block ends. PostgreSQL releases the lock if the connection ends.
 
-    Raises UserError with the message if another process keeps the lock for `timeout` seconds.
+    Raises UserError with the text `message` if another process holds it for `timeout` seconds.
     """
     from sqlalchemy import NullPool, create_engine, text
     from sqlalchemy.exc import OperationalError

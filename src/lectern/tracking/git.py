@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-# A git hook and some editors set these. They would select another repository, index or object database.
+# A git hook and some editors set these variables, which would select another repository, index or object database.
 REDIRECTIONS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
 
 

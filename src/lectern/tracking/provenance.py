@@ -13,7 +13,7 @@ UNKNOWN = "unknown"
 
 
 def git_commit() -> str:
-    """Return the commit, with `-dirty` if the checkout or the code in use has another content.
+    """Return the commit. The suffix is `-dirty` if the checkout or the code in use differs from the commit.
 
     Results do not count. Returns `unknown` if no commit contains this checkout.
     """

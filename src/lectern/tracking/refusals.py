@@ -1,4 +1,4 @@
-"""Explain an error of a user who may not write to a file or to the tracking store."""
+"""Explain the error of a user without the permission to write to a file or to the tracking store."""
 
 import errno
 from pathlib import Path
@@ -20,7 +20,7 @@ def explain_refusal(error: Exception) -> UserError | None:
         return explain_store(f"{error}.") if status in REFUSED_STATUSES else None
     if isinstance(error, OSError):
         return explain_file(error) if error.errno in READ_ONLY else None
-    from mlflow.exceptions import MlflowException  # importing it takes a second
+    from mlflow.exceptions import MlflowException  # the import of this library takes a second
 
     from lectern.tracking.store import first_line
 
@@ -31,7 +31,7 @@ def explain_refusal(error: Exception) -> UserError | None:
 
 
 def explain_file(error: OSError) -> UserError:
-    """Name the file, and the two ways to work without the permission to write to it."""
+    """Return a message that contains the file and two ways to continue without the permission."""
     path = Path(error.filename).absolute() if isinstance(error.filename, str) else Path.cwd()
     return UserError(
         f"{path}: {error.strerror}. This command needs the permission to use this file. Run it as a user who has the "

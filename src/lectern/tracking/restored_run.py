@@ -32,7 +32,7 @@ CONFIG_SOURCE = "lectern.config_source"  # the file from which the config of a r
 
 
 def find_or_restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
-    """Return the run that trained the model; create it from the outputs if the store lacks it.
+    """Return the run that trained the model. If the store has no such run, create the run from the outputs.
 
     The store can lack the run because DVC restores the outputs of a stage from its cache without running the stage. A
     run that is marked as deleted is restored, because it has more information than a new run.

@@ -30,9 +30,9 @@ if TYPE_CHECKING:  # importing PyTorch takes seconds, and finding a run does not
 WEIGHTS, TRAINING, RESTORED = "lectern.weights", "lectern.training", "lectern.restored"
 PROCESS = "lectern.process"  # the process that writes the run
 COMMIT = "lectern.commit"
-BATCH_SIZE = 1000  # metrics that MLflow accepts in one call
-MAX_FOUND = 1000  # runs of a search
-MAX_PARAMETER = 6000  # characters of a parameter's value
+BATCH_SIZE = 1000  # maximum number of metrics per call of MLflow
+MAX_FOUND = 1000  # maximum number of runs that a search returns
+MAX_PARAMETER = 6000  # maximum number of characters of a parameter value
 
 
 class Tracker:
@@ -43,7 +43,7 @@ class Tracker:
         self.last_step = self.read_last_step()
 
     def read_last_step(self) -> int:
-        """Return the last step already logged; a resumed run does not log earlier steps again."""
+        """Return the last logged step. A resumed run does not log earlier steps again."""
         names = self.client.get_run(self.id).data.metrics
         steps = (point.step for name in names for point in self.client.get_metric_history(self.id, name))
         return max(steps, default=-1)
@@ -60,7 +60,7 @@ class Tracker:
             self.client.log_text(self.id, sample.text, f"text_samples/{sample.name}_{sample.step:07}.txt")
 
     def log_results(self, metrics: Mapping[str, float], tags: Mapping[str, Any], folder: Path | None = None) -> None:
-        """Log metrics that have no step, tags, and the files of a folder as artifacts."""
+        """Log tags, metrics without a step, and the files of a folder as artifacts."""
         now = int(time.time() * 1000)
         points = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
         self.client.log_batch(self.id, metrics=points, tags=[RunTag(name, str(value)) for name, value in tags.items()])
@@ -68,7 +68,7 @@ class Tracker:
             self.log_folder(folder, folder.parent.name)
 
     def log_folder(self, folder: Path, name: str) -> None:
-        """Log the files of a folder as artifacts. A local store keeps none of them if the disk is full."""
+        """Log the files of a folder as artifacts. If the disk is full, a local store keeps none of these files."""
         prepare_artifacts(self.client, self.client.get_run(self.id).info.experiment_id)
         try:
             with tempfile.TemporaryDirectory() as temporary:
@@ -87,7 +87,7 @@ def training_run(plan: "Plan", facts: Mapping[str, Any], config: Mapping[str, An
         "lectern.experiment": name,
         "lectern.dataset": plan.dataset.name,
         "lectern.budget": plan.budget,
-        "lectern.precision": plan.fit.get("precision", "32-true"),  # the precision in use, after any fallback
+        "lectern.precision": plan.fit.get("precision", "32-true"),  # can differ from the config
         COMMIT: git_commit(),
         "lectern.machine": machine(),
         "dvc.stage": f"train@{name}",
@@ -107,7 +107,7 @@ def open_run(
     data: Dataset,
     tags: Mapping[str, Any],
 ) -> Iterator[Tracker]:
-    """Continue the run that a killed process left, or create one. Mark it FINISHED, FAILED or KILLED on exit."""
+    """Continue the run of a killed process, or create a run. At the end, mark it as FINISHED, FAILED or KILLED."""
     experiment = experiment_id(client, task)
     prepare_artifacts(client, experiment)
     tags = {TRAINING: training, PROCESS: current_process().to_tag(), **{key: str(value) for key, value in tags.items()}}
@@ -124,7 +124,7 @@ def open_run(
             client.set_terminated(tracker.id, "FAILED" if isinstance(error, Exception) else "KILLED")
         if isinstance(error, MlflowException):
             raise store_error(
-                error, "Run the training again when the store works; it resumes from its last checkpoint."
+                error, "When the store works, run the training again. It then resumes from its last checkpoint."
             ) from error
         raise
 
@@ -146,7 +146,7 @@ def store_error(error: MlflowException, remedy: str) -> UserError:
 
 
 def log_parameters(client: MlflowClient, run: Run, config: Mapping[str, str]) -> None:
-    """Log the parameters that the run lacks.
+    """Log the parameters that the run does not have yet.
 
     MLflow cannot change a parameter. If a resumed training has another value, it becomes a tag `resumed.<key>`.
     """
@@ -157,7 +157,7 @@ def log_parameters(client: MlflowClient, run: Run, config: Mapping[str, str]) ->
 
 
 def log_dataset(client: MlflowClient, run: Run, data: Dataset) -> None:
-    """Log the dataset of the run. Retry once, because MLflow fails one of two concurrent inserts of a dataset."""
+    """Log the dataset of the run. Retry once, because MLflow fails if two processes insert it at once."""
     inputs = [DatasetInput(data, [])]
     try:
         client.log_inputs(run.info.run_id, inputs)

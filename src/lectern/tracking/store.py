@@ -53,7 +53,8 @@ def connect() -> MlflowClient:
             raise UserError(f"{remedy} The error was: {first_line(error)}") from error
         problem = hide_passwords(f"The tracking store {address} does not answer: {first_line(error)}.")
         raise UserError(
-            f"{problem} Start it, correct MLFLOW_TRACKING_URI, or unset it to use the SQLite file of this checkout."
+            f"{problem} Start it, correct MLFLOW_TRACKING_URI, or unset this variable to use the SQLite file of this "
+            "checkout."
         ) from error
     finally:
         for name, value in previous.items():
@@ -80,7 +81,7 @@ def first_line(error: Exception) -> str:
 
 
 def experiment_id(client: MlflowClient, task: str) -> str:
-    """Return the id of MLflow's experiment `lectern/<task>`; create it if it is missing.
+    """Return the ID of MLflow's experiment `lectern/<task>`. Create the experiment if it is missing.
 
     Raises UserError if the experiment has been deleted.
     """
@@ -89,15 +90,17 @@ def experiment_id(client: MlflowClient, task: str) -> str:
     if experiment is None:
         try:
             return str(client.create_experiment(name, artifact_location(client.tracking_uri, task)))
-        except MlflowException:  # another process created it at the same time
+        except MlflowException:  # another process has created the experiment at the same time
             experiment = client.get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage != "active":
-        raise UserError(f"MLflow's experiment {name!r} has been deleted. Restore it: mlflow experiments restore -x ID")
+        raise UserError(
+            f"MLflow's experiment {name!r} has been deleted. Run `mlflow experiments restore -x ID` to restore it."
+        )
     return str(experiment.experiment_id)
 
 
 def artifact_location(address: str, task: str) -> str | None:
-    """Return the folder for the artifacts of a task. A server chooses its own."""
+    """Return the folder for the artifacts of a task. A tracking server chooses its own folder."""
     root = artifact_root(address)
     return None if root is None else (root / task).as_uri()
 

@@ -1,4 +1,4 @@
-"""Create the tables of a new tracking store once, also if several processes use the store for the first time.
+"""Create the tables of a new tracking store only once, even if several processes use it for the first time.
 
 MLflow creates and migrates the tables in many steps. Two processes that do this at the same time, or a process that is
 killed meanwhile, would leave a database that no command can use.
@@ -50,7 +50,7 @@ def create_sqlite(database: Path) -> None:
 
 
 def incomplete_remedy(database: Path | None, error: Exception) -> str | None:
-    """Return what to do with a SQLite store that is damaged or incomplete, or None if the error has another cause."""
+    """Return what the user can do if a SQLite store is damaged, or None if the error has another cause."""
     if database is None or not any(text in str(error) for text in INCOMPLETE):
         return None
     return (
