@@ -63,7 +63,10 @@ def prepared(request, evaluated_project, raw_digits, monkeypatch) -> Callable[[s
                 promote(client, version, "a reason")
         shutil.copytree(raw_digits, "data/raw/sample_digits")
         delete_outputs(evaluated_project, name)
-        shutil.copyfile(os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///"), "mlflow.db")
+        store = Path(os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///"))
+        shutil.copyfile(store, "mlflow.db")
+        if (store.parent / "mlartifacts").exists():
+            shutil.copytree(store.parent / "mlartifacts", "mlartifacts")
         return evaluated_project
 
     warm("registry.reconcile")
