@@ -4,6 +4,7 @@ The process ID is not enough, because the system reuses it after a process ends,
 the same numbers.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -35,11 +36,17 @@ def current_process() -> ProcessRecord:
     return ProcessRecord(
         pid=os.getpid(),
         host=platform.node(),
-        machine=read_text("/etc/machine-id") or f"{uuid.getnode():x}",
+        machine=machine_digest(),
         boot=read_text("/proc/sys/kernel/random/boot_id"),
         namespace=read_link("/proc/self/ns/pid"),
         started=read_status(os.getpid())[1],
     )
+
+
+def machine_digest() -> str:
+    """Return a digest of the identity of this machine, which must not be published itself."""
+    identity = read_text("/etc/machine-id") or f"{uuid.getnode():x}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 def parse_process(tag: str) -> ProcessRecord | None:
