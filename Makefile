@@ -46,7 +46,8 @@ nightly: $(READY)  ## run the tests that are too slow for every change; takes ab
 	pytest -m nightly -n 2 --dist loadfile
 
 faults: $(READY)  ## kill every command before every write and fill disks; takes about an hour
-	pytest -m faults -n 2 --dist loadfile
+	pytest -m faults -n 2 --junitxml=faults.xml
+	python tests/faults/table.py faults.xml
 
 repro: $(READY)  ## rebuild everything from the real data; -j8 runs eight experiments at once
 	dvc repro $(if $(findstring -j,$(MAKEFLAGS)),--glob 'preprocess@*')

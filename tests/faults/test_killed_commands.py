@@ -151,7 +151,8 @@ def digest(path: Path) -> str:
 
 def kill_and_repeat(base: Path, name: str, numbers: Callable[[int], Iterable[int]]) -> int:
     """Kill a command before the writes that `numbers` selects, and repeat it. Return the number of kills."""
-    expected, total, kills = run_undisturbed(base, name)
+    expected, total = run_undisturbed(base, name)
+    kills = 0
     for number in numbers(total):
         folder = copy_project(base, str(number))
         killed = run_in(folder, COMMANDS[name], number)
@@ -166,12 +167,12 @@ def kill_and_repeat(base: Path, name: str, numbers: Callable[[int], Iterable[int
     return kills
 
 
-def run_undisturbed(base: Path, name: str) -> tuple[str, int, int]:
-    """Run a command to its end. Return the state afterwards, the number of its writes, and zero kills."""
+def run_undisturbed(base: Path, name: str) -> tuple[str, int]:
+    """Run a command to its end. Return the state afterwards and the number of its writes."""
     folder = copy_project(base, "undisturbed")
     ended = run_in(folder, COMMANDS[name])
     assert ended.code == 0, ended.said
-    return state(folder), int((folder.parent / "writes").read_text()), 0
+    return state(folder), int((folder.parent / "writes").read_text())
 
 
 def copy_project(base: Path, name: str) -> Path:
