@@ -44,16 +44,18 @@ def before_file_writes(folder: Path, act: Act) -> None:
 
 
 def before_store_writes(act: Act) -> None:
-    """Call `act` before each statement that changes a database, and before each commit."""
+    """Call `act` before each statement that changes a database, and before each commit of such statements."""
 
     @event.listens_for(Engine, "before_cursor_execute")
-    def before_statement(_connection, _cursor, statement: str, *_) -> None:
+    def before_statement(connection, _cursor, statement: str, *_) -> None:
         if statement.lstrip().upper().startswith(CHANGES):
             act(statement.split("(")[0])
+            connection.info["changed"] = True
 
     @event.listens_for(Engine, "commit")
-    def before_commit(_connection) -> None:
-        act("COMMIT")
+    def before_commit(connection) -> None:
+        if connection.info.pop("changed", False):
+            act("COMMIT")
 
 
 def numbered(act: Callable[[int, str], None]) -> Act:
