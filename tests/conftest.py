@@ -146,11 +146,14 @@ def registered_client(client, store_with_versions):
 
     Each test has its own copy of the store. All tests share the files of the versions.
     """
+    from lectern.tracking.moved_store import correct_addresses
+
     database = Path(client.tracking_uri.removeprefix("sqlite:///"))
     shutil.copyfile(store_with_versions, database)
     shutil.copytree(
         store_with_versions.with_name("mlartifacts"), database.with_name("mlartifacts"), copy_function=os.link
     )
+    correct_addresses(database)
     return client
 
 

@@ -251,7 +251,7 @@ def test_a_broken_lineage_and_a_different_score_have_exit_code_3(registered_clie
     assert lectern("lineage", f"{NAME}@2").code == 3
     registered_client.set_model_version_tag(NAME, BETTER, "lectern.score", "0.1")
     ended = lectern("verify", f"{NAME}@2")
-    assert ended.code == 3 and "score recorded 0.1000, measured now 0." in ended.said
+    assert ended.code == 3 and "the recorded score is 0.1000, and the new score is 0." in ended.said
 
 
 def test_outputs_without_a_version_are_reported_with_the_command_to_restore_them(client):
@@ -277,7 +277,7 @@ def test_an_unknown_model_is_reported_with_the_nearest_name(registered_client, w
 def test_outside_a_checkout_the_error_says_where_to_run_lectern(tmp_path):
     done = run_installed("registry", "list", cwd=tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert f"{tmp_path} has no dvc.yaml. Run lectern in the root folder of a Lectern checkout." in done.stderr
+    assert f"{tmp_path} has no dvc.yaml. Run this command in the root folder of a Lectern checkout." in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -46,7 +46,7 @@ FAILURES = {  # (state, exit code) -> expected explanation
     ("FAILED", "137:0"): "was killed.*`memory` in conf/cluster/a.yaml",
     ("FAILED", "0:9"): "was killed.*`memory` in conf/cluster/a.yaml",
     ("FAILED", "3:0"): "exit code 3.*the log",
-    ("FAILED", ""): "exit code unknown.*its log",
+    ("FAILED", ""): "exit code unknown.*end of the log",
 }
 
 

@@ -47,7 +47,7 @@ def test_write_prints_the_prompt_and_the_text(champion):
 
 def test_write_prints_unknown_characters_to_stderr(champion):
     result = run_command("write", "poems", "--prompt", "a bäd cab", "--length", "5")
-    assert "poems does not know the characters 'ä'" in result.stderr
+    assert "poems has not been trained on the characters 'ä'" in result.stderr
     assert result.stdout.startswith("a bäd cab")
 
 

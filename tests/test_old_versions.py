@@ -14,7 +14,7 @@ from lectern.serving.champions import Champions, NotServed
 from registered import BEST, BETTER, NAME, WEAK, champion, promote, register_with_old_tags, rollback
 
 REASON = (
-    "sample_digits version 3 was registered by an older version of Lectern. It lacks the tags baseline; it has "
+    "sample_digits version 3 was registered by an older version of Lectern. The version lacks the tags baseline; it has "
     "code, dataset, experiment, floor, higher_is_better, metrics, requirements, score, task, test_digest, weights. "
     "Train and register the experiment again: dvc repro register@best"
 )
@@ -178,6 +178,6 @@ def test_old_metrics_cannot_be_registered(client):
 
     use_old_metrics("best")
     with pytest.raises(
-        UserError, match=r"metrics/best.json lacks baseline; an older version .*dvc repro register@best"
+        UserError, match=r"metrics/best.json lacks baseline, because an older version .*dvc repro register@best"
     ):
         register(client, "best")

@@ -153,7 +153,7 @@ def test_guarded_metrics_that_were_not_recorded_are_measured_again(registered_cl
     [
         (
             {"worst_recall": {"tolerance": 0.1, "better": "higher", "reason": "x"}},
-            "guards, worst_recall: the evaluation has no such metric. It has: .*worst_class_recall",
+            "guards, worst_recall: the evaluation does not have this metric. It has: .*worst_class_recall",
         ),
         ({"macro_f1": {"tolerence": 0.1, "better": "higher", "reason": "x"}}, "did you mean 'tolerance'"),
         ({"size": {"faktor": 0.1, "absolute_slack": 1.0, "reason": "x"}}, "did you mean 'factor'"),

@@ -168,7 +168,7 @@ def test_requests_above_the_limit_of_a_model_are_rejected_and_other_models_are_n
         executor = create_executor(max_requests_per_model=2, workers=1)
         requests = [asyncio.create_task(executor.predict(full, [], {})) for _ in range(2)]
         await asyncio.sleep(0)
-        with pytest.raises(ModelBusy, match="full already has 2 requests in progress, the maximum"):
+        with pytest.raises(ModelBusy, match="full already has 2 requests in progress, which is the maximum"):
             await executor.predict(full, [], {})
         requests.append(asyncio.create_task(executor.predict(other, [], {})))
         assert await asyncio.to_thread(other.started.wait, 20)
