@@ -15,8 +15,8 @@ from registered import BEST, BETTER, NAME, WEAK, champion, promote, register_wit
 
 REASON = (
     "sample_digits version 3 was registered by an older version of Lectern. The version lacks the tags baseline; "
-    "it has code, dataset, experiment, floor, higher_is_better, metrics, requirements, score, task, test_digest, weights. "
-    "Train and register the experiment again: dvc repro register@best"
+    "it has code, dataset, experiment, floor, higher_is_better, metrics, requirements, score, task, test_digest, "
+    "weights. Train and register the experiment again: dvc repro register@best"
 )
 
 
