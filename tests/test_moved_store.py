@@ -66,6 +66,7 @@ def assert_store_works(checkout: Path) -> None:
     assert not [address for address in addresses if "original" in address and "original" not in checkout.name]
 
 
+@pytest.mark.slow
 def test_a_moved_checkout_works_and_the_old_folder_is_not_created_again(original, monkeypatch):
     moved = original.rename(original.parent / "moved to 100 %")
     enter(moved, monkeypatch)
@@ -93,6 +94,7 @@ def change_everything() -> None:
     run_lectern("promote", NAME, "--version", str(version.number), "--force", "a copy")
 
 
+@pytest.mark.slow
 def test_a_copy_writes_nothing_to_the_original(original, monkeypatch):
     before = files(original)
     copy = original.parent / "copy"
