@@ -51,7 +51,7 @@ def create_metadata(module: pl.LightningModule) -> dict[str, Any]:
 
 
 def load_model(folder: Path) -> TrainableModule:
-    """Return the module of a model folder in evaluation mode. Loading runs only the code of the task's class.
+    """Return the module of a model folder in evaluation mode. Only the code of the task's class is executed.
 
     Raises UserError if the folder is missing, incomplete, damaged or of another format.
     """

@@ -14,7 +14,7 @@ SCRIPT = "pipelines/preprocess_part.py"
 
 
 def launch_prefix() -> list[str]:
-    """Return the words of LAUNCH, or an empty list if LAUNCH is not set.
+    """Return the environment variable LAUNCH as a list of shell words. The list is empty if LAUNCH is not set.
 
     These words are placed before the command of a stage. Raises UserError if LAUNCH has an unclosed quotation mark, or
     if its first word is not a program.

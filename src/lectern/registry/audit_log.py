@@ -1,7 +1,7 @@
 """Keep the audit log, which contains every decision on a model and is never rewritten.
 
 A decision is one line of `registry/<name>.jsonl` and one tag of a version in the store. If the store is lost, the file
-still has the decisions. The tags also contain the decisions of other checkouts. Readers combine the file and
+still has the decisions. The tags also contain the decisions made in other checkouts. Readers combine the file and
 the tags.
 """
 

@@ -16,7 +16,7 @@ class TaskModel(PythonModel):
     _skip_type_hint_validation = True  # Type hints are not needed, because the signature describes the inputs.
 
     def load_context(self, context: PythonModelContext) -> None:
-        # MLflow runs this file when a version is registered. An import of PyTorch at the top would then take seconds.
+        # MLflow runs this file when a version is registered. An import of PyTorch at the top would take seconds.
         from lectern.artifacts import model_folder
 
         folder = Path(context.artifacts["model"])

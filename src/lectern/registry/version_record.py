@@ -19,7 +19,7 @@ OUTPUT_TAGS = ("score", "baseline", "higher_is_better", "test_digest")  # copied
 
 
 class OutputIdentity(NamedTuple):
-    """The identity of the outputs that a version was made from.
+    """The digests of the outputs that a version was made from.
 
     This identity consists of digests of the weights and of the metrics.
     """

@@ -39,7 +39,7 @@ def restore_deleted_run(client: MlflowClient, version: ModelVersionRecord) -> bo
 
 
 def restore_deleted_runs(model: RegisteredModel) -> list[str]:
-    """Restore the runs of a model's versions that are marked as deleted. `mlflow gc` would delete their files."""
+    """Restore the deleted runs that belong to versions of a model. `mlflow gc` would delete their files."""
     return [
         f"{version}: restored its deleted run {version.run_id}"
         for version in model.versions

@@ -28,7 +28,7 @@ class PredictionTimeout(ModelBusy):
 
 
 class Deadline:
-    """The time limit of one prediction. The time starts when the object is created. Set `cancelled` to stop earlier."""
+    """The time limit of one prediction. It starts when the object is created. Set `cancelled` to stop earlier."""
 
     def __init__(self, seconds: int | float):
         self.seconds = seconds

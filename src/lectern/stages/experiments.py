@@ -76,7 +76,7 @@ def stage_code_digest(stage: str, task: str, checkout: Path = CHECKOUT) -> str:
 
 
 def code_dependencies(stage: str, task: str, checkout: Path = CHECKOUT) -> list[Path]:
-    """Return the scripts and source folders that a stage of `dvc.yaml` depends on for a task."""
+    """Return the scripts and source folders that `dvc.yaml` lists as dependencies of a stage, for one task."""
     listed = read_mapping(checkout / PIPELINE)["stages"][stage]["do"]["deps"]
     code = [dependency for dependency in listed if dependency.startswith(("pipelines/", "src/"))]
     return [checkout / dependency.replace("${item.task}", task) for dependency in code]

@@ -25,7 +25,7 @@ class SweepRun:
     run_id: str
 
     def adopt_training(self, training_key: str) -> str | None:
-        """Make the run of a training a child of the sweep's run.
+        """Make the MLflow run of a training a child run of the sweep.
 
         Return the ID of this run, or None if there is no run yet.
         """

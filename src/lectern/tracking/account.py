@@ -51,5 +51,5 @@ def decode_account(authorization: str) -> str | None:
 
 
 def hide_passwords(text: str) -> str:
-    """Replace the passwords of all addresses in a text."""
+    """Replace the password in every address of a text by `***`."""
     return re.sub(r"(://[^/:@\s]*):[^/@\s]+@", r"\1:***@", text)

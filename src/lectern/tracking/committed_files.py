@@ -70,7 +70,7 @@ def has_content(path: Path, entry: CommittedFile) -> bool:
 
 
 def is_clean(submodule: Path, commit: str) -> bool:
-    """Return whether every file of a submodule has the content of its commit."""
+    """Return whether every file of a submodule is unchanged since the commit of the submodule."""
     return all(has_content(submodule / entry.path, entry) for entry in committed_files(submodule, commit))
 
 
@@ -91,7 +91,7 @@ def imported_files(source: Path) -> Iterable[Path]:
 def has_stale_bytecode(path: Path) -> bool:
     """Return whether Python runs bytecode that was compiled from an earlier version of a file.
 
-    Python compares only the size of the file and the second of its last change.
+    To decide this, Python compares only the size of the source file and the second of its last change.
     """
     loader = SourceFileLoader(path.stem, str(path))
     return loader.get_code(path.stem) != loader.source_to_code(path.read_bytes(), str(path))

@@ -16,7 +16,7 @@ RUNNING = "attributes.status = 'RUNNING'"
 
 
 def settle_ended_runs(client: MlflowClient) -> list[str]:
-    """Mark the runs of ended processes as KILLED, and delete runs that they have restored only in part.
+    """Mark the runs of ended processes as KILLED. Delete a run that an ended process has restored only in part.
 
     Return one message for each run. The next start of a killed training continues its run.
     """

@@ -52,7 +52,7 @@ def checked_files(output: Path) -> Iterator[Path]:
 
 
 def list_entries(output: Path) -> Iterator[Path]:
-    """Yield an output and everything in it. Linked folders in it are not entered."""
+    """Yield the path of an output and all paths in it. Linked folders in it are not entered."""
     if os.path.lexists(output):
         yield output
     for folder, folders, files in os.walk(output):

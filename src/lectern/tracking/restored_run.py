@@ -93,7 +93,7 @@ def restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
         log_outputs(Tracker(client, run), paths)
         client.set_terminated(run.info.run_id, "FINISHED")
     except BaseException:
-        with suppress(MlflowException):  # a store that does not answer must not hide the first error
+        with suppress(MlflowException):  # if the store does not answer, the original error is still raised
             client.delete_run(run.info.run_id)
         raise
     return client.get_run(run.info.run_id)

@@ -120,7 +120,7 @@ def open_run(
         yield tracker
         client.set_terminated(tracker.id, "FINISHED")
     except BaseException as error:
-        with suppress(MlflowException):  # a store that is unreachable or full must not hide the first error
+        with suppress(MlflowException):  # if the store is unreachable or full, the original error is still raised
             client.set_terminated(tracker.id, "FAILED" if isinstance(error, Exception) else "KILLED")
         if isinstance(error, MlflowException):
             raise store_error(
@@ -202,7 +202,7 @@ def is_restored(run: Run) -> bool:
 
 
 def is_deleted(run: Run) -> bool:
-    """Return whether a run is marked as deleted. MLflow keeps such a run until `mlflow gc`."""
+    """Return whether a run is marked as deleted. MLflow keeps a deleted run until `mlflow gc` is run."""
     return bool(run.info.lifecycle_stage != "active")
 
 

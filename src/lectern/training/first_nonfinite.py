@@ -83,7 +83,7 @@ def locate_in_batch(trainer: pl.Trainer, module: TrainableModule, step: StepStar
 
 @contextmanager
 def record_outputs(module: nn.Module) -> Iterator[Pass]:
-    """Record the forward pass inside the block. A layer ends before the layer that contains it."""
+    """Record the forward pass inside the block. The hook of an inner layer runs before the hook of the outer layer."""
     forward = Pass({})
     hooks = []
 

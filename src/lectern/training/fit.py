@@ -85,7 +85,7 @@ def create_trainer(trainer: dict[str, Any], callbacks: list[pl.Callback], **opti
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO(), *slurm_plugins()],
             deterministic=trainer["accelerator"] == "cpu",
-            num_sanity_val_steps=0,  # a resumed training has no sanity check, so the first training has none either
+            num_sanity_val_steps=0,  # Lightning makes none when it resumes, so the first start makes none either
             use_distributed_sampler=False,
             logger=False,
             enable_progress_bar=False,

@@ -1,4 +1,4 @@
-"""Compute the number of processes of a trainer config, and check that these processes can share a global batch."""
+"""Compute the number of processes of a trainer config, and check that the global batch can be divided among them."""
 
 from collections.abc import Mapping
 from typing import Any

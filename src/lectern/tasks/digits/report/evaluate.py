@@ -86,7 +86,7 @@ def score(items: pd.DataFrame) -> float:
 
 
 def statistics(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns whose sums determine the score."""
+    """Return the statistics of each item. The score is computed from their sums over the items."""
     return items[["correct"]].assign(images=1).astype(float)
 
 

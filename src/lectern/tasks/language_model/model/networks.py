@@ -157,7 +157,7 @@ class TransformerNetwork(CharacterNetwork):
                 nn.init.normal_(layer.get_parameter("weight"), std=0.02 / (2 * layers) ** 0.5)
 
     def initial_state(self, batch: int) -> Float[Tensor, "batch layers 2 memory width"]:
-        """Return keys and values of zero. Values of zero add nothing to the output of the attention."""
+        """Return keys and values that are zero. They add nothing to the output of the attention."""
         return self.output.weight.new_zeros(batch, len(self.blocks), 2, self.memory, self.width)
 
     def forward(

@@ -87,7 +87,7 @@ class SteeringModel(TrainableModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         frames, targets, loss_weight = batch
-        if loss_weight == 0:  # This sequence only fills the batch of this rank. Another rank counts it.
+        if loss_weight == 0:  # The sequence is padding, so that all ranks have equal batches. Another rank counts it.
             return
         self.update_metrics(self(frames), targets)
 

@@ -1,4 +1,4 @@
-"""Build the page tab on which visitors play a drive with the driver's and the predicted steering angle."""
+"""Build the tab that plays a recorded drive and shows the driver's and the predicted steering angle."""
 
 import tempfile
 from collections.abc import Callable

@@ -84,7 +84,7 @@ def write_splits(out: Path, encoded: dict[str, pd.DataFrame], corpus: Corpus) ->
 
 
 def collect_facts(encoded: dict[str, pd.DataFrame], corpus: Corpus, tokenizer: str) -> Facts:
-    """Return the tokenizer as text, its size, the number of items per split and the digest of the scored test."""
+    """Return the tokenizer as text, its vocabulary size, the number of items per split and the test set's digest."""
     scored_test = next(iter(corpus.tests))
     test = corpus.tests[scored_test]
     return {

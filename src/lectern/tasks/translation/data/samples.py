@@ -16,7 +16,7 @@ HELD_OUT_SHARES = {"validation": 0.05, "test": 0.05}
 def make(out: Path, count: int, seed: int) -> dict[str, str]:
     """Write `<split>.tsv` with one number per line, in English and French. No number is in two splits.
 
-    Return the version of the library that wrote the words.
+    Return the version of num2words, the library that writes numbers in words.
     """
     numbers = draw_numbers(count, random.Random(seed))
     start = 0

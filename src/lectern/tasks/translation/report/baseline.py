@@ -36,7 +36,7 @@ def score_baselines(processed: Path) -> dict[str, float]:
 
 
 def read_tests(processed: Path) -> dict[str, tuple[list[str], list[str]]]:
-    """Return the raw sources and references of each test."""
+    """Return the raw source and reference sentences of each test set."""
     tests = pd.read_parquet(processed / "test.parquet").groupby("test", sort=False)
     return {name: (rows["source"].tolist(), rows["target"].tolist()) for name, rows in tests}
 

@@ -74,7 +74,7 @@ def score(items: pd.DataFrame) -> float:
 
 
 def statistics(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns whose sums determine the score. Each measure has other names for the statistics."""
+    """Return the statistics of each item. The score is computed from their sums. The names depend on the measure."""
     return items[MEASURES[items["measure"].iloc[0]].columns].assign(sentences=1.0)
 
 

@@ -66,7 +66,7 @@ def word_texts(tokenizer: Tokenizer, ids: list[int], words: list[list[int]]) -> 
 def merge_tokens(weights: np.ndarray, source_words: list[list[int]], target_words: list[list[int]]) -> np.ndarray:
     """Merge the weights of tokens, including EOS at the end, into weights of words.
 
-    A source word gets the sum over its tokens. A target word gets the mean over its tokens.
+    The weight of a source word is the sum of the weights of its tokens. A target word gets the mean over its tokens.
     """
     rows, columns = (
         [*words, [count - 1]] for words, count in ((target_words, weights.shape[2]), (source_words, weights.shape[3]))
