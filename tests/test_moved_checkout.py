@@ -38,7 +38,7 @@ def use(checkout: Checkout, commands: tuple[str, ...]) -> None:
     assert addresses and all(address.startswith((checkout / "mlartifacts").as_uri()) for address in addresses)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_trained_checkout_with_linked_outputs_can_be_moved_and_copied(tmp_path):
     checkout = Checkout(tmp_path / "original")
     checkout.do("dvc", "config", "cache.type", "symlink")

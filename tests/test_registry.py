@@ -212,6 +212,7 @@ def test_a_version_loads_in_a_new_process_without_the_checkout(client, tmp_path,
 
 
 @pytest.mark.index
+@pytest.mark.nightly
 def test_a_version_predicts_in_an_environment_with_only_its_requirements(client, tmp_path, monkeypatch):
     """Torch is installed first and by itself, as the README says."""
     (version,) = register(client, "best")
