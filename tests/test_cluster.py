@@ -210,7 +210,7 @@ def test_a_grid_becomes_a_job_array(login):
 @pytest.mark.slurm
 def test_the_failed_training_of_a_grid_is_named(login):
     code, output = finish(login.submit("-m", "+fault=none,rank0", "trainer.num_nodes=1"))
-    assert code == 1 and output.count(" failed: its command") == 1 and "_1 of x-" in output.splitlines()[-1]
+    assert code == 1 and output.count(" failed: the command") == 1 and "_1 of x-" in output.splitlines()[-1]
 
 
 @pytest.mark.slurm
@@ -266,7 +266,7 @@ def test_a_job_resumes_on_another_node_after_a_node_failure(login, slurm):
 @pytest.mark.slurm
 def test_a_failed_rank_ends_the_complete_job(login):
     code, output = finish(login.submit("+steps=3000", "+fault=rank1"))
-    assert code == 1 and "lectern: rank 1 failed" in output and "failed: its command ended" in output
+    assert code == 1 and "lectern: rank 1 failed" in output and "failed: the command ended" in output
 
 
 @pytest.mark.slurm
