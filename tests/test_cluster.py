@@ -266,7 +266,7 @@ def test_a_job_resumes_on_another_node_after_a_node_failure(login, slurm):
 @pytest.mark.slurm
 def test_a_failed_rank_ends_the_complete_job(login):
     code, output = finish(login.submit("+steps=3000", "+fault=rank1"))
-    assert code == 1 and "lectern: rank 1 failed" in output and "failed: the command ended" in output
+    assert code == 1 and "lectern: rank 1 failed" in output and "failed: the command of the job ended" in output
 
 
 @pytest.mark.slurm
