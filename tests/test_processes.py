@@ -104,7 +104,7 @@ def test_four_processes_train_the_digits_as_one_does(project):
     assert_same_training(Path("runs/one"), Path("runs/four"))
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_two_and_four_processes_train_a_text_as_one_does(poems):
     """Each process reads its own streams and keeps their state from batch to batch."""
     train_in_child(*CHARACTERS, "out=runs/one")
@@ -176,7 +176,7 @@ def sharded_drive(project) -> Path:
     return project
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_two_and_four_processes_train_a_sharded_drive_as_one_does(sharded_drive):
     """Each process reads different shards. The last batch of an epoch has fewer frames than processes."""
     no_augmentation = [

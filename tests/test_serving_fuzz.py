@@ -14,7 +14,7 @@ from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES_PER_OPERATION = 10
+EXAMPLES_PER_OPERATION = 20
 SUPPRESSED = [
     hypothesis.HealthCheck.too_slow,
     hypothesis.HealthCheck.filter_too_much,
