@@ -66,6 +66,14 @@ def assert_store_works(checkout: Path) -> None:
     assert not [address for address in addresses if "original" in address and "original" not in checkout.name]
 
 
+@pytest.fixture
+def copy(original, monkeypatch) -> Path:
+    """Change to a copy of the original."""
+    copy = shutil.copytree(original, original.parent / "copy")
+    enter(copy, monkeypatch)
+    return copy
+
+
 @pytest.mark.slow
 def test_a_moved_checkout_works_and_the_old_folder_is_not_created_again(original, monkeypatch):
     moved = original.rename(original.parent / "moved to 100 %")
@@ -95,11 +103,8 @@ def change_everything() -> None:
 
 
 @pytest.mark.slow
-def test_a_copy_writes_nothing_to_the_original(original, monkeypatch):
+def test_a_copy_writes_nothing_to_the_original(original, copy, monkeypatch):
     before = files(original)
-    copy = original.parent / "copy"
-    shutil.copytree(original, copy)
-    enter(copy, monkeypatch)
     assert in_child(change_everything).code == 0
     assert_store_works(copy)
     assert files(original) == before
@@ -108,11 +113,8 @@ def test_a_copy_writes_nothing_to_the_original(original, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_stage_in_a_copy_trains_into_the_store_of_the_copy(original, monkeypatch):
+def test_a_stage_in_a_copy_trains_into_the_store_of_the_copy(original, copy):
     before = files(original)
-    copy = original.parent / "copy"
-    shutil.copytree(original, copy)
-    enter(copy, monkeypatch)
     warm()
     ended = in_child(run_stage, "train", *SHORT_TRAINING)
     assert ended.code == 0, ended.said
@@ -120,10 +122,7 @@ def test_a_stage_in_a_copy_trains_into_the_store_of_the_copy(original, monkeypat
 
 
 @pytest.mark.slow
-def test_eight_commands_at_once_correct_the_addresses_of_a_copy(original, monkeypatch):
-    copy = original.parent / "copy"
-    shutil.copytree(original, copy)
-    enter(copy, monkeypatch)
+def test_eight_commands_at_once_correct_the_addresses_of_a_copy(copy):
     warm("registry.overview")
     ended = [child.ended() for child in [Child(run_lectern, "registry", "list") for _ in range(8)]]
     assert [result.code for result in ended] == [0] * 8, ended

@@ -87,6 +87,7 @@ def list_models(
     """
     client = connect()
     from lectern.registry.overview import config_problem, model_summary, read_models
+    from lectern.registry.registered_model import NO_MODELS
 
     models = read_models(client).values()
     if names:
@@ -95,7 +96,7 @@ def list_models(
                 print(model.name)
         return
     rows = [model_summary(model) for model in models]
-    show_table(rows, as_json, "No model is registered yet. Run `dvc repro` or `make demo`.")
+    show_table(rows, as_json, NO_MODELS)
     for problem in filter(None, (config_problem(model.name) for model in models)):
         print_warning(problem)
     for version in (version for model in models for version in model.unreadable):
