@@ -60,7 +60,7 @@ preempted=$(scontrol show job --oneliner "$job" | grep -c -v "PreemptTime=None")
 if [ "$code" = 143 ] && {{ [ -n "${{stopping:-}}" ] || [ "$preempted" = 1 ]; }}; then requeue; fi
 exit "$code"
 """
-FOLDER_NOT_SHARED = 66  # exit code of a job if one of its nodes cannot read the test file
+FOLDER_NOT_SHARED = 66  # exit code of a job if one of its nodes cannot read the probe file
 
 
 @dataclass(frozen=True)
