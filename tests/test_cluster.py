@@ -231,10 +231,11 @@ def test_a_job_saves_and_resumes_after_each_stop_signal(login, slurm):
 def test_a_job_near_its_time_limit_saves_and_is_requeued(login, slurm):
     """Slurm itself sends the signal, up to a minute earlier than requested."""
     login.write_site(time='"00:02:00"', warning=70)
-    code, output = finish(login.submit("+steps=700"))
+    code, output = finish(login.submit("+steps=900"))
     assert code == 0, output
     assert "received the stop signal" in output and "(restart 1)" in output
-    assert output.count("finished 700 steps") == 2
+    assert output.count("starts at step 0") == 2  # only the first start of each rank
+    assert "rank 0 finished 900 steps" in output and "rank 1 finished 900 steps" in output
 
 
 @pytest.mark.slurm
