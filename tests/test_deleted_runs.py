@@ -10,8 +10,7 @@ from children import in_child, lectern
 from lectern.registry import lineage
 from lectern.registry.reconcile import reconcile
 from lectern.registry.registered_model import RegisteredModel
-from lectern.registry.versions import load_champion
-from lectern.serving.champions import load_version
+from lectern.serving.champions import load_champion, load_version
 from lectern.serving.models_tab import run_url
 from lectern.serving.settings import read_settings
 from lectern.tracking import runs
@@ -73,7 +72,7 @@ def test_a_new_version_replaces_a_version_without_a_run(own_client, command):
     model = RegisteredModel(own_client, NAME)
     assert str(model.champion_number) == REPLACEMENT and challenger(own_client) == "better"
     assert model.get(REPLACEMENT).identity == model.get(BEST).identity
-    assert load_champion(NAME, own_client) and "run" not in broken_links(own_client, REPLACEMENT)
+    assert load_champion(NAME, "digits", own_client) and "run" not in broken_links(own_client, REPLACEMENT)
     message = (
         f"{NAME} version 3 (best): its run {run_id} was deleted permanently. {NAME} version 4 has the same content and "
         "replaces it, so delete version 3 on the page of the model in MLflow."

@@ -9,14 +9,14 @@ from mlflow import MlflowClient
 from children import lectern
 from lectern.errors import UserError
 from lectern.registry.registered_model import RegisteredModel
-from lectern.registry.versions import find_version, load_champion
-from lectern.serving.champions import Champions, NotServed
+from lectern.registry.versions import find_version
+from lectern.serving.champions import Champions, NotServed, load_champion
 from registered import BEST, BETTER, NAME, WEAK, champion, promote, register_with_old_tags, rollback
 
 REASON = (
     "sample_digits version 3 was registered by an older version of Lectern. The version lacks the tags baseline; "
-    "it has code, dataset, experiment, floor, higher_is_better, metrics, requirements, score, task, test_digest, "
-    "weights. Train and register the experiment again: dvc repro register@best"
+    "it has code, commit, dataset, experiment, floor, higher_is_better, metrics, requirements, score, task, "
+    "test_digest, weights. Train and register the experiment again: dvc repro register@best"
 )
 
 
@@ -148,7 +148,7 @@ def test_an_old_model_folder_of_a_version_is_refused(client):
 
     (version,) = register(client, "best")
     use_old_model_folder(download_model_folder(client, version))
-    for action in (promote, lambda client: load_champion(NAME, client)):
+    for action in (promote, lambda client: load_champion(NAME, "digits", client)):
         client.set_registered_model_alias(NAME, "challenger", "1")
         if action is not promote:
             client.set_registered_model_alias(NAME, "champion", "1")

@@ -11,7 +11,7 @@ from lectern.artifacts.model_folder import load_model
 from lectern.registry.overview import read_models, unregistered_experiments
 from lectern.registry.reconcile import reconcile
 from lectern.registry.registered_model import RegisteredModel, model_names
-from lectern.registry.versions import load_champion
+from lectern.serving.champions import load_champion
 from lectern.tracking import runs, store
 from registered import BEST, BETTER, NAME, TRAINING_IMAGES, challenger, champion, load_test_images, paths_of, promote
 
@@ -39,7 +39,7 @@ def test_reconcile_restores_runs_versions_and_the_champion(registered_client, ot
     assert "champion is version" in messages
     assert champion(other_client) == "best" and challenger(other_client) == "better"
     assert unregistered(other_client) == []
-    predictions = load_champion(NAME, other_client).predict(load_test_images())
+    predictions = load_champion(NAME, "digits", other_client).model.predict(load_test_images())
     assert np.array_equal(predictions, load_model(Path("models/best")).predict(load_test_images()))
 
 

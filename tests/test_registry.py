@@ -18,7 +18,8 @@ from lectern.errors import UserError
 from lectern.registry.packaged_code import code_digest, imported_files
 from lectern.registry.reconcile import reconcile
 from lectern.registry.registered_model import RegisteredModel
-from lectern.registry.versions import download_model_folder, find_version, load_champion
+from lectern.registry.versions import download_model_folder, find_version
+from lectern.serving.champions import load_champion
 from lectern.task_modules import task_names
 from registered import NAME, TRAINING_IMAGES, load_test_images, paths_of, promote, register, rollback
 
@@ -89,8 +90,10 @@ def test_a_version_carries_only_the_code_that_it_imports(client):
     files = {str(path.relative_to(code)) for path in code.rglob("*.py")}
     assert {"artifacts/model_folder.py", "tasks/digits/model/module.py"} <= files
     assert files == {str(path.relative_to(PACKAGE)) for path in imported_files("digits")}
-    assert {path.split("/")[0] for path in files if "/" in path} == {"artifacts", "tasks", "training"}
+    folders = {path.split("/")[0] for path in files if "/" in path}
+    assert folders == {"artifacts", "registry", "serving", "tasks", "training"}
     assert {path.split("/")[1] for path in files if path.startswith("tasks/")} == {"__init__.py", "digits"}
+    assert "registry/loaded_model.py" in files and "registry/promotion.py" not in files
     assert not [path for path in files if "page" in path or "preprocess" in path or "report" in path]
 
 
@@ -146,7 +149,7 @@ def test_mlflow_loads_the_champion_with_the_predictions_of_the_module(registered
     predictions = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").predict(load_test_images())
     expected = load_model(Path("models/best")).predict(load_test_images())
     assert predictions.dtype == np.float32 and np.array_equal(predictions, expected)
-    assert np.array_equal(load_champion(NAME, registered_client).predict(load_test_images()), expected)
+    assert np.array_equal(load_champion(NAME, "digits", registered_client).model.predict(load_test_images()), expected)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +244,7 @@ def test_a_version_predicts_in_an_environment_with_only_its_requirements(client,
             r"no version or alias '7'. Versions: 1, 2, 3; aliases: challenger",
         ),
         (lambda client: find_version(client, f"{NAME}@champoin"), "no version or alias 'champoin'"),
-        (lambda client: load_champion(NAME, client), "no champion yet. Run `lectern promote"),
+        (lambda client: load_champion(NAME, "digits", client), "no champion yet. Run `lectern promote"),
         (lambda client: rollback(client), "has no champion, so there is nothing to roll back"),
     ],
     ids=["misspelt name", "unknown name", "version", "alias", "load without champion", "rollback without champion"],

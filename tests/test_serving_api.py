@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from lectern.artifacts import model_folder
 from lectern.artifacts.paths import PROCESSED
+from lectern.registry.packaged_code import code_digest
 from lectern.registry.versions import download_model_folder, find_version
 from lectern_server import as_png
 from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
@@ -123,6 +124,7 @@ def test_models_are_listed_with_version_score_and_card(server):
     assert (digits["metric"], models[TEXT]["metric"]) == ("accuracy", "nats per character")
     assert (digits["version"], digits["alias"], digits["score"], digits["experiment"]) == (2, "champion", 0.9, "best")
     assert digits["card"].startswith("# best") and len(digits["run"]) == 32
+    assert digits["code"] == code_digest("digits") and not digits["packaged_code"]
     assert server.get(f"/v1/models/{DIGITS}").json() == digits
 
 

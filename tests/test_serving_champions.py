@@ -56,7 +56,7 @@ def test_the_old_version_stays_if_the_files_of_the_new_one_are_missing(champions
 
 
 def test_models_of_real_datasets_are_listed_before_samples(champions):
-    mnist = Champion(replace(champions.get(DIGITS).version, name="mnist"), None)
+    mnist = Champion(replace(champions.get(DIGITS).version, name="mnist"), champions.get(DIGITS).model)
     champions.served = {**champions.served, "mnist": mnist}
     assert [champion.name for champion in champions.for_task("digits")] == ["mnist", DIGITS]
 

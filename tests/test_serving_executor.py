@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lectern.errors import UserError
+from lectern.registry.loaded_model import LoadedModel
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.serving.batching import DynamicBatcher
 from lectern.serving.champions import Champion
@@ -95,13 +96,11 @@ def test_a_cancelled_request_is_not_computed_and_does_not_affect_other_requests(
 # Time limits and cancellation
 
 
-class EndlessChampion(Champion):
-    """A champion whose prediction runs until it is stopped. Its events show whether it has started and stopped."""
+class EndlessModel(LoadedModel):
+    """A model whose prediction runs until it is stopped. Its events show whether it has started and stopped."""
 
-    request_module = SimpleNamespace(SUPPORTS_BATCHING=False)
-
-    def __init__(self, name: str):
-        super().__init__(replace(VERSION, name=name), torch.nn.Linear(2, 2))
+    def __init__(self) -> None:
+        self.module = torch.nn.Linear(2, 2)
         self.started, self.stopped = threading.Event(), threading.Event()
 
     def predict(self, inputs, params) -> None:
@@ -113,12 +112,22 @@ class EndlessChampion(Champion):
             self.stopped.set()
 
 
-class SlowChampion(EndlessChampion):
-    """A champion whose prediction takes half a second and cannot be stopped."""
+class SlowModel(EndlessModel):
+    """A model whose prediction takes half a second and cannot be stopped."""
 
     def predict(self, inputs, params) -> str:
         time.sleep(0.5)
         return "finished"
+
+
+class FakeChampion(Champion):
+    """A champion whose requests are not combined."""
+
+    request_module = SimpleNamespace(SUPPORTS_BATCHING=False)
+
+
+def endless_champion(name: str) -> Champion:
+    return FakeChampion(replace(VERSION, name=name), EndlessModel())
 
 
 @pytest.fixture
@@ -129,15 +138,15 @@ def create_executor(serving_project, monkeypatch):
 
 
 def test_a_prediction_that_exceeds_its_time_limit_is_stopped(create_executor):
-    champion = EndlessChampion("endless")
+    champion = endless_champion("endless")
     message = "took longer than 0.2 seconds.*prediction_timeout_seconds in conf/serve.yaml"
     with pytest.raises(PredictionTimeout, match=message):
         asyncio.run(create_executor(prediction_timeout_seconds=0.2).predict(champion, [], {}))
-    assert champion.stopped.wait(20)
+    assert champion.model.stopped.wait(20)
 
 
 def test_a_request_that_waits_too_long_for_a_worker_is_rejected_and_never_started(create_executor):
-    slow, waiting = SlowChampion("same model"), EndlessChampion("same model")
+    slow, waiting = FakeChampion(replace(VERSION, name="same model"), SlowModel()), endless_champion("same model")
 
     async def send_requests() -> list:
         executor = create_executor(prediction_timeout_seconds=0.2, workers=1)
@@ -146,23 +155,23 @@ def test_a_request_that_waits_too_long_for_a_worker_is_rejected_and_never_starte
 
     result, error = asyncio.run(send_requests())
     assert result == "finished" and "No worker of this model was free within 0.2 seconds" in str(error)
-    assert not waiting.started.is_set()
+    assert not waiting.model.started.is_set()
 
 
 def test_a_cancelled_prediction_is_stopped(create_executor):
-    champion = EndlessChampion("endless")
+    champion = endless_champion("endless")
 
     async def send_and_cancel() -> None:
         request = asyncio.create_task(create_executor().predict(champion, [], {}))
-        assert await asyncio.to_thread(champion.started.wait, 20)
+        assert await asyncio.to_thread(champion.model.started.wait, 20)
         request.cancel()
-        assert await asyncio.to_thread(champion.stopped.wait, 20)
+        assert await asyncio.to_thread(champion.model.stopped.wait, 20)
 
     asyncio.run(send_and_cancel())
 
 
 def test_requests_above_the_limit_of_a_model_are_rejected_and_other_models_are_not_affected(create_executor):
-    full, other = EndlessChampion("full"), EndlessChampion("other")
+    full, other = endless_champion("full"), endless_champion("other")
 
     async def send_requests() -> None:
         executor = create_executor(max_requests_per_model=2, workers=1)
@@ -171,7 +180,7 @@ def test_requests_above_the_limit_of_a_model_are_rejected_and_other_models_are_n
         with pytest.raises(ModelBusy, match="full already has 2 requests in progress, which is the maximum"):
             await executor.predict(full, [], {})
         requests.append(asyncio.create_task(executor.predict(other, [], {})))
-        assert await asyncio.to_thread(other.started.wait, 20)
+        assert await asyncio.to_thread(other.model.started.wait, 20)
         for request in requests:
             request.cancel()
 

@@ -40,6 +40,7 @@ def test_a_change_of_comments_or_docstrings_does_not_change_the_code(changed):
         ('f"{text}"', "text"),
         ("    return", "    yield"),
         ("def two", "def one"),
+        ('"""Return two."""', 'f"{print()}"'),
     ],
 )
 def test_a_change_of_the_code_is_found(old, new):

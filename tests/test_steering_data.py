@@ -15,8 +15,8 @@ from lectern.tasks.steering.data import samples
 from lectern.tasks.steering.data.format.frames import Crop, prepare, shrink
 from lectern.tasks.steering.data.packing import open_writers, pack_frames
 from lectern.tasks.steering.data.preprocess import preprocess
-from lectern.tasks.steering.data.readers import read_recording
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
+from lectern.tasks.steering.data.readers.formats import read_recording
 from lectern.tasks.steering.data.road import HALF_WIDTH, simulate_drive
 from lectern.tasks.steering.data.splits import assign_splits, average_angle, find_runs
 from lectern.tasks.steering.model import loader as loaders

@@ -8,8 +8,8 @@ import pytest
 
 import steering_recordings as recordings
 from lectern.errors import UserError
-from lectern.tasks.steering.data.readers import READERS, read_recording
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
+from lectern.tasks.steering.data.readers.formats import READERS, read_recording
 from lectern.tasks.steering.data.readers.videos import count_frames, read_video
 from lectern.tasks.steering.data.row_checks import drop_bad_rows
 

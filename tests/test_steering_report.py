@@ -1,6 +1,7 @@
 """Test the scores, the plots, the inference API and `lectern steer` of the steering task."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from PIL import Image
 import steering_recordings as recordings
 from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
+from lectern.registry.loaded_model import LoadedModel
 from lectern.tasks.steering import commands
 from lectern.tasks.steering.data.format.frames import prepare
 from lectern.tasks.steering.data.preprocess import preprocess
@@ -164,10 +166,15 @@ def test_request_of_a_wrong_shape_or_type_is_rejected(model):
 # lectern steer
 
 
-def test_steer_draws_a_video_and_writes_its_predictions(model, tmp_path):
+@pytest.fixture
+def champion(model) -> SimpleNamespace:
+    return SimpleNamespace(model=LoadedModel(model, "steering"))
+
+
+def test_steer_draws_a_video_and_writes_its_predictions(model, champion, tmp_path):
     drive = [recordings.draw_frame(angle, number) for number, angle in enumerate(recordings.angles(9))]
     write_video(drive, tmp_path / "drive.mp4", 20.0)
-    assert commands.draw_video(model, tmp_path / "drive.mp4", tmp_path / "out" / "drawn.mp4") == 9
+    assert commands.draw_video(champion, tmp_path / "drive.mp4", tmp_path / "out" / "drawn.mp4") == 9
     table = pd.read_csv(tmp_path / "out" / "drawn.csv")
     assert table.columns.tolist() == ["frame", "time", "angle", "speed"] and table["time"][2] == pytest.approx(0.1)
     drawn = list(read_video(tmp_path / "out" / "drawn.mp4"))
@@ -177,24 +184,24 @@ def test_steer_draws_a_video_and_writes_its_predictions(model, tmp_path):
     assert table["angle"].to_numpy() == pytest.approx(expected, abs=1e-4)
 
 
-def test_steer_accepts_a_folder_of_images(model, tmp_path):
+def test_steer_accepts_a_folder_of_images(champion, tmp_path):
     folder = tmp_path / "frames"
     folder.mkdir()
     for number in range(3):
         (folder / f"{number}.jpg").write_bytes(recordings.encode_jpeg(recordings.draw_frame(0.1 * number)))
-    assert commands.draw_video(model, folder, tmp_path / "out.mp4") == 3
+    assert commands.draw_video(champion, folder, tmp_path / "out.mp4") == 3
 
 
-def test_steer_rejects_unreadable_inputs_and_an_unknown_output_format(model, tmp_path):
+def test_steer_rejects_unreadable_inputs_and_an_unknown_output_format(champion, tmp_path):
     folder = tmp_path / "frames"
     folder.mkdir()
     with pytest.raises(UserError, match="contains no images"):
-        commands.draw_video(model, folder, tmp_path / "out.mp4")
+        commands.draw_video(champion, folder, tmp_path / "out.mp4")
     (folder / "0.jpg").write_bytes(recordings.encode_jpeg(recordings.draw_frame(0.0)))
     with pytest.raises(UserError, match=r"out\.video cannot be written as a video"):
-        commands.draw_video(model, folder, tmp_path / "out.video")
+        commands.draw_video(champion, folder, tmp_path / "out.video")
     (folder / "1.jpg").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"1\.jpg: the image cannot be decoded"):
-        commands.draw_video(model, folder, tmp_path / "out.mp4")
+        commands.draw_video(champion, folder, tmp_path / "out.mp4")
     with pytest.raises(UserError, match=r"nowhere\.mp4 does not exist"):
-        commands.draw_video(model, tmp_path / "nowhere.mp4", tmp_path / "out.mp4")
+        commands.draw_video(champion, tmp_path / "nowhere.mp4", tmp_path / "out.mp4")

@@ -7,6 +7,8 @@ import sys
 from itertools import permutations
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
@@ -15,6 +17,7 @@ from children import lectern
 from lectern.errors import UserError
 from lectern.registry.reconcile import reconcile
 from lectern.registry.registered_model import RegisteredModel
+from lectern_server import run_server
 from registered import NAME, register
 from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
 
@@ -113,6 +116,39 @@ def test_a_change_of_code_is_a_new_version_and_both_versions_run_in_one_process(
     assert versions[0].identity.outputs == versions[1].identity.outputs and versions[0].code != versions[1].code
     for order in permutations(["1", "2"]):
         checkout.do("python", "-c", LOAD_VERSIONS, checkout.store, *order)
+
+
+IMAGES = "data/processed/sample_digits/test_images.npy"
+
+
+def predict(checkout: Checkout, name: str) -> np.ndarray:
+    """Return the probabilities that `lectern predict` writes for the test images."""
+    output = checkout / f"{name}.csv"
+    checkout.do("lectern", "predict", "sample_digits", "--input", IMAGES, "--output", str(output))
+    return pd.read_csv(output)[[f"output_{digit}" for digit in range(10)]].to_numpy()
+
+
+@pytest.mark.slow
+def test_a_rollback_also_restores_the_code(checkout):
+    """The checkout has the new code, so the old version is answered by its packaged code."""
+    with checkout.changed(API, invert_predictions):
+        checkout.do("lectern", "reconcile")
+        for version in ("1", "2"):
+            checkout.do("lectern", "promote", "sample_digits", "--version", version, "--force", "to test a rollback")
+        inverted = predict(checkout, "inverted")
+        checkout.do("lectern", "rollback", "sample_digits")
+        code, output = checkout.run("lectern", "predict", "sample_digits", "--input", IMAGES, "--output", "refused.csv")
+        assert code == 1 and "no committed decision about this code" in output
+        assert f"git checkout {checkout.git('rev-parse', 'HEAD').strip()}" in output
+        checkout.git("add", "--force", "registry")
+        checkout.git("commit", "--quiet", "--message=Record the decisions")
+        np.testing.assert_allclose(predict(checkout, "restored"), 1 - inverted, atol=1e-5)
+        with run_server(checkout.folder, checkout.store, PYTHONPATH=str(checkout / "src")) as server:
+            served = server.get("/v1/models/sample_digits").json()
+            assert served["version"] == 1 and served["packaged_code"] and len(served["code"]) == 64
+            image = np.load(checkout / IMAGES)[0]
+            (probabilities,) = server.predict("sample_digits", input=image.tolist()).json()["outputs"]
+    np.testing.assert_allclose(probabilities, 1 - inverted[0], atol=1e-5)
 
 
 LOAD_TASKS = """

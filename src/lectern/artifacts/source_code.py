@@ -2,8 +2,8 @@
 
 import io
 import tokenize
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from token import tok_name
 from tokenize import COMMENT, DEDENT, INDENT, NEWLINE, NL, STRING, TokenInfo
 
@@ -12,7 +12,15 @@ from lectern.artifacts.digests import content_digest
 
 def source_digest(files: Iterable[Path], root: Path) -> str:
     """Return one digest of the stripped code of Python files, and of their names relative to `root`."""
-    parts = ((path.relative_to(root).as_posix(), strip_comments(path.read_text())) for path in sorted(files))
+    return texts_digest({path.relative_to(root).as_posix(): path.read_text("utf-8") for path in files})
+
+
+def texts_digest(sources: Mapping[str, str]) -> str:
+    """Return one digest of the stripped code and of the names of Python files.
+
+    `sources` is a dict from the names to the source code.
+    """
+    parts = ((name, strip_comments(sources[name])) for name in sorted(sources, key=PurePosixPath))
     return content_digest(text for part in parts for text in part)
 
 
@@ -43,11 +51,17 @@ def removable_tokens(tokens: list[TokenInfo]) -> Iterator[TokenInfo]:
         if token.type == COMMENT:
             yield token
         elif token.type == NEWLINE:
-            if statement and all(part.type == STRING for part in statement):
+            if statement and all(is_plain_string(part) for part in statement):
                 yield from statement
             statement = []
         elif token.type not in (NL, INDENT, DEDENT):
             statement.append(token)
+
+
+def is_plain_string(token: TokenInfo) -> bool:
+    """Return whether a token is a string without code. An f-string runs code, even if it is a complete statement."""
+    prefix = token.string.partition(token.string[-1])[0]
+    return token.type == STRING and "f" not in prefix.lower()
 
 
 def remove_token(lines: list[str], token: TokenInfo) -> None:

@@ -18,7 +18,7 @@ from lectern.registry.version_record import ModelVersionRecord
 from lectern.registry.version_runs import find_active_run
 from lectern.registry.versions import download_model_folder
 from lectern.tracking.git import git
-from lectern.tracking.provenance import ROOT, UNKNOWN
+from lectern.tracking.provenance import DIRTY, ROOT, UNKNOWN
 from lectern.tracking.restored_run import CONFIG_SOURCE, has_config
 from lectern.tracking.runs import COMMIT, TRAINING, WEIGHTS, find_run, is_restored
 
@@ -123,7 +123,7 @@ def commit_link(run: Run | None) -> Link:
     if not commit or commit == UNKNOWN:
         is_lost = run is not None and is_restored(run)
         return Link("git commit", UNKNOWN, f"the run has no commit{f'; {NOT_IN_GIT}' if is_lost else ''}")
-    if commit.endswith("-dirty"):
+    if commit.endswith(DIRTY):
         return Link("git commit", commit, "files had been changed and not committed")
     return Link(
         "git commit", commit, "" if git(ROOT, "cat-file", "-t", commit) == "commit" else "not in this repository"

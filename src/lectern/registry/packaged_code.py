@@ -1,12 +1,12 @@
-"""Copy the code that a version needs into the version, under a unique package name.
+"""Copy the code that a version needs into the version, under a unique package name, and extract it again.
 
 A process can load versions of several tasks, several versions of one model, and an installed Lectern. The package of a
 version is therefore renamed from `lectern` to `lectern_<digest of its code>`.
 """
 
 import re
-import shutil
 import sys
+import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,13 +15,15 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 
 from lectern.artifacts.digests import content_digest
-from lectern.artifacts.source_code import source_digest
-from lectern.task_modules import task_module
+from lectern.artifacts.source_code import source_digest, texts_digest
+from lectern.errors import UserError
+from lectern.task_modules import has_task_module, task_module
 
 PACKAGE = Path(__file__).parents[1]
 PYFUNC = PACKAGE / "registry" / "pyfunc.py"  # MLflow runs a copy of this file when it loads a version
 REQUIRED = ("mlflow", "torch", "pytorch-lightning", "torchmetrics", "safetensors", "jaxtyping", "numpy", "pandas")
 IMPORT = re.compile(rf"^(\s*(?:from|import) ){PACKAGE.name}(?=[.\s])", re.MULTILINE)
+MODULES = ("model.module", "serving.inference_api", "serving.request")  # imported by their names
 DIGEST_LENGTH = 12  # number of characters of the code digest in the package name
 
 
@@ -41,8 +43,47 @@ def copy_code(task: str, folder: Path) -> tuple[Path, Path]:
 def copy_renamed(path: Path, copy: Path, name: str) -> None:
     """Copy a source file, and change the name of the package in its import statements."""
     copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(path, copy)
-    copy.write_text(IMPORT.sub(rf"\g<1>{name}", path.read_text()))
+    copy.write_text(IMPORT.sub(rf"\g<1>{name}", path.read_text("utf-8")), "utf-8")
+
+
+def extract_code(version_files: Path, digest: str, folder: Path) -> Path:
+    """Copy the package of a version to a folder if its code has this digest. Return the path of the copy.
+
+    Only Python files are copied, because the digest does not cover compiled files. Raises UserError if the code has
+    another digest, which means that the files of the version were changed.
+    """
+    name = f"{PACKAGE.name}_{digest[:DIGEST_LENGTH]}"
+    sources = read_package(version_files, name)
+    if texts_digest(sources) != digest or not all(map(is_utf8, sources.values())):
+        raise UserError(f"the code in {version_files} is not the code that was registered; somebody changed the files")
+    for path, source in sources.items():
+        copy = folder / name / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(IMPORT.sub(rf"\g<1>{name}", source), "utf-8")
+    return folder / name
+
+
+def read_package(version_files: Path, name: str) -> dict[str, str]:
+    """Return the source code of a version by file name, with the original name of the package."""
+    package = version_files / "code" / name
+    files = {path.relative_to(package): path for path in package.rglob("*.py")}
+    files[PYFUNC.relative_to(PACKAGE)] = version_files / PYFUNC.name
+    renamed = re.compile(rf"^(\s*(?:from|import) ){name}(?=[.\s])", re.MULTILINE)
+    try:
+        return {
+            relative.as_posix(): renamed.sub(rf"\g<1>{PACKAGE.name}", path.read_text("utf-8"))
+            for relative, path in files.items()
+        }
+    except (OSError, ValueError) as error:
+        raise UserError(f"the code in {version_files} cannot be read: {error}") from error
+
+
+def is_utf8(source: str) -> bool:
+    """Return whether Python reads the source code as UTF-8. A comment can select another encoding, and other code."""
+    try:
+        return tokenize.detect_encoding(iter(source.encode().splitlines(keepends=True)).__next__)[0] == "utf-8"
+    except SyntaxError:
+        return False
 
 
 @contextmanager
@@ -81,8 +122,9 @@ def imported_files(task: str) -> list[Path]:
     """Return the files of the package that the saved model of a task imports, directly or indirectly."""
     finder = ModuleFinder([str(PACKAGE.parent)])
     finder.load_file(str(PYFUNC))
-    for module in ("model.module", "serving.inference_api"):  # imported by their names when the model is loaded
-        finder.import_hook(f"{PACKAGE.name}.tasks.{task}.{module}")
+    for module in MODULES:
+        if has_task_module(task, module):
+            finder.import_hook(f"{PACKAGE.name}.tasks.{task}.{module}")
     modules = [module for name, module in finder.modules.items() if name.split(".")[0] == PACKAGE.name]
     return sorted(Path(path) for module in modules if (path := getattr(module, "__file__", None)))
 

@@ -6,8 +6,7 @@ from typing import Any
 import mlflow
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from lectern.artifacts.model_metadata import read_metadata
-from lectern.task_modules import task_module
+from lectern.registry.loaded_model import LoadedModel
 
 
 class TaskModel(PythonModel):
@@ -16,15 +15,10 @@ class TaskModel(PythonModel):
     _skip_type_hint_validation = True  # Type hints are not needed, because the signature describes the inputs.
 
     def load_context(self, context: PythonModelContext) -> None:
-        # MLflow runs this file when a version is registered. An import of PyTorch at the top would take seconds.
-        from lectern.artifacts import model_folder
-
-        folder = Path(context.artifacts["model"])
-        self.module = model_folder.load_model(folder)
-        self.inference_api = task_module(read_metadata(folder)["task"], "serving.inference_api")
+        self.model = LoadedModel.load(Path(context.artifacts["model"]))
 
     def predict(self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None) -> Any:
-        return self.inference_api.predict(self.module, model_input, **(params or {}))
+        return self.model.predict(model_input, params)
 
 
 TaskModel.predict.__annotations__.clear()  # MLflow cannot derive a signature from these type hints.

@@ -11,6 +11,7 @@ from lectern.artifacts.digests import content_digest
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.registry.evaluated_outputs import check_evaluation
 from lectern.registry.packaged_code import code_digest, requirements_digest
+from lectern.tracking.provenance import git_commit
 
 PREFIX = "lectern."
 METRIC_PREFIX = "lectern.metric."
@@ -70,6 +71,7 @@ class ModelVersionRecord:
     run_id: str
     source: str  # address of the version's files
     card: str  # Markdown
+    commit: str = ""  # commit whose code was registered, with the suffix `-dirty` if files had been changed
 
     def __str__(self) -> str:
         return f"{self.name} version {self.number}"
@@ -115,7 +117,7 @@ def version_tags(paths: ExperimentPaths) -> dict[str, str]:
     """
     check_evaluation(paths)
     values = version_identity(paths)._asdict() | {name: paths.metrics[name] for name in OUTPUT_TAGS}
-    values |= {"dataset": paths.dataset, "task": paths.task}
+    values |= {"dataset": paths.dataset, "task": paths.task, "commit": git_commit()}
     metrics = {f"{METRIC_PREFIX}{name}": str(value) for name, value in paths.metrics.items()}
     return metrics | {f"{PREFIX}{name}": str(value) for name, value in values.items()}
 
@@ -143,6 +145,7 @@ def read_record(version: ModelVersion) -> ModelVersionRecord | UnreadableVersion
         run_id=version.run_id or "",
         source=version.source or "",
         card=version.description or "",
+        commit=tags.get("commit", ""),
     )
 
 

@@ -1,7 +1,6 @@
-"""Find registered versions by name, and download and load their models."""
+"""Find registered versions by name, and download their files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -10,9 +9,6 @@ from lectern.artifacts.digests import content_digest
 from lectern.errors import UserError
 from lectern.registry.registered_model import CHAMPION, RegisteredModel
 from lectern.registry.version_record import ModelVersionRecord, VersionIdentity
-
-if TYPE_CHECKING:  # The import of Lightning takes seconds, and most commands do not need it.
-    from pytorch_lightning import LightningModule
 
 
 def files_folder(identity: VersionIdentity) -> str:
@@ -43,11 +39,11 @@ def has_model_files(client: MlflowClient, version: ModelVersionRecord) -> bool:
     )
 
 
-def download_model_folder(client: MlflowClient, version: ModelVersionRecord) -> Path:
-    """Return the model folder of a version. The folder is downloaded if the store is remote."""
+def download_files(client: MlflowClient, version: ModelVersionRecord, part: str = "") -> Path:
+    """Return the folder with the files of a version, or a part of it. It is downloaded if the store is remote."""
     from mlflow.artifacts import download_artifacts
 
-    uri = f"{version.source}/artifacts/{version.experiment}"
+    uri = f"{version.source}/{part}".rstrip("/")
     try:
         return Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri))
     except (MlflowException, OSError) as error:
@@ -57,13 +53,6 @@ def download_model_folder(client: MlflowClient, version: ModelVersionRecord) -> 
         ) from error
 
 
-def load_champion(name: str, client: MlflowClient | None = None) -> "LightningModule":
-    """Load the champion with the code of this checkout. The function uses no pickle and no code from the store."""
-    from lectern.artifacts.model_folder import load_model
-    from lectern.tracking.store import connect
-
-    model = RegisteredModel(client or connect(), name)
-    champion = model.champion
-    if champion is None:
-        raise UserError(f"{name} has no champion yet. Run `lectern promote {name}`.")
-    return load_model(download_model_folder(model.client, champion))
+def download_model_folder(client: MlflowClient, version: ModelVersionRecord) -> Path:
+    """Return the model folder of a version. The folder is downloaded if the store is remote."""
+    return download_files(client, version, f"artifacts/{version.experiment}")

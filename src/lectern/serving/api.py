@@ -24,28 +24,13 @@ from lectern.serving.champions import Champion, Champions, NotServed
 from lectern.serving.deadline import ModelBusy, PredictionTimeout
 from lectern.serving.disconnect import cancel_on_disconnect
 from lectern.serving.executor import Executor
+from lectern.serving.model_info import ModelInfo, describe_champion
 from lectern.serving.openapi import ErrorResponse, build_document
 
 LARGE_BODY_BYTES = 100_000  # A larger JSON body is parsed in a thread, so that parsing does not block the event loop.
 
 log = logging.getLogger("lectern.serving")
 router = APIRouter()
-
-
-class ModelInfo(BaseModel):
-    """The information about a champion."""
-
-    name: str
-    task: str
-    version: int
-    alias: str = "champion"
-    experiment: str
-    metric: str = Field(description="name of the score")
-    score: float
-    baseline: float = Field(description="score of a trivial method on the same test data")
-    higher_is_better: bool
-    card: str = Field(description="model card in Markdown")
-    run: str = Field(description="ID of the MLflow run that trained the version")
 
 
 class Readiness(BaseModel):
@@ -134,22 +119,6 @@ async def show_model(name: str, champions: ServedChampions) -> ModelInfo:
     return describe_champion(champions.get(name))
 
 
-def describe_champion(champion: Champion) -> ModelInfo:
-    version = champion.version
-    return ModelInfo(
-        name=version.name,
-        task=version.task,
-        version=version.number,
-        experiment=version.experiment,
-        metric=champion.metric,
-        score=version.score,
-        baseline=version.baseline,
-        higher_is_better=version.higher_is_better,
-        card=version.card,
-        run=version.run_id,
-    )
-
-
 @router.post("/v1/models/{name}/predict", include_in_schema=False)
 async def predict(champion: ServedChampion, executor: ServerExecutor, request: Request) -> Response:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -195,7 +164,7 @@ async def stream(champion: ServedChampion, executor: ServerExecutor, request: Re
     inputs, params = await read_json(champion, executor, request)
     if len(inputs) != 1:
         raise UserError(f"A stream accepts one input; found {len(inputs)}. Send one request per input.")
-    pieces = champion.request_module.stream(champion.module, inputs, params)
+    pieces = champion.model.iterate("stream", inputs, params)
     return StreamingResponse(stream_events(champion, executor, pieces), media_type="text/event-stream")
 
 

@@ -88,9 +88,8 @@ def read_tensor_chunks(files: list[Path], champion: Champion) -> Iterator[Chunk]
 
 def read_items(files: list[Path], champion: Champion) -> Iterator[Item]:
     for path in files:
-        read_file = champion.request_module.FILE_READERS[path.suffix.lower()]
         try:
-            for row, value in enumerate(read_file(path, champion.module, np.inf)):
+            for row, value in enumerate(champion.model.read_file(path, np.inf)):
                 yield Item(path.name, row, value)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error

@@ -123,7 +123,7 @@ def predict_chunk(champion: Champion, chunk: Chunk, params: dict[str, Any]) -> p
     An input can have several output rows, and these rows keep their order.
     """
     try:
-        outputs = champion.predict(chunk.inputs, params)
+        outputs = champion.model.predict(chunk.inputs, params)
     except UserError as error:
         raise UserError(f"{chunk.files[0]}, rows {chunk.rows[0]} to {chunk.rows[-1]}: {error}") from error
     if not isinstance(outputs, pd.DataFrame):

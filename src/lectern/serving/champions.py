@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from lectern.artifacts import model_folder
 from lectern.artifacts.paths import group_config
 from lectern.config import nearest
 from lectern.errors import UserError
+from lectern.registry.loaded_model import LoadedModel
 from lectern.registry.registered_model import CHAMPION, RegisteredModel
 from lectern.registry.score_unit import read_score_unit
+from lectern.registry.version_code import check_approved, has_checkout_code, other_code_error
 from lectern.registry.version_record import ModelVersionRecord
-from lectern.registry.versions import download_model_folder
+from lectern.registry.versions import download_files, download_model_folder
+from lectern.serving.packaged_model import PackagedModel
 from lectern.task_modules import has_task_module, task_module
 
 SAMPLE_PREFIX = "sample_"  # names of the demo datasets
@@ -38,7 +39,7 @@ class Champion:
     """
 
     version: ModelVersionRecord
-    module: Any
+    model: LoadedModel | PackagedModel
     example: dict[str, str] | None = None  # first row of the input example, if the input is a table
 
     @property
@@ -48,6 +49,11 @@ class Champion:
     @property
     def task(self) -> str:
         return self.version.task
+
+    @property
+    def runs_packaged_code(self) -> bool:
+        """True if the packaged code of the version predicts, and False if the code of this checkout predicts."""
+        return isinstance(self.model, PackagedModel)
 
     @property
     def inference_api(self) -> ModuleType:
@@ -73,15 +79,40 @@ class Champion:
         except UserError:  # a damaged config does not prevent predictions
             return ""
 
-    def predict(self, inputs: Any, params: dict[str, Any]) -> Any:
-        """Return the same prediction as the pyfunc model of the version."""
-        return self.inference_api.predict(self.module, inputs, **params)
+
+def load_version(client: MlflowClient, version: ModelVersionRecord, threads: int | None = None) -> Champion:
+    """Load a version. The function uses no pickle.
+
+    If the code of the version differs from the code of this checkout, its packaged code predicts in a separate process
+    with `threads` threads. Raises UserError if the committed audit log does not name this code, or if the files of the
+    version were changed.
+    """
+    if has_checkout_code(version):
+        return Champion(
+            version, LoadedModel.load(download_model_folder(client, version)), read_example(client, version)
+        )
+    check_approved(client, version)
+    files = download_files(client, version)
+    model = PackagedModel(files, files / "artifacts" / version.experiment, version.code, threads)
+    if model.signature != task_module(version.task, "serving.inference_api").signature().to_dict():
+        raise other_code_error(client, version, "its inputs, outputs or parameters differ from those of this checkout")
+    return Champion(version, model, read_example(client, version))
 
 
-def load_version(client: MlflowClient, version: ModelVersionRecord) -> Champion:
-    """Load a version with the code of this checkout. The function uses no pickle and no code from the store."""
-    module = model_folder.load_model(download_model_folder(client, version))
-    return Champion(version, module, read_example(client, version))
+def load_champion(name: str, task: str, client: MlflowClient | None = None) -> Champion:
+    """Load the champion of a model. Raises UserError if there is no champion, or if the model has another task."""
+    from lectern.tracking.store import connect
+
+    model = RegisteredModel(client or connect(), name)
+    champion = model.champion
+    if champion is None:
+        raise UserError(f"{name} has no champion yet. Run `lectern promote {name}`.")
+    if champion.task != task:
+        raise UserError(
+            f"{name} is a model of the task {champion.task}, but this command needs a model of the task {task}. "
+            "`lectern registry list` shows all models."
+        )
+    return load_version(model.client, champion)
 
 
 def read_example(client: MlflowClient, version: ModelVersionRecord) -> dict[str, str] | None:
@@ -100,8 +131,8 @@ def read_example(client: MlflowClient, version: ModelVersionRecord) -> dict[str,
 class Champions:
     """The loaded champions. `refresh` loads those that have changed in the registry."""
 
-    def __init__(self, client: MlflowClient):
-        self.client = client
+    def __init__(self, client: MlflowClient, threads: int | None = None):
+        self.client, self.threads = client, threads
         self.served: dict[str, Champion] = {}
         self.registered: dict[str, int | None] = {}  # maps every registered model to the number of its champion
         self.problems: dict[str, str] = {}  # maps a model to the reason why its champion could not be loaded
@@ -129,7 +160,9 @@ class Champions:
             if number is None:
                 served.pop(name, None)
             else:
-                served[name] = load_version(self.client, RegisteredModel(self.client, name).get(str(number)))
+                served[name] = load_version(
+                    self.client, RegisteredModel(self.client, name).get(str(number)), self.threads
+                )
             # The dictionary is replaced instead of changed, because other threads read it at the same time.
             self.served = served
             if self.problems.pop(name, None):

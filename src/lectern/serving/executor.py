@@ -71,14 +71,14 @@ class Executor:
         with self.track(champion):
             if champion.request_module.SUPPORTS_BATCHING and not params:
                 return await self.batcher(champion).predict(inputs)
-            return await self.run_inference(champion, champion.predict, inputs, params)
+            return await self.run_inference(champion, champion.model.predict, inputs, params)
 
     async def predict_chunks(self, champion: Champion, chunks: Iterator[Array]) -> Any:
         """Predict chunk by chunk for inputs that are too large for the memory, and return the joined predictions."""
         outputs = []
         with self.track(champion):
             while (inputs := await self.run_short(next, chunks, None)) is not None:
-                outputs.append(await self.run_inference(champion, champion.predict, inputs, {}))
+                outputs.append(await self.run_inference(champion, champion.model.predict, inputs, {}))
         if isinstance(outputs[0], pd.DataFrame):
             return pd.concat(outputs, ignore_index=True)
         return np.concatenate(outputs)
@@ -101,7 +101,7 @@ class Executor:
 
     async def predict_batch(self, champion: Champion, inputs: Array) -> Array:
         metrics.BATCH_ROWS.labels(champion.name).observe(len(inputs))
-        return await self.run_inference(champion, champion.predict, inputs, {})
+        return await self.run_inference(champion, champion.model.predict, inputs, {})
 
     @contextmanager
     def track(self, champion: Champion) -> Iterator[None]:

@@ -11,10 +11,12 @@ import torch
 from mlflow import MlflowClient
 
 from lectern.artifacts.digests import file_digest
+from lectern.artifacts.model_folder import load_model
 from lectern.atomic import atomic_file
 from lectern.errors import UserError
+from lectern.registry.version_code import has_checkout_code, other_code_error
 from lectern.registry.version_record import ModelVersionRecord
-from lectern.serving.champions import load_version
+from lectern.registry.versions import download_model_folder
 from lectern.task_modules import has_task_module, task_module
 
 TOLERANCE = 1e-4  # largest allowed difference between the outputs of ONNX Runtime and PyTorch
@@ -29,14 +31,15 @@ def export(client: MlflowClient, version: ModelVersionRecord, copy_to: Path | No
     Returns the address of the file and the largest difference.
     Raises UserError if the task or the network cannot be exported, or if the difference is too large.
     """
-    champion = load_version(client, version)
-    if not has_task_module(champion.task, "serving.onnx"):
-        raise UserError(f"{version.name} cannot be exported to ONNX, because the task {champion.task} has no export.")
-    onnx_module = task_module(champion.task, "serving.onnx")
+    if not has_checkout_code(version):
+        raise other_code_error(client, version, "the export needs the code of the version in this checkout")
+    if not has_task_module(version.task, "serving.onnx"):
+        raise UserError(f"{version.name} cannot be exported to ONNX, because the task {version.task} has no export.")
+    onnx_module, module = task_module(version.task, "serving.onnx"), load_model(download_model_folder(client, version))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{version.experiment}.onnx"
-        write_onnx(onnx_module, champion.module, path)
-        difference = compare_outputs(onnx_module, champion.module, path)
+        write_onnx(onnx_module, module, path)
+        difference = compare_outputs(onnx_module, module, path)
         if not difference <= TOLERANCE:
             raise UserError(
                 f"The ONNX outputs differ by {difference:.2g} from PyTorch's; at most {TOLERANCE:g} is allowed. "

@@ -37,9 +37,8 @@ def read_chunks(path: Path, champion: Champion, max_megapixels: float, max_items
 
     Raises UserError if the file is empty or has more than `max_items` items.
     """
-    request_module, count = champion.request_module, 0
-    items = request_module.FILE_READERS[path.suffix.lower()](path, champion.module, max_megapixels)
-    while chunk := take_chunk(items, request_module.MAX_ROWS, lambda item: item.nbytes):
+    items, count = champion.model.read_file(path, max_megapixels), 0
+    while chunk := take_chunk(items, champion.request_module.MAX_ROWS, lambda item: item.nbytes):
         count += len(chunk)
         if count > max_items:
             raise UserError(

@@ -53,6 +53,7 @@ def add_champion(champion: Champion, run: str) -> None:
             with ui.column().classes("gap-0 champion-name"):
                 ui.label(champion.name).classes("title")
                 ui.label(f"{task} · version {version.number} · {version.experiment}").classes("note")
+                ui.label(code_label(champion)).classes("note")
             with ui.column().classes("gap-0 champion-scores"):
                 ui.label(f"{version.score:.4g}").classes("score")
                 ui.label(metric_label(champion)).classes("note")
@@ -61,6 +62,11 @@ def add_champion(champion: Champion, run: str) -> None:
         card = plain_text_card(version.card or "This version has no model card.")
         # "code-friendly" keeps the underscores in names such as a_b_c.
         ui.markdown(card, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("markdown")
+
+
+def code_label(champion: Champion) -> str:
+    """Return the start of the code's digest, with a note if the packaged code of the version predicts."""
+    return f"code {champion.version.code[:12]}{', in its own process' if champion.runs_packaged_code else ''}"
 
 
 def metric_label(champion: Champion) -> str:

@@ -24,7 +24,7 @@ def build_app(settings: Settings) -> ASGIApp:
 
     Raises UserError if the store is unreachable.
     """
-    champions, executor = Champions(store.connect()), Executor(settings)
+    champions, executor = Champions(store.connect(), settings.torch_threads), Executor(settings)
     champions.refresh()
     app = create_app(champions, executor)
     mount_page(app, champions, executor)

@@ -10,6 +10,7 @@ from lectern.tracking.git import git
 
 ROOT = CHECKOUT  # DVC may run a stage in another folder
 UNKNOWN = "unknown"
+DIRTY = "-dirty"  # suffix of a commit if files had been changed
 
 
 def git_commit() -> str:
@@ -24,7 +25,7 @@ def git_commit() -> str:
         is_changed = any(True for _ in changed_files(ROOT, commit, used=Path.cwd()))
     except LookupError:  # this checkout is an unpacked archive inside another project
         return UNKNOWN
-    return commit + ("-dirty" if is_changed else "")
+    return commit + (DIRTY if is_changed else "")
 
 
 def machine() -> str:

@@ -3,15 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from lectern.artifacts.paths import REPORTS
 from lectern.errors import UserError
-
-if TYPE_CHECKING:  # The import of torch is slow.
-    from lectern.tasks.language_model.model.module import CharacterModel
 
 
 def register_commands(app: typer.Typer) -> None:
@@ -39,34 +36,21 @@ def write(
 
     Example: lectern write shakespeare --prompt "KING LEAR" --length 1000
     """
-    from lectern.tasks.language_model.data.format.alphabet import encode, find_unknown_characters
-    from lectern.tasks.language_model.model.generation import stream_characters
+    import pandas as pd
 
-    module = load_character_model(name)
-    unknown = find_unknown_characters(prompt, module.facts)
+    from lectern.serving.champions import load_champion
+    from lectern.tasks.language_model.data.format.alphabet import find_unknown_characters
+
+    champion = load_champion(name, "language_model")
+    unknown = find_unknown_characters(prompt, champion.model.facts)
     if unknown:
         print(f"lectern: {name} has not been trained on the characters {' '.join(map(repr, unknown))}", file=sys.stderr)
-    characters = stream_characters(
-        module, encode(prompt, module.facts), length, seed, temperature=temperature, top_k=top_k, top_p=top_p
-    )
+    params = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    characters = champion.model.iterate("stream", pd.DataFrame({"prompt": [prompt]}), params)
     print(prompt, end="", flush=True)
     for character in characters:
         print(character, end="", flush=True)
     print()
-
-
-def load_character_model(name: str) -> "CharacterModel":
-    """Load the champion. Raises UserError if the champion is not a language model."""
-    from lectern.registry.versions import load_champion
-    from lectern.tasks.language_model.model.module import CharacterModel
-
-    module = load_champion(name)
-    if not isinstance(module, CharacterModel):
-        raise UserError(
-            f"{name} has a model of class {type(module).__name__}, which cannot generate text. "
-            "`lectern registry list` shows all models."
-        )
-    return module
 
 
 def memory(

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lectern.atomic import atomic_file
-from lectern.errors import UserError
 
 if TYPE_CHECKING:  # The imports of numpy and torch are slow.
     import numpy as np
 
-    from lectern.tasks.steering.model.module import SteeringModel
+    from lectern.serving.champions import Champion
 
 
 def register_commands(app: typer.Typer) -> None:
@@ -31,17 +30,13 @@ def steer(
 
     Example: lectern steer udacity_sim --video drive.mp4 --out drawn.mp4
     """
-    from lectern.registry.versions import load_champion
-    from lectern.tasks.steering.model.module import SteeringModel
+    from lectern.serving.champions import load_champion
 
-    model = load_champion(name)
-    if not isinstance(model, SteeringModel):
-        raise UserError(f"{name} is not a steering model. Choose a model of a steering dataset, such as udacity_sim.")
-    frames = draw_video(model, video, out)
+    frames = draw_video(load_champion(name, "steering"), video, out)
     print(f"{frames} frames: {out} and {out.with_suffix('.csv')}")
 
 
-def draw_video(model: "SteeringModel", video: Path, out: Path) -> int:
+def draw_video(champion: "Champion", video: Path, out: Path) -> int:
     """Write the video with the steering wheel, and the table of predictions. Return the number of frames.
 
     Only one frame at a time is in memory.
@@ -53,25 +48,20 @@ def draw_video(model: "SteeringModel", video: Path, out: Path) -> int:
 
     rate = frame_rate(video)
     rows: list[dict[str, float]] = []
-    write_video(draw_frames(model, video, rate, rows), out, rate)
+    write_video(draw_frames(champion, video, rate, rows), out, rate)
     with atomic_file(out.with_suffix(".csv")) as part:
         pd.DataFrame(rows).to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
     return len(rows)
 
 
-def draw_frames(
-    model: "SteeringModel", video: Path, rate: float, rows: list[dict[str, float]]
-) -> Iterator["np.ndarray"]:
+def draw_frames(champion: "Champion", video: Path, rate: float, rows: list[dict[str, float]]) -> Iterator["np.ndarray"]:
     """Yield each frame with the predicted steering wheel below the image, and append the predictions to `rows`."""
-    from lectern.tasks.steering.data.format.frames import prepare
     from lectern.tasks.steering.data.progress import progress
-    from lectern.tasks.steering.data.readers.videos import count_frames, read_video
-    from lectern.tasks.steering.model.inference import StreamingPredictor
+    from lectern.tasks.steering.data.readers.videos import count_frames
     from lectern.tasks.steering.report.wheel_overlay import draw_wheels
 
-    predictor = StreamingPredictor(model)
     total = None if video.is_dir() else count_frames(video)
-    for number, frame in enumerate(progress(read_video(video), "steering", total, "frame")):
-        predictions = predictor(prepare(frame, model.facts))
+    items = champion.model.iterate("predict_video", video)
+    for number, (frame, predictions) in enumerate(progress(items, "steering", total, "frame")):
         rows.append({"frame": number, "time": number / rate, **predictions})
-        yield draw_wheels(frame, None, predictions["angle"], model.facts["unit"])
+        yield draw_wheels(frame, None, predictions["angle"], champion.model.facts["unit"])

@@ -11,7 +11,7 @@ from lectern.artifacts.paths import REPORTS
 from lectern.errors import UserError
 
 if TYPE_CHECKING:  # The import of torch is slow.
-    from lectern.tasks.translation.model.module import Translator
+    from lectern.serving.champions import Champion
 
 BATCH_LINES = 64
 
@@ -44,48 +44,51 @@ def translate(
 
     Example: lectern translate multi30k_en_de "A man is riding a bicycle." --attention map.png
     """
+    from lectern.serving.champions import load_champion
+
     if text is not None and not text.strip():
         raise UserError("The sentence is empty. Enter a sentence to translate.")
     lines = [text] if text is not None else read_lines(sys.stdin.buffer.read())
     if attention and len(lines) != 1:
         raise UserError(f"--attention draws one sentence, but the input has {len(lines)} lines.")
-    module = load_translator(name)
+    champion = load_champion(name, "translation")
     if attention:
-        draw_attention(module, lines[0], beam, attention)
-    for output in translate_lines(module, lines, beam, n_best):
+        draw_attention(champion, lines[0], beam, attention)
+    for output in translate_lines(champion, lines, beam, n_best):
         print("\n".join(output))
 
 
-def load_translator(name: str) -> "Translator":
-    """Load the champion. Raises UserError if the champion is not a translation model."""
-    from lectern.registry.versions import load_champion
-    from lectern.tasks.translation.model.module import Translator
-
-    module = load_champion(name)
-    if not isinstance(module, Translator):
-        raise UserError(f"{name} is not a translation model. Choose a model of a translation dataset.")
-    return module
-
-
-def translate_lines(module: "Translator", lines: list[str], beam: int, n_best: int) -> Iterator[list[str]]:
+def translate_lines(champion: "Champion", lines: list[str], beam: int, n_best: int) -> Iterator[list[str]]:
     """Yield the output lines of each input line. An empty line stays empty. A progress bar is shown for long input."""
     from tqdm import tqdm
 
-    prepared = [prepare_line(module, number, line) for number, line in enumerate(lines, 1)]
+    has_text = [check_line(champion, number, line) for number, line in enumerate(lines, 1)]
     unit = f" x {BATCH_LINES} lines"
     for start in tqdm(range(0, len(lines), BATCH_LINES), unit=unit, disable=len(lines) <= BATCH_LINES):
-        batch = prepared[start : start + BATCH_LINES]
-        translations = iter(module.predict([ids for ids in batch if ids], beam=beam, n_best=n_best))
-        yield from (format_translations(next(translations), n_best) if ids else [""] for ids in batch)
+        rows = range(start, min(start + BATCH_LINES, len(lines)))
+        translations = iter(translate_batch(champion, [lines[row] for row in rows if has_text[row]], beam, n_best))
+        yield from (format_translations(next(translations), n_best) if has_text[row] else [""] for row in rows)
 
 
-def prepare_line(module: "Translator", number: int, line: str) -> list[int]:
-    """Return the token ids of a line, or an empty list for an empty line. Errors contain the number of the line."""
+def translate_batch(champion: "Champion", lines: list[str], beam: int, n_best: int) -> list[list[tuple[str, float]]]:
+    """Return the translations of each line with their scores, the best translation first."""
+    import pandas as pd
+
+    if not lines:
+        return []
+    table = champion.model.predict(pd.DataFrame({"source": lines}), {"beam": beam, "n_best": n_best})
+    pairs = list(zip(table["target"], table["score"], strict=True))
+    per_line = len(pairs) // len(lines)
+    return [pairs[start : start + per_line] for start in range(0, len(pairs), per_line)]
+
+
+def check_line(champion: "Champion", number: int, line: str) -> bool:
+    """Return whether a line contains text. Raises UserError with the number of the line if it cannot be translated."""
     from lectern.tasks.translation.data.format.cleaning import normalize
     from lectern.tasks.translation.data.format.sentences import prepare
 
     try:
-        return prepare([line], module.facts)[0] if normalize(line) else []
+        return bool(normalize(line) and prepare([line], champion.model.facts))
     except UserError as error:
         raise UserError(f"Line {number}: {error}") from error
 
@@ -104,12 +107,11 @@ def read_lines(data: bytes) -> list[str]:
         raise UserError(f"Line {line} of the input is not UTF-8. Convert the input with `iconv -t UTF-8`.") from error
 
 
-def draw_attention(module: "Translator", text: str, beam: int, path: Path) -> None:
+def draw_attention(champion: "Champion", text: str, beam: int, path: Path) -> None:
     """Draw the attention map of a sentence. Raises UserError if the network has no attention."""
-    from lectern.tasks.translation.data.format.sentences import prepare
     from lectern.tasks.translation.report import plots
 
-    attention_map = module.attention(prepare([text], module.facts)[0], beam)
+    attention_map = champion.model.call("token_attention", text, beam)
     if attention_map is None:
         raise UserError(
             "This champion has no attention, so there is no map to draw. To promote a version with attention, run "

@@ -59,8 +59,8 @@ class PromptForm:
             with self.tab.show_errors():
                 champion = self.tab.champion(self.model.value)
                 prompt = self.tab.check_text(self.prompt.value)
-                output.begin(prompt, find_unknown_characters(prompt, champion.module.facts))
-                pieces = request.stream(champion.module, pd.DataFrame({"prompt": [prompt]}), self.params())
+                output.begin(prompt, find_unknown_characters(prompt, champion.model.facts))
+                pieces = champion.model.iterate("stream", pd.DataFrame({"prompt": [prompt]}), self.params())
                 async with aclosing(self.tab.stream(champion, pieces)) as texts:
                     async for text in texts:
                         if self.stopped or not client.has_socket_connection:

@@ -16,8 +16,8 @@ from lectern.atomic import atomic_directory, write_json
 from lectern.cluster.array_jobs import launch_prefix, run_parts
 from lectern.tasks.steering.data.format.frames import Crop
 from lectern.tasks.steering.data.packing import Writers, open_writers, pack_frames
-from lectern.tasks.steering.data.readers import open_frames
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
+from lectern.tasks.steering.data.readers.formats import open_frames
 from lectern.tasks.steering.data.readers.recording import Recording
 from lectern.tasks.steering.data.splits import SPLITS
 

@@ -13,8 +13,8 @@ from lectern.tasks.steering.data import parallel_packing
 from lectern.tasks.steering.data.format.frames import Crop
 from lectern.tasks.steering.data.format.shards import ShardWriter
 from lectern.tasks.steering.data.packing import FrameWriter, Writers, open_writers, pack_frames
-from lectern.tasks.steering.data.readers import read_recording
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
+from lectern.tasks.steering.data.readers.formats import read_recording
 from lectern.tasks.steering.data.readers.recording import Recording
 from lectern.tasks.steering.data.row_checks import drop_bad_rows
 from lectern.tasks.steering.data.splits import SPLITS, Block, assign_splits, average_angle, find_runs

@@ -17,7 +17,6 @@ from lectern.errors import UserError
 from lectern.serving.champions import Champion
 from lectern.tasks.steering.data.format.frames import prepare
 from lectern.tasks.steering.data.readers.videos import frame_rate
-from lectern.tasks.steering.model import inference
 from lectern.tasks.steering.serving.request import read_limited_video
 from lectern.tasks.steering.serving.video_writer import write_video
 
@@ -80,13 +79,13 @@ def create_playback(
     video = directory / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.mp4"
     part = video.with_suffix(".part.mp4")
     prepared: list[np.ndarray] = []
-    write_video(shrink_and_prepare(frames, champion.module.facts, prepared), part, max(1.0, rate))
+    write_video(shrink_and_prepare(frames, champion.model.facts, prepared), part, max(1.0, rate))
     if not prepared:
         raise UserError("The video contains no frames.")
     shutil.move(part, video)
     delete_old_videos(directory)
-    network = inference.predict_drive(champion.module, np.stack(prepared))["angle"]
-    return Playback(video, max(1, round(rate)), network.tolist(), driver, champion.module.facts["unit"])
+    network = champion.model.call("predict_drive", np.stack(prepared))["angle"]
+    return Playback(video, max(1, round(rate)), network.tolist(), driver, champion.model.facts["unit"])
 
 
 def shrink_and_prepare(

@@ -1,4 +1,4 @@
-"""Define the limits of requests to a steering model and the files that it can read."""
+"""Define the limits of requests to a steering model and the files that it can read, and predict drives."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -9,7 +9,9 @@ import numpy as np
 
 from lectern.errors import UserError
 from lectern.serving.images import read_image
-from lectern.tasks.steering.data.readers.videos import open_video, read_folder
+from lectern.tasks.steering.data.format.frames import prepare
+from lectern.tasks.steering.data.readers.videos import open_video, read_folder, read_video
+from lectern.tasks.steering.model import inference
 from lectern.tasks.steering.model.module import SteeringModel
 
 MAX_ROWS = 16  # maximum number of windows in memory; each window can have 50 raw frames
@@ -52,3 +54,15 @@ def read_limited_video(path: Path, megapixels: float, window: int = 1) -> Iterat
 
 PICTURES, VIDEOS = (".png", ".jpg", ".jpeg"), (".mp4", ".webm", ".avi", ".mov", ".mkv")
 FILE_READERS = dict.fromkeys(PICTURES, read_picture) | dict.fromkeys(VIDEOS, read_drive)
+
+
+def predict_drive(module: SteeringModel, frames: np.ndarray) -> inference.Predictions:
+    """Predict every prepared frame of one run, uint8 (n, height, width, 3)."""
+    return inference.predict_drive(module, frames)
+
+
+def predict_video(module: SteeringModel, path: Path) -> Iterator[tuple[np.ndarray, dict[str, float]]]:
+    """Yield each frame of a video or of a folder of images, uint8 (height, width, 3), with the predictions."""
+    predictor = inference.StreamingPredictor(module)
+    for frame in read_video(path):
+        yield frame, predictor(prepare(frame, module.facts))

@@ -8,8 +8,7 @@ from nicegui import ui
 
 from lectern.serving.champions import Champion
 from lectern.serving.page_tab import Tab, version_note
-from lectern.tasks.translation.data.format.sentences import prepare
-from lectern.tasks.translation.serving.word_attention import WordAttention, compute_attention
+from lectern.tasks.translation.serving.word_attention import WordAttention
 
 TITLE, ICON, ORDER = "Translation", "translate", 3
 DESCRIPTION = (
@@ -45,7 +44,7 @@ def build_tab(tab: Tab) -> None:
             table.set_content(translation_table(translations))
             note.set_text(version_note(champion))
             results.set_visibility(True)
-            attention.show(await tab.run_inference(champion, translate_with_attention, text, beam.value))
+            attention.show(await tab.run_inference(champion, explain, text, beam.value))
 
 
 def example_sentence(tab: Tab, name: str) -> str:
@@ -53,11 +52,10 @@ def example_sentence(tab: Tab, name: str) -> str:
     return (tab.champion(name).example or {}).get("source", "")
 
 
-def translate_with_attention(champion: Champion, text: str, beam: int) -> WordAttention | None:
-    """Return the attention weights of the best translation."""
-    prepared = prepare([text], champion.module.facts)[0]
-    best = champion.module.translate([prepared], beam)[0][0]
-    return compute_attention(champion.module, prepared, best.tokens)
+def explain(champion: Champion, text: str, beam: int) -> WordAttention | None:
+    """Return the attention weights of the best translation, or None for a network without attention."""
+    attention = champion.model.call("word_attention", text, beam)
+    return None if attention is None else WordAttention(*attention)
 
 
 def translation_table(translations: pd.DataFrame) -> str:

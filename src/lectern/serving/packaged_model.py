@@ -1,0 +1,118 @@
+"""Predict with the packaged code of a version in a separate process."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from lectern.errors import UserError
+from lectern.registry.packaged_code import extract_code
+from lectern.serving import packaged_worker
+from lectern.serving.deadline import ModelBusy, check_current_deadline
+
+CHECK_SECONDS = 0.02  # interval at which a waiting call checks its time limit
+
+
+class ProcessEnded(ModelBusy, UserError):
+    """Raised if the process of a model ended during a call, for example because the memory was full."""
+
+
+class PackagedModel:
+    """A model with the methods of `LoadedModel`, whose packaged code runs in a separate process.
+
+    The process answers one call at a time. A call that reaches its time limit is stopped by killing the process, and
+    the next call starts a new process. Raises UserError if the files of the version do not contain code with the digest
+    `digest`, or if this code cannot load the model.
+    """
+
+    def __init__(self, version_files: Path, model_folder: Path, digest: str, threads: int | None = None):
+        self.folder = tempfile.TemporaryDirectory(prefix="lectern-code-")
+        code = extract_code(version_files, digest, Path(self.folder.name))
+        self.arguments = (code, model_folder, threads)
+        self.lock = Lock()
+        self.pool: ProcessPoolExecutor | None = None
+        self.start()
+
+    def predict(self, inputs: Any, params: dict[str, Any] | None = None) -> Any:
+        """Return the prediction of the packaged code."""
+        return self.run(packaged_worker.call, "predict", inputs, params)
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Return the result of a function of the packaged `serving/request.py`."""
+        return self.run(packaged_worker.call, "call", name, *arguments)
+
+    def iterate(self, name: str, *arguments: Any) -> Iterator[Any]:
+        """Yield the items of a function of the packaged `serving/request.py`."""
+        return self.run_iterator("iterate", name, *arguments)
+
+    def read_file(self, path: Path, megapixels: float) -> Iterator[Any]:
+        """Yield the inputs of a file, which the packaged code reads."""
+        return self.run_iterator("read_file", path, megapixels)
+
+    def run_iterator(self, method: str, *arguments: Any) -> Iterator[Any]:
+        """Yield the items of a method. Each item is computed when the caller needs it."""
+        number = self.run(packaged_worker.start_iterator, method, *arguments)
+        pool = self.pool
+        try:
+            while items := self.run(packaged_worker.next_items, number):
+                yield from items
+        except packaged_worker.UnknownIterator:
+            raise ProcessEnded(f"The process of the model was replaced. {RETRY}") from None
+        finally:
+            if self.pool is pool:  # otherwise the iterator has ended with its process
+                with suppress(ModelBusy):
+                    self.run(packaged_worker.stop_iterator, number)
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a function in the process, and return its result."""
+        with self.turn():
+            pool = self.pool or self.start()
+            try:
+                return self.result(pool.submit(function, *arguments))
+            except BrokenProcessPool:
+                self.pool = None
+                raise ProcessEnded(f"The process of the model ended during this call. {RETRY}") from None
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until no other thread uses the process."""
+        while not self.lock.acquire(timeout=CHECK_SECONDS):
+            check_current_deadline()
+        try:
+            yield
+        finally:
+            self.lock.release()
+
+    def result(self, future: "Future[Any]") -> Any:
+        """Return the result. Kill the process if the time limit of this thread is reached."""
+        try:
+            while not wait([future], CHECK_SECONDS).done:
+                check_current_deadline()
+        except Exception:
+            os.kill(self.process, signal.SIGKILL)
+            self.pool = None
+            raise
+        return future.result()
+
+    def start(self) -> ProcessPoolExecutor:
+        """Start the process, and load the model in it."""
+        pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        try:
+            loaded: packaged_worker.Loaded = pool.submit(packaged_worker.load, *self.arguments).result()
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"The packaged code cannot load the model: {error!r}") from error
+        self.process, self.facts, self.signature = loaded
+        self.pool = pool
+        return pool
+
+
+RETRY = "Retry the request."

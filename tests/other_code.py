@@ -1,0 +1,56 @@
+"""Register a version whose packaged code differs from the code of this checkout."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from lectern.artifacts.source_code import texts_digest
+from lectern.registry.packaged_code import code_digest, read_package
+from lectern.registry.registered_model import RegisteredModel
+from lectern.registry.version_record import ModelVersionRecord
+
+Change = Callable[[str], str]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def register_other_code(client: MlflowClient, name: str, folder: Path, file: str, change: Change) -> ModelVersionRecord:
+    """Register the files of the champion again, with a changed file of its packaged code."""
+    champion = RegisteredModel(client, name).get("champion")
+    files = folder / "files"
+    shutil.copytree(champion.source.removeprefix("file://"), files)
+    old = f"lectern_{code_digest(champion.task)[:12]}"
+    path = files / "code" / old / file
+    changed = change(path.read_text())
+    assert changed != path.read_text()
+    path.write_text(changed)
+    digest = texts_digest(read_package(files, old))
+    new = f"lectern_{digest[:12]}"
+    for module in [files / "pyfunc.py", *files.rglob("code/**/*.py")]:
+        module.write_text(module.read_text().replace(old, new))
+    (files / "code" / old).rename(files / "code" / new)
+    tags = client.get_model_version(name, str(champion.number)).tags
+    tags |= {"lectern.code": digest, "lectern.commit": COMMIT}
+    version = client.create_model_version(name, files.absolute().as_uri(), champion.run_id, tags=tags)
+    return RegisteredModel(client, name).get(str(version.version))
+
+
+def commit_decision(version: ModelVersionRecord) -> None:
+    """Commit an audit log in the current folder in which a decision names the code of a version."""
+    write_decision(version)
+    for arguments in (
+        ["init", "--quiet"],
+        ["add", "--force", "registry"],
+        ["-c", "user.name=x", "-c", "user.email=x@localhost", "commit", "--quiet", "--message=Promote a version"],
+    ):
+        subprocess.run(["git", *arguments], check=True)
+
+
+def write_decision(version: ModelVersionRecord) -> None:
+    """Write a decision about a version to the audit log in the current folder."""
+    Path("registry").mkdir(exist_ok=True)
+    decision = {"when": "2026-01-01T00:00:00+00:00", "from": None, "to": version.identity._asdict()}
+    Path("registry", f"{version.name}.jsonl").write_text(json.dumps(decision) + "\n")
