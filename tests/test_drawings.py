@@ -6,6 +6,7 @@ from PIL import Image
 
 from drawn_digits import draw_digit
 from lectern.artifacts import model_folder
+from lectern.artifacts.displayed_image import displayed_image
 from lectern.errors import UserError
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 from lectern.tasks.digits.serving.drawing import to_mnist_image
@@ -48,7 +49,7 @@ def test_transparent_background_is_treated_as_white():
     drawing = draw_digit(2, 3)
     transparent = Image.new("RGBA", drawing.size, (0, 0, 0, 0))
     transparent.putalpha(drawing.convert("L").point(lambda gray: 255 - gray))
-    assert difference(to_mnist_image(transparent), to_mnist_image(drawing)).max() <= 2
+    assert difference(to_mnist_image(displayed_image(transparent)), to_mnist_image(drawing)).max() <= 2
 
 
 def test_image_of_the_dataset_is_not_changed(digits):

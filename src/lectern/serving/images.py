@@ -1,18 +1,19 @@
 """Open uploaded images safely."""
 
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from lectern.artifacts.displayed_image import displayed_image
 from lectern.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 PILLOW_MAX_MEGAPIXELS = 178  # Pillow rejects larger images.
 
 
-def read_image(source: Path | BinaryIO, max_megapixels: float) -> Image.Image:
-    """Open and decode an image.
+def read_image(source: Path | BytesIO, max_megapixels: float) -> Image.Image:
+    """Return an image as a viewer shows it, in 8-bit grayscale (L) or RGB.
 
     Raises UserError if the file is not an image, is damaged, or has more pixels than allowed.
     """
@@ -24,7 +25,7 @@ def read_image(source: Path | BinaryIO, max_megapixels: float) -> Image.Image:
                 f"The image has {width} x {height} pixels; at most {max_megapixels:g} million pixels are allowed."
             )
         image.load()
-        return image
+        return displayed_image(image)
     except Image.DecompressionBombError as error:
         limit = min(max_megapixels, PILLOW_MAX_MEGAPIXELS)
         raise UserError(f"The image is too large; at most {limit:g} million pixels are allowed.") from error

@@ -18,18 +18,10 @@ def to_mnist_image(picture: Image.Image) -> np.ndarray:
     A picture of 28x28 pixels with a dark background already has the style of MNIST and is not changed. Raises UserError
     if the picture is blank.
     """
-    gray = to_grayscale(picture)
+    gray = np.asarray(picture.convert("L"), np.float32)
     if picture.size == (IMAGE_SIZE, IMAGE_SIZE) and measure_background(gray) < 128:
         return gray.astype(np.uint8)
     return center_by_mass(resize_to_digit_size(crop_to_ink(measure_ink(gray))))
-
-
-def to_grayscale(picture: Image.Image) -> np.ndarray:
-    """Return grey values, float32 (height, width). Transparent areas become white."""
-    if picture.mode in ("RGBA", "LA", "PA", "P"):
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return np.asarray(picture.convert("L"), np.float32)
 
 
 def measure_background(gray: np.ndarray) -> float:

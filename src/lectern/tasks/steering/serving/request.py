@@ -10,6 +10,7 @@ import numpy as np
 from lectern.errors import UserError
 from lectern.serving.images import read_image
 from lectern.tasks.steering.data.format.frames import prepare
+from lectern.tasks.steering.data.readers.displayed_frame import displayed_frame, displayed_size
 from lectern.tasks.steering.data.readers.videos import open_video, read_folder, read_video
 from lectern.tasks.steering.model import inference
 from lectern.tasks.steering.model.module import SteeringModel
@@ -44,12 +45,13 @@ def read_limited_video(path: Path, megapixels: float, window: int = 1) -> Iterat
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         for frame in container.decode(stream):
-            if window * frame.width * frame.height > megapixels * 1e6:
+            width, height = displayed_size(frame, stream)
+            if window * width * height > megapixels * 1e6:
                 raise UserError(
-                    f"The network uses windows of {window} frames, and the frames have {frame.width} x {frame.height} "
+                    f"The network uses windows of {window} frames, and the frames have {width} x {height} "
                     f"pixels; at most {megapixels:g} million pixels per window are allowed. Reduce the frame size."
                 )
-            yield frame.to_ndarray(format="rgb24")
+            yield displayed_frame(frame, stream)
 
 
 PICTURES, VIDEOS = (".png", ".jpg", ".jpeg"), (".mp4", ".webm", ".avi", ".mov", ".mkv")

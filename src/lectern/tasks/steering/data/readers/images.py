@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from lectern.artifacts.displayed_image import displayed_image
+from lectern.errors import UserError
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.files import RecordingFiles
 from lectern.tasks.steering.data.readers.recording import DecodedFrame
@@ -23,11 +25,14 @@ Result = TypeVar("Result")
 
 
 def decode_image(data: bytes) -> DecodedFrame:
-    """Decode a JPEG or PNG to uint8 (height, width, 3) in RGB. Return a message if the image cannot be decoded."""
+    """Return the pixels that a viewer shows, uint8 (height, width, 3) in RGB.
+
+    Return a message if the image cannot be decoded.
+    """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for a broken PNG.
+            return np.asarray(displayed_image(image).convert("RGB"))
+    except (UserError, OSError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for a broken PNG.
         return f"the image cannot be decoded ({error})"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from av.container import InputContainer
 
 from lectern.errors import UserError
+from lectern.tasks.steering.data.readers.displayed_frame import displayed_frame
 from lectern.tasks.steering.data.readers.images import decode_image, map_in_threads
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -26,7 +27,7 @@ def read_video(path: Path) -> Iterator[np.ndarray]:
         return
     with open_video(path) as container:
         for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+            yield displayed_frame(frame, container.streams.video[0])
 
 
 def read_folder(path: Path) -> Iterator[np.ndarray]:
