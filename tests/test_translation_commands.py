@@ -95,7 +95,7 @@ def test_by_length_draws_several_experiments_in_one_plot(lectern, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     for name in ("first", "second"):
         (tmp_path / "reports" / name).mkdir(parents=True)
-        items = scoring.tabulate_items("bleu", SENTENCES, SENTENCES, SENTENCES)
+        items = scoring.tabulate_items("bleu", "en", SENTENCES, SENTENCES, SENTENCES)
         items.to_parquet(tmp_path / "reports" / name / "items.parquet")
     assert lectern("by-length", "first", "second", "--out", "both.png").exit_code == 0
     assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")

@@ -31,7 +31,7 @@ def module(processed):
 def tabulate(measure: str, rows: slice = slice(None), repeats: int = 1) -> pd.DataFrame:
     """Return the items of the translations above, which also serve as sources."""
     translations, references = TRANSLATIONS[rows] * repeats, REFERENCES[rows] * repeats
-    return scoring.tabulate_items(measure, translations, translations, references)
+    return scoring.tabulate_items(measure, "en", translations, translations, references)
 
 
 # ---- scores ----
@@ -74,7 +74,7 @@ def test_the_confidence_interval_contains_the_score_and_narrows_with_more_senten
 
 
 def test_both_variants_of_bleu_are_reported_with_their_signatures():
-    metrics = scoring.corpus_metrics(TRANSLATIONS, REFERENCES)
+    metrics = scoring.corpus_metrics(TRANSLATIONS, REFERENCES, "en")
     assert metrics["bleu_lower_cased_tokenised"] > metrics["bleu_true_case_detokenised"]
     assert "case:lc" in metrics["bleu_lower_cased_tokenised_signature"]
     assert "case:mixed" in metrics["bleu_true_case_detokenised_signature"]
@@ -141,7 +141,7 @@ def test_the_report_of_a_network_without_attention_has_no_attention_map(processe
 
 
 def test_score_by_length_can_be_drawn_if_all_sentences_have_the_same_length(tmp_path):
-    items = scoring.tabulate_items("bleu", ["a b c"] * 4, ["x"] * 4, ["x"] * 4)
+    items = scoring.tabulate_items("bleu", "en", ["a b c"] * 4, ["x"] * 4, ["x"] * 4)
     plots.draw_score_by_length({"toy": items}, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 1000
 

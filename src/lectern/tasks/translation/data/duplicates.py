@@ -1,9 +1,10 @@
 """Remove duplicate sentence pairs within a split, and near duplicates between splits."""
 
-import re
 from collections.abc import Iterable
 
 import pandas as pd
+
+from lectern.tasks.translation.data.format.words import UNHYPHENATED_WORD
 
 
 def drop_near_duplicates(pairs: pd.DataFrame, held_out: Iterable[pd.DataFrame], min_words: int | None) -> pd.DataFrame:
@@ -29,7 +30,7 @@ def comparison_keys(text: str, min_words: int | None) -> set[str]:
     >>> sorted(comparison_keys("A man sleeps!", min_words=3))
     ['a man', 'a man sleeps', 'a sleeps', 'man sleeps']
     """
-    words = re.findall(r"\w+", text.casefold())
+    words = UNHYPHENATED_WORD.findall(text.casefold())
     if min_words is None or len(words) < min_words:
         return {" ".join(words)}
     return {" ".join(words)} | {" ".join(words[:index] + words[index + 1 :]) for index in range(len(words))}

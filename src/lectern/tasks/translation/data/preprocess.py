@@ -1,7 +1,7 @@
 """Clean the splits of a parallel corpus, learn a vocabulary from the training split, and write the token ids."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,12 +11,13 @@ from lectern.artifacts.digests import content_digest
 from lectern.errors import UserError
 from lectern.tasks.translation.data.corpus import SIDES, Corpus, read_corpus
 from lectern.tasks.translation.data.format import vocabulary
+from lectern.tasks.translation.data.format.bleu_tokenizer import check_bleu_tokenizer
 from lectern.tasks.translation.data.format.sentences import prepare
 from lectern.tasks.translation.data.format.vocabulary import BOS, EOS
 from lectern.tasks.translation.data.splits import clean_corpus
 from lectern.tasks.translation.data.statistics import compute_statistics
 
-SCORES = ("bleu", "exact_match")
+SCORES = ("bleu", "chrf", "exact_match")
 
 
 def preprocess(
@@ -40,10 +41,9 @@ def preprocess(
     number, that many pairs of `train` are held out. Models are compared by their `score` on `test`. In training,
     sentences are cut to `max_length` tokens. A served model rejects longer sentences.
     """
-    if score not in SCORES:
-        raise UserError(f"preprocess.score is {score!r}; it must be one of: {', '.join(SCORES)}.")
     corpus = read_corpus(raw, (source, target), columns, train, validation, [test, *other_tests])
     cleaned, counts = clean_corpus(corpus, near_duplicate_min_words)
+    score_facts = describe_score(score, target, cleaned.train["target"])
     tokenizer = vocabulary.train_tokenizer(pd.concat([cleaned.train[side] for side in SIDES]), vocabulary_size)
     encoded = {split: encode_pairs(pairs, tokenizer, max_length) for split, pairs in cleaned.training_splits.items()}
     write_splits(out, encoded, corpus)
@@ -51,12 +51,19 @@ def preprocess(
     statistics.to_csv(out / "statistics.csv", lineterminator="\n")
     settings = {
         "languages": {"source": source, "target": target},
-        "score": score,
+        **score_facts,
         "prepare": {"max_length": max_length},
     }
     facts = {**settings, **collect_facts(encoded, corpus, tokenizer), "counts": counts}
     check_tests(corpus, facts)
     write_facts(out, facts)
+
+
+def describe_score(score: str, language: str, targets: Iterable[str]) -> dict[str, str]:
+    """Return the name of the score, and the tokenizer of BLEU. Raises UserError if the score cannot be computed."""
+    if score not in SCORES:
+        raise UserError(f"preprocess.score is {score!r}; it must be one of: {', '.join(SCORES)}.")
+    return {"score": score} | ({"bleu_tokenizer": check_bleu_tokenizer(language, targets)} if score == "bleu" else {})
 
 
 def encode_pairs(pairs: pd.DataFrame, tokenizer: str, max_length: int) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from lectern.tasks.translation.data.corpus import SIDES
 from lectern.tasks.translation.data.format import vocabulary
+from lectern.tasks.translation.data.format.words import count_words
 
 
 def compute_statistics(splits: dict[str, pd.DataFrame], tokenizer: str) -> pd.DataFrame:
@@ -15,7 +16,7 @@ def compute_statistics(splits: dict[str, pd.DataFrame], tokenizer: str) -> pd.Da
         for text, tokens in zip(pairs[side], count_tokens(pairs[side], tokenizer), strict=True)
     ]
     table = pd.DataFrame(rows)
-    table["words"] = table["text"].str.split().str.len()
+    table["words"] = table["text"].map(count_words)
     groups = table.groupby(["split", "side"], sort=False)
     return groups.agg(
         sentences=("text", "size"),

@@ -3,7 +3,6 @@
 The first baseline copies the source. The second baseline translates the source word by word.
 """
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from lectern.artifacts.dataset import read_facts
+from lectern.tasks.translation.data.format.cleaning import normalize
+from lectern.tasks.translation.data.format.words import WORD
 from lectern.tasks.translation.report.scoring import score, tabulate_items
-
-WORD = re.compile(r"\w+(?:-\w+)*")
 
 
 def score_baseline(processed: Path) -> float:
@@ -31,14 +30,19 @@ def score_baselines(processed: Path) -> dict[str, float]:
     sources, references = read_tests(processed)[facts["scored_test"]]
     translations = {"copy": sources, "word_by_word": translate_word_by_word(train, sources)}
     return {
-        name: score(tabulate_items(facts["score"], sources, texts, references)) for name, texts in translations.items()
+        name: score(tabulate_items(facts["score"], facts["languages"]["target"], sources, texts, references))
+        for name, texts in translations.items()
     }
 
 
 def read_tests(processed: Path) -> dict[str, tuple[list[str], list[str]]]:
-    """Return the raw source and reference sentences of each test set."""
+    """Return the raw source sentences and the normalized references of each test set.
+
+    The translations of a model are normalized, because its training targets are. A score compares them with references
+    that are normalized in the same way, so a translation that is equal to the reference is always correct.
+    """
     tests = pd.read_parquet(processed / "test.parquet").groupby("test", sort=False)
-    return {name: (rows["source"].tolist(), rows["target"].tolist()) for name, rows in tests}
+    return {name: (rows["source"].tolist(), [normalize(text) for text in rows["target"]]) for name, rows in tests}
 
 
 def translate_word_by_word(train: pd.DataFrame, sources: Iterable[str]) -> list[str]:

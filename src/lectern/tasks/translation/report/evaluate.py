@@ -32,12 +32,15 @@ def evaluate(module: Translator, processed: Path, out: Path) -> dict[str, float]
     matches.
     """
     facts, tests = read_facts(processed), read_tests(processed)
+    language = facts["languages"]["target"]
     translations = {name: translate(module, sources, BEAM) for name, (sources, _) in tests.items()}
-    details = {name: corpus_metrics(translations[name], references) for name, (_, references) in tests.items()}
+    details = {
+        name: corpus_metrics(translations[name], references, language) for name, (_, references) in tests.items()
+    }
     scored_test = facts["scored_test"]
     sources, references = tests[scored_test]
-    items = tabulate_items(facts["score"], sources, translations[scored_test], references)
-    greedy = tabulate_items(facts["score"], sources, translate(module, sources, 1), references)
+    items = tabulate_items(facts["score"], language, sources, translations[scored_test], references)
+    greedy = tabulate_items(facts["score"], language, sources, translate(module, sources, 1), references)
     scores = {"score": score(items), "score_greedy": score(greedy), "baselines": score_baselines(processed)}
     items.to_parquet(out / "items.parquet", index=False)
     write_json(out / "details.json", {**details, **scores})
@@ -50,7 +53,8 @@ def measure(module: Translator, processed: Path) -> pd.DataFrame:
     """Return one row per sentence of the test that determines the score, for the gate. No report is written."""
     facts = read_facts(processed)
     sources, references = read_tests(processed)[facts["scored_test"]]
-    return tabulate_items(facts["score"], sources, translate(module, sources, BEAM), references)
+    translations = translate(module, sources, BEAM)
+    return tabulate_items(facts["score"], facts["languages"]["target"], sources, translations, references)
 
 
 def summarize(items: pd.DataFrame, details: Mapping[str, float | str]) -> dict[str, float]:

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 
 from lectern.tasks.translation.data.format import vocabulary
 from lectern.tasks.translation.data.format.vocabulary import BOS
+from lectern.tasks.translation.data.format.words import is_unspaced
 
 if TYPE_CHECKING:
     from lectern.tasks.translation.model.module import Translator
@@ -45,12 +46,15 @@ def compute_attention(module: "Translator", prepared: list[int], translation: li
 
 
 def group_into_words(tokens: list[str]) -> list[list[int]]:
-    """Return the token positions of each word. A word begins with `▁`, and each punctuation mark is a word."""
+    """Return the token positions of each word.
+
+    A word begins with `▁`. Each punctuation mark, and each token of a script without spaces, is also a word.
+    """
     words: list[list[int]] = []
     after_mark = False
     for position, token in enumerate(tokens):
         is_mark = not token.startswith("<0x") and not any(map(str.isalnum, token))
-        if not words or token.startswith("▁") or is_mark or after_mark:
+        if not words or token.startswith("▁") or is_mark or after_mark or is_unspaced(token):
             words.append([])
         words[-1].append(position)
         after_mark = is_mark and token != "▁"
