@@ -1,5 +1,6 @@
 """Test the splits, the packed frames, the batches and the generated recording of the steering task."""
 
+import json
 import tracemalloc
 
 import numpy as np
@@ -265,3 +266,24 @@ def test_recording_that_the_user_must_provide_is_explained(tmp_path):
     out = tmp_path / "deeptesla" / ".scratch"
     with pytest.raises(UserError, match=r"Put your own recording into .*/deeptesla: videos\. Then run `python"):
         samples.make(out, bring="videos")
+
+
+def test_impossible_times_are_refused_and_replaced_by_the_frame_rate(tmp_path):
+    """donkeycar's conversion of a tub of version 1 writes the time of the conversion to each frame."""
+    recordings.write_donkey(tmp_path / "raw", frames=80, deleted=())
+    for path in (tmp_path / "raw").glob("*.catalog"):
+        rows = [json.loads(line) for line in path.read_text().split("\n") if line]
+        lines = [json.dumps(row | {"_timestamp_ms": 1668220932411 + 3 * row["_index"]}) for row in rows]
+        path.write_text("\n".join(lines) + "\n")
+    settings = {
+        "test": [[60, 79]],
+        "validation": [[35, 45]],
+        "top": 0.0,
+        "bottom": 0.0,
+        "gap_seconds": 0.1,
+        "shortest": 5,
+    }
+    with pytest.raises(UserError, match="3 ms apart, but a camera needs at least 10 ms.*preprocess.frame_rate"):
+        preprocess(tmp_path / "raw", tmp_path / "out", "donkey", **settings)
+    preprocess(tmp_path / "raw", tmp_path / "out", "donkey", **settings, frame_rate=20)
+    assert read_facts(tmp_path / "out")["step_seconds"] == 0.05

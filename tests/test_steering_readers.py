@@ -161,11 +161,48 @@ def test_missing_folder_and_unknown_names_are_rejected(tmp_path):
 def test_damaged_donkey_tub_is_rejected(tmp_path):
     recordings.write_donkey(tmp_path, frames=4)
     (tmp_path / "catalog_0.catalog").write_text('{"_index": 0}\n')
-    with pytest.raises(UserError, match=r"catalog_0\.catalog, row 0: not a row of a tub"):
+    with pytest.raises(UserError, match=r"catalog_0\.catalog, row 0: the row .* lacks the keys _timestamp_ms"):
         read_recording("donkey", tmp_path, stop())
     (tmp_path / "manifest.json").write_text("[]\n")
     with pytest.raises(UserError, match=r"manifest\.json: the last line"):
         read_recording("donkey", tmp_path, stop())
+
+
+def test_empty_rows_of_a_donkey_tub_that_are_deleted_are_left_out(tmp_path):
+    """donkeycar's converter fills gaps with such rows, which have no index."""
+    recordings.write_donkey(tmp_path, frames=6, deleted=(2,))
+    catalog = tmp_path / "catalog_0.catalog"
+    lines = catalog.read_text().split("\n")
+    lines[2] = '{"__empty__": true}'
+    catalog.write_text("\n".join(lines))
+    assert read_recording("donkey", tmp_path, stop()).table["row"].tolist() == [0, 1, 3, 4, 5]
+    lines[3] = '{"__empty__": true}'
+    catalog.write_text("\n".join(lines))
+    with pytest.raises(UserError, match="row 3: .* lacks the keys _index, .*; it has: __empty__"):
+        read_recording("donkey", tmp_path, stop())
+
+
+def test_a_donkey_tub_of_version_1_is_refused_with_the_conversion(tmp_path):
+    (tmp_path / "record_1.json").write_text('{"user/angle": 0.1}')
+    with pytest.raises(UserError, match=r"tub of version 1.*convert_to_tub_v2\.py.*preprocess\.frame_rate"):
+        read_recording("donkey", tmp_path, stop())
+
+
+def test_a_log_of_the_simulator_may_have_no_header(tmp_path):
+    log = recordings.write_udacity_sim(tmp_path, 6, 6)
+    log.to_csv(tmp_path / "driving_log.csv", index=False, header=False)
+    table = read_recording("udacity_sim", tmp_path, stop()).table
+    assert table["angle"].tolist() == log["steering"].tolist() and table["speed"].tolist() == log["speed"].tolist()
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_decimal_commas_in_a_log_are_reported(tmp_path, header):
+    recordings.write_udacity_sim(tmp_path, 6, 6)
+    lines = (tmp_path / "driving_log.csv").read_text().split("\n")
+    rows = [line.replace("0.", "0,") for line in lines[1:]]
+    (tmp_path / "driving_log.csv").write_text("\n".join([lines[0]] * header + rows))
+    with pytest.raises(UserError, match="decimal commas" if header else "the columns center, .* are missing"):
+        read_recording("udacity_sim", tmp_path, stop())
 
 
 def test_damaged_ros_bag_and_bag_without_images_are_rejected(tmp_path):

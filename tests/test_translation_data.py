@@ -205,7 +205,7 @@ def test_control_characters_do_not_reach_the_network(tmp_path):
 
 
 def test_an_unknown_score_is_rejected(tmp_path):
-    with pytest.raises(UserError, match="'rouge'; it must be one of: bleu, exact_match"):
+    with pytest.raises(UserError, match="'rouge'; it must be one of: bleu, chrf, exact_match"):
         make_processed(tmp_path, score="rouge")
 
 

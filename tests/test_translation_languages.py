@@ -1,4 +1,4 @@
-"""Test that scores, word counts and duplicates are correct for scripts without spaces, and that a perfect answer scores best."""
+"""Test scores, word counts and duplicates in scripts without spaces, and the scores of perfect translations."""
 
 from pathlib import Path
 

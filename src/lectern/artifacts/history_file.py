@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from lectern.artifacts.text_lines import split_lines
 from lectern.atomic import atomic_file
 
 
@@ -41,7 +42,7 @@ def write_history(records: list[Record], text_samples: list[TextSample], folder:
 def read_history(folder: Path) -> tuple[pd.DataFrame, list[TextSample]]:
     """Return the table of metrics and the text samples of a model folder."""
     path = folder / "text_samples.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = split_lines(path.read_text(encoding="utf-8")) if path.is_file() else []
     table = pd.read_csv(folder / "history.csv", float_precision="round_trip")
     return table, [TextSample(**json.loads(line)) for line in lines]
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from lectern.artifacts.text_lines import split_lines
+
 
 class LogTail:
     """A printer for the log files of a job.
@@ -21,7 +23,7 @@ class LogTail:
         paths = sorted(self.folder.glob(self.pattern))
         for path in paths:
             prefix = f"[{path.stem.rpartition('_')[2]}] " if len(paths) > 1 else ""
-            for line in self.read_new(path, final).decode(errors="replace").replace("\r", "\n").splitlines():
+            for line in split_lines(self.read_new(path, final).decode(errors="replace").replace("\r", "\n")):
                 print(f"{prefix}{line}", flush=True)
 
     def read_new(self, path: Path, final: bool) -> bytes:

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from lectern.artifacts.paths import group_config
+from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 
 FIELD = re.compile(r"(\w+)=(\S*)")
@@ -34,7 +35,7 @@ def submit_script(script: Path, site: str) -> str:
     result = subprocess.run(["sbatch", "--parsable", script], capture_output=True, text=True)
     if result.returncode == 0:
         return result.stdout.strip().split(";")[0]
-    message = " ".join(line.removeprefix("sbatch: error: ") for line in result.stderr.splitlines())
+    message = " ".join(line.removeprefix("sbatch: error: ") for line in split_lines(result.stderr))
     if "ontact slurm controller" in message or "onnection refused" in message:
         raise UserError(
             f"Slurm does not respond: {message} Slurm's controller may be down. Try again later, or contact the "
@@ -53,7 +54,7 @@ def count_partition_nodes(partition: str | None) -> int:
     The number includes nodes that are down.
     """
     result = subprocess.run(["sinfo", "-h", "-o", "%P %D"], capture_output=True, text=True)
-    rows = [line.split() for line in result.stdout.splitlines()]
+    rows = [line.split() for line in split_lines(result.stdout)]
     default = next((name for name, _ in rows if name.endswith("*")), "")
     return sum(int(nodes) for name, nodes in rows if name.rstrip("*") == (partition or default.rstrip("*")))
 
@@ -61,7 +62,7 @@ def count_partition_nodes(partition: str | None) -> int:
 def requested_options(script: Path) -> list[str]:
     """Return the option lines of a batch script that a site may reject."""
     names = ("nodes", "ntasks", "cpus", "gpus", "mem", "time", "partition", "account", "qos", "constraint")
-    lines = script.read_text().splitlines()
+    lines = split_lines(script.read_text())
     return [line for line in lines if line.startswith(tuple(f"#SBATCH --{name}" for name in names))]
 
 
@@ -75,7 +76,7 @@ def read_job_records(job: str) -> list[dict[str, str]]:
         raise UserError(f"Slurm has no record of job {job} any more, so its result is unknown. See its log.")
     if result.returncode:
         raise SlurmUnavailable(result.stderr.strip())
-    return [dict(FIELD.findall(line)) for line in result.stdout.splitlines() if line]
+    return [dict(FIELD.findall(line)) for line in split_lines(result.stdout) if line]
 
 
 def find_active_job(name: str) -> str | None:

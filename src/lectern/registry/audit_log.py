@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lectern.artifacts.paths import AUDIT_LOGS
+from lectern.artifacts.text_lines import split_lines
 from lectern.registry.registered_model import RegisteredModel
 from lectern.registry.version_record import DECISION_PREFIX, ModelVersionRecord, VersionIdentity
 from lectern.tracking.account import actor
@@ -150,7 +151,7 @@ def label(described: Decision) -> str:
 def read_lines(name: str) -> set[str]:
     """Return the complete lines of the file. The last line can be incomplete if the disk was full."""
     path = AUDIT_LOGS / f"{name}.jsonl"
-    return {line for line in path.read_text().splitlines() if line.endswith("}")} if path.is_file() else set()
+    return {line for line in split_lines(path.read_text("utf-8")) if line.endswith("}")} if path.is_file() else set()
 
 
 def parse_decisions(lines: set[str]) -> list[Decision]:

@@ -4,6 +4,7 @@ A process can load versions of several tasks, several versions of one model, and
 version is therefore renamed from `lectern` to `lectern_<digest of its code>`.
 """
 
+import io
 import re
 import sys
 import tokenize
@@ -81,7 +82,7 @@ def read_package(version_files: Path, name: str) -> dict[str, str]:
 def is_utf8(source: str) -> bool:
     """Return whether Python reads the source code as UTF-8. A comment can select another encoding, and other code."""
     try:
-        return tokenize.detect_encoding(iter(source.encode().splitlines(keepends=True)).__next__)[0] == "utf-8"
+        return tokenize.detect_encoding(io.BytesIO(source.encode()).readline)[0] == "utf-8"
     except SyntaxError:
         return False
 

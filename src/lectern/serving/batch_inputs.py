@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 from lectern.serving.batching import Array
 from lectern.serving.champions import Champion
@@ -118,8 +119,8 @@ def read_table(path: Path, columns: list[str], max_rows: int) -> Iterator[pd.Dat
         elif path.suffix.lower() == ".csv":
             yield from pd.read_csv(path, chunksize=max_rows, dtype=dict.fromkeys(columns, str), keep_default_na=False)
         else:
-            with path.open(encoding="utf-8") as file:
-                while lines := [line.rstrip("\r\n") for line in islice(file, max_rows)]:
+            with path.open(encoding="utf-8-sig", newline="\n") as file:
+                while lines := split_lines("".join(islice(file, max_rows))):
                     yield pd.DataFrame({columns[0]: lines})
     except (ValueError, OSError) as error:  # The file is not valid UTF-8, CSV or Parquet.
-        raise UserError(f"{path} cannot be read as {path.suffix[1:]}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path} cannot be read as {path.suffix[1:]}: {split_lines(str(error))[0]}") from error

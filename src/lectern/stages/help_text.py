@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from lectern.artifacts.text_lines import split_lines
+
 TEXT = """{description}
 
 Example:
@@ -28,10 +30,10 @@ Hydra's options:
 def format_help(name: str, description: str, conf: Path) -> str:
     """Return the help text of the stage with the primary config `conf/<name>.yaml`."""
     text = (conf / f"{name}.yaml").read_text(encoding="utf-8")
-    example = next(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# python"))
+    example = next(line.removeprefix("# ") for line in split_lines(text) if line.startswith("# python"))
     groups = [group for entry in yaml.safe_load(text)["defaults"] if isinstance(entry, dict) for group in entry]
     choices = {group: ", ".join(sorted(path.stem for path in (conf / group).glob("*.yaml"))) for group in groups}
-    values = [line for line in text.splitlines() if line[:1].isalpha() and not line.startswith("defaults")]
+    values = [line for line in split_lines(text) if line[:1].isalpha() and not line.startswith("defaults")]
     return TEXT.format(
         description=description,
         example=example,

@@ -15,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from lectern.artifacts.paths import CONF, SWEEPS
+from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 from lectern.stages.config_files import check_config_files
 from lectern.stages.stage import to_plain
@@ -169,7 +170,7 @@ class Search:
         """Raise UserError if the first trials have all failed."""
         if self.failed < MAX_FIRST_FAILURES or study.get_trials(states=FINISHED_STATES):
             return
-        last_line = trial.log.read_text().strip().splitlines()[-1:] or ["(empty)"]
+        last_line = split_lines(trial.log.read_text().strip())[-1:] or ["(empty)"]
         raise UserError(
             f"The first {self.failed} trials failed. The last line of the last log: {last_line[0]} See {trial.log}."
         )

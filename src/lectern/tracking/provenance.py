@@ -5,6 +5,7 @@ import platform
 from pathlib import Path
 
 from lectern.artifacts.paths import CHECKOUT
+from lectern.artifacts.text_lines import split_lines
 from lectern.tracking.committed_files import changed_files
 from lectern.tracking.git import git
 
@@ -39,7 +40,7 @@ def machine() -> str:
 def processor() -> str:
     """Return the name of the processor, if the system provides it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = split_lines(Path("/proc/cpuinfo").read_text())
     except OSError:
         return platform.processor() or "unknown processor"
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown processor")

@@ -7,6 +7,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 from lectern.tracking.account import hide_passwords
 from lectern.tracking.moved_store import ARTIFACTS, PREFIX
@@ -77,7 +78,7 @@ def warn_of_other_code() -> None:
 
 
 def first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return next(iter(split_lines(str(error))), type(error).__name__)
 
 
 def experiment_id(client: MlflowClient, task: str) -> str:

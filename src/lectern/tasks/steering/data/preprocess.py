@@ -16,7 +16,7 @@ from lectern.tasks.steering.data.packing import FrameWriter, Writers, open_write
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.formats import read_recording
 from lectern.tasks.steering.data.readers.recording import Recording
-from lectern.tasks.steering.data.row_checks import drop_bad_rows
+from lectern.tasks.steering.data.row_checks import drop_bad_rows, set_times
 from lectern.tasks.steering.data.splits import SPLITS, Block, assign_splits, average_angle, find_runs
 
 EXAMPLE_FRAMES = 2  # number of frames in the example request; two frames show that the request has a time axis
@@ -37,21 +37,21 @@ def preprocess(
     average_seconds: PositiveFloat = 1.1,
     shortest: PositiveInt = 20,
     bad_rows: str = "stop",
+    frame_rate: PositiveFloat | None = None,
     shard_megabytes: int | float | None = None,
 ) -> None:
     """Write `<split>_frames.npy` and `<split>.parquet` for each split, an example request, and the facts.
 
     Training and validation frames are cropped and resized. Test frames stay raw. A table has one row per frame, with
     the columns `drive`, `row`, `run`, `time`, `angle`, `angle_averaged` (mean over `average_seconds` around the frame)
-    and the other targets. Runs of fewer than `shortest` frames are left out and counted. If `bad_rows` is `skip`,
-    unusable rows are skipped. If `bad_rows` is `stop`, the first unusable row is an error. If `shard_megabytes` is
-    given, the training frames are written to Arrow files of this size (docs/cluster.md).
+    and the other targets. Runs of fewer than `shortest` frames are left out and counted. `bad_rows` is `skip` to skip
+    unusable rows, or `stop` to report the first unusable row as an error. If `frame_rate` is given, the times of the
+    frames are computed from it. `shard_megabytes` is the size of the Arrow files of training frames (docs/cluster.md).
     """
     bad, crop = BadRows(bad_rows), Crop(top, bottom, height, width)
     check_options(crop, shard_megabytes)
-    recording = read_recording(reader, raw, bad)
-    table = drop_bad_rows(recording, bad)
-    table = table.assign(run=find_runs(table, break_seconds))
+    recording = set_times(read_recording(reader, raw, bad), frame_rate)
+    table = drop_bad_rows(recording, bad).assign(run=lambda rows: find_runs(rows, break_seconds))
     table["angle_averaged"] = average_angle(table, average_seconds)
     blocks = {"test": test, "validation": validation}
     table["split"] = assign_splits(table, blocks, gap_seconds)

@@ -1,9 +1,28 @@
-"""Drop the rows of a recording that cannot be used."""
+"""Check the times of a recording, and drop the rows that cannot be used."""
+
+from dataclasses import replace
 
 import pandas as pd
 
+from lectern.errors import UserError
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.recording import Recording
+
+MIN_STEP_SECONDS = 0.01  # Cameras of cars record at most 100 frames per second.
+
+
+def set_times(recording: Recording, frame_rate: int | float | None) -> Recording:
+    """Compute the times from the frame rate, if it is given. Raises UserError if the recorded times are impossible."""
+    if frame_rate is not None:
+        return replace(recording, table=recording.table.assign(time=recording.table["row"] / frame_rate))
+    step = recording.table.groupby("drive", sort=False)["time"].diff().median()
+    if step < MIN_STEP_SECONDS:
+        raise UserError(
+            f"The frames of the recording are {1000 * step:.3g} ms apart, but a camera needs at least "
+            f"{1000 * MIN_STEP_SECONDS:g} ms. The recorded times are probably those of a conversion. "
+            "Set preprocess.frame_rate to the frames per second of the camera, for example 20."
+        )
+    return recording
 
 
 def drop_bad_rows(recording: Recording, bad_rows: BadRows) -> pd.DataFrame:

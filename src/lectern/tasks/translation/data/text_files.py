@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 
 LANGUAGE = "{language}"  # the placeholder for the language in file names
@@ -26,8 +27,7 @@ def read_lines(raw: Path, name: str, language: str = "") -> list[str]:
             f"{raw / name.replace(LANGUAGE, language)}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8. "
             "Convert the file (iconv -t UTF-8) or download it again."
         ) from error
-    lines = text.split("\n")
-    return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
+    return split_lines(text)
 
 
 def read_bytes(raw: Path, name: str, language: str) -> bytes:

@@ -1,11 +1,14 @@
 """Read a Donkey Car tub of version 2, with `manifest.json`, its catalogs and `images/`."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.files import RecordingFiles
@@ -24,9 +27,7 @@ def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
     """
     files = RecordingFiles(raw)
     manifest = read_manifest(files)
-    lines = [line for name in manifest["paths"] for line in read_catalog(files, name)]
-    table = pd.DataFrame(lines).reindex(columns=list(COLUMNS.values()) + ["place"])
-    table = table[~table["row"].isin(manifest["deleted_indexes"]) & (table["row"] < manifest["current_index"])]
+    table = pd.DataFrame(read_rows(files, manifest)).reindex(columns=list(COLUMNS.values()) + ["place"])
     table = table.sort_values("row", kind="stable", ignore_index=True)
     for name in ("time", "angle", "throttle"):
         table[name] = pd.to_numeric(table[name], "coerce")
@@ -44,9 +45,11 @@ def open_frames(raw: Path) -> FrameDecoder:
 def read_manifest(files: RecordingFiles) -> dict[str, Any]:
     """Read `paths`, `current_index` and `deleted_indexes` from the last line of `manifest.json`."""
     if "manifest.json" not in files:
-        raise UserError(f"{files.top} contains no manifest.json, so it is not a Donkey Car tub of version 2.")
+        raise UserError(
+            f"{files.top} contains no manifest.json, so it is not a Donkey Car tub of version 2.{version_1(files)}"
+        )
     try:
-        manifest = json.loads(files.read("manifest.json").decode().strip().splitlines()[-1])
+        manifest = json.loads(split_lines(files.read("manifest.json").decode().strip())[-1])
         return {name: manifest[name] for name in ("paths", "current_index", "deleted_indexes")}
     except (ValueError, IndexError, KeyError, TypeError) as error:
         raise UserError(
@@ -54,16 +57,47 @@ def read_manifest(files: RecordingFiles) -> dict[str, Any]:
         ) from error
 
 
-def read_catalog(files: RecordingFiles, name: str) -> list[dict[str, Any]]:
-    """Read the rows of a catalog, which has one JSON object per line. Rename the keys to the common column names."""
+def version_1(files: RecordingFiles) -> str:
+    """Return how to convert a tub of version 1, or an empty text if the recording has another format."""
+    if not any(re.fullmatch(r"(.*/)?record_\d+\.json", name) for name in files.names):
+        return ""
+    return (
+        " The files record_*.json belong to a tub of version 1. Convert the tub with donkeycar's script "
+        "convert_to_tub_v2.py --tub OLD --output NEW, and set preprocess.frame_rate, because the conversion does not "
+        "keep the times of the frames."
+    )
+
+
+def read_rows(files: RecordingFiles, manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of all catalogs that are not deleted, with the common column names.
+
+    donkeycar fills gaps with rows that are deleted and contain only the key `__empty__`.
+    """
+    deleted, position = set(manifest["deleted_indexes"]), 0
+    for name in manifest["paths"]:
+        for place, record in read_catalog(files, name):
+            index = record.get("_index", position)
+            position += 1
+            if index not in deleted and index < manifest["current_index"]:
+                yield select_columns(record, place)
+
+
+def read_catalog(files: RecordingFiles, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place and the content of each row of a catalog, which has one JSON object per line."""
     if name not in files:
         raise UserError(f"{files.top}: manifest.json lists {name}, but the file is missing.")
-    rows = []
-    for number, line in enumerate(files.read(name).decode().splitlines()):
+    for number, line in enumerate(split_lines(files.read(name).decode())):
         place = f"{files.top}, {name}, row {number}"
         try:
-            record = json.loads(line)
-            rows.append({column: record[key] for key, column in COLUMNS.items()} | {"place": place})
-        except (ValueError, KeyError, TypeError) as error:
+            yield place, dict(json.loads(line))
+        except (ValueError, TypeError) as error:
             raise UserError(f"{place}: not a row of a tub of version 2 ({error!r}).") from error
-    return rows
+
+
+def select_columns(record: dict[str, Any], place: str) -> dict[str, Any]:
+    """Rename the keys of a row to the common column names. Raises UserError if a key is missing."""
+    missing = [key for key in COLUMNS if key not in record]
+    if missing:
+        found = ", ".join(record) or "none"
+        raise UserError(f"{place}: the row of a tub of version 2 lacks the keys {', '.join(missing)}; it has: {found}.")
+    return {column: record[key] for key, column in COLUMNS.items()} | {"place": place}

@@ -1,9 +1,11 @@
 """Read the files of a recording from a folder or from a zip file."""
 
 import io
+import warnings
 import zipfile
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -45,12 +47,23 @@ class RecordingFiles:
             raise UserError(f"{self.top} contains no file '*{ending}', which this format needs.")
         return names
 
-    def read_csv(self, name: str, columns: list[str]) -> pd.DataFrame:
-        """Read a CSV file. Raises UserError if the file is missing or invalid, or lacks one of the columns."""
+    def read_csv(self, name: str, columns: list[str], without_header: list[str] | None = None) -> pd.DataFrame:
+        """Read a CSV file. Raises UserError if the file is missing or invalid, or lacks one of the columns.
+
+        `without_header` contains the names of the columns if the first line of the file may already be a row.
+        """
         try:
-            table = pd.read_csv(io.BytesIO(self.read(name)), skipinitialspace=True)
+            content = self.read(name)
+            table = parse_csv(content)
+            if without_header and len(table.columns) == len(without_header) and not set(columns) & set(table):
+                table = parse_csv(content, names=without_header)
         except (KeyError, FileNotFoundError) as error:
             raise UserError(f"{self.top} contains no {name}, which this format needs.") from error
+        except pd.errors.ParserWarning as error:
+            raise UserError(
+                f"{self.top}, {name}: a row has more fields than the header has columns. "
+                "If the numbers have decimal commas, write them with decimal points."
+            ) from error
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
             raise UserError(f"{self.top}, {name}: cannot be read as CSV: {error}") from error
         missing = [column for column in columns if column not in table]
@@ -60,6 +73,14 @@ class RecordingFiles:
                 f"The file has the columns: {', '.join(table)}."
             )
         return table
+
+
+def parse_csv(content: bytes, **options: Any) -> pd.DataFrame:
+    """Read a CSV file. Raises ParserWarning if a row has more fields than the header has columns."""
+    with warnings.catch_warnings():
+        # without index_col=False, pandas would use the first column as an index and shift the others
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(io.BytesIO(content), skipinitialspace=True, index_col=False, **options)
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:

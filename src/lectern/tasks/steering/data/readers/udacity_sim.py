@@ -10,6 +10,8 @@ from lectern.tasks.steering.data.readers.images import decode_files, drop_missin
 from lectern.tasks.steering.data.readers.recording import FrameDecoder, Unit
 
 LOG = "driving_log.csv"
+# The simulator writes these columns without a header. Udacity's sample recording has a header.
+COLUMNS = ["center", "left", "right", "steering", "throttle", "brake", "speed"]
 UNIT = Unit("the unit is a share of the full lock of 25 degrees", lock=1.0, right=1, degrees=150.0)
 TIME_IN_NAME = r"center_(\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d_\d{3})\."
 
@@ -20,7 +22,7 @@ def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
     Angle, throttle and brake are fractions of their full range. Speed is in miles per hour.
     """
     files = RecordingFiles(raw)
-    log = files.read_csv(LOG, ["center", "steering", "throttle", "brake", "speed"])
+    log = files.read_csv(LOG, ["center", "steering", "throttle", "brake", "speed"], without_header=COLUMNS)
     names = log["center"].astype(str).str.replace("\\", "/")
     table = pd.DataFrame(
         {

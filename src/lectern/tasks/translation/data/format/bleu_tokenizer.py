@@ -33,13 +33,14 @@ def bleu_tokenizer(language: str) -> str:
 
 
 def check_bleu_tokenizer(language: str, targets: Iterable[str]) -> str:
-    """Return the name of the tokenizer. Raises UserError if it would split the targets into sentences, not into words."""
+    """Return the name of the tokenizer. Raises UserError if the tokenizer cannot split the targets into words."""
     name = bleu_tokenizer(language)
     share = share_of_unspaced_letters(targets)
     if name == FOR_SPACED_LANGUAGES and share > 0.5:
         raise UserError(
             f"{share:.0%} of the letters of the target language {language!r} belong to a script without spaces between "
             f"words. sacreBLEU's tokenizer {name} splits words at spaces, so BLEU would compare complete sentences. "
-            "Set preprocess.score to chrf, or preprocess.target to the code zh, ja or ko if the language is one of these."
+            "Set preprocess.score to chrf. If the language is Chinese, Japanese or Korean, you can instead set "
+            "preprocess.target to the code zh, ja or ko."
         )
     return name
