@@ -1,4 +1,4 @@
-"""A user who may only read a checkout gets a message, and changes nothing."""
+"""Test that a user who may only read a checkout gets a message and changes nothing."""
 
 import json
 import shutil
