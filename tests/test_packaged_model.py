@@ -226,7 +226,7 @@ def test_a_process_that_was_killed_is_started_again(inverted, images):
     np.testing.assert_array_equal(inverted.model.predict(images), expected)
 
 
-def test_threads_take_turns(inverted, images):
+def test_calls_from_several_threads_return_their_own_predictions(inverted, images):
     results: dict[int, np.ndarray] = {}
 
     def predict(number: int) -> None:
