@@ -97,7 +97,7 @@ class Checkout:
         return self.do("git", *arguments)
 
     def edit(self, name: str, change: Callable[[Any], Any]) -> None:
-        """Load a YAML file of the copy, change one value in place and write the file back."""
+        """Load a YAML file of the copy, change a value in place and write the file back."""
         content = yaml.safe_load((self / name).read_text())
         change(content)
         (self / name).write_text(yaml.safe_dump(content, sort_keys=False))

@@ -87,7 +87,7 @@ def test_an_interrupted_repro_saves_the_current_step_and_continues_when_run_agai
 
 @pytest.mark.faults
 def test_a_repro_killed_after_the_training_does_not_train_again(tmp_path, undisturbed):
-    """DVC writes its lock file only after it has copied the model to its cache."""
+    """DVC writes `dvc.lock` only after DVC has copied the model to its cache."""
     checkout = Checkout(tmp_path / "lectern")
     first = checkout.start("dvc", "repro", "train@demo-digits")
     wait_for_file(checkout, "models/demo-digits/weights.safetensors", first)
