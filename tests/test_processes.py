@@ -167,7 +167,10 @@ def test_torchrun_on_two_addresses_trains_without_slurm(project):
 
 @pytest.fixture
 def sharded_drive(project) -> Path:
-    """Return a project with a drive in shards. The drive has 121 training frames, so the last batch of 24 has one frame."""
+    """Return a project with a drive in shards.
+
+    The drive has 121 training frames, so the last batch of 24 has one frame.
+    """
     recordings.write_udacity_sim(project / "drive", 319)
     folder = project / "data" / "processed" / "sample_road"
     arguments = {**recordings.BLOCKS, **recordings.ARGUMENTS, "shard_megabytes": 0.1}
