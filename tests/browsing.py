@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from drawn_digits import CANVAS_SIZE, make_strokes
 
 SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
-TIMEOUT_MS = 90_000  # generous, because a busy machine is slow
+TIMEOUT_MS = 90_000  # This timeout is long, because a busy machine can be slow.
 SCREENS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 900}},
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
@@ -32,7 +32,7 @@ def run_browser() -> Iterator[Browser]:
 
 @contextmanager
 def page_opener(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Yield a function that opens a page on a screen.
+    """Yield a function that opens a page in a window of a given size.
 
     The test fails if a page raises a JavaScript error or sends a request to another host.
     """
@@ -64,12 +64,12 @@ def page_opener(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 def save_screenshot(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
-    page.wait_for_timeout(400)  # animations have ended
+    page.wait_for_timeout(400)  # After this time, the animations of the page have ended.
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
 def draw_on_canvas(page: Page, digit: int, number: int = 3) -> None:
-    """Draw a digit with the mouse."""
+    """Draw a digit on the canvas of the page with the mouse."""
     box = page.locator("canvas.drawing-canvas").bounding_box()
     scale = box["width"] / CANVAS_SIZE
     for stroke in make_strokes(digit, number):
@@ -82,7 +82,7 @@ def draw_on_canvas(page: Page, digit: int, number: int = 3) -> None:
 
 
 def classify(page: Page) -> str:
-    """Press Classify and return the predicted digit."""
+    """Press the button Classify and return the predicted digit."""
     page.get_by_role("button", name="Classify").click()
     expect(page.locator("img.network-input")).to_be_visible()
     return page.locator(".prediction").inner_text()

@@ -1,4 +1,4 @@
-"""A copy of the project in a temporary folder, in which the DVC stages run for real."""
+"""Create a copy of the project in a temporary folder, in which tests run the real DVC stages."""
 
 import json
 import os
@@ -21,7 +21,7 @@ EXPERIMENT_STAGES = ("train", "evaluate", "register")
 STAGES = ["download@sample_digits", "preprocess@sample_digits"]
 STAGES += [f"{stage}@demo-digits" for stage in EXPERIMENT_STAGES]
 OTHER_STAGES = [f"{stage}@other-digits" for stage in EXPERIMENT_STAGES]
-SAMPLE = {  # experiments.yaml of the copy: the sample digits, and two experiments on them
+SAMPLE = {  # content of `experiments.yaml` in the copy: the dataset of the sample digits and two experiments
     "origins": ["sample_digits"],
     "datasets": {"sample_digits": {"task": "digits", "origin": "sample_digits"}},
     "experiments": {
@@ -32,7 +32,10 @@ SAMPLE = {  # experiments.yaml of the copy: the sample digits, and two experimen
 
 
 class Checkout:
-    """A copy of the project with its own git repository, DVC project and store; its training is short."""
+    """A copy of the project with its own git repository, DVC project and MLflow store.
+
+    Trainings in this copy are short.
+    """
 
     def __init__(self, folder: Path, experiments: dict[str, Any] = SAMPLE):
         self.folder = folder
@@ -79,13 +82,13 @@ class Checkout:
         )  # fmt: skip
 
     def run(self, *command: str, **environment: str) -> tuple[int, str]:
-        """Return the exit code and the output of a command."""
+        """Run a command in the copy. Return the exit code and the output of the command."""
         process = self.start(*command, **environment)
         output, _ = process.communicate()
         return process.returncode, output
 
     def do(self, *command: str, **environment: str) -> str:
-        """Return the output of a command that must succeed."""
+        """Run a command that must succeed, and return its output."""
         code, output = self.run(*command, **environment)
         assert code == 0, output
         return output
@@ -94,7 +97,7 @@ class Checkout:
         return self.do("git", *arguments)
 
     def edit(self, name: str, change: Callable[[Any], Any]) -> None:
-        """Load a YAML file, change the value in place and write it back."""
+        """Load a YAML file of the copy, change a value in place and write the file back."""
         content = yaml.safe_load((self / name).read_text())
         change(content)
         (self / name).write_text(yaml.safe_dump(content, sort_keys=False))
@@ -105,7 +108,7 @@ class Checkout:
         return {later for stage in changed for later in self.later_stages(stage)}
 
     def later_stages(self, stage: str) -> list[str]:
-        """Return a stage and every stage that needs its output."""
+        """Return a stage and every stage that directly or indirectly needs the output of this stage."""
         variables = yaml.safe_load((self / "experiments.yaml").read_text())
         name, _, item = stage.partition("@")
         if name in EXPERIMENT_STAGES:
@@ -122,7 +125,10 @@ class Checkout:
     def changed(
         self, name: str, change: Callable[[str], str] = lambda text: text + "\n# a comment\n"
     ) -> Iterator[None]:
-        """Change the text of a file inside the block; a file that did not exist is deleted afterwards."""
+        """Change the text of a file inside the block.
+
+        If the file did not exist before, the file is deleted after the block.
+        """
         path = self / name
         before = path.read_text() if path.exists() else None
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,35 +16,43 @@ from threading import Timer
 from typing import Any, NamedTuple
 
 KILLED = -signal.SIGKILL
-LIMIT = 600  # seconds; a child that takes longer is deadlocked
+LIMIT = 600  # seconds; a child process that needs more time is deadlocked
 
 
 class Ended(NamedTuple):
-    """The result of a child process: its exit code, or minus the signal that ended it, and its output."""
+    """The result of a child process. The exit code is the negative number of a signal if a signal ended the process."""
 
     code: int
     said: str
 
 
 class Child:
-    """A forked process that calls a function. It inherits all imports, and its changes do not affect the parent."""
+    """A forked process that calls a function.
+
+    The process inherits all imports, and changes in the process do not affect the parent.
+    """
 
     def __init__(self, function: Callable[..., Any], *arguments: Any, **options: Any):
         self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in `ended`)
-        time.sleep(0.02)  # A thread that is ending holds a lock of the C library, and its copy would never be released.
+        # wait for threads that are ending, because a child process never releases a lock that such a thread holds
+        time.sleep(0.02)
         self.process = os.fork()
         if self.process == 0:
             try:
                 os.dup2(self.output.fileno(), 1)
                 os.dup2(self.output.fileno(), 2)
                 sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)  # coverage handles SIGTERM in the tests' process
+                # reset SIGTERM, because coverage handles this signal in the main process of the tests
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 os._exit(exit_code(function, *arguments, **options))
             finally:
-                os._exit(1)  # a child that returned would run the remaining tests too
+                os._exit(1)  # A child process that returned from this function would also run the remaining tests.
 
     def ended(self) -> Ended:
-        """Wait until the process ends and return its exit code and output. Kill it after LIMIT seconds."""
+        """Wait until the child process ends, and return its exit code and output.
+
+        Kill the child process after LIMIT seconds.
+        """
         watchdog = Timer(LIMIT, os.kill, (self.process, signal.SIGKILL))
         watchdog.start()
         code = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
@@ -55,12 +63,15 @@ class Child:
 
 
 def in_child(function: Callable[..., Any], *arguments: Any, **options: Any) -> Ended:
-    """Call a function in a child process and wait until the process ends."""
+    """Call a function in a child process and wait until the child process ends."""
     return Child(function, *arguments, **options).ended()
 
 
 def exit_code(function: Callable[..., Any], *arguments: Any, **options: Any) -> int:
-    """Call a function and return the exit code that Python would end with. Print the error as Python does."""
+    """Call a function and return the exit code with which Python would end after this call.
+
+    Print an error of the function as Python prints it.
+    """
     code = 0
     try:
         function(*arguments, **options)
@@ -102,13 +113,16 @@ def lectern(*arguments: str) -> Ended:
 
 
 def warm(*names: str) -> None:
-    """Import the modules that stages use, and others. This saves every child process several seconds."""
+    """Import the modules that the stages use. Every child process inherits these imports and saves several seconds."""
     for name in ("stages.stage", "training.plan", "stages.evaluation", "registry.promotion", *names):
         import_module(f"lectern.{name}")
 
 
 def at_call(owner: Any, method: str, call: int, act: Callable[[], None], after: bool = False) -> None:
-    """Patch a function or method of `owner` so that `act` runs before, or after, its call number `call`."""
+    """Patch a function or method of `owner`.
+
+    The function `act` runs before or after the call with the number `call`.
+    """
     original, calls = getattr(owner, method), itertools.count(1)
 
     @wraps(original)
@@ -136,7 +150,7 @@ def pause() -> None:
 
 
 def await_file(name: str, seconds: float = 120) -> None:
-    """Wait until a file exists. Raises TimeoutError after that many seconds."""
+    """Wait until a file exists. Raises TimeoutError after the given number of seconds."""
     deadline = time.monotonic() + seconds
     while not Path(name).exists():
         if time.monotonic() > deadline:
@@ -145,5 +159,5 @@ def await_file(name: str, seconds: float = 120) -> None:
 
 
 def ask_to_end() -> None:
-    """Send SIGTERM to this process, as Slurm and Docker do."""
+    """Send SIGTERM to this process, as Slurm and Docker do to stop a process."""
     os.kill(os.getpid(), signal.SIGTERM)

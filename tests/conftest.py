@@ -2,7 +2,8 @@
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported, also in the processes of the tests
+# PyTorch reads this variable when it is imported, also in child processes of the tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 import shutil
 import signal
 from importlib import import_module
@@ -28,7 +29,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 @pytest.fixture(scope="session")
 def raw_digits(tmp_path_factory) -> Path:
-    """Return a folder with the four archives of the sample digits."""
+    """Return a folder with the four raw archives of the sample digits."""
     from lectern.tasks.digits.data import samples
 
     folder = tmp_path_factory.mktemp("raw") / "sample_digits"
@@ -39,7 +40,7 @@ def raw_digits(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def digits(raw_digits, tmp_path_factory) -> Path:
-    """Return the preprocessed sample digits."""
+    """Return the folder of the preprocessed sample digits."""
     from lectern.tasks.digits.data.preprocess import preprocess
 
     folder = tmp_path_factory.mktemp("processed") / "sample_digits"
@@ -49,7 +50,10 @@ def digits(raw_digits, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory) -> Path:
-    """Return a SQLite file with MLflow's empty tables. A copy of it saves the seconds needed to create them."""
+    """Return a SQLite file with MLflow's empty tables.
+
+    Copying this file saves the seconds that the creation of the tables takes.
+    """
     from mlflow import MlflowClient
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
@@ -82,7 +86,7 @@ def project(digits, store, tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def written_outputs(digits, tmp_path_factory) -> Path:
-    """Return a folder with the outputs of the experiments weak, better and best."""
+    """Return a folder with the stage outputs of the experiments weak, better and best."""
     from registered import write_all_outputs
 
     folder = tmp_path_factory.mktemp("outputs")
@@ -100,7 +104,10 @@ def written_outputs(digits, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def evaluated_project(project, written_outputs, monkeypatch) -> Path:
-    """Change to a project in which three experiments have outputs but no version. Their reports have no plots."""
+    """Change to a project in which three experiments have stage outputs but no registered version.
+
+    The reports of these experiments have no plots.
+    """
     from lectern.tasks.digits.report import evaluate
     from registered import write_experiments_file
 
@@ -122,7 +129,7 @@ def client(evaluated_project, store):
 
 @pytest.fixture(scope="session")
 def store_with_versions(written_outputs, empty_store, tmp_path_factory) -> Path:
-    """Return a SQLite store in which the three experiments are registered."""
+    """Return a SQLite store in which the experiments weak, better and best are registered."""
     from mlflow import MlflowClient
 
     from registered import TRAINING_IMAGES, register
@@ -184,7 +191,7 @@ def serving_project(digits, empty_store, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(serving_project):
-    """Run `lectern serve` with the champions of the serving project."""
+    """Run `lectern serve` with the champions of the serving project, and yield the server."""
     from lectern_server import run_server
 
     with run_server(serving_project, f"sqlite:///{serving_project / 'mlflow.db'}") as running:
@@ -193,7 +200,7 @@ def server(serving_project):
 
 @pytest.fixture(scope="session")
 def server_with_key(serving_project):
-    """Run a server that needs an API key and limits the upload of a request body to two seconds."""
+    """Run a server that needs an API key and limits the upload of a request body to two seconds. Yield the server."""
     from lectern_server import run_server
 
     settings = serving_project / "conf" / "serve.yaml"
@@ -210,7 +217,10 @@ def server_with_key(serving_project):
 
 @pytest.fixture
 def move_champion(serving_project):
-    """Return a function that makes a version of the digits model the champion. Version 2 is restored after the test."""
+    """Return a function that makes a version of the digits model the champion.
+
+    After the test, version 2 is the champion again.
+    """
     from mlflow import MlflowClient
 
     from lectern.registry.registered_model import RegisteredModel
@@ -228,7 +238,7 @@ def move_champion(serving_project):
 
 @pytest.fixture(scope="session")
 def browser():
-    """Run Chromium."""
+    """Run Chromium and yield the browser."""
     from browsing import run_browser
 
     with run_browser() as running:
@@ -246,7 +256,10 @@ def open_page(browser):
 
 @pytest.fixture(scope="session")
 def mnist_champion() -> Path:
-    """Return the model folder of `mnist-cnn`, which was trained on MNIST. Skip the test if it does not exist."""
+    """Return the model folder of `mnist-cnn`, which was trained on MNIST.
+
+    Skip the test if the model folder does not exist.
+    """
     folder = ROOT / "models" / "mnist-cnn"
     if not (folder / "module.json").is_file():
         pytest.skip("models/mnist-cnn does not exist; run `dvc repro train@mnist-cnn` (needs the MNIST archives)")

@@ -1,4 +1,4 @@
-"""A web server, origins and archives for the download tests."""
+"""Provide a web server, origin configs and archives for the download tests."""
 
 import hashlib
 import io
@@ -33,7 +33,7 @@ def file_origin(urls: list[str], name: str = "text.txt", content: bytes = TEXT) 
 
 
 def archive_origin(urls: list[str], members: dict[str, bytes] = MEMBERS) -> dict:
-    """Return the config of an origin with an archive from which these members are used."""
+    """Return the config of an origin with an archive from which the given members are used."""
     lines = "".join(f"{sha256(content)}  {path}\n" for path, content in sorted(members.items()))
     archive = {
         "name": "data.zip",
@@ -70,7 +70,7 @@ def fast_downloader() -> Downloader:
 
 
 def write_file(folder: Path, path: str, content: bytes) -> Path:
-    """Write a file below a folder and return the folder."""
+    """Write a file below a folder and return the path of the folder."""
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     (folder / path).write_bytes(content)
     return folder
@@ -82,7 +82,10 @@ def list_entries(folder: Path) -> list[str]:
 
 
 class FileServer:
-    """A web server on localhost. `pages` has the response of each path, or a list of responses for several requests."""
+    """A web server on localhost.
+
+    `pages` maps each path to one response, or to a list of responses for successive requests.
+    """
 
     def __init__(self, address: str):
         self.address = address
@@ -114,7 +117,7 @@ def running_file_server() -> Iterator[FileServer]:
 
 
 def send(content: bytes, length: int | None = None, code: int = 200) -> Respond:
-    """Return a response with this content that declares `length` bytes, which may be more than it sends."""
+    """Return a response with the given content that declares `length` bytes, which can be more than the content has."""
 
     def respond(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(code)

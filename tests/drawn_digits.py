@@ -1,15 +1,15 @@
-"""Draw digits as a visitor of the web page would: with several pens, sizes and positions on a large canvas."""
+"""Draw digits as a visitor of the web page does: with several pens, sizes and positions on a large canvas."""
 
 import math
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-CANVAS_SIZE = 560  # pixels, the size of the canvas on the web page
-WIDTHS = (22, 32, 42, 54)  # of the pen, in pixels
-SIZES = (0.35, 0.5, 0.65, 0.8, 0.9)  # of the digit, as a share of the canvas
+CANVAS_SIZE = 560  # side length in pixels of the canvas on the web page
+WIDTHS = (22, 32, 42, 54)  # widths of the pen in pixels
+SIZES = (0.35, 0.5, 0.65, 0.8, 0.9)  # sizes of the digit as fractions of the canvas
 
-Point = tuple[float, float]  # x and y from 0 to 1 within the box of the digit
+Point = tuple[float, float]  # x and y, from 0 to 1 within the bounding box of the digit
 Stroke = list[Point]
 
 
@@ -19,7 +19,7 @@ def arc(x: float, y: float, width: float, height: float, begin: float, end: floa
     return [(x + width * math.cos(angle), y + height * math.sin(angle)) for angle in angles]
 
 
-SHAPES: dict[int, list[list[Stroke]]] = {  # each digit in two handwritings
+SHAPES: dict[int, list[list[Stroke]]] = {  # the strokes of each digit in two handwritings
     0: [[arc(0.5, 0.5, 0.32, 0.48, -90, 270)], [arc(0.5, 0.5, 0.38, 0.46, -60, 300)]],
     1: [[[(0.5, 0), (0.5, 1)]], [[(0.58, 0), (0.44, 1)]]],
     2: [
@@ -57,7 +57,7 @@ SHAPES: dict[int, list[list[Stroke]]] = {  # each digit in two handwritings
 def make_strokes(digit: int, number: int) -> list[list[Point]]:
     """Return the strokes of a digit in pixels of the canvas.
 
-    Each `number` gives another combination of handwriting, size, position and slant.
+    Each value of `number` selects a different combination of handwriting, size, position and slant.
     """
     random = np.random.default_rng([digit, number])
     size = SIZES[number % len(SIZES)] * CANVAS_SIZE
@@ -68,7 +68,8 @@ def make_strokes(digit: int, number: int) -> list[list[Point]]:
         points = np.array(stroke) - 0.5
         points[:, 0] = points[:, 0] * 0.8 - slant * points[:, 1]
         rotated = points @ np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-        rotated += random.normal(0, 0.006, rotated.shape)  # lines of handwriting are not exact
+        # random offsets, because the lines of a real handwriting are not exact
+        rotated += random.normal(0, 0.006, rotated.shape)
         strokes_in_pixels.append([(left + size * (x + 0.5), top + size * (y + 0.5)) for x, y in rotated])
     return strokes_in_pixels
 

@@ -1,4 +1,4 @@
-"""Run `lectern serve` in a process of its own and send HTTP requests to it."""
+"""Run `lectern serve` in a separate process and send HTTP requests to the server."""
 
 import io
 import os
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass
 class Server:
-    """A running server and the lines that it has printed."""
+    """A running server and the lines that the server has printed."""
 
     url: str
     process: subprocess.Popen
@@ -43,7 +43,7 @@ class Server:
         return self.post(f"/v1/models/{name}/predict", json=body)
 
     def metric(self, metric: str, model: str, labels: str = "") -> float:
-        """Return a Prometheus metric of a model, or 0 if it was not measured yet."""
+        """Return a Prometheus metric of a model, or 0 if the server has not measured the metric yet."""
         start = f'{metric}{{model="{model}"{labels}}} '
         lines = (line for line in self.get("/metrics").text.splitlines() if line.startswith(start))
         return next((float(line.removeprefix(start)) for line in lines), 0.0)
@@ -69,7 +69,10 @@ def run_server(project: Path, store: str, **environment: str) -> Iterator[Server
 
 
 def wait_for_server(process: subprocess.Popen) -> Server:
-    """Wait until the server has printed its address and responds. Raises AssertionError with its output otherwise."""
+    """Wait until the server has printed its address and responds.
+
+    If the server does not respond, raise AssertionError with the server's output.
+    """
     output: list[str] = []
     for line in process.stdout:
         output.append(line)

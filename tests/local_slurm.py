@@ -1,4 +1,4 @@
-"""A local Slurm cluster of three nodes and a login node from which tests submit jobs."""
+"""Start a local Slurm cluster of three nodes, and a login node from which tests submit jobs."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ class LocalSlurm:
         self.environment = dict(line.removeprefix("export ").replace('"', "").split("=", 1) for line in exports)
 
     def control(self, *arguments: str) -> str:
-        """Run `cluster/local-slurm` and return its output."""
+        """Run the script `cluster/local-slurm` and return its output."""
         result = subprocess.run([SCRIPT, "--folder", self.folder, *arguments], capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
         return result.stdout
@@ -47,9 +47,10 @@ class LocalSlurm:
 
 
 def start_local_slurm(folder: Path) -> LocalSlurm:
-    """Start a cluster in a new folder. Its path must be short, because a socket path has at most 108 characters.
+    """Start a Slurm cluster in a new folder.
 
-    Skip the tests if no cluster can be started, unless LECTERN_NEEDS_SLURM is set.
+    The path of the folder must be short, because the path of a socket has at most 108 characters. If no cluster can be
+    started, skip the tests, unless LECTERN_NEEDS_SLURM is set.
     """
     folder.rmdir()
     try:
@@ -61,7 +62,10 @@ def start_local_slurm(folder: Path) -> LocalSlurm:
 
 
 class LoginNode:
-    """A user's folder on a login node, with the project's configs and a stand-in for the train script."""
+    """A user's folder on a login node.
+
+    The folder contains the project's configs and a stand-in for the train script.
+    """
 
     def __init__(self, folder: Path, cluster_environment: dict[str, str]):
         self.folder, self.cluster_environment = folder, cluster_environment
@@ -100,7 +104,10 @@ class LoginNode:
 
 
 def wait_until(condition: Callable[[], object], process: subprocess.Popen | None = None, seconds: float = 300) -> None:
-    """Wait until the condition is true. Fail if the process ends first, or after some seconds."""
+    """Wait until the condition is true.
+
+    Fail if the process ends first, or if the condition is false for too many seconds.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         assert process is None or process.poll() is None, process.communicate()

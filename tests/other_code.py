@@ -18,7 +18,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def register_other_code(client: MlflowClient, name: str, folder: Path, file: str, change: Change) -> ModelVersionRecord:
-    """Register the files of the champion again, with a changed file of its packaged code."""
+    """Register the files of the champion again, with a change in one file of the packaged code."""
     champion = RegisteredModel(client, name).get("champion")
     files = folder / "files"
     shutil.copytree(champion.source.removeprefix("file://"), files)

@@ -25,8 +25,8 @@ from lectern.tracking import restored_run
 
 DATASET = Dataset(**yaml.safe_load((Path(__file__).parents[1] / "conf" / "dataset" / "sample_digits.yaml").read_text()))
 NAME = DATASET.name
-TRAINING_IMAGES = {"weak": 60, "better": 300, "best": 1200}  # number of training images per experiment
-WEAK, BETTER, BEST = "1", "2", "3"  # their version numbers in a store with all three
+TRAINING_IMAGES = {"weak": 60, "better": 300, "best": 1200}  # number of training images of each experiment
+WEAK, BETTER, BEST = "1", "2", "3"  # version numbers of the three experiments in a store with all three versions
 
 
 def paths_of(experiment: str) -> ExperimentPaths:
@@ -49,7 +49,7 @@ def fit_last_layer(processed: Path, count: int) -> DigitClassifier:
 
 
 def write_outputs(experiment: str, count: int) -> None:
-    """Write what the stages train, evaluate and register leave in the checkout."""
+    """Write the files that the stages train, evaluate and register write in the checkout."""
     paths = paths_of(experiment)
     model_folder.save_model(fit_last_layer(paths.processed, count), paths.model)
     history = [Record(step, 0, name, 1.0 / step) for step in (1, 2) for name in ("train_loss", "validation_loss")]
@@ -112,7 +112,7 @@ def challenger(client: MlflowClient) -> str | None:
 
 
 def audit_log_file() -> bytes:
-    """Return the content of the audit log in this checkout."""
+    """Return the content of the audit log file in this checkout."""
     return Path("registry", f"{NAME}.jsonl").read_bytes()
 
 
@@ -122,7 +122,7 @@ def load_test_images() -> np.ndarray:
 
 
 def register_with_old_tags(client: MlflowClient, version: str) -> None:
-    """Rename the tag of the baseline of a version to its name in older versions of Lectern."""
+    """Rename the baseline tag of a version to the name that older versions of Lectern used."""
     tags: dict[str, Any] = client.get_model_version(NAME, version).tags
     client.set_model_version_tag(NAME, version, "lectern.floor", tags["lectern.baseline"])
     client.delete_model_version_tag(NAME, version, "lectern.baseline")

@@ -1,4 +1,4 @@
-"""Register a small champion of every task in seconds, for the tests of serving."""
+"""Register a small champion of every task in seconds, for the tests of `lectern serve`."""
 
 import shutil
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ from lectern.registry import register
 from lectern.registry.registered_model import RegisteredModel
 from lectern.stages.experiments import stage_code_digest
 
-DIGITS, TEXT, TRANSLATION, STEERING = "sample_digits", "sample_code", "sample_numbers", "sample_road"  # as in the demo
+# names of the registered models, which are the datasets of the demo
+DIGITS, TEXT, TRANSLATION, STEERING = "sample_digits", "sample_code", "sample_numbers", "sample_road"
 
 
 def register_champions(digits: Path, store: str) -> None:
@@ -66,7 +67,10 @@ def find_or_create_experiment(client: MlflowClient) -> str:
 
 
 def register_digits(client: MlflowClient, digits: Path) -> str:
-    """Register a weak version and a better one that was also trained on drawings. Return the number of the better."""
+    """Register a weak version and a better version that was also trained on drawings.
+
+    Return the number of the better version.
+    """
     from registered import fit_last_layer
 
     processed = PROCESSED / DIGITS
@@ -76,7 +80,7 @@ def register_digits(client: MlflowClient, digits: Path) -> str:
 
 
 def add_drawings(processed: Path) -> Path:
-    """Return a copy of the dataset with thirty more drawings per digit. No test draws the same ones."""
+    """Return a copy of the dataset with thirty more drawings per digit. No test uses the same drawings."""
     from drawn_digits import draw_digit
     from lectern.tasks.digits.serving.drawing import to_mnist_image
 

@@ -1,4 +1,4 @@
-"""A short training through the real stage, in a project with few images, and what the store records of it."""
+"""Run a short training with the real train stage, in a project with few images, and read its run from the store."""
 
 import csv
 import shutil
@@ -11,7 +11,7 @@ from mlflow.entities import Run
 from children import Ended, at_call, die, in_child, run_stage, warm
 from lectern.tracking.store import experiment_id
 
-SHORT_TRAINING = (  # two epochs of four steps with a small network
+SHORT_TRAINING = (  # config of a training with two epochs of four steps and a small network
     "dataset=sample_digits", "model=digits_resnet", "out=models/brief", "trainer.threads=1",
     "model.module.network={class:DigitResNet,width:8,blocks:1}", "model.batches.batch_size=64",
     "model.fit.laptop.epochs=2",
@@ -20,7 +20,7 @@ SHORT_TRAINING = (  # two epochs of four steps with a small network
 
 @pytest.fixture
 def project(project, raw_digits, tmp_path) -> Path:
-    """Return a checkout whose dataset has few images."""
+    """Change to a checkout whose dataset has few images."""
     from lectern.tasks.digits.data.preprocess import TEST_FILES, TRAIN_FILES, preprocess, read_idx
     from lectern.tasks.digits.data.samples import write_idx
 

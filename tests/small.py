@@ -1,4 +1,4 @@
-"""A small training for tests. It has every kind of state that a killed run could lose."""
+"""Run a small training that has every kind of state that a killed training could lose."""
 
 import random
 from functools import partial
@@ -18,15 +18,15 @@ from lectern.training.loader import InMemoryLoader
 TRAINER = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "threads": 1}
 BEST = {"metric": "validation_accuracy", "mode": "max"}
 RECIPE = {
-    "network": {"class": "DigitResNet", "width": 8, "blocks": 1},  # batch norm has buffers
+    "network": {"class": "DigitResNet", "width": 8, "blocks": 1},  # The batch norm layers of this network have buffers.
     "learning_rate": 0.01,
-    "shift": 1.0,  # random shifts use PyTorch's generator
+    "shift": 1.0,  # The random shifts use PyTorch's random number generator.
 }
-STEPS = 6  # per epoch
+STEPS = 6  # number of training steps per epoch
 
 
 class StatefulClassifier(DigitClassifier):
-    """A classifier that also uses the generators of Python and NumPy and keeps a tensor between steps."""
+    """A classifier that also uses the random generators of Python and NumPy, and keeps a tensor between steps."""
 
     def on_train_epoch_start(self) -> None:
         self.resume_state = {"memory": torch.zeros(())}

@@ -1,4 +1,4 @@
-"""Write small recordings in the formats of the readers. Each frame shows the angle that was steered."""
+"""Write small recordings in the formats of the readers. Each frame of a recording shows the steered angle."""
 
 import io
 import json
@@ -9,18 +9,18 @@ import pandas as pd
 from PIL import Image
 
 HEIGHT, WIDTH = 32, 64
-SIDE = 61  # the smallest frame for PilotNet's convolutions
+SIDE = 61  # side length of the smallest frame that PilotNet's convolutions accept
 ARGUMENTS = {"top": 0.25, "bottom": 0.0, "height": SIDE, "width": SIDE, "shortest": 5, "average_seconds": 0.5}
 BLOCKS = {"test": [[40, 60], [140, 160]], "validation": [[80, 100], [180, 200]]}
 
 
 def angles(frames: int) -> np.ndarray:
-    """Return angles that swing slowly to both sides."""
+    """Return steering angles that swing slowly to both sides."""
     return np.round(0.6 * np.sin(np.arange(frames) / 7), 4)
 
 
 def draw_frame(angle: float, number: int = 0) -> np.ndarray:
-    """Draw a bright post whose position shows the angle: the more to the right, the larger the angle.
+    """Draw a bright post whose position shows the angle: the larger the angle, the further the post is to the right.
 
     The brightness of the background depends on the frame's number.
     """
@@ -37,7 +37,7 @@ def encode_jpeg(picture: np.ndarray) -> bytes:
 
 
 def write_udacity_sim(raw: Path, frames: int = 240, break_at: int = 120) -> pd.DataFrame:
-    """Write two drives with a pause of half a minute between them. Returns the log."""
+    """Write two drives with a pause of half a minute between the drives. Returns the driving log."""
     (raw / "IMG").mkdir(parents=True)
     log = []
     for number, angle in enumerate(angles(frames)):
@@ -53,7 +53,7 @@ def write_udacity_sim(raw: Path, frames: int = 240, break_at: int = 120) -> pd.D
 
 
 def write_donkey(raw: Path, frames: int = 40, per_catalog: int = 25, deleted: tuple[int, ...] = (10, 11, 12)) -> None:
-    """Write a tub of version 2 with two catalogs."""
+    """Write a Donkey tub of version 2 with two catalogs."""
     (raw / "images").mkdir(parents=True)
     paths = []
     for first in range(0, frames, per_catalog):
@@ -107,7 +107,7 @@ bool enabled
 
 
 def write_rosbag(path: Path, frames: int = 10, compressed: bool = True, images: bool = True) -> None:
-    """Write a bag of the challenge with a frame every 50 ms and a steering report every 20 ms."""
+    """Write a ROS bag of the Udacity challenge with a frame every 50 ms and a steering report every 20 ms."""
     from rosbags.rosbag1 import Writer
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -146,7 +146,10 @@ def write_rosbag(path: Path, frames: int = 10, compressed: bool = True, images: 
 
 
 def write_deeptesla(raw: Path, frames: int = 20, rows: int | None = None) -> None:
-    """Write one video and its log. `rows` is the number of rows in the log if it differs from the number of frames."""
+    """Write one video and its driving log.
+
+    `rows` is the number of rows in the log if this number differs from the number of frames.
+    """
     from lectern.tasks.steering.serving.video_writer import write_video
 
     raw.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def find_postgres() -> Path | None:
-    """Return the folder of `initdb`. On Debian it is not on the PATH."""
+    """Return the folder of the program `initdb`. On Debian, this folder is not on the PATH."""
     initdb = shutil.which("initdb")
     if initdb:
         return Path(initdb).resolve().parent
@@ -41,7 +41,7 @@ class Postgres:
         self.run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
 
     def create(self, name: str, template: str = "template1") -> str:
-        """Create a database as a copy of another one, and return its address."""
+        """Create a database as a copy of another database, and return the address of the copy."""
         self.run("createdb", "-h", str(self.folder), "-U", "postgres", "-T", template, name)
         return self.address(name)
 
@@ -49,7 +49,7 @@ class Postgres:
         return f"postgresql://postgres@/{name}?host={self.folder}"
 
     def run(self, program: str, *arguments: str) -> None:
-        """Run a program of PostgreSQL. Raises AssertionError with its output if it fails."""
+        """Run a program of PostgreSQL. If the program fails, raise AssertionError with its output."""
         with open(self.folder / "output", "a+") as output:
             process = subprocess.run(
                 [self.programs / program, *arguments],
@@ -101,7 +101,10 @@ def run_mlflow_server(store: str, folder: Path) -> Iterator[str]:
 
 
 def wait_until_up(address: str, process: subprocess.Popen, log: Path) -> None:
-    """Wait until a server responds. Raises AssertionError with its log if it ends or does not respond in time."""
+    """Wait until a server responds.
+
+    If the server ends or does not respond in time, raise AssertionError with its log.
+    """
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline and process.poll() is None:
         try:

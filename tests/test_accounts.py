@@ -1,4 +1,4 @@
-"""The account that the audit log records, and the permissions of docs/server.md on a started server."""
+"""Test the account that the audit log records, and the permissions of docs/server.md on a running server."""
 
 import json
 import re
@@ -20,7 +20,7 @@ BASIC = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 
 @pytest.fixture(autouse=True)
 def no_login(monkeypatch, tmp_path):
-    """Remove every login of the machine that runs the tests."""
+    """Remove every MLflow login that the machine of the tests has."""
     for name in (*BASIC, "NETRC"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -62,7 +62,7 @@ def test_a_user_id_without_a_name_is_recorded_by_its_number():
 
 
 def create_accounts(address: str) -> None:
-    """Run the lines of docs/server.md."""
+    """Run the Python lines of docs/server.md that create accounts."""
     (lines,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/server.md").read_text(), re.MULTILINE | re.DOTALL)
     exec(lines.replace("https://mlflow.example.org", address))
 
@@ -98,7 +98,7 @@ def test_with_the_roles_of_the_documentation_ada_promotes_and_bob_changes_nothin
 
 
 def describe_store(address: str) -> tuple[dict[str, int], int, list[str]]:
-    """Return the aliases, the number of versions and the decisions of the model."""
+    """Return the aliases, the number of versions and the decisions of the model in the store."""
     model = RegisteredModel(MlflowClient(address, address), NAME)
     assert len(model.versions) == len(TRAINING_IMAGES)
     return model.aliases, len(model.versions), sorted(model.decisions)

@@ -18,7 +18,7 @@ def make_loader(count: int = 97, batch_size: int = 10, **options: Any) -> InMemo
 
 
 def row_numbers(loader: InMemoryLoader, epoch: int = 0) -> list[int]:
-    """Return the row numbers of an epoch in their order."""
+    """Return the row numbers of one epoch in the order in which the loader returns the rows."""
     loader.sampler.set_epoch(epoch)
     return sum(rows_by_batch(loader), [])
 
@@ -29,7 +29,7 @@ def rows_by_batch(loader: InMemoryLoader) -> list[list[int]]:
 
 
 def batches_by_rank(monkeypatch, world_size: int, make: Callable[[], InMemoryLoader]) -> list[list[tuple]]:
-    """Return the batches that each process receives."""
+    """Return the batches that each process of a distributed training receives."""
     batches = []
     for rank in range(world_size):
         monkeypatch.setattr(loader_module, "rank_and_world_size", lambda rank=rank: (rank, world_size))
@@ -54,7 +54,10 @@ def test_the_order_differs_between_epochs_and_between_seeds():
 
 
 def test_seeds_with_equal_low_bits_give_different_orders():
-    """A generator of PyTorch uses only 32 bits, so the seed `seed << 32 | epoch` would give every seed one order."""
+    """A random number generator of PyTorch uses only 32 bits.
+
+    Therefore the seed `seed << 32 | epoch` would give the same order for every value of `seed`.
+    """
     low, high = (row_numbers(make_loader(shuffle=True, seed=seed)) for seed in (7, 7 + 2**32))
     assert low != high
 
@@ -68,7 +71,7 @@ def test_the_order_depends_only_on_seed_and_epoch():
 
 
 def test_an_epoch_that_is_set_after_iter_is_used():
-    """Lightning calls iter() during setup, before it sets the epoch."""
+    """Lightning calls iter() of the loader during setup, before Lightning sets the epoch."""
     loader = make_loader(shuffle=True)
     iterator = iter(loader)
     loader.sampler.set_epoch(3)
@@ -88,11 +91,11 @@ def test_a_resumed_loader_continues_after_the_last_batch(done):
         pass
     resumed.load_state_dict(stopped.state_dict())
     assert rows_by_batch(resumed) == expected[done:]
-    assert rows_by_batch(resumed) == expected  # the next epoch is complete
+    assert rows_by_batch(resumed) == expected  # The epoch after the resumed epoch is complete.
 
 
 def test_a_loader_resumed_at_the_end_of_an_epoch_starts_the_next_epoch():
-    """Without this rule, a checkpoint after batch 10 of 10 would make the next epoch empty."""
+    """If the loader continued the finished epoch, a checkpoint after batch 10 of 10 would make the next epoch empty."""
     loader, resumed = make_loader(), make_loader()
     list(loader)
     resumed.load_state_dict(loader.state_dict())
@@ -105,7 +108,8 @@ def test_a_checkpoint_of_different_batches_is_rejected(other):
         make_loader(**other).load_state_dict(make_loader().state_dict())
 
 
-@pytest.mark.parametrize("count", [97, 91, 3])  # the last batch has 7 rows, 1 row, or is the only batch
+# With these counts, the last batch has 7 rows, has 1 row, or is the only batch.
+@pytest.mark.parametrize("count", [97, 91, 3])
 @pytest.mark.parametrize("world_size", [2, 4])
 def test_processes_together_load_the_batches_of_one_process(monkeypatch, count, world_size):
     expected = rows_by_batch(make_loader(count, shuffle=True))
@@ -115,7 +119,8 @@ def test_processes_together_load_the_batches_of_one_process(monkeypatch, count, 
         for slices in zip(*ranks, strict=True)
     ]
     assert joined == expected
-    assert all(len(rows) for batches in ranks for rows, *_ in batches)  # so modules need no code for empty batches
+    # No batch is empty, so modules need no code for empty batches.
+    assert all(len(rows) for batches in ranks for rows, *_ in batches)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])

@@ -1,4 +1,4 @@
-"""Test the bootstrap of the promotion gate: its units, its errors on simulated gates, and its power."""
+"""Test the bootstrap of the promotion gate: the resampled units, the error rate on simulated gates, and the power."""
 
 import importlib.util
 from pathlib import Path
@@ -46,7 +46,7 @@ def improvement(candidate: pd.DataFrame, champion: pd.DataFrame, direction: int 
 
 # Units
 
-TEST_SETS = {  # the group of each item, and the expected number of units
+TEST_SETS = {  # the group of each item, and the expected number of units, for several test sets
     "300 images without writers": (np.zeros(300), 30),
     "two drives": (np.repeat([4, 10], 300), 30),
     "1,000 sentences": (np.arange(1000), 1000),

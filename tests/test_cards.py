@@ -1,4 +1,4 @@
-"""Test the model card and the tables in it."""
+"""Test the model card and the tables of the model card."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Test which changes of config and code give a training another checkpoint key."""
+"""Test which changes of config and code change the checkpoint key of a training."""
 
 import shutil
 from collections.abc import Callable
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def key_of(digits, monkeypatch) -> Callable[..., str]:
-    """Return a function that computes the checkpoint key of a config with changed values."""
+    """Return a function that computes the checkpoint key of a config in which some values are changed."""
     monkeypatch.setattr(plan.Plan, "processed", digits)
 
     def key(**changed: Any) -> str:

@@ -1,4 +1,4 @@
-"""Test the command line: output for people and for scripts, help texts, errors and exit codes."""
+"""Test the `lectern` command line: output for people and for scripts, help texts, errors and exit codes."""
 
 import json
 import re
@@ -29,13 +29,13 @@ def read_json(*words: str):
 
 
 def run_installed(*words: str, cwd: Path) -> subprocess.CompletedProcess:
-    """Run the command that pip installs."""
+    """Run the `lectern` command that pip installs."""
     command = Path(sys.executable).with_name("lectern")
     return subprocess.run([command, *words], cwd=cwd, capture_output=True, text=True)
 
 
 def every_command(group=None, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the words of every command, including those of the tasks."""
+    """Yield the words of every `lectern` command, including the commands of the tasks."""
     for name, command in (group or get_command(full_app())).commands.items():
         if hasattr(command, "commands"):
             yield from every_command(command, (*words, name))
@@ -211,8 +211,10 @@ def test_every_command_with_json_prints_one_line_of_json(registered_client, word
     if words == ("predict",):
         write_images(Path("images"))
     ended = lectern(*words, *JSON_COMMANDS[words], "--json")
-    assert ended.code in (0, 3), ended.said  # 3: the lineage of a test has no git commit, the gate refuses the worse
-    lines = re.findall(r'(?:^\[|\{").*$', ended.said, re.MULTILINE)  # a progress bar can precede the JSON
+    # exit code 3: the lineage has no git commit in a test, and the gate refuses the worse version
+    assert ended.code in (0, 3), ended.said
+    # A progress bar can come before the JSON in the output.
+    lines = re.findall(r'(?:^\[|\{").*$', ended.said, re.MULTILINE)
     assert len(lines) == 1 and isinstance(json.loads(lines[0]), dict | list), ended.said
 
 
@@ -225,10 +227,11 @@ def write_images(folder: Path) -> None:
     Image.fromarray(load_test_images()[0]).save(folder / "digit.png")
 
 
-def test_json_of_commands_that_change_the_champion(registered_client):
+def test_commands_that_change_the_champion_print_json(registered_client):
     promoted = read_json("promote", NAME, "--version", BETTER)
     assert promoted["promoted"] is True and promoted["version"] == 2 and promoted["rules"]
-    assert read_json("promote", NAME, "--version", BETTER)["promoted"] is False  # it is the champion already
+    # The version BETTER is already the champion.
+    assert read_json("promote", NAME, "--version", BETTER)["promoted"] is False
     assert read_json("promote", NAME)["experiment"] == "best" and read_json("rollback", NAME)["experiment"] == "better"
     assert read_json("verify", f"{NAME}@champion")["same"] is True
     assert read_json("reconcile") == []
@@ -282,7 +285,7 @@ def test_outside_a_checkout_the_error_says_where_to_run_lectern(tmp_path):
 
 
 def test_an_unreachable_store_has_exit_code_1(evaluated_project, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # port `discard`, on which nothing listens
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # No server listens on the port `discard`.
     ended = lectern("registry", "list")
     assert ended.code == 1 and "http://127.0.0.1:9 does not answer" in ended.said and "Traceback" not in ended.said
 
@@ -296,7 +299,7 @@ def test_wrong_usage_has_exit_code_2(project):
 
 
 def complete(line: str) -> list[str]:
-    """Return what bash offers after TAB at the end of the line."""
+    """Return the completions that bash offers after TAB at the end of the line."""
     shell = {"_LECTERN_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
     return CliRunner().invoke(app, [], prog_name="lectern", env=shell).output.split()
 

@@ -1,4 +1,4 @@
-"""Trainings as Slurm jobs: checks before the submission, requeueing, resuming, cancelling and error messages."""
+"""Test trainings as Slurm jobs: checks before the submission, requeueing, resuming, cancelling and error messages."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def test_a_grid_becomes_one_command_per_combination():
     assert expand_grid([*TRAIN, "seed=1"]) == [[*TRAIN, "seed=1"]]
 
 
-FAILURES = {  # (state, exit code) -> expected explanation
+FAILURES = {  # maps (state, exit code) of a job to the expected explanation
     ("BOOT_FAIL", "0:0"): "nodes of the job did not start.*Contact the administrators",
     ("CANCELLED", "0:0"): "the job was cancelled.*Run the same command again",
     ("DEADLINE", "0:0"): "stopped the job at its deadline.*--deadline under `sbatch` in conf/cluster/a.yaml",
@@ -96,7 +96,7 @@ def test_the_kubernetes_example_matches_an_existing_training(monkeypatch):
 
 @pytest.fixture
 def login_without_slurm(tmp_path) -> LoginNode:
-    """Return a login node on whose PATH there is only Python."""
+    """Return a login node whose PATH contains only Python."""
     return LoginNode(tmp_path / "login", {"PATH": ""})
 
 
@@ -164,7 +164,7 @@ def test_a_locked_run_folder_is_reported_with_the_process_that_locked_it(tmp_pat
 
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[LocalSlurm]:
-    """Yield a Slurm cluster, and check that it leaves no files."""
+    """Yield a Slurm cluster, and check afterwards that the cluster leaves no files."""
     folder = Path(tempfile.mkdtemp(prefix="ls-"))
     slurm = start_local_slurm(folder)
     yield slurm
@@ -174,13 +174,13 @@ def slurm() -> Iterator[LocalSlurm]:
 
 @pytest.fixture
 def login(tmp_path, slurm) -> Iterator[LoginNode]:
-    """Yield a user's folder, and check that no job is left."""
+    """Yield a user's folder on a login node, and check afterwards that no job is left."""
     yield LoginNode(tmp_path / "login", slurm.environment)
     assert slurm.job_ids() == []
 
 
 def send_stop_signal(slurm: LocalSlurm) -> None:
-    """Send the signal that Slurm sends before the time limit to the first job."""
+    """Send the stop signal that Slurm sends before the time limit to the first job."""
     slurm.query("scancel", "--batch", "--signal=USR1", slurm.job_ids()[0])
 
 
@@ -224,17 +224,18 @@ def test_a_job_saves_and_resumes_after_each_stop_signal(login, slurm):
     assert code == 0, output
     assert output.count("received the stop signal") == 2 and output.count("rank 1 saved") == 2
     assert "(restart 2)" in output and output.count("finished 60 steps") == 2
-    assert output.count("starts at step 0") == 2  # only the first start of each rank, the other four resume
+    # Only the first start of each of the two ranks begins at step 0. The other four starts resume.
+    assert output.count("starts at step 0") == 2
 
 
 @pytest.mark.slurm
 def test_a_job_near_its_time_limit_saves_and_is_requeued(login, slurm):
-    """Slurm itself sends the signal, up to a minute earlier than requested."""
+    """Slurm itself sends the stop signal, up to a minute earlier than the job script requests."""
     login.write_site(time='"00:02:00"', warning=70)
     code, output = finish(login.submit("+steps=900"))
     assert code == 0, output
     assert "received the stop signal" in output and "(restart 1)" in output
-    assert output.count("starts at step 0") == 2  # only the first start of each rank
+    assert output.count("starts at step 0") == 2  # Only the first start of each of the two ranks begins at step 0.
     assert "rank 0 finished 900 steps" in output and "rank 1 finished 900 steps" in output
 
 
@@ -272,7 +273,7 @@ def test_a_failed_rank_ends_the_complete_job(login):
 
 @pytest.mark.slurm
 def test_a_training_that_ignores_the_signal_resumes_from_its_last_checkpoint(login, slurm):
-    """The job script requeues the job shortly before its time limit."""
+    """If a training ignores the stop signal, the job script requeues the job shortly before the time limit."""
     login.write_site(warning=2)
     process = login.submit("+steps=150", "+fault=ignore_signals")
     wait_until(lambda: "rank 1 of 2" in login.read_logs(), process)
@@ -342,7 +343,7 @@ def test_a_missing_srun_is_explained(login):
 
 @pytest.mark.slurm
 def test_a_folder_that_the_nodes_do_not_share_is_detected_before_the_training(login, slurm, tmp_path):
-    """The probe file has another token, as if the node read another folder with the same path."""
+    """The token in the probe file is wrong, as if the node read another folder with the same path."""
     process = login.submit()
     wait_until(lambda: list((login.folder / "runs/jobs").glob("*.probe")), process)
     next((login.folder / "runs/jobs").glob("*.probe")).write_text("another token")

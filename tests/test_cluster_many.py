@@ -1,4 +1,4 @@
-"""Several Slurm jobs at the same time: packing drives, a sweep, and trainings that log to one MLflow server."""
+"""Test several simultaneous Slurm jobs: packing drives, a sweep, and trainings that log to one MLflow server."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def slurm() -> Iterator[LocalSlurm]:
 
 @pytest.fixture
 def checkout(slurm, tmp_path) -> Iterator[SlurmCheckout]:
-    """Yield a checkout, and check that no job is left."""
+    """Yield a checkout, and check afterwards that no Slurm job is left."""
     yield SlurmCheckout(tmp_path / "lectern", slurm)
     assert slurm.job_ids() == []
 
@@ -44,7 +44,7 @@ DRIVES = {"drives": {"task": "steering", "origin": "drives"}}
 
 
 def remove_other_stages(pipeline: dict) -> None:
-    """Keep only the preprocess stage; the test writes the raw files itself."""
+    """Keep only the preprocess stage in dvc.yaml, because the test writes the raw files itself."""
     pipeline["stages"] = {"preprocess": pipeline["stages"]["preprocess"]}
 
 
@@ -67,7 +67,8 @@ def test_packing_drives_in_a_job_array_gives_the_same_bytes_as_one_process(check
 def test_an_interrupted_sweep_cancels_its_jobs_and_continues_later(checkout, slurm):
     for stage in ("download", "preprocess"):
         checkout.do("dvc", "repro", f"{stage}@sample_digits", LAUNCH="")
-    waiting = checkout / "wait"  # The script stays the same, because a search is only continued with the same code.
+    # The script waits while this file exists. The script does not change, because a search needs the same code.
+    waiting = checkout / "wait"
     waiting.touch()
     (checkout / "pipelines/train.py").write_text(f"{WAIT_SCRIPT}{TRAIN_SCRIPT}")
     sweep = ("lectern", "sweep", "demo-digits", "--parallel", "2", "--trials")
@@ -89,7 +90,7 @@ def test_an_interrupted_sweep_cancels_its_jobs_and_continues_later(checkout, slu
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[dict[str, str]]:
-    """Yield the environment variables to use an MLflow server on PostgreSQL."""
+    """Yield the environment variables with which a process uses an MLflow server on PostgreSQL."""
     bin = find_postgres()
     if bin is None:
         message = "PostgreSQL is not installed (Debian: apt-get install postgresql)"
@@ -107,8 +108,9 @@ def server(tmp_path_factory) -> Iterator[dict[str, str]]:
 
 
 def test_parallel_jobs_lose_no_metrics_on_one_server(checkout, server, monkeypatch):
-    """Run three trainings on two nodes each; one of the two processes of each training logs."""
-    (checkout / "conf/cluster/test.yaml").write_text(SITE.replace("1500M", "900M"))  # all jobs fit at the same time
+    """Run three trainings on two nodes each. Only one of the two processes of each training logs metrics."""
+    # With this memory limit, all jobs can run at the same time.
+    (checkout / "conf/cluster/test.yaml").write_text(SITE.replace("1500M", "900M"))
     checkout.do("dvc", "repro", "preprocess@sample_digits", LAUNCH="")
     grid = f"seed={','.join(map(str, SEEDS))}"
     training = ("python", "pipelines/train.py", "-m", "dataset=sample_digits", "model=digits_cnn", grid)
@@ -121,7 +123,7 @@ def test_parallel_jobs_lose_no_metrics_on_one_server(checkout, server, monkeypat
     assert sorted(run.data.params["seed"] for run in runs) == sorted(map(str, SEEDS))
     assert all(run.info.status == "FINISHED" and run.data.tags["lectern.weights"] for run in runs)
     last_start = max(run.info.start_time for run in runs)
-    assert last_start < min(run.info.end_time for run in runs)  # the trainings ran at the same time
+    assert last_start < min(run.info.end_time for run in runs)  # The trainings have run at the same time.
     for run in runs:
         (history,) = (checkout / "runs" / run.data.tags["lectern.training"]).glob("*/history.csv")
         for name, records in pd.read_csv(history).groupby("name"):

@@ -1,4 +1,4 @@
-"""The pipeline with its trainings as Slurm jobs gives the same bytes, also after preemption and a node failure."""
+"""Test that trainings as Slurm jobs give the bytes of local trainings, also after preemption and a node failure."""
 
 import json
 import tempfile
@@ -13,7 +13,7 @@ from checkout import STAGES, Checkout
 from local_slurm import LocalSlurm, start_local_slurm, wait_until
 
 pytestmark = pytest.mark.slurm
-EPOCHS = 25  # long enough to interrupt the training in the middle
+EPOCHS = 25  # With this number of epochs, the test has time to interrupt the training in the middle.
 SITE = 'time: "00:10:00"\nmemory: 1500M\nwarning: 60\npoll: 0.5\n'
 
 
@@ -37,7 +37,10 @@ class SlurmCheckout(Checkout):
         return "".join(path.read_text() for path in (self / "runs/jobs").glob("*.log"))
 
     def checkpoint_time(self) -> int:
-        """Return the time of the last checkpoint in ns, or 0 if there is none, for example while it is replaced."""
+        """Return the time of the last checkpoint in ns, or 0 if no checkpoint exists.
+
+        While a checkpoint is replaced, no checkpoint exists for a moment.
+        """
         with suppress(StopIteration, FileNotFoundError):
             return next(self.folder.glob("runs/*/last.ckpt")).stat().st_mtime_ns
         return 0
@@ -59,7 +62,7 @@ def uninterrupted(slurm, tmp_path_factory) -> SlurmCheckout:
 
 @pytest.fixture(scope="module")
 def interrupted(slurm, uninterrupted, tmp_path_factory) -> SlurmCheckout:
-    """Return a checkout whose training was preempted, and later lost one of its nodes."""
+    """Return a checkout whose training was preempted and later lost one of its nodes."""
     checkout = SlurmCheckout(tmp_path_factory.mktemp("interrupted") / "lectern", slurm)
     process = checkout.start("dvc", "repro", "evaluate@demo-digits")
     wait_until(checkout.checkpoint_time, process, 1200)

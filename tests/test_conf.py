@@ -1,4 +1,4 @@
-"""Test the config files: each value fits the code that reads it, and a mistake is reported with the valid choices."""
+"""Test that each value of a config fits the code that reads it, and that errors are reported with valid values."""
 
 import copy
 import inspect
@@ -29,7 +29,7 @@ STAGES = ("download", "preprocess", "train", "evaluate", "register")
 
 
 def read_group(group: str) -> dict[str, dict]:
-    """Return the configs of a group by name."""
+    """Return the configs of a Hydra group by name."""
     return {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / group).glob("*.yaml"))}
 
 
@@ -47,13 +47,16 @@ def find_mismatches(function: Callable, section: Mapping[str, Any]) -> Iterator[
 
 
 def has_type(value: Any, hint: Any) -> bool:
-    """Check a type. An int is accepted as a float, and a list as a tuple, because YAML has no tuples."""
+    """Return whether a value has a type.
+
+    An int is accepted as a float, and a list as a tuple, because YAML has no tuples.
+    """
     values = [value, tuple(value)] if isinstance(value, list) else [value]
     return any(is_bearable(each, hint, conf=BeartypeConf(is_pep484_tower=True)) for each in values)
 
 
 def sections(model: dict) -> Iterator[tuple[Callable, dict]]:
-    """Yield each section of a model config with the function or class that it configures."""
+    """Yield each section of a model config, with the function or class that the section configures."""
     task, module = model["task"], dict(model["module"])
     yield task_module(task, "model.loader").load, model["batches"]
     yield model_folder.find_class(task, module.pop("class")), module
@@ -80,7 +83,7 @@ def test_a_file_has_the_name_that_it_contains(group):
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_config_of_a_group_has_no_interpolation(path):
-    """`dvc exp run -S` would replace the interpolation by its value and remove the comments."""
+    """`dvc exp run -S` would replace an interpolation by its value and remove the comments of the config."""
     assert "${" not in path.read_text() and yaml.safe_load(path.read_text())
 
 
@@ -139,7 +142,7 @@ def test_mismatches_are_found():
 
 
 def compose_config() -> dict[str, Any]:
-    """Return the config of a training of `digits_cnn` on the sample."""
+    """Return the config of a training of `digits_cnn` on the sample digits."""
     return copy.deepcopy(
         {
             "dataset": DATASETS["sample_digits"],
@@ -226,7 +229,7 @@ def test_model_and_dataset_of_different_tasks_are_rejected():
         ("char_lstm", "laptop", False, "32-true"),
         ("char_lstm", "laptop", True, "bf16-mixed"),
         ("char_lstm", "gpu", False, "bf16-mixed"),
-        ("char_lstm_small", "laptop", True, "32-true"),  # the config selects float32
+        ("char_lstm_small", "laptop", True, "32-true"),  # The config `char_lstm_small` itself selects float32.
     ],
 )
 def test_a_processor_without_bfloat16_trains_in_float32(model, trainer, bfloat16, precision, monkeypatch, capsys):
@@ -248,7 +251,10 @@ def test_has_bfloat16_is_true_if_an_lstm_computes_in_bfloat16():
 
 
 def call_stage(name: str, *overrides: str) -> Ended:
-    """Run a stage in the checkout. Only for overrides that are rejected before anything is written."""
+    """Run a stage in the checkout.
+
+    Use this function only for overrides that are rejected before the stage writes anything.
+    """
     warm()
 
     def in_root() -> None:

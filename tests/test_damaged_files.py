@@ -1,4 +1,4 @@
-"""A damaged file is named with its line and the remedy, and the commands that do not need it go on."""
+"""Test that the error about a damaged file contains the line and the remedy, and that other commands still work."""
 
 import json
 from pathlib import Path
@@ -86,7 +86,8 @@ def test_a_damaged_gate_is_named_and_nothing_is_promoted(registered_client):
 @pytest.mark.parametrize("path", ["conf/train.yaml", "conf/trainer/laptop.yaml", "conf/model/digits_cnn.yaml"])
 def test_a_stage_names_a_damaged_config(project, path):
     Path(path).write_text("<<<<<<< HEAD\n")
-    Path("conf/model/char_gru.yaml").write_text("")  # a stage does not read the configs of other models
+    # The stage does not read the configs of other models, so an empty config of another model is no error.
+    Path("conf/model/char_gru.yaml").write_text("")
     overrides = (f"dataset={NAME}", "model=digits_cnn")
     ended = in_child(run_stage, "train", *overrides)
     assert ended.code == 1 and f"{path}, line 1: found a conflict marker" in ended.said

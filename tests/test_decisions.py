@@ -1,4 +1,4 @@
-"""Test decisions that are concurrent, killed or refused by the store, and the retirement of a model."""
+"""Test decisions that are concurrent, killed or refused by the store, and the retirement of a registered model."""
 
 import shutil
 import sqlite3
@@ -35,7 +35,7 @@ LOG = Path("registry", f"{NAME}.jsonl")
 
 
 def test_a_champion_changed_during_the_gate_stops_the_promotion(registered_client, monkeypatch):
-    """A tracking server has no lock that excludes other machines."""
+    """A tracking server has no lock that excludes other machines, so another machine can change the champion."""
 
     def change_champion(*_):
         registered_client.set_registered_model_alias(NAME, "champion", WEAK)
@@ -101,7 +101,7 @@ def test_a_killed_promotion_is_completed_by_reconcile(registered_client):
 
 @contextmanager
 def read_only_store(client: MlflowClient) -> Iterator[None]:
-    """Refuse every change in the SQLite file, as a database does for an account that may only read."""
+    """Refuse every change of the SQLite file, as a database does for an account that may only read."""
     path = client.tracking_uri.removeprefix("sqlite:///")
     with sqlite3.connect(path) as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -145,13 +145,14 @@ def fail_like_a_locked_database() -> None:
 
 
 def promote_while_the_store_fails(client, call: int) -> None:
-    """Promote the best version; the store fails at the given move of an alias."""
+    """Promote the best version. The store fails at the given move of an alias."""
     at_call(MlflowClient, "set_registered_model_alias", call, fail_like_a_locked_database)
     promote(client, BEST)
 
 
 def test_a_store_that_fails_during_a_decision_does_not_discard_it(registered_client):
-    for call in (2, 1):  # the second command has only one alias left to move
+    # The first command fails at its second alias. The second command has only one alias left to move.
+    for call in (2, 1):
         ended = in_child(promote_while_the_store_fails, registered_client, call)
         assert "the store failed during a decision: database is locked. Run the same command again" in ended.said
         assert "discarded" not in ended.said

@@ -21,7 +21,7 @@ REPLACEMENT = "4"
 
 @pytest.fixture
 def own_client(client) -> MlflowClient:
-    """Return a client of a store whose files no other test uses, because `mlflow gc` deletes them."""
+    """Return a client of a store whose files no other test uses, because `mlflow gc` deletes files of the store."""
     register(client, *TRAINING_IMAGES)
     return client
 
@@ -34,7 +34,7 @@ def delete_run(client: MlflowClient, version: str) -> str:
 
 
 def delete_run_permanently(client: MlflowClient, version: str) -> str:
-    """Delete the run of a version and its files."""
+    """Delete the run of a version and the files of the run, as `mlflow gc` does."""
     from mlflow.cli import cli
 
     run_id = delete_run(client, version)

@@ -1,4 +1,4 @@
-"""The demo folder: a DVC project that shares stages, configs and code with the project."""
+"""Test the demo folder, a DVC project that uses the stages, configs and code of the main project."""
 
 import shutil
 

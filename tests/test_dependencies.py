@@ -1,4 +1,4 @@
-"""The modules that each stage imports are among the dependencies that dvc.yaml names for it."""
+"""Test that the dependencies of a stage in dvc.yaml include every module that the stage imports."""
 
 import ast
 from collections.abc import Iterator
@@ -15,7 +15,8 @@ STAGES = ("download", "preprocess", "train", "evaluate", "register")
 STARTS_STAGES = "parses the command line and the config; it computes no output"
 TRACKING = "writes to the tracking store and explains its errors; no output depends on it"
 WRITER = "replaces files atomically; it does not change their content"
-EXCEPTIONS: dict[str, dict[str, str]] = {  # stage -> path below src/lectern -> why a change of it matters to no output
+# maps each stage and path below src/lectern to the reason why changes of the path do not change the output
+EXCEPTIONS: dict[str, dict[str, str]] = {
     stage: {
         "stages/stage.py": STARTS_STAGES,
         "stages/config_files.py": STARTS_STAGES,
@@ -47,7 +48,7 @@ def module_file(source: Path, name: str) -> Path | None:
 
 @cache
 def imported_names(path: Path, task: str) -> tuple[str, ...]:
-    """Return the name of every module that a file may import, anywhere in it."""
+    """Return the name of every module that a file may import, at the top level or inside functions."""
     return tuple(name for node in ast.walk(ast.parse(path.read_text())) for name in names_of(node, task))
 
 
@@ -86,7 +87,7 @@ def is_below(path: Path, parents: list[Path]) -> bool:
 
 @cache
 def unlisted(stage: str, task: str) -> list[str]:
-    """Return the imported files that dvc.yaml does not name for a stage."""
+    """Return the imported files that dvc.yaml does not list as dependencies of a stage."""
     imported = imported_files(ROOT / "pipelines" / f"{stage}.py", ROOT / "src", task)
     listed = code_dependencies(stage, task, ROOT)
     return sorted(str(path.relative_to(ROOT / "src/lectern")) for path in imported if not is_below(path, listed))
@@ -111,7 +112,7 @@ def test_every_dependency_is_imported_for_some_task(stage):
     used = set()
     for task in task_names():
         imported = imported_files(ROOT / "pipelines" / f"{stage}.py", ROOT / "src", task)
-        listed = code_dependencies(stage, task, ROOT)[1:]  # the first one is the script
+        listed = code_dependencies(stage, task, ROOT)[1:]  # The first dependency is the script of the stage.
         used |= {index for index, path in enumerate(listed) if any(is_below(file, [path]) for file in imported)}
     assert used == set(range(len(code_dependencies(stage, "digits", ROOT)) - 1))
 

@@ -27,7 +27,7 @@ def make_classifier(network: str = "cnn", facts: dict | None = None, **hyperpara
 
 
 def randomize_weights(classifier: DigitClassifier) -> DigitClassifier:
-    """Change all weights and buffers, so that none keeps its initial value."""
+    """Change all weights and buffers, so that no value is an initial value."""
     with torch.no_grad():
         for value in classifier.state_dict().values():
             value.add_(torch.rand(value.shape) * 0.1) if value.is_floating_point() else value.add_(3)
@@ -115,7 +115,7 @@ def test_training_loss_is_multiplied_by_the_loss_weight():
 
 
 def test_image_with_loss_weight_zero_gives_no_gradient_and_is_not_measured():
-    """This happens if the last batch has fewer images than there are processes."""
+    """An image has loss weight zero if the last batch has fewer images than there are processes."""
     classifier = randomize_weights(make_classifier())
     batch = torch.from_numpy(make_images(1)), torch.tensor([3])
     classifier.training_step((*batch, 0.0), 0).backward()
@@ -149,7 +149,7 @@ def test_validation_metrics_are_means_over_images_and_not_over_batches(monkeypat
     loss = torch.nn.functional.cross_entropy(logits, labels)
     assert logged["validation_loss"].item() == pytest.approx(loss.item(), rel=1e-4)
     assert logged["validation_accuracy"].item() == pytest.approx((logits.argmax(1) == labels).float().mean().item())
-    assert classifier.validation_loss.update_count == 0  # the metrics are reset for the next epoch
+    assert classifier.validation_loss.update_count == 0  # The metrics are reset before the next epoch.
     assert classifier.validation_accuracy.update_count == 0
 
 

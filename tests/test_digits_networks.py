@@ -117,7 +117,7 @@ def test_images_are_shifted_by_at_most_the_given_number_of_pixels():
     start = center_of_mass(make_rectangle()[0])
     shifts = torch.stack([center_of_mass(image[0]) - start for image in transformed]).abs()
     assert 1.5 < shifts.max() <= 2.01
-    assert (shifts.max(0).values > 1.5).all()  # in both directions
+    assert (shifts.max(0).values > 1.5).all()  # The images are shifted in both directions.
 
 
 def test_images_are_rotated_by_at_most_the_given_angle():

@@ -19,7 +19,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def make_images(count: int, first: int = 0) -> np.ndarray:
-    """Return images that encode their own number in the first two pixels, so that all of them differ."""
+    """Return images that contain their own number in the first two pixels, so that all images differ."""
     images = np.zeros((count, 28, 28), np.uint8)
     images[:, 0, 0], images[:, 0, 1] = np.divmod(np.arange(first, first + count), 256)
     images[:, 9:19, 9:19] = np.random.default_rng(first).integers(0, 256, (count, 10, 10))
@@ -73,13 +73,13 @@ def test_no_image_of_the_sample_is_in_two_splits(digits):
 
 
 def select_learned_facts(facts: dict) -> dict:
-    """Return the facts that are learned from data, without counts, digests and file names."""
+    """Return the facts that are learned from data. Counts, digests and file names are left out."""
     return {key: value for key, value in facts.items() if key not in ("items", "files", "test_digest")}
 
 
 def test_facts_depend_only_on_the_training_split(tmp_path):
     train, other = make_images(60), make_images(60)
-    other[48:] = 255  # the last twelve images are the validation split
+    other[48:] = 255  # The last twelve images belong to the validation split.
     test, other_test = make_images(30, first=1000), np.full((30, 28, 28), 7, np.uint8)
     facts = []
     for name, images, test_images in (("a", train, test), ("b", other, other_test)):
@@ -120,7 +120,7 @@ def test_preprocessing_twice_gives_the_same_bytes(raw, tmp_path):
 
 
 def test_facts_are_written_last(raw, tmp_path, monkeypatch):
-    """The presence of the facts therefore means that preprocessing has finished."""
+    """If `facts.json` exists, preprocessing has therefore finished."""
     files_before = []
     write_facts = preprocess_module.write_facts
     monkeypatch.setattr(

@@ -17,7 +17,7 @@ CONFIDENCE = 0.91
 
 
 class FakeClassifier:
-    """A classifier that predicts the labels except for the given mistakes, always with the same confidence."""
+    """A classifier that predicts the labels, except for the given mistakes, always with the same confidence."""
 
     def __init__(self, labels: np.ndarray, mistakes: dict[int, int]):
         predictions = labels.astype(int).copy()
@@ -38,7 +38,7 @@ def labels(digits) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def classifier(labels) -> FakeClassifier:
-    """A classifier with 30 mistakes, all among the first 60 images."""
+    """Return a classifier with 30 wrong predictions, all among the first 60 images."""
     return FakeClassifier(labels, {item: (int(labels[item]) + 1) % 10 for item in range(0, 60, 2)})
 
 
@@ -59,7 +59,7 @@ def test_score_can_be_computed_from_the_items(report):
     items = pd.read_parquet(out / "items.parquet")
     assert evaluate.score(items) == metrics["score"]
     assert items["item"].tolist() == list(range(300))
-    assert evaluate.score(items.iloc[:60]) == 0.5  # also from any subset
+    assert evaluate.score(items.iloc[:60]) == 0.5  # The score can also be computed from any subset of the items.
 
 
 def test_class_metrics_match_their_definitions(report, classifier, labels):
@@ -110,7 +110,7 @@ def train_briefly(digits: Path) -> DigitClassifier:
 
 
 def test_report_of_a_real_classifier_needs_only_the_test_split(digits, tmp_path):
-    """The score is the accuracy of the same probabilities that serving returns."""
+    """The score of the report is the accuracy of the probabilities that serving returns."""
     for name in ("test_images.npy", "test_labels.npy"):
         (tmp_path / name).write_bytes((digits / name).read_bytes())
     classifier = train_briefly(digits)
@@ -128,4 +128,5 @@ def test_baseline_is_the_accuracy_of_predicting_the_most_frequent_training_label
     assert baseline.score_baseline(digits) == (np.load(digits / "test_labels.npy") == most_frequent).mean()
     (tmp_path / "facts.json").write_text(json.dumps({"most_frequent": 3}))
     np.save(tmp_path / "test_labels.npy", np.array([3, 3, 8, 8, 8, 8, 8, 8], np.uint8))
-    assert baseline.score_baseline(tmp_path) == 0.25  # although 8 is more frequent in the test data
+    # The baseline predicts the most frequent training label, although label 8 is more frequent in the test data.
+    assert baseline.score_baseline(tmp_path) == 0.25

@@ -1,4 +1,4 @@
-"""Test that a diverged training ends with the step, the layer and the items, and keeps its last checkpoint."""
+"""Test that a diverged training names the step, the layer and the items, and keeps its last checkpoint."""
 
 import re
 from typing import Any
@@ -14,11 +14,11 @@ from small import RECIPE, STEPS, TRAINER, StatefulClassifier, digits, facts, fit
 from test_resume import LAST, assert_equal_results, undisturbed
 from test_training import RecordingClassifier, determinism
 
-__all__ = ["determinism", "undisturbed"]  # fixtures
+__all__ = ["determinism", "undisturbed"]  # imported because they are fixtures
 
 
 class NotFinite(torch.autograd.Function):
-    """Multiply the output or the gradient by NaN."""
+    """A layer that multiplies its output or its gradient by NaN."""
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, part: str) -> torch.Tensor:
@@ -31,7 +31,7 @@ class NotFinite(torch.autograd.Function):
 
 
 class FailingClassifier(StatefulClassifier):
-    """A classifier with a layer whose output or gradient is NaN from a given step on."""
+    """A classifier with a layer whose output or gradient is NaN, starting at a given step."""
 
     def __init__(self, step: int, layer: str, part: str, **recipe: Any):
         super().__init__(facts(), **{**RECIPE, **recipe})
@@ -92,7 +92,7 @@ def test_the_items_are_those_of_the_batch_with_the_value_that_is_not_finite(tmp_
 
 @pytest.mark.parametrize("validations", [1, 2])
 def test_a_weight_that_is_not_finite_is_neither_saved_nor_the_best(tmp_path, validations):
-    """The loss stays finite: the weight belongs to no layer that is used."""
+    """The loss stays finite, because the weight belongs to a layer that the network does not use."""
 
     class UnusedWeight(StatefulClassifier):
         def __init__(self) -> None:
@@ -111,7 +111,7 @@ def test_a_weight_that_is_not_finite_is_neither_saved_nor_the_best(tmp_path, val
 
 
 def test_training_continues_from_the_last_checkpoint_after_it_was_not_finite(tmp_path, undisturbed):
-    """A fault of the machine does not repeat, so the same command ends with the bytes of an undisturbed training."""
+    """A fault of the machine occurs only once. The repeated command ends with the bytes of an undisturbed training."""
 
     def train_with_fault() -> None:
         compute = StatefulClassifier.training_step

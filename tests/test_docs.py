@@ -18,7 +18,8 @@ from lectern.cli import full_app
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/**/*.md")])
-CURRENT_PAGES = [page for page in PAGES if page.name != "CHANGELOG.md"]  # the changelog also names what was removed
+# The changelog also names files and commands that were removed.
+CURRENT_PAGES = [page for page in PAGES if page.name != "CHANGELOG.md"]
 SOURCES = ("src", "conf", "tests", "bench", "pipelines", "deploy", "cluster", "demo")
 FOLDERS = {*SOURCES, "docs", "metrics", ".github", ".ci"}
 SUFFIXES = {".py", ".yaml", ".yml", ".js", ".toml", ".json", ""}
@@ -35,12 +36,12 @@ def inline_code(page: Path) -> list[str]:
 
 
 def shell_commands(page: Path) -> Iterator[list[str]]:
-    """Yield the words of each shell command, from code blocks and from inline code."""
+    """Yield the words of each shell command in code blocks and in inline code."""
     lines = [line for block in fenced_blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
     for line in [*lines, *(code for code in inline_code(page) if " " in code)]:
         try:
             words = shlex.split(line, comments=True)
-        except ValueError:  # a part of a multi-line string
+        except ValueError:  # The line is a part of a multi-line string.
             continue
         starts = [index for index, word in enumerate(words) if word in ("lectern", "make", "dvc", "python")]
         for start, end in pairwise([*starts, len(words)]):
@@ -55,7 +56,7 @@ def headings(page: Path) -> set[str]:
 
 @cache
 def source_text() -> str:
-    """Return the text of all files that define names: code, configs, scripts and tests."""
+    """Return the text of all files that define names, which are code, configs, scripts and tests."""
     files = [path for folder in SOURCES for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
     files += [*ROOT.glob("*.yaml"), ROOT / "Makefile", ROOT / "pyproject.toml"]
     skipped = ("__pycache__", ".dvc", "lectern.egg-info")
@@ -64,7 +65,7 @@ def source_text() -> str:
 
 
 def exists(path: str) -> bool:
-    """Return whether a path of the checkout exists. `<name>` and `NAME` match any name."""
+    """Return whether a path of the checkout exists. The placeholders `<name>` and `NAME` match any name."""
     return any(ROOT.glob(re.sub(r"<[^>]+>|\bNAME\b", "*", path).rstrip("/")))
 
 
@@ -159,7 +160,10 @@ def quoted_messages(page: Path, heading: str, columns: int) -> list[str]:
 
 @cache
 def message_texts() -> list[str]:
-    """Return the string literals of the package and of DVC's lock, with `...` for each inserted value."""
+    """Return the string literals of the package and of DVC's lock.
+
+    Each inserted value of an f-string is replaced by `...`.
+    """
     files = [*(ROOT / "src").rglob("*.py"), Path(dvc.rwlock.__file__)]
     nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
     plain = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]

@@ -1,4 +1,7 @@
-"""Downloads: each file is verified against its pinned digest, and no other file ever gets its final name."""
+"""Test that each downloaded file is verified against its pinned digest.
+
+A file with another digest never gets the final name.
+"""
 
 import io
 import json
@@ -119,7 +122,10 @@ def test_an_unreadable_file_in_the_mirror_is_reported_and_the_next_address_is_tr
 
 @pytest.fixture
 def unprivileged_folder() -> Iterator[Path]:
-    """Yield a folder owned by an ordinary user, and run as that user, for whom file permissions apply."""
+    """Yield a folder that belongs to an ordinary user, and run the test as this user.
+
+    File permissions have no effect for root.
+    """
     with tempfile.TemporaryDirectory() as folder:
         user = os.geteuid()
         if user == 0:
@@ -315,7 +321,7 @@ def test_a_disk_that_fills_up_during_a_download_leaves_no_file(tmp_path, server,
     with pytest.raises(UserError, match=r"could not be written.*No space left on device.*Free some space"):
         download_origin(file_origin([server.address, server.address]), tmp_path, None, fast_downloader())
     assert list_entries(tmp_path) == []
-    assert server.requests["/text.txt"] == 1  # another address would not help
+    assert server.requests["/text.txt"] == 1  # The download is not repeated, because another address would not help.
 
 
 def test_a_file_size_limit_leaves_no_file(tmp_path):
@@ -391,7 +397,7 @@ def test_an_open_reader_of_the_old_file_never_sees_the_new_content(tmp_path, ser
 
 @pytest.fixture
 def samples(monkeypatch) -> SimpleNamespace:
-    """Replace the module `data.samples` of a task named `numbers`; the test sets its function `make`."""
+    """Replace the module `data.samples` of a task named `numbers`. The test sets the function `make` of this module."""
     samples = SimpleNamespace()
     modules = {("numbers", "data.samples"): samples}
     monkeypatch.setattr(generated.task_modules, "task_module", lambda task, name: modules[task, name])
@@ -413,7 +419,7 @@ def test_generated_samples_are_verified_and_kept(tmp_path, samples):
     samples.make = write_numbers
     download_origin(sample_origin(digest=DIGEST), tmp_path, None)
     assert list_entries(tmp_path) == ["numbers.txt"]
-    samples.make = None  # a second call would fail
+    samples.make = None  # A second call of `make` would fail.
     download_origin(sample_origin(digest=DIGEST), tmp_path, None)
 
 

@@ -1,4 +1,4 @@
-"""Archives: the used members are verified and repacked, and unsafe or damaged archives are rejected."""
+"""Test that used members of archives are verified and repacked, and that unsafe or damaged archives are rejected."""
 
 import gzip
 import io
@@ -37,7 +37,7 @@ def server(monkeypatch) -> Iterator[FileServer]:
 
 
 def repack_from_mirror(tmp_path: Path, archive: bytes, members: dict[str, bytes] = MEMBERS) -> bytes:
-    """Return the zip that the download stage writes if the mirror has this archive."""
+    """Return the zip file that the download stage writes if the mirror contains this archive."""
     mirror = write_file(tmp_path / "mirror", "drive/data.zip", archive)
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     download_origin(archive_origin([], members), tmp_path / "out", str(mirror), fast_downloader())
@@ -87,7 +87,7 @@ def zip_entry(name: str, mode: int) -> zipfile.ZipInfo:
 
 
 def zip_with_entry(info: zipfile.ZipInfo, content: bytes) -> bytes:
-    """Return a zip of the members and one more entry."""
+    """Return a zip file with the members and one additional entry."""
     buffer = io.BytesIO(zip_archive(MEMBERS))
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr(info, content)
@@ -151,7 +151,7 @@ def test_a_duplicate_member_is_rejected(tmp_path):
 
 
 def reject_and_measure(tmp_path: Path, archive: bytes) -> tuple[str, int]:
-    """Return the error message and the peak of allocated memory in bytes."""
+    """Return the error message for an archive, and the peak of allocated memory in bytes."""
     tracemalloc.start()
     try:
         with pytest.raises(UserError) as error:
@@ -172,7 +172,8 @@ def test_a_decompression_bomb_is_rejected_by_its_declared_size(tmp_path):
 def test_a_decompression_bomb_with_a_false_declared_size_is_not_read_to_its_end(tmp_path):
     size = 50 * 2**20
     bomb = zip_archive(MEMBERS | {"IMG/center_2.jpg": bytes(size)})
-    assert bomb.count(size.to_bytes(4, "little")) == 2  # in the member's header and in the central directory
+    # The size occurs in the member's header and in the central directory.
+    assert bomb.count(size.to_bytes(4, "little")) == 2
     bomb = bomb.replace(size.to_bytes(4, "little"), len(MEMBERS["IMG/center_2.jpg"]).to_bytes(4, "little"))
     message, peak = reject_and_measure(tmp_path, bomb)
     assert "damaged or truncated" in message
@@ -214,7 +215,7 @@ def test_a_damaged_archive_is_reported_and_the_next_address_is_tried(tmp_path, s
 
 
 def test_every_flipped_byte_of_an_archive_is_detected_or_harmless(tmp_path):
-    """The result is either the pinned bytes or a UserError, never other bytes and never another exception."""
+    """If a byte of the archive is changed, the result is either the pinned bytes or a UserError."""
     for archive in (zip_archive(MEMBERS), tar_archive(MEMBERS)):
         expected = repack_from_mirror(tmp_path, archive)
         for position in range(0, len(archive), 7):

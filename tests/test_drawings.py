@@ -27,7 +27,8 @@ def test_digit_is_resized_to_twenty_pixels_and_centered_by_mass(digit):
         image = to_mnist_image(draw_digit(digit, number))
         assert image.shape == (IMAGE_SIZE, IMAGE_SIZE) and image.dtype == np.uint8 and image.max() == 255
         rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
-        assert max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1 in (19, 20)  # a faint edge can be rounded to 0
+        # A faint edge of the digit can be rounded to 0.
+        assert max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1 in (19, 20)
         assert (abs(center_of_mass(image) - IMAGE_SIZE / 2) <= 1.2).all()
 
 

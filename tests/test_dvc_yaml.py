@@ -1,4 +1,4 @@
-"""Test that the stages of dvc.yaml fit together: experiments, dependencies, parameters and outputs."""
+"""Test that the stages of dvc.yaml are consistent: experiments, dependencies, parameters and outputs."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
 def expand(stage: str) -> Iterator[dict]:
-    """Yield each stage of a `foreach`, with every `${...}` replaced by its value."""
+    """Yield each stage of a `foreach` in dvc.yaml, with every `${...}` replaced by its value."""
     items = VARS[PIPELINE["stages"][stage]["foreach"].strip("${}")]
     for key, item in items.items() if isinstance(items, dict) else zip(items, items, strict=True):
         values = {"key": key, "item": item, **PARAMS}
@@ -80,7 +80,7 @@ def test_every_parameter_exists_in_its_file():
 
 
 def test_every_section_of_a_model_that_training_reads_is_a_parameter():
-    """Otherwise DVC would keep the old model after a value changes."""
+    """If a section were no parameter, DVC would keep the old model after a change of a value in this section."""
     for stage in EXPANDED["train"]:
         (keys,) = stage["params"][0].values()
         assert {key.split(".")[0] for key in keys} == {"batches", "module", "fit", "best"}

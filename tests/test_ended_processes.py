@@ -1,4 +1,4 @@
-"""Test that no run of a killed process stays RUNNING, and that the runs of other processes are not changed."""
+"""Test that MLflow runs of killed processes do not stay RUNNING, and that runs of other processes are not changed."""
 
 import os
 import time
@@ -24,7 +24,7 @@ COMMANDS = {"reconcile": reconcile, "register": lambda client: register(client, 
 
 @pytest.fixture
 def one_experiment(client) -> MlflowClient:
-    """Return a client of an empty store, in a project with the outputs of one experiment."""
+    """Return a client of an empty store. The current folder is a project with the outputs of one experiment."""
     experiments = yaml.safe_load(Path("experiments.yaml").read_text())
     experiments["experiments"] = {"best": experiments["experiments"]["best"]}
     Path("experiments.yaml").write_text(yaml.safe_dump(experiments))
@@ -41,7 +41,7 @@ def run_killed(command, client: MlflowClient, method: str, call: int, after: boo
 
 
 def ended_process() -> ProcessRecord:
-    """Return the record of a process of this machine that has ended."""
+    """Return the record of a process of this machine that has already ended."""
     child = Child(lambda: None)
     assert child.ended().code == 0
     return replace(current_process(), pid=child.process, started="1")
@@ -74,7 +74,8 @@ def test_a_process_of_another_machine_or_container_counts_as_running():
 
 
 def test_a_process_from_before_a_restart_of_this_machine_has_ended(monkeypatch):
-    monkeypatch.setattr(process, "HOST_NAMESPACE", current_process().namespace)  # the tests may run in a container
+    # The tests may run in a container, so the namespace of this process counts as the namespace of the host.
+    monkeypatch.setattr(process, "HOST_NAMESPACE", current_process().namespace)
     assert has_ended(replace(current_process(), boot="0"))
 
 

@@ -1,4 +1,4 @@
-"""Test that a training which was killed after its end is neither trained nor recorded a second time."""
+"""Test that a training which was killed after its end is not trained and not recorded a second time."""
 
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from lectern.tracking import runs
 from lectern.training import finished_result, fit, run_lock
 from short_training import client, list_runs, logged_points, project, read_history, train, train_until
 
-__all__ = ["client", "project"]  # fixtures
+__all__ = ["client", "project"]  # imported because they are fixtures
 NAMES = ("weights.safetensors", "module.json", "history.csv")
-# owner, function, number of the call, and whether the kill comes after the call
+# owner, function, number of the call, and whether the process is killed after the call instead of before
 KILLS: dict[str, tuple[Any, str, int, bool]] = {
     "before the run has the digest of the weights": (runs, "weights_digest", 1, False),
     "before the run is finished": (runs.MlflowClient, "set_terminated", 1, False),
@@ -30,7 +30,7 @@ def delete_output() -> None:
 
 
 def train_without_steps() -> Ended:
-    """Run the stage; it fails if it trains."""
+    """Run the train stage. The stage fails if it executes a training step."""
 
     def run() -> None:
         fit.pl.Trainer.fit = lambda *_, **__: exec("raise AssertionError('trained again')")

@@ -1,4 +1,4 @@
-"""Test the rules of the promotion gate and the sentences that they print."""
+"""Test the rules of the promotion gate and the sentences that the rules print."""
 
 import pytest
 
@@ -61,7 +61,7 @@ def test_an_increase_up_to_the_absolute_slack_passes():
 
 @pytest.mark.parametrize(("better", "value"), [("higher", 0.85), ("lower", 0.95)])
 def test_a_guarded_metric_may_get_worse_by_its_tolerance(better, value):
-    worse = 2 * value - 0.9  # twice as far from the champion's value
+    worse = 2 * value - 0.9  # The distance from the champion's value is doubled.
     assert metric_within_tolerance("recall", value, 0.9, 0.0501, better, "needed").passed
     assert not metric_within_tolerance("recall", worse, 0.9, 0.0501, better, "needed").passed
     assert metric_within_tolerance("recall", 1.8 - value, 0.9, 0.0, better, "needed").passed
@@ -132,7 +132,7 @@ def test_the_unit_of_a_score_comes_from_the_config_of_its_dataset(project):
 
 
 class Machine:
-    """A machine with a clock, on which every request is ten times slower during a busy period."""
+    """A simulated machine with a clock, on which every request is ten times slower during a busy period."""
 
     def __init__(self, busy: range = range(0)):
         self.busy, self.now, self.requests = busy, 0.0, []

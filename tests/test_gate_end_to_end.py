@@ -22,7 +22,7 @@ OVERRIDES = {
 
 
 def run_stages(experiment: str) -> str:
-    """Run the stages train, evaluate and register as `dvc repro` does; return the output of register."""
+    """Run the stages train, evaluate and register as `dvc repro` does. Return the output of the register stage."""
     training = ["model=digits_cnn", f"out=models/{experiment}", "trainer.threads=1", *OVERRIDES[experiment]]
     name = [f"experiment={experiment}"]
     for stage, overrides in {"train": training, "evaluate": name, "register": name}.items():
@@ -78,7 +78,7 @@ def test_register_prints_one_line_with_the_version_and_the_preview_of_the_gate(c
 
 @pytest.mark.slow
 def test_mlflow_serves_the_champion(registered_client, store):
-    """Run `mlflow models serve` in this environment."""
+    """Run `mlflow models serve` in the environment of the tests."""
     from lectern.artifacts.model_folder import load_model
 
     assert lectern("promote", NAME).code == 0

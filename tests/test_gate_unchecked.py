@@ -1,4 +1,4 @@
-"""Test that the gate states what it could not check on this machine, and that it then refuses the version."""
+"""Test that the gate names the rules that it could not check on this machine, and then refuses the version."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ REPEATED = ("reproduces its score", "better than the champion by more than noise
 
 
 def labels(said: str) -> dict[str, str]:
-    """Return the label of each rule that `lectern promote` printed."""
+    """Return the label (pass, FAIL, not checked) of each rule that `lectern promote` printed."""
     lines = [line.strip() for line in said.splitlines() if line.startswith("  ")]
     pairs = [line.partition(":")[0].split("  ", 1) for line in lines]
     return {name: label for label, name in pairs}
@@ -45,7 +45,8 @@ def test_without_repeatable_test_data_the_gate_names_what_it_could_not_check(reg
     found = labels(refused.said)
     assert {name for name, label in found.items() if label == "not checked"} == set(REPEATED)
     assert {found[name] for name in ("above the baseline", "size within its limit")} == {"pass"}
-    assert found["worst_class_recall within its tolerance"] == "pass"  # the recorded values are of the same test data
+    # The recorded values belong to the same test data, so the rule can be checked.
+    assert found["worst_class_recall within its tolerance"] == "pass"
     assert refused.said.count(reason) == len(REPEATED)
 
 
@@ -60,7 +61,8 @@ def test_a_forced_promotion_logs_which_rules_were_not_checked(registered_client)
 
 def test_a_champion_without_recorded_items_is_scored_again(registered_client, monkeypatch):
     promote(registered_client, BETTER)
-    monkeypatch.setattr("lectern.registry.gate.recorded_items", lambda *_: None)  # the stored files are shared
+    # `recorded_items` is replaced instead of deleting the stored items, because all tests share the stored files.
+    monkeypatch.setattr("lectern.registry.gate.recorded_items", lambda *_: None)
     assert all(rule.checked and rule.passed for rule in promote(registered_client, BEST)[1])
 
 

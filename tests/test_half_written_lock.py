@@ -1,4 +1,4 @@
-"""A `dvc.lock` that a killed DVC left shorter heals from DVC's run cache, and a damaged one is reported."""
+"""Test that DVC's run cache repairs a `dvc.lock` that lost entries, and that a damaged `dvc.lock` is reported."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def finished(tmp_path_factory) -> Checkout:
 
 @pytest.fixture
 def checkout(finished) -> Checkout:
-    """Return the finished checkout, and restore its lock after the test."""
+    """Return the checkout after its pipeline has finished, and restore `dvc.lock` after the test."""
     before = (finished / "dvc.lock").read_bytes()
     yield finished
     (finished / "dvc.lock").write_bytes(before)
@@ -29,18 +29,18 @@ def entry_starts(checkout: Checkout) -> list[int]:
 
 
 @pytest.mark.parametrize("kept", range(5))
-def test_a_shorter_lock_heals_without_running_a_training_again(checkout, kept):
+def test_a_shorter_lock_is_completed_without_running_a_training_again(checkout, kept):
     text = (checkout / "dvc.lock").read_text()
     lock, runs = checkout.lock(), checkout.do("lectern", "experiments", "--json")
     (checkout / "dvc.lock").write_text(text[: sorted(entry_starts(checkout))[kept]])
     if not kept:
-        (checkout / "dvc.lock").unlink()  # the remedy for a damaged file outside git
+        (checkout / "dvc.lock").unlink()  # Outside git, the remedy is to delete the file.
     output = checkout.do("dvc", "repro", "register@demo-digits")
     assert "pipelines/train.py" not in output and checkout.lock() == lock
     assert checkout.do("lectern", "experiments", "--json") == runs
 
 
-def test_a_damaged_lock_is_reported_with_a_remedy_that_heals_it(checkout):
+def test_a_damaged_lock_is_reported_with_a_remedy_that_repairs_it(checkout):
     text, lock = (checkout / "dvc.lock").read_text(), checkout.lock()
     checkout.do("lectern", "promote", "sample_digits")
     (checkout / "dvc.lock").write_text(text[: text.index("md5:") + 6] + ": [")

@@ -1,4 +1,4 @@
-"""Test that an interrupted training saves its current step, and continues to the bytes of an undisturbed training."""
+"""Test that an interrupted training saves its current step and later ends with the bytes of an undisturbed training."""
 
 import os
 import signal
@@ -10,9 +10,10 @@ from children import in_child
 from small import StatefulClassifier, train
 from test_resume import LAST, assert_equal_results, train_until, undisturbed
 
-__all__ = ["undisturbed"]  # a fixture
+__all__ = ["undisturbed"]  # imported because it is a fixture
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-# method of the module, number of the call, and the step that must be saved; an epoch has two validations of two batches
+# method of the module, number of the call, and the step that must be saved; each epoch has two validations of two
+# batches
 POINTS = {
     "in the first step": ("training_step", 1, 1),
     "in a step that a validation follows": ("training_step", 3, 3),
@@ -56,7 +57,7 @@ def test_interrupted_training_finishes_the_accumulation_of_gradients(tmp_path):
     options = {"accumulate": 3, "validations_per_epoch": 1}
     act = lambda: send(signal.SIGINT)  # noqa: E731
     ended = in_child(train_until, tmp_path, StatefulClassifier, "training_step", 1, act=act, **options)
-    assert ended.code == 130 and "saved at step 1" in ended.said  # of three batches
+    assert ended.code == 130 and "saved at step 1" in ended.said  # The step accumulates the gradients of three batches.
 
 
 def test_a_second_interrupt_ends_at_once(tmp_path):

@@ -1,4 +1,4 @@
-"""Trainings that are run twice at once, interrupted or killed, and run again through DVC."""
+"""Test trainings that are started twice at once, interrupted or killed, and then run again through DVC."""
 
 import os
 import signal
@@ -24,11 +24,11 @@ def undisturbed(tmp_path_factory) -> Checkout:
 
 @pytest.fixture(scope="module")
 def disturbed(tmp_path_factory) -> Checkout:
-    """A checkout whose training is started a second time while it runs, killed, and run again."""
+    """Return a checkout whose training is started a second time while it runs, killed, and run again."""
     checkout = Checkout(tmp_path_factory.mktemp("disturbed") / "another folder")
     first = checkout.start("dvc", "repro", "register@demo-digits")
     wait_for_file(checkout, "runs/*/last.ckpt", first)
-    os.killpg(first.pid, signal.SIGSTOP)  # it must not end before the others have been refused
+    os.killpg(first.pid, signal.SIGSTOP)  # The first training must not end before the others have been refused.
     checkout.second_repro = checkout.run("dvc", "repro", "train@demo-digits")
     checkout.second_training = checkout.run(*TRAIN, "budget=laptop", "seed=7", "out=models/by-hand")
     models = checkout / "models"
@@ -72,7 +72,7 @@ def test_killed_and_undisturbed_checkouts_have_the_same_lock(disturbed, undistur
 @pytest.mark.faults
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_repro_saves_the_current_step_and_continues_when_run_again(tmp_path, undisturbed, number):
-    """A terminal sends the signal to DVC, its shell and the training at once."""
+    """A terminal sends the signal to DVC, to the shell of DVC and to the training at once."""
     checkout = Checkout(tmp_path / "lectern")
     first = checkout.start("dvc", "repro", "train@demo-digits")
     wait_for_file(checkout, "runs/*/last.ckpt", first)
@@ -87,7 +87,7 @@ def test_an_interrupted_repro_saves_the_current_step_and_continues_when_run_agai
 
 @pytest.mark.faults
 def test_a_repro_killed_after_the_training_does_not_train_again(tmp_path, undisturbed):
-    """DVC writes its lock file only after it has copied the model to its cache."""
+    """DVC writes `dvc.lock` only after DVC has copied the model to its cache."""
     checkout = Checkout(tmp_path / "lectern")
     first = checkout.start("dvc", "repro", "train@demo-digits")
     wait_for_file(checkout, "models/demo-digits/weights.safetensors", first)

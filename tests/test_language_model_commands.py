@@ -35,7 +35,7 @@ def run_command(*arguments: str) -> Result:
 
 @pytest.fixture
 def champion(monkeypatch) -> CharacterModel:
-    """A character model that is the champion of every registered model."""
+    """Make one character model the champion of every registered model."""
     module = make_module()
     loaded = SimpleNamespace(model=LoadedModel(module, "language_model"))
     monkeypatch.setattr(champions, "load_champion", lambda name, task: loaded)

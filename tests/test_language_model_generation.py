@@ -76,7 +76,8 @@ def test_sampled_ids_follow_the_probabilities():
     ],
 )
 def test_sampling_options_restrict_the_sampled_ids(options, expected_ids):
-    logits = np.log(np.tile([0.4, 0.3, 0.2, 0.1], (1000, 1)))  # without the unknown id: 1/2, 1/3 and 1/6
+    # without the probability of the unknown id, the other probabilities are 1/2, 1/3 and 1/6
+    logits = np.log(np.tile([0.4, 0.3, 0.2, 0.1], (1000, 1)))
     assert set(generation.sample_ids(logits, np.linspace(0, 0.999, 1000), **options)) == expected_ids
 
 

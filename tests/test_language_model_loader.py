@@ -1,4 +1,4 @@
-"""Test the streams in which a text is loaded."""
+"""Test the parallel streams in which the loader reads a text."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from lectern.errors import UserError
 from lectern.tasks.language_model.model import loader
 from lectern.tasks.language_model.model.loader import IGNORE_INDEX, TextStreams, load
 
-TEXT = torch.arange(1, 1004, dtype=torch.int16)  # all ids differ, so an id shows its position
+TEXT = torch.arange(1, 1004, dtype=torch.int16)  # All ids differ, so each id shows its position in the text.
 
 
 def read_batches(streams: TextStreams, epoch: int = 0) -> list:

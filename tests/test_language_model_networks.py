@@ -69,7 +69,8 @@ def test_transformer_layer_does_not_depend_on_characters_before_its_memory():
     changed_ids = ids.clone()
     changed_ids[0, 5] = 0
     logits, changed_logits = module(ids)[0], module(changed_ids)[0]
-    torch.testing.assert_close(logits[:, 18:], changed_logits[:, 18:])  # position 5 is 12 characters before position 17
+    # Position 5 is 12 characters before position 17.
+    torch.testing.assert_close(logits[:, 18:], changed_logits[:, 18:])
     assert not torch.allclose(logits[:, 17], changed_logits[:, 17])
 
 
@@ -79,7 +80,7 @@ def test_transformer_state_depends_on_distances_and_not_on_positions():
     _, state = network(ids, network.initial_state(1))
     ids_at_later_positions = torch.cat([torch.randint(1, 12, (1, 9)), ids], 1)
     _, later_state = network(ids_at_later_positions, network.initial_state(1))
-    torch.testing.assert_close(state, later_state)  # of the last five characters in both texts
+    torch.testing.assert_close(state, later_state)  # In both texts, the state belongs to the last five characters.
 
 
 def test_network_of_the_lecture_has_4107345_parameters():
@@ -140,7 +141,7 @@ def test_training_lowers_the_validation_loss_and_samples_do_not_change_the_rando
         enable_model_summary=False, enable_checkpointing=False,
     )  # fmt: skip
     trainer.fit(module, train, validation)
-    assert float(trainer.callback_metrics["validation_loss"]) < 2.9  # random guessing gives ln 33 = 3.5
+    assert float(trainer.callback_metrics["validation_loss"]) < 2.9  # Random guessing gives a loss of ln 33 = 3.5.
     module.train()
     random_state = torch.get_rng_state()
     assert len(module.text_samples()["sample"]) == 300

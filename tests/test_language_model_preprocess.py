@@ -46,12 +46,12 @@ def test_split_by_hash_keeps_works_in_their_split_if_others_are_added():
 def test_alphabet_contains_only_characters_of_the_training_text(tmp_path):
     _, facts = make_processed(tmp_path)
     assert set(facts["alphabet"]) == set(WORKS["one.txt"] + WORKS["two.txt"])
-    assert "[" not in facts["alphabet"]  # occurs only in the test text
+    assert "[" not in facts["alphabet"]  # The character [ occurs only in the test text.
 
 
 def test_characters_below_the_minimum_count_are_unknown(tmp_path):
     processed, facts = make_processed(tmp_path, min_count=2)
-    assert "?" not in facts["alphabet"]  # occurs once in the training text
+    assert "?" not in facts["alphabet"]  # The character ? occurs only once in the training text.
     assert (np.load(processed / "train.npy") == UNKNOWN_ID).any()
 
 
@@ -109,7 +109,8 @@ def test_sample_is_python_code_of_at_most_the_given_size(tmp_path):
     versions = samples.make(tmp_path, 50_000)
     works = read_works(tmp_path)
     assert versions["python"].startswith("3.")
-    assert 20_000 < sum(map(len, works.values())) <= 50_000 + 200 * len(works)  # each work starts with its name
+    # Each work starts with its name, which adds at most 200 characters.
+    assert 20_000 < sum(map(len, works.values())) <= 50_000 + 200 * len(works)
     assert all(text.startswith(f"# {name}\n") for name, text in works.items())
 
 

@@ -89,7 +89,7 @@ def test_baseline_depends_on_the_training_text_and_not_on_the_validation_text(tm
 def test_scores_equal_those_of_reading_the_text_in_one_piece(tmp_path, monkeypatch):
     _, facts = make_processed(tmp_path)
     module, ids = make_module(facts), encode(WORKS["two.txt"] * 3, facts)
-    monkeypatch.setattr(scoring, "LONG_STREAM_LENGTH", 200)  # cuts the text into several streams
+    monkeypatch.setattr(scoring, "LONG_STREAM_LENGTH", 200)  # With this value, the text is cut into several streams.
     monkeypatch.setattr(scoring, "WARM_UP_LENGTH", 150)
     nats, hits = scoring.score_text(module, ids)
     inputs = torch.from_numpy(np.append(0, ids[:-1]).astype(int))
@@ -157,7 +157,8 @@ def test_reset_does_not_change_the_loss_of_a_network_that_ignores_its_state(tmp_
     _, facts = make_processed(tmp_path)
     module, ids = make_module(facts), encode(WORKS["one.txt"], facts)
     torch.nn.init.zeros_(module.network.layers[0].weight_hh_l0)
-    module.network.layers[0].bias_ih_l0.data[12:24] = -100  # closes the update gate for the old state
+    # With this bias, the update gate of the GRU ignores the old state.
+    module.network.layers[0].bias_ih_l0.data[12:24] = -100
     curve = loss_after_reset(module, ids, scoring.score_text(module, ids)[0])
     assert curve["excess"] == pytest.approx([0] * len(curve["excess"]), abs=1e-4)
 

@@ -1,4 +1,4 @@
-"""The rules for the package layout: which folder may import which, and how long a module may be."""
+"""Test the rules for the layout of the package: which folder may import which folder, and how long a module may be."""
 
 import ast
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ TASK_MODULES = (
     "data.preprocess", "data.samples", "model.module", "model.loader", "model.networks", "report.evaluate",
     "report.baseline", "serving.inference_api", "serving.request",
 )  # fmt: skip
-# The folders of a task that each folder must not import.
+# folders of the same task that each folder of a task must not import
 FORBIDDEN = {"data": ("model", "report", "serving"), "model": ("report", "serving"), "report": ("serving",)}
 MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_TOP_LEVEL_FILES = 250, 50, 6
 
 
 def imported_names(path: Path) -> Iterator[str]:
-    """Yield the full name of everything that a file imports, anywhere in it."""
+    """Yield the full name of everything that a file imports, at the top level or inside functions."""
     package = ["lectern", *path.relative_to(PACKAGE).parts[:-1]] if path.is_relative_to(PACKAGE) else []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -77,7 +77,8 @@ def test_the_checked_files_exist():
 def test_a_task_imports_no_other_task(task):
     imported = {path.name: imported_tasks(path) - {task} for path in TASK_FILES[task]}
     assert not any(imported.values()), imported
-    assert any(task in imported_tasks(path) for path in TASK_FILES[task])  # so the check does find imports
+    # This assertion shows that the check does find imports.
+    assert any(task in imported_tasks(path) for path in TASK_FILES[task])
 
 
 @pytest.mark.parametrize("folder", FORBIDDEN)

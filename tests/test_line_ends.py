@@ -1,4 +1,4 @@
-"""A clone has the same bytes whatever git's settings for line ends are, so no stage becomes stale."""
+"""Test that a clone has the same bytes with any line-end settings of git, so that no stage becomes stale."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory) -> Checkout:
-    """Return a checkout with the git attributes of the project."""
+    """Return a checkout with the file `.gitattributes` of the project."""
     checkout = Checkout(tmp_path_factory.mktemp("original") / "lectern")
     shutil.copy(ROOT / ".gitattributes", checkout.folder)
     for name in ("registry/mnist.jsonl", "metrics/demo-digits.json", "dvc.lock"):

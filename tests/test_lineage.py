@@ -1,4 +1,4 @@
-"""Test the chain from a registered version back to the sources of its data."""
+"""Test the links from a registered version back to the sources of its data."""
 
 import json
 import shutil

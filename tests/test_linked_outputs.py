@@ -1,4 +1,4 @@
-"""Test outputs that are symbolic or hard links into DVC's cache, and links to other files, which are refused."""
+"""Test outputs that are symbolic or hard links into DVC's cache, and test that links to other files are refused."""
 
 import os
 import shutil
@@ -21,7 +21,10 @@ SECRET = "a private key"
 
 @pytest.fixture
 def shared_cache(client, evaluated_project, tmp_path) -> Path:
-    """Change to a DVC project with one evaluated experiment and a cache outside of it. Nothing is cached yet."""
+    """Change to a DVC project with one evaluated experiment and a cache outside the project.
+
+    The cache is still empty.
+    """
     experiments = {"best": {"dataset": NAME, "task": "digits", "model": "digits_cnn"}}
     lists = {"origins": [], "datasets": {}, "experiments": experiments}
     Path("experiments.yaml").write_text(yaml.safe_dump(lists))
@@ -31,9 +34,9 @@ def shared_cache(client, evaluated_project, tmp_path) -> Path:
 
 
 def cache_outputs(kind: str) -> None:
-    """Replace the outputs by links into DVC's cache."""
+    """Replace the outputs of the stages by links into DVC's cache."""
     pipeline = Path("dvc.yaml")
-    pipeline.rename("pipeline")  # DVC refuses to add an output of a stage
+    pipeline.rename("pipeline")  # The file is renamed, because DVC refuses to add an output of a stage.
     assert dvc(["config", "cache.type", kind, "--quiet"]) == 0
     assert dvc(["add", "--quiet", *OUTPUTS]) == 0
     Path("pipeline").rename(pipeline)

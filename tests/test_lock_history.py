@@ -24,14 +24,14 @@ def git(*arguments: str) -> str:
 
 
 def commit(*names: str) -> str:
-    """Commit files and return the commit."""
+    """Commit files and return the ID of the commit."""
     git("add", "--force", *names)
     git("commit", "--quiet", "--message=A change")
     return git("rev-parse", "HEAD")
 
 
 def write_lock(**changes: Any) -> None:
-    """Write the entry that DVC writes after the training of the experiment."""
+    """Write the entry that DVC writes to dvc.lock after the training of the experiment."""
     entry = {
         "cmd": f"lectern launch python {SCRIPT} dataset={NAME} model=digits_cnn budget=laptop seed=7 out=models/best",
         "deps": [
@@ -46,7 +46,10 @@ def write_lock(**changes: Any) -> None:
 
 @pytest.fixture
 def repository(evaluated_project) -> str:
-    """Change to a git repository whose first commit has the code and an older result. Return the commit."""
+    """Change to a git repository whose first commit contains the code and an older result.
+
+    Return the ID of this commit.
+    """
     git("init", "--quiet")
     write_lock(outs=[{"path": "models/best", "md5": f"{'0' * 32}.dir"}])
     return commit("pipelines", "conf", "dvc.lock")
@@ -59,7 +62,8 @@ def restored_run(client: MlflowClient):
 def test_the_oldest_commit_that_names_the_outputs_has_the_config_and_the_commit(repository, client):
     write_lock()
     named = commit("dvc.lock")
-    write_lock(outs=[{"path": "models/best", "md5": f"{'1' * 32}.dir"}])  # trained again, and checked out since
+    # A later commit names other outputs, because the model was trained again. The checkout has the older outputs.
+    write_lock(outs=[{"path": "models/best", "md5": f"{'1' * 32}.dir"}])
     commit("dvc.lock")
     assert "best: run with its history, config, commit; lost: machine" in reconcile(client)
     run = restored_run(client)

@@ -1,4 +1,4 @@
-"""Test model folders: equal bytes for equal weights, no partial files, and no code from outside the task."""
+"""Test model folders: equal bytes for equal weights, no half-written files, and no code from outside the task."""
 
 import json
 import resource

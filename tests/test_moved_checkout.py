@@ -1,4 +1,4 @@
-"""Test a checkout that DVC trained with links into a shared cache, and that was then moved and copied."""
+"""Test a checkout that DVC filled with links into a shared cache, and that was then moved and copied."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ from checkout import ROOT, Checkout
 from test_moved_store import files, recorded_addresses
 
 MODEL = "sample_digits"
-DEFAULT_STORE = {"MLFLOW_TRACKING_URI": ""}  # the file `mlflow.db` of the checkout
+DEFAULT_STORE = {"MLFLOW_TRACKING_URI": ""}  # With an empty value, Lectern uses the file `mlflow.db` of the checkout.
 IN_THE_COPY = (
     "lectern reconcile",
     f"lectern lineage {MODEL}@1",
@@ -30,7 +30,7 @@ def at(folder: Path) -> Checkout:
 
 
 def use(checkout: Checkout, commands: tuple[str, ...]) -> None:
-    """Run commands that must succeed, and check that all addresses are in the checkout."""
+    """Run commands that must succeed, and check that all addresses in the store are in the checkout."""
     for command in commands:
         code, output = checkout.run(*command.split(), **DEFAULT_STORE)
         assert code == 0, f"{command}: {output}"

@@ -1,4 +1,4 @@
-"""Test that a local store works after its checkout was moved or copied, and that the original is not touched."""
+"""Test that a local store works after its checkout was moved or copied, and that the original store does not change."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ S3, OTHER_FOLDER = "s3://bucket/mlartifacts/other", "/data/mlartifacts/other fol
 
 @pytest.fixture
 def original(registered_client, evaluated_project, tmp_path, monkeypatch) -> Path:
-    """Return a checkout with three registered experiments, a champion and the files of its store."""
+    """Return a checkout with three registered experiments, a champion and a local store."""
     promote(registered_client, "2")
     registered_client.create_experiment("s3", S3)
     registered_client.create_experiment("other", OTHER_FOLDER)
@@ -89,7 +89,7 @@ def test_a_moved_checkout_works_and_the_old_folder_is_not_created_again(original
 
 
 def change_everything() -> None:
-    """Log a report and a text, register a version and move the champion."""
+    """Log a report and a text, register a version and move the alias `champion`."""
     from registered import register, skip_plots
 
     skip_plots()

@@ -1,4 +1,4 @@
-"""Test that versions and outputs of an older version of Lectern are refused with a message and break nothing else."""
+"""Test that versions and outputs of older releases are refused with a message, and that everything else works."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def use_old_model_folder(folder: Path) -> None:
 
 
 def use_old_metrics(experiment: str) -> None:
-    """Rename the baseline in the metrics of an experiment to its name in older versions of Lectern."""
+    """Rename the baseline in the metrics of an experiment to the name in older versions of Lectern."""
     path = Path(f"metrics/{experiment}.json")
     metrics = json.loads(path.read_text())
     baseline = metrics.pop("baseline")
@@ -167,7 +167,7 @@ def test_old_outputs_in_the_checkout_are_reported_and_other_experiments_are_list
     ended = lectern("experiments")
     assert ended.code == 0 and "Traceback" not in ended.said
     assert "lectern: best: " in ended.said and "better" in ended.said
-    assert "rain" in ended.said.partition("lectern: best: ")[2]  # the message says to train again
+    assert "rain" in ended.said.partition("lectern: best: ")[2]  # The message contains the instruction to train again.
     assert lectern("registry", "list").code == 0
     reconciled = lectern("reconcile")
     assert reconciled.code == 0 and "best: " in reconciled.said and "Traceback" not in reconciled.said

@@ -1,4 +1,4 @@
-"""Test that a version with other code is answered by its packaged code, if the committed audit log names this code."""
+"""Test that the packaged code of a version predicts if the committed audit log contains the digest of this code."""
 
 import os
 import shutil
@@ -64,7 +64,7 @@ def inverted(serving_project, tmp_path_factory) -> Champion:
 
 
 def add_foreign_files(package: Path) -> None:
-    """Add files that would break the process if it used them."""
+    """Add files to the version that would break the separate process if the process used these files."""
     (package.parent / "torch.py").write_text("raise SystemExit('changed')")
     (package / "task_modules.so").write_bytes(b"changed")
 
@@ -76,7 +76,7 @@ def images(serving_project) -> np.ndarray:
 
 @pytest.fixture
 def own(client) -> LoadedModel:
-    """The champion of the digits with the code of this checkout."""
+    """Return the champion of the digits with the code of this checkout."""
     model = load_champion(DIGITS, "digits", client).model
     assert isinstance(model, LoadedModel)
     return model
@@ -226,7 +226,7 @@ def test_a_process_that_was_killed_is_started_again(inverted, images):
     np.testing.assert_array_equal(inverted.model.predict(images), expected)
 
 
-def test_threads_take_turns(inverted, images):
+def test_calls_from_several_threads_return_their_own_predictions(inverted, images):
     results: dict[int, np.ndarray] = {}
 
     def predict(number: int) -> None:

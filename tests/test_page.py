@@ -1,4 +1,4 @@
-"""Test the web page in a browser: on every screen, in both color modes, with an API key and without a champion."""
+"""Test the web page in a browser: in every window size, in both color modes, with an API key and without a champion."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Test the tab of each task in a real browser: the page must show what the API returns."""
+"""Test the tab of each task in a real browser. The page must show the results that the API returns."""
 
 import base64
 import io
@@ -62,7 +62,7 @@ def draw_with_finger(page: Page, digit: int) -> None:
 def test_digit_can_be_drawn_by_touch_and_reset_clears_the_tab(server, open_page):
     page = open_page(server.url, "phone")
     draw_with_finger(page, 1)
-    assert page.evaluate("scrollY") == 0  # the page has not scrolled
+    assert page.evaluate("scrollY") == 0  # Drawing by touch has not scrolled the page.
     assert classify(page) == "1"
     page.get_by_role("button", name="Reset").click()
     expect(page.locator("img.network-input")).to_have_count(0)
@@ -82,7 +82,7 @@ def wait_for_length(page: Page, length: int) -> None:
 
 
 def move_length_slider(page: Page, key: str, length: int) -> None:
-    """Press a key five times on the slider, which starts at 600, and check the resulting length."""
+    """Press a key five times on the length slider, which starts at 600, and check the resulting length."""
     for _ in range(5):
         page.get_by_role("slider", name="Length").locator("[tabindex]").press(key)
     expect(page.get_by_text(f"Length {length}", exact=True)).to_be_visible()
@@ -130,7 +130,7 @@ def test_translations_and_attention_map_are_shown(server, open_page):
     assert page.locator(".translations .target").all_inner_texts() == targets
     assert page.locator(".heat thead span").all_inner_texts() == ["A", "man", "sleeps", "outside", ".", "end"]
     words = re.findall(r"\w+|[^\w\s]", targets[0])
-    assert page.locator(".heat tbody th").count() == len(words) + 1  # and the end of the sentence
+    assert page.locator(".heat tbody th").count() == len(words) + 1  # The last row is the end of the sentence.
     save_screenshot(page, "translation")
 
 
@@ -151,7 +151,7 @@ def test_attention_weights_sum_to_one_for_the_mean_and_for_one_head(server, open
     one_head = read_attention(page)
     assert one_head != mean
     for row in (*mean, *one_head):
-        assert abs(sum(row) - 100) <= len(row)  # each weight is rounded to one percent
+        assert abs(sum(row) - 100) <= len(row)  # Each weight is rounded to one percent.
 
 
 # Steering

@@ -1,4 +1,4 @@
-"""A user who may only read a checkout gets a message, and changes nothing."""
+"""Test that a user who may only read a checkout gets a message and changes nothing."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def test_a_command_that_writes_is_refused_with_a_message(words, promoted_client)
 
 
 @pytest.mark.slow
-def test_lineage_says_what_it_could_not_check(promoted_client):
+def test_lineage_names_the_links_that_could_not_be_checked(promoted_client):
     shutil.copytree(ROOT / ".dvc", ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
     Path(".dvc/config").write_text("[core]\n    no_scm = true\n")
     _, output = lectern_unnamed("lineage", NAME, "--json")

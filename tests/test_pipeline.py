@@ -1,4 +1,4 @@
-"""The pipeline through DVC: five stages from an empty checkout to a registered version."""
+"""Test the pipeline through DVC: five stages from an empty checkout to a registered version."""
 
 import json
 import os
@@ -20,7 +20,7 @@ STORE = {"mlflow.db", "mlartifacts"}
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Checkout:
-    """A checkout in which `dvc repro register@demo-digits` has run."""
+    """Return a checkout in which `dvc repro register@demo-digits` has run."""
     checkout = Checkout(tmp_path_factory.mktemp("pipeline") / "lectern")
     checkout.output = checkout.do("dvc", "repro", "register@demo-digits")
     return checkout
@@ -86,7 +86,7 @@ def test_second_repro_runs_no_stage(checkout):
 
 @pytest.fixture(scope="module")
 def restored(checkout, tmp_path_factory) -> Checkout:
-    """A second checkout with the commit and the cache of the first one, and an empty store."""
+    """Return a second checkout with the commit and the DVC cache of the first checkout, and an empty MLflow store."""
     folder = tmp_path_factory.mktemp("restored") / "lectern"
     outputs = {"models", "reports", "cards", "data", "mlflow.db", "mlartifacts"}
     shutil.copytree(checkout.folder, folder, ignore=lambda path, _: outputs if Path(path) == checkout.folder else set())
@@ -122,7 +122,7 @@ def test_reconcile_restores_run_version_and_champion(restored, checkout):
 
 
 def test_a_lost_store_is_restored_with_every_link(restored):
-    """The training itself was recorded in the other store. Its config and commit are in git."""
+    """The original run of the training is in the lost store. The config and the commit of the training are in git."""
     restored.git("add", "dvc.lock", "metrics")
     restored.git("commit", "--quiet", "--message=Add results")
     for name in ("mlflow.db", "registry"):
@@ -181,7 +181,10 @@ def test_deleted_run_and_unknown_commit_break_the_lineage(checkout):
 
 
 def test_two_processes_compute_the_same_as_one(checkout):
-    """DDP over gloo, with a last batch that does not divide, and without dropout, whose draws differ per process."""
+    """Train with DDP over gloo, with a last batch that cannot be divided by two.
+
+    Dropout is off, because its random masks differ between processes.
+    """
     import numpy as np
     import pandas as pd
     from safetensors.numpy import load_file
@@ -196,13 +199,14 @@ def test_two_processes_compute_the_same_as_one(checkout):
     checkout.do(*command, "trainer=two_processes", "out=runs/two")
     one, two = (load_file(checkout / f"runs/{name}/weights.safetensors") for name in ("one", "two"))
     largest_difference = max(np.abs(one[name] - two[name]).max() for name in one if one[name].dtype == np.float32)
-    assert largest_difference < 1e-4  # rounding, which Adam amplifies; a step is 1e-3
+    # The differences come from rounding, which Adam amplifies. A step of Adam is 1e-3.
+    assert largest_difference < 1e-4
     histories = [pd.read_csv(checkout / f"runs/{name}/history.csv") for name in ("one", "two")]
     assert histories[0][["step", "epoch", "name"]].equals(histories[1][["step", "epoch", "name"]])
     np.testing.assert_allclose(histories[0]["value"], histories[1]["value"], rtol=1e-3, atol=1e-4)
     client = MlflowClient(checkout.store, checkout.store)
     (run,) = [run for run in client.search_runs(["1"]) if run.info.run_name == "two"]
-    assert len(client.get_metric_history(run.info.run_id, "validation_loss")) == 2  # logged by rank 0 only
+    assert len(client.get_metric_history(run.info.run_id, "validation_loss")) == 2  # Only rank 0 logs the metric.
     assert checkout.top_level_names() - before <= {"runs"}
     shutil.rmtree(checkout / "runs")
 
@@ -230,7 +234,7 @@ def replace_learning_rate(text: str, line: str) -> str:
 
 @pytest.fixture(autouse=True, scope="module")
 def no_zombies():
-    """Collect the exit status of every child process that a test has left."""
+    """Collect the exit status of every child process that a test has not waited for."""
     yield
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:

@@ -1,4 +1,4 @@
-"""Test `lectern predict`: equal results on all paths, resuming after a kill, bounded memory and error messages."""
+"""Test `lectern predict`: equal results for all kinds of input, resuming after a kill, memory and error messages."""
 
 import os
 import resource
@@ -125,7 +125,7 @@ def test_a_killed_prediction_continues_with_its_version_and_gives_the_same_table
     assert not (tmp_path / "killed.csv").exists()
     (first_chunk,) = (tmp_path / "killed.csv.parts").glob("*.parquet")
     modified = first_chunk.stat().st_mtime_ns
-    move_champion("1")  # the resumed run must still use version 2
+    move_champion("1")  # The resumed prediction must still use version 2.
 
     def check_first_chunk_before_merge() -> None:
         merge_chunks = batch_predict.merge_chunks
@@ -168,7 +168,7 @@ def test_peak_memory_does_not_grow_with_the_number_of_inputs(lectern, tmp_path):
         ended = lectern("predict", DIGITS, "--input", source, "--output", output, after=write_peak)
         assert ended.code == 0, ended.said
         peaks.append(int((tmp_path / "peak").read_text()) / 1024)
-    assert peaks[1] - peaks[0] < 60, peaks  # megabytes; the larger array has 31
+    assert peaks[1] - peaks[0] < 60, peaks  # in megabytes; the larger array has 31 megabytes
 
 
 def test_a_chunk_of_large_items_is_smaller_and_no_item_is_lost():

@@ -1,4 +1,4 @@
-"""Test that training on several processes gives the results of one process, and that it stops and resumes."""
+"""Test that a training on several processes gives the results of one process, and that such a training can resume."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ DIGITS = (
     "dataset=sample_digits",
     "model=digits_cnn",
     "model.module.network.dropout=0.0",
-)  # each rank draws its own dropout masks
+)  # Dropout is off, because each rank draws different dropout masks.
 CHARACTERS = (
     "dataset=sample_code", "model=char_gru_demo", "model.module.network.hidden=16",
     "model.batches.batch_size=8", "model.batches.unroll=20",
@@ -62,7 +62,7 @@ def assert_same_training(one: Path, other: Path) -> None:
 
 @pytest.fixture
 def poems(project) -> Path:
-    """Return a project whose language-model sample is a text in which each stream reads another part."""
+    """Return a project whose language-model sample is a text of which each stream reads a different part."""
     preprocess(write_works(project / "poems"), project / "data" / "processed" / "sample_code", **BY_NAME)
     return project
 
@@ -89,7 +89,7 @@ def test_a_batch_size_that_is_not_divisible_by_the_processes_is_rejected(batch_s
 
 
 def train_in_child(*overrides: str) -> None:
-    """Train with one process, which inherits the imports of the tests' process."""
+    """Train with one child process, which inherits the imports of the tests' process."""
     warm()
     ended = in_child(run_stage, "train", *overrides, "trainer.threads=1")
     assert ended.code == 0, ended.said
@@ -106,7 +106,7 @@ def test_four_processes_train_the_digits_as_one_does(project):
 
 @pytest.mark.slow
 def test_two_and_four_processes_train_a_text_as_one_does(poems):
-    """Each process reads its own streams and keeps their state from batch to batch."""
+    """Each process reads different streams of the text and keeps their state from batch to batch."""
     train_in_child(*CHARACTERS, "out=runs/one")
     for world in (2, 4):
         train(*CHARACTERS, f"out=runs/{world}", "trainer=two_processes", f"trainer.devices={world}")
@@ -130,9 +130,9 @@ def interrupt_after_save(number: int, send: Callable[[int, int], None], *overrid
 
 @pytest.mark.faults
 def test_a_signal_stops_all_processes_after_the_same_step_and_training_resumes_to_the_same_bytes(project):
-    """SIGTERM reaches only the first process. A terminal sends SIGINT to all of them.
+    """SIGTERM reaches only the first process.
 
-    A collective inside the signal handler would block.
+    A terminal sends SIGINT to all processes. A collective operation inside the signal handler would block.
     """
     overrides = (*DIGITS, "model.fit.laptop.epochs=20", "trainer=two_processes")
     train(*overrides, "out=runs/undisturbed")
@@ -167,7 +167,10 @@ def test_torchrun_on_two_addresses_trains_without_slurm(project):
 
 @pytest.fixture
 def sharded_drive(project) -> Path:
-    """Return a project with a drive in shards. It has 121 training frames, so the last batch of 24 has one frame."""
+    """Return a project with a drive in shards.
+
+    The drive has 121 training frames, so the last batch of 24 has one frame.
+    """
     recordings.write_udacity_sim(project / "drive", 319)
     folder = project / "data" / "processed" / "sample_road"
     arguments = {**recordings.BLOCKS, **recordings.ARGUMENTS, "shard_megabytes": 0.1}
@@ -181,7 +184,7 @@ def test_two_and_four_processes_train_a_sharded_drive_as_one_does(sharded_drive)
     """Each process reads different shards. The last batch of an epoch has fewer frames than processes."""
     no_augmentation = [
         f"model.module.{name}=0.0" for name in ("mirror", "brightness", "shadow")
-    ]  # ranks draw their own
+    ]  # Augmentation is off, because each rank draws different random numbers.
     overrides = ("dataset=sample_road", "model=pilotnet_brief", *no_augmentation, "model.batches.batch_size=24")
     train_in_child(*overrides, "out=runs/one")
     for world in (2, 4):

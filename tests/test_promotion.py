@@ -1,4 +1,4 @@
-"""Test promotion and rollback: the gate decides, and decisions are logged."""
+"""Test promotion and rollback: the gate decides, and Lectern logs each decision."""
 
 import json
 from functools import partial
@@ -33,7 +33,7 @@ def read_metrics(experiment: str) -> dict:
 
 
 def set_guards(**guards) -> None:
-    """Write guards to the config of the dataset."""
+    """Write guards to the config file of the dataset."""
     path = Path(f"conf/dataset/{NAME}.yaml")
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "guards": guards}))
 

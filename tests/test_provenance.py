@@ -1,4 +1,4 @@
-"""The commit that a run records is the commit of the code and configs that it used, or it is marked `-dirty`."""
+"""Test that a run records the commit of the code and configs that it used, or a commit with the suffix `-dirty`."""
 
 import os
 import shutil
@@ -20,14 +20,14 @@ def original(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def checkout(original, tmp_path) -> Checkout:
-    """Return a checkout without changes."""
+    """Return a checkout without uncommitted changes."""
     checkout = Checkout.__new__(Checkout)
     checkout.folder = shutil.copytree(original, tmp_path / "lectern", symlinks=True)
     return checkout
 
 
 def recorded(checkout: Checkout, code: str = RECORD, **environment: str) -> str:
-    """Return what a process that imports the package of a checkout records as its commit."""
+    """Return the commit that a process records if it imports the package of a checkout."""
     return checkout.do(sys.executable, "-c", code, **environment).strip()
 
 
@@ -36,7 +36,7 @@ def head(checkout: Checkout) -> str:
 
 
 def edit_same_size(path: Path) -> None:
-    """Change a digit of a file, and keep its size and its times."""
+    """Change a digit of a file. The size and the times of the file stay the same."""
     before = path.stat()
     text = path.read_text()
     changed = text.replace("1", "2", 1)
@@ -61,7 +61,8 @@ def test_results_untracked_notes_and_bytecode_are_no_changes(checkout):
 def test_a_changed_file_is_recorded_although_its_size_and_times_are_those_of_the_index(checkout, path):
     checkout.git("config", "core.trustctime", "false")
     checkout.git("config", "core.checkStat", "minimal")
-    old = (checkout / path).stat().st_mtime_ns - 10**12  # older than the index, so that git trusts the times
+    # This time is older than the git index, so git trusts the recorded times.
+    old = (checkout / path).stat().st_mtime_ns - 10**12
     os.utime(checkout / path, ns=(old, old))
     checkout.git("update-index", "--refresh")
     (checkout / path).write_text((checkout / path).read_text() + "# 1\n")
@@ -106,7 +107,7 @@ def test_a_file_that_is_staged_and_restored_is_no_change(checkout):
 
 
 def test_a_git_hook_of_another_repository_does_not_change_the_commit(checkout, tmp_path):
-    """A hook sets GIT_DIR and GIT_INDEX_FILE for all commands that it runs."""
+    """A git hook sets GIT_DIR and GIT_INDEX_FILE for all commands that the hook runs."""
     other = tmp_path / "other"
     checkout.git("init", "--quiet", str(other))
     checkout.git("-C", str(other), "commit", "--quiet", "--allow-empty", "--message=Another project")
@@ -143,7 +144,7 @@ def test_a_checkout_inside_another_repository_is_compared_with_its_own_folder(ch
 
 
 def test_configs_of_another_checkout_are_compared_with_the_commit_of_the_package(checkout, tmp_path):
-    """`dvc exp run --queue` and a second worktree use their own configs, and can use the package of the first one."""
+    """`dvc exp run --queue` and a second git worktree have their own configs, but can import the first package."""
     checkout.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "second"))
     in_second = f"import os; os.chdir({str(tmp_path / 'second')!r})\n{RECORD}"
     assert recorded(checkout, in_second) == head(checkout)
@@ -152,7 +153,7 @@ def test_configs_of_another_checkout_are_compared_with_the_commit_of_the_package
 
 
 def test_bytecode_of_an_earlier_content_is_recorded(checkout):
-    """Python runs the bytecode of a module if its source has the same size and second of its last change."""
+    """Python runs old bytecode if the size and the modification time in seconds of the source have not changed."""
     import_module = "from lectern.training import world_size; print(world_size.__doc__)\n"
     (checkout / "src/lectern/training/world_size.py").write_text('"""Version 1."""\n')
     assert recorded(checkout, import_module) == "Version 1."

@@ -1,4 +1,4 @@
-"""Test that reconcile restores runs, versions and decisions in a store that lacks them."""
+"""Test that `lectern reconcile` restores runs, versions and decisions that are missing in a store."""
 
 import shutil
 from pathlib import Path

@@ -80,7 +80,8 @@ def test_a_version_lists_exact_requirements(client):
     (version,) = register(client, "better")
     requirements = (download(client, version) / "requirements.txt").read_text().split()
     assert {line.split("==")[0] for line in requirements} >= {"torch", "mlflow", "pytorch-lightning", "safetensors"}
-    assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in requirements)  # no `+cpu`, no range, no path
+    # The requirements contain no `+cpu`, no version range and no path.
+    assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in requirements)
 
 
 def test_a_version_carries_only_the_code_that_it_imports(client):
@@ -172,7 +173,7 @@ def test_a_version_loads_without_the_network_and_without_unpickling(client, stor
 
 
 def predict_under_audit(uri: str, store: str) -> None:
-    """Predict, and print every network connection and every class that a pickle names."""
+    """Predict, and print every network connection and every class that a pickle file names."""
     import mlflow
 
     def print_event(event: str, arguments: tuple) -> None:
@@ -217,7 +218,7 @@ def test_a_version_loads_in_a_new_process_without_the_checkout(client, tmp_path,
 @pytest.mark.index
 @pytest.mark.nightly
 def test_a_version_predicts_in_an_environment_with_only_its_requirements(client, tmp_path, monkeypatch):
-    """Torch is installed first and by itself, as the README says."""
+    """PyTorch is installed first, in a separate command, as `make setup` does."""
     (version,) = register(client, "best")
     folder = download(client, version)
     monkeypatch.delenv("PYTHONPATH", raising=False)

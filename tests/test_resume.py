@@ -1,4 +1,4 @@
-"""Test that a training that is killed at any moment and resumed ends with the bytes of an undisturbed training."""
+"""Test that a killed training that is resumed ends with the bytes of an undisturbed training."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,10 @@ LAST = "run/last.ckpt"
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory) -> Path:
-    """Return the folder of an undisturbed training of 18 steps. It saves after steps 3 4 6, 8 9 12, 15 16 18."""
+    """Return the folder of an undisturbed training of 18 steps.
+
+    The training saves after the steps 3, 4, 6, 8, 9, 12, 15, 16 and 18.
+    """
     folder = tmp_path_factory.mktemp("undisturbed")
     assert in_child(train, folder).code == 0
     return folder
@@ -42,7 +45,7 @@ def assert_equal_results(folder: Path, undisturbed: Path) -> None:
 
 
 def list_differences(first: Any, second: Any, path: str = "") -> list[str]:
-    """Return the paths at which two nested checkpoints differ."""
+    """Return the paths of the values in which two nested checkpoints differ."""
     if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
         return [line for key in first for line in list_differences(first[key], second[key], f"{path}/{key}")]
     if isinstance(first, list | tuple) and isinstance(second, list | tuple) and len(first) == len(second):
@@ -59,7 +62,7 @@ def write_half_and_die(checkpoint: Any, file: Any) -> None:
     die()
 
 
-# owner, method, number of the call, and whether the kill comes after the call
+# owner, method, number of the call, and whether the process is killed after the call instead of before
 QUICK = {
     "a step after a save within an epoch": (StatefulClassifier, "training_step", 6),
     "a step after the save of a validation": (StatefulClassifier, "training_step", 10),
@@ -69,7 +72,8 @@ QUICK = {
     "after the end, before the export": (callbacks.KeepBest, "restore_best_weights", 1),
     "between the files of the export": (model_folder, "write_json", 1),
 }
-# at least one kill between any two saves, and before, during and after each save; every step would take twice as long
+# at least one kill between any two saves, and before, during and after each save; a kill at every step would take twice
+# as long
 EXHAUSTIVE = {
     **{f"before step {step}": (StatefulClassifier, "training_step", step) for step in range(1, 3 * STEPS + 1, 2)},
     **{f"before save {save}": (AtomicCheckpointIO, "save_checkpoint", save) for save in range(1, 10)},
@@ -107,7 +111,7 @@ def test_training_can_be_killed_anywhere(tmp_path, undisturbed, point):
 
 @pytest.mark.parametrize("batch", [1, 5])
 def test_validation_at_the_step_of_a_save_is_not_skipped(tmp_path, undisturbed, batch):
-    """A save before the validation would lose its history records and maybe the best weights."""
+    """A save before the validation would lose the history records of the validation, and maybe the best weights."""
     point = (StatefulClassifier, "validation_step", batch)
     assert_resume_after_kill(tmp_path, undisturbed, point, interval=STEPS // 2)
 
@@ -154,7 +158,8 @@ def stop_at(folder: Path, call: int, method: str = "training_step") -> tuple[int
 
 @pytest.mark.parametrize(("method", "call"), [("training_step", 5), ("validation_step", 3)])
 def test_sigterm_exits_with_143_and_training_resumes(tmp_path, undisturbed, method, call):
-    assert stop_at(tmp_path, call, method) == (143, False)  # DVC would take 0 for success
+    # If the exit code were 0, DVC would record the stage as successful.
+    assert stop_at(tmp_path, call, method) == (143, False)
     assert (tmp_path / LAST).exists()
     assert in_child(train, tmp_path).code == 0
     assert_equal_results(tmp_path, undisturbed)

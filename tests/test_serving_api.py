@@ -148,7 +148,7 @@ def test_the_openapi_document_has_paths_and_schemas_for_each_champion(server):
 
 # Concurrency
 
-LONG_REQUEST = {"input": {"prompt": ""}, "params": {"length": 2000}}  # takes several seconds
+LONG_REQUEST = {"input": {"prompt": ""}, "params": {"length": 2000}}  # This request takes several seconds.
 
 
 def test_long_predictions_of_one_model_do_not_delay_other_models(server, serving_project):
@@ -160,7 +160,8 @@ def test_long_predictions_of_one_model_do_not_delay_other_models(server, serving
         assert server.get("/healthz").status_code == 200
         for name, body in ((DIGITS, image), (TRANSLATION, {"source": "A man sleeps here."})):
             assert server.predict(name, input=body).status_code == 200
-        assert server.metric("lectern_prediction_seconds_count", TEXT) == finished  # none of the long requests ended
+        # None of the long requests has ended yet.
+        assert server.metric("lectern_prediction_seconds_count", TEXT) == finished
         assert [request.result().status_code for request in long_requests] == [200] * 2
 
 

@@ -1,4 +1,4 @@
-"""Test that the loaded champions follow the registry, and that wrong settings are reported."""
+"""Test that `lectern serve` loads new champions of the registry, and that wrong settings are reported."""
 
 import shutil
 from dataclasses import replace
@@ -15,7 +15,7 @@ from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
 
 @pytest.fixture
 def champions(serving_project, tmp_path) -> Champions:
-    """Return the loaded champions of a copy of the store."""
+    """Return the champions that are loaded from a copy of the store."""
     shutil.copyfile(serving_project / "mlflow.db", tmp_path / "mlflow.db")
     loaded = Champions(MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}"))
     loaded.refresh()

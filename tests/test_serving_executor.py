@@ -1,4 +1,4 @@
-"""Test batching, time limits, cancellation and the limit of requests per model."""
+"""Test the batching of requests, time limits, cancellation, and the limit of requests per model."""
 
 import asyncio
 import threading
@@ -56,7 +56,7 @@ def test_waiting_requests_are_computed_as_one_batch_and_each_gets_its_own_rows()
 
     outputs = asyncio.run(send_requests())
     assert [output.tolist() for output in outputs] == [[2 * rows] * rows for rows in (1, 2, 3, 2, 4, 9)]
-    assert batch_sizes == [8, 4, 9]  # a request is never split
+    assert batch_sizes == [8, 4, 9]  # The rows of one request are never split between batches.
 
 
 def test_a_failed_batch_fails_each_of_its_requests_and_not_the_next_batch():
@@ -97,7 +97,10 @@ def test_a_cancelled_request_is_not_computed_and_does_not_affect_other_requests(
 
 
 class EndlessModel(LoadedModel):
-    """A model whose prediction runs until it is stopped. Its events show whether it has started and stopped."""
+    """A model whose prediction runs until it is stopped.
+
+    Two events show whether the prediction has started and stopped.
+    """
 
     def __init__(self) -> None:
         self.module = torch.nn.Linear(2, 2)
@@ -121,7 +124,7 @@ class SlowModel(EndlessModel):
 
 
 class FakeChampion(Champion):
-    """A champion whose requests are not combined."""
+    """A champion whose requests are not combined into batches."""
 
     request_module = SimpleNamespace(SUPPORTS_BATCHING=False)
 

@@ -25,7 +25,10 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 @pytest.fixture(scope="module")
 def document(server):
-    """Load the OpenAPI document of the server. Long texts are excluded, because they take time and test nothing new."""
+    """Load the OpenAPI document of the server.
+
+    The maximum length of generated texts is set to 50, because longer texts take time and test nothing new.
+    """
     document = server.get("/openapi.json").json()
     document["components"]["schemas"]["LanguageModelParams"]["properties"]["length"]["maximum"] = 50
     return schemathesis.openapi.from_dict(document)
@@ -36,7 +39,7 @@ def test_every_response_to_a_valid_or_invalid_request_is_documented_and_no_serve
     tested = set()
     for operation in (result.ok() for result in document.get_all_operations()):
         if mode is schemathesis.GenerationMode.NEGATIVE and operation.method.upper() == "GET":
-            continue  # a GET request has no body, and every model name is valid
+            continue  # A GET request has no body, and every model name is valid.
 
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         @hypothesis.settings(

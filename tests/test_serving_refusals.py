@@ -1,4 +1,4 @@
-"""Test over HTTP that the server rejects invalid requests with a helpful message and keeps running."""
+"""Test over HTTP that the server rejects invalid requests with a helpful message and continues to run."""
 
 import io
 import json
@@ -112,7 +112,7 @@ def test_an_image_that_is_sent_as_a_video_is_predicted_or_rejected(server):
     headers = {"Content-Type": "video/mp4"}
     image = as_png(np.zeros((8, 8, 3), np.uint8))
     response = server.post(f"/v1/models/{STEERING}/predict", data=image, headers=headers)
-    assert response.status_code in (200, 422)  # FFmpeg can recognize the image despite its content type
+    assert response.status_code in (200, 422)  # FFmpeg can recognize the image although the content type is a video.
 
 
 # Limits of size and time
@@ -143,7 +143,7 @@ def test_a_body_of_unknown_length_is_413_once_it_is_too_large(server):
         response = server.post(f"/v1/models/{DIGITS}/predict", data=chunks, headers=headers)
         assert response.status_code == 413
     except requests.ConnectionError:
-        pass  # the server closed the connection before the client had sent everything
+        pass  # The server has closed the connection before the client had sent everything.
     assert server.get("/healthz").status_code == 200
 
 
@@ -168,7 +168,7 @@ def test_a_stream_stops_when_its_client_disconnects(server):
     deadline = time.monotonic() + 60
     while finished_and_ended()[1] == ended and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert finished_and_ended() == (finished, ended + 1)  # the stream ended, but did not finish
+    assert finished_and_ended() == (finished, ended + 1)  # The stream has ended before the text was complete.
 
 
 # API key and address
@@ -193,9 +193,9 @@ def test_the_server_listens_on_loopback_only(server):
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         local, state = line.split()[1], line.split()[3]
         address, port = local.split(":")
-        if state == "0A" and int(port, 16) == server.host_and_port[1]:  # 0A means listening
+        if state == "0A" and int(port, 16) == server.host_and_port[1]:  # The state 0A means that the socket listens.
             addresses.append(address)
-    assert addresses == ["0100007F"]  # 127.0.0.1
+    assert addresses == ["0100007F"]  # the address 127.0.0.1
 
 
 @pytest.mark.slow

@@ -1,4 +1,7 @@
-"""DVC runs the command of a stage in the user's shell. Every stage works in each shell, with every value of LAUNCH."""
+"""Test that every stage works in each shell and with every value of LAUNCH.
+
+DVC runs the command of a stage in the user's shell.
+"""
 
 import os
 import shutil
@@ -16,7 +19,8 @@ from lectern.errors import UserError
 from test_dvc_yaml import ALL_STAGES, EXPANDED
 
 SHELLS = ("bash", "dash", "zsh", "fish", "tcsh")
-LAUNCHES = {"": "", "env 'A=two words'": "two words"}  # the value of A that a training then has
+# maps each value of LAUNCH to the value of the variable A in the training
+LAUNCHES = {"": "", "env 'A=two words'": "two words"}
 
 
 def find_shell(name: str) -> str:
@@ -28,7 +32,10 @@ def find_shell(name: str) -> str:
 
 
 def run_in_shell(shell: str, command: str, folder: Path, **environment: str) -> tuple[int, str]:
-    """Run a command as DVC does; return the exit code and the output. `python` prints A and its arguments."""
+    """Run a command in a shell, as DVC does.
+
+    Return the exit code and the output. The fake `python` prints A and its arguments.
+    """
     python = folder / "python"
     python.write_text('#!/bin/sh\nprintf "%s|%s\\n" "$A" "$*"\n')
     python.chmod(0o755)
@@ -64,16 +71,18 @@ def test_every_shell_puts_launch_in_front_of_a_training(shell, launch, tmp_path)
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("shell", SHELLS[2:])  # the other tests of the pipeline run in bash or dash
+# All other pipeline tests run in bash or dash, so this test leaves out these shells.
+@pytest.mark.parametrize("shell", SHELLS[2:])
 def test_every_stage_of_the_pipeline_runs_in_every_shell(shell, tmp_path):
-    """The same checkout then runs nothing with another LAUNCH, and submits a forced training."""
+    """A different LAUNCH makes no stage stale. A forced training then calls `lectern submit`, which needs Slurm."""
     checkout = Checkout(tmp_path / "lectern")
     environment = {"SHELL": find_shell(shell), "LAUNCH": "env A=b"}
     output = checkout.do("dvc", "repro", "register@demo-digits", **environment)
     assert all(f"Running stage '{stage}'" in output for stage in STAGES)
     environment["LAUNCH"] = "lectern submit"
     assert checkout.stale(**environment) & set(STAGES) == set()
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), "/bin"])  # without Slurm
+    # This PATH contains Slurm only if Slurm is in /bin.
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), "/bin"])
     if not shutil.which("sbatch", path=environment["PATH"]):
         code, output = checkout.run("dvc", "repro", "--force", "--single-item", "train@demo-digits", **environment)
         assert code != 0 and "sbatch is not on the PATH" in output
@@ -102,4 +111,5 @@ def test_a_missing_program_is_reported(monkeypatch):
 def test_a_launched_command_does_not_ignore_the_signals_that_python_ignores(monkeypatch):
     monkeypatch.delenv("LAUNCH", raising=False)
     ended = in_child(run_lectern, "launch", "grep", "SigIgn", "/proc/self/status")
-    assert ended.code == 0 and int(ended.said.split()[1], 16) & 0b1000000000000 == 0  # signal 13, SIGPIPE
+    # This bit of the mask belongs to signal 13, SIGPIPE.
+    assert ended.code == 0 and int(ended.said.split()[1], 16) & 0b1000000000000 == 0

@@ -1,4 +1,4 @@
-"""Test that digests of code depend on what it does, and not on comments, docstrings and blank lines."""
+"""Test that digests of code depend on the statements, and not on comments, docstrings and blank lines."""
 
 import ast
 import re
@@ -66,7 +66,7 @@ def test_the_stripped_code_is_the_same_program(path):
     source = path.read_text()
     try:
         stripped = normalize(strip_comments(source))
-    except IndentationError:  # a class or function that contained nothing but a docstring
+    except IndentationError:  # The body of a class or function contained only a docstring.
         assert re.search(r':\n +"""[^"]*"""\n', source)
         return
     assert stripped == normalize(source)

@@ -1,4 +1,4 @@
-"""Which change makes which stage stale, by `dvc status` over two experiments of every task."""
+"""Test which change makes which stage stale, with `dvc status` for two experiments of every task."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ TASKS = sorted(OTHER_MODELS)
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Checkout:
-    """A checkout in which every output exists as a placeholder and is recorded as up to date."""
+    """Return a checkout in which every output exists as a placeholder and is recorded as up to date."""
     checkout = Checkout(tmp_path_factory.mktemp("staleness") / "lectern", DEMO | {"experiments": EXPERIMENTS})
     folders = [f"data/raw/{origin}" for origin in DEMO["origins"]]
     folders += [f"data/processed/{dataset}" for dataset in DEMO["datasets"]]
@@ -49,7 +49,7 @@ def experiments_of(task: str) -> list[str]:
 
 
 def change_docstrings(checkout: Checkout, folder: str) -> dict[Path, str]:
-    """Change the docstring of every module of a folder; return the texts to restore."""
+    """Change the docstring of every module in a folder. Return the original texts."""
     texts = {path: path.read_text() for path in (checkout / folder).rglob("*.py")}
     assert texts
     for path, text in texts.items():
@@ -58,7 +58,7 @@ def change_docstrings(checkout: Checkout, folder: str) -> dict[Path, str]:
 
 
 def stale_after_docstrings(checkout: Checkout, *folders: str) -> set[str]:
-    """Return the stages that become stale if the docstrings of these folders change."""
+    """Return the stages that become stale if the docstrings in the given folders change."""
     texts = {path: text for folder in folders for path, text in change_docstrings(checkout, folder).items()}
     try:
         return checkout.stale()

@@ -186,7 +186,8 @@ def test_memory_does_not_grow_with_the_recording(tmp_path, shard_megabytes):
     peak_of_20, peak_of_200 = measure_peak(20), measure_peak(200)
     written = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert written > 200 * 66 * 200 * 3
-    assert peak_of_200 < peak_of_20 + 2**20  # the 180 additional frames have 7 MB packed and 166 MB raw
+    # The 180 additional frames have 7 MB as packed frames and 166 MB as raw frames.
+    assert peak_of_200 < peak_of_20 + 2**20
 
 
 # Batches
@@ -200,9 +201,11 @@ def test_windows_do_not_cross_breaks_and_cover_every_frame(processed):
     covered = []
     for frames, targets, _ in loader:
         assert frames.shape[1:] == (8, 61, 61, 3) and targets.shape[1] == 8
-        assert (targets[..., 1] == targets[:, :1, 1]).all()  # a sequence is part of one run
+        # Each sequence belongs to one run of frames without a break.
+        assert (targets[..., 1] == targets[:, :1, 1]).all()
         steps = targets[:, 1:, 0] - targets[:, :-1, 0]
-        assert ((steps == 1) | ((steps == 0) & (torch.arange(7) < 3))).all()  # only the first frame is repeated
+        # Only the first frame of a run is repeated.
+        assert ((steps == 1) | ((steps == 0) & (torch.arange(7) < 3))).all()
         assert (frames[:, -1] == loader.inputs[targets[:, -1, 0].long()]).all()
         covered += targets[:, 3:, 0].flatten().tolist()
     assert set(covered) == set(range(len(table)))

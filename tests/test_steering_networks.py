@@ -21,7 +21,7 @@ from lectern.training import fit as training
 from lectern.training.checkpointing import ExactResume
 from lectern.training.optimizers import one_cycle
 
-SIDE = 61  # the smallest frame for PilotNet's convolutions
+SIDE = 61  # side length of the smallest frame that PilotNet's convolutions accept
 PREPARE = {"top": 0.0, "bottom": 0.0, "height": SIDE, "width": SIDE}
 FACTS = {
     "targets": ["angle", "angle_averaged", "speed", "throttle"],
@@ -36,7 +36,7 @@ NETWORKS = {
     "CNN3D": {"class": "CNN3D", "times": [1, 1, 2, 2, 1]},
     "CNN3D without differences": {"class": "CNN3D", "times": [1, 2, 1, 1, 2], "differences": False},
 }
-WEIGHTS = {"angle": 1.0, "speed": 0.1, "torque": 0.1}  # FACTS have no torque
+WEIGHTS = {"angle": 1.0, "speed": 0.1, "torque": 0.1}  # The recording that FACTS describes has no torque.
 FEATURE_RECIPE = {
     "weights": WEIGHTS,
     "learning_rate": 0.003,
@@ -47,7 +47,7 @@ TRAINER = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto
 
 
 def create_model(name: str = "PilotNet", **options) -> module.SteeringModel:
-    """Create a model with a random output layer, because a new model predicts zeros."""
+    """Create a model with a random output layer, because a new model predicts only zeros."""
     torch.manual_seed(0)
     model = module.SteeringModel(FACTS, NETWORKS[name], **{"weights": WEIGHTS, "learning_rate": 0.001, **options})
     output = model.network.get_submodule("temporal.output" if "LSTM" in name else "output")
@@ -77,7 +77,7 @@ def test_pilotnet_has_the_size_of_the_paper():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_window_drive_and_stream_predictions_are_equal(name, monkeypatch):
-    monkeypatch.setattr(inference, "CHUNK", 6)  # so that the drive has several chunks
+    monkeypatch.setattr(inference, "CHUNK", 6)  # With this value, the drive is processed in several chunks.
     model, drive = create_model(name), random_frames(16)
     expected = inference.predict_drive(model, drive)
     stream = inference.StreamingPredictor(model)
@@ -229,8 +229,9 @@ def test_features_are_encoded_once_and_then_only_the_lstm_learns(tmp_path, monke
         weights.append({name: value.clone() for name, value in model.network.state_dict().items()})
 
     history = fit(model, tmp_path / "run", window=5, epochs=5, on_records=save_weights)
-    frames = 40 + 20  # training and validation
-    cnn_epochs, encoding = 2 * frames, 2 * frames  # two epochs; then every frame as recorded and mirrored
+    frames = 40 + 20  # number of training frames and validation frames
+    # The CNN trains for two epochs, and then encodes every frame as recorded and mirrored.
+    cnn_epochs, encoding = 2 * frames, 2 * frames
     assert sum(encoded) == cnn_epochs + encoding
     assert len(list((tmp_path / "data" / "features").iterdir())) == 2
 
@@ -241,7 +242,7 @@ def test_features_are_encoded_once_and_then_only_the_lstm_learns(tmp_path, monke
     assert has_changed(0, 2, cnn) and not has_changed(0, 2, lstm)
     assert not has_changed(4, end, cnn) and has_changed(4, end, lstm)
     rmse = {record.epoch: record.value for record in history.records if record.name == "validation_rmse"}
-    assert rmse[0] == rmse[1]  # the predictions are zero until the LSTM is trained
+    assert rmse[0] == rmse[1]  # The predictions are zero until the training of the LSTM starts.
     cnn_rmse = [record.value for record in history.records if record.name == "validation_frame_model_rmse"]
     assert len(cnn_rmse) == 5 and cnn_rmse[1] == pytest.approx(cnn_rmse[4])
 
@@ -304,7 +305,7 @@ def test_saliency_is_high_only_near_the_pixels_that_matter():
 
 
 def train_small(folder: Path) -> None:
-    """Train a CNN for two epochs and an LSTM for two, with a checkpoint every other step."""
+    """Train a CNN for two epochs and then an LSTM for two epochs. Save a checkpoint after every second step."""
     os.chdir(folder)
     training.ExactResume = partial(ExactResume, interval=2)
     training.set_determinism(7, threads=1)
@@ -314,7 +315,8 @@ def train_small(folder: Path) -> None:
     model_folder.save_model(model, folder / "model")
 
 
-@pytest.mark.parametrize("step", [6, 11, 13])  # of 16: the first one trains the CNN, the others the LSTM
+# The training has 16 steps. Step 6 trains the CNN, and the steps 11 and 13 train the LSTM.
+@pytest.mark.parametrize("step", [6, 11, 13])
 def test_killed_training_resumes_to_the_same_bytes(tmp_path, step):
     for name in ("undisturbed", "killed"):
         (tmp_path / name).mkdir()

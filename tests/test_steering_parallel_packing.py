@@ -1,4 +1,4 @@
-"""Test that drives packed in parallel give the same bytes as one process, and that a stopped run resumes."""
+"""Test that drives packed in parallel give the bytes of one process, and that an interrupted packing resumes."""
 
 import os
 import shutil
@@ -21,13 +21,17 @@ HELD_OUT = {"test": ["HMB_2"], "validation": ["HMB_4"]}
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch) -> Path:
-    """Create a checkout with a dataset of four drives, one of which has three bad frames, and change into it."""
+    """Create a checkout with a dataset of four drives, and change to this checkout.
+
+    One of the drives has three bad frames.
+    """
     for name in ("conf", "pipelines"):
         shutil.copytree(ROOT / name, tmp_path / name)
     raw = tmp_path / "data" / "raw" / "drives"
     recordings.write_udacity_challenge(raw, frames=30, drives=4)
     images = sorted((raw / "HMB_3" / "center").iterdir())
-    images[0].write_bytes(recordings.encode_jpeg(np.zeros((10, 20, 3), np.uint8)))  # not the size of the first drive
+    # The frame does not have the size of the frames in the first drive.
+    images[0].write_bytes(recordings.encode_jpeg(np.zeros((10, 20, 3), np.uint8)))
     images[7].write_bytes(images[7].read_bytes()[:200])
     images[8].write_bytes(images[8].read_bytes()[:200])
     dataset = yaml.safe_load((ROOT / "conf/dataset/udacity_challenge.yaml").read_text())
@@ -71,7 +75,7 @@ def test_parallel_packing_gives_the_same_bytes_as_one_process(checkout, more):
 
 @pytest.mark.slow
 def test_packed_drives_are_reused_until_the_raw_files_change(checkout):
-    """The third drive has a bad frame and stops the stage; the first two drives are already packed then."""
+    """The third drive has a bad frame and stops the stage. At this time, the first two drives are already packed."""
 
     def fail_at_third_drive() -> list[Path]:
         code, output = run_preprocess("dataset.preprocess.bad_rows=stop", launch="env")
@@ -91,7 +95,7 @@ def test_packed_drives_are_reused_until_the_raw_files_change(checkout):
 
 def test_single_drive_is_packed_in_the_same_process(tmp_path, monkeypatch):
     recordings.write_udacity_sim(tmp_path / "sim")
-    monkeypatch.setenv("LAUNCH", "false")  # a command that fails if it is run
+    monkeypatch.setenv("LAUNCH", "false")  # `false` is a command that fails if the stage runs it.
     preprocess(tmp_path / "sim", tmp_path / "out", "udacity_sim", **recordings.BLOCKS, **recordings.ARGUMENTS)
     assert (tmp_path / "out" / "facts.json").exists()
 

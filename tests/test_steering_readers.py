@@ -1,4 +1,4 @@
-"""Test that readers return the common form of a recording and report bad files and rows."""
+"""Test that all readers return recordings in the same format, and report bad files and rows."""
 
 import zipfile
 
@@ -19,7 +19,7 @@ def stop() -> BadRows:
 
 
 def visible_angle(frame: np.ndarray) -> float:
-    """Return the angle that a frame of `steering_recordings` shows."""
+    """Return the angle that a frame drawn by `steering_recordings` shows."""
     is_post = frame[20].astype(int) @ [1, 1, -1] > 300
     return float((np.arange(len(is_post)) * is_post).sum() / is_post.sum() - 3.5) / 55 * 2 - 1
 
@@ -35,10 +35,11 @@ def test_every_format_is_read_to_the_common_form_with_matching_frames(tmp_path):
         assert {"drive", "row", "time", "angle", "place"} <= set(recording.table), name
         assert recording.table["row"].is_monotonic_increasing and recording.unit.lock > 0
         assert not recording.table[["time", *recording.targets]].isna().any().any(), name
-        rows = recording.table.iloc[2::3]  # a part of the rows, as in a split
+        rows = recording.table.iloc[2::3]  # Only some of the rows are read, as in a split.
         frames = list(recording.decode(rows))
         assert len(frames) == len(rows) and all(frame.shape == (32, 64, 3) for frame in frames), name
-        if name != "rosbag":  # its frames and its reports have different angles, see the test of the interpolation
+        # Frames and reports of a ROS bag have different angles. The test of the interpolation checks the ROS bag.
+        if name != "rosbag":
             scale = {"deeptesla": 10}.get(name, 1)
             assert np.allclose([visible_angle(frame) for frame in frames], rows["angle"] / scale, atol=0.06), name
 

@@ -46,7 +46,7 @@ def model(processed):
 
 @pytest.fixture(scope="module")
 def report(model, processed, tmp_path_factory):
-    """Evaluate the model. Returns the folder of the report and the metrics."""
+    """Evaluate the model. Return the folder of the report and the metrics."""
     out = tmp_path_factory.mktemp("report")
     return out, evaluate.evaluate(model, processed, out)
 
@@ -123,13 +123,13 @@ def test_wheel_turns_to_the_side_to_which_the_car_turns():
     frame = np.zeros((60, 120, 3), np.uint8)
 
     def mark_position(angle: float, **unit) -> float:
-        """Return how many pixels to the right of the center the colored mark of the wheel is."""
+        """Return how many pixels the colored mark of the wheel is to the right of the center."""
         wheel = draw_wheels(frame, None, angle, {**UNIT, **unit}).astype(int)[240:345]
         orange = (wheel[..., 0] > 200) & (wheel[..., 2] < 120)
         return float(np.flatnonzero(orange.any(0)).mean() - 240)
 
     assert mark_position(0.4) > 20 and mark_position(-0.4) < -20 and abs(mark_position(0.0)) < 3
-    assert mark_position(0.4, right=-1) < -20  # a unit in which positive angles turn to the left
+    assert mark_position(0.4, right=-1) < -20  # In this unit, positive angles turn to the left.
 
 
 # Inference API

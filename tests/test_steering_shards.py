@@ -1,4 +1,4 @@
-"""Test sharded frames: their content, the order of sequences, and the shards that each process reads."""
+"""Test sharded frames: the content of the shards, the order of sequences, and the shards that each process reads."""
 
 from functools import partial
 from itertools import combinations, pairwise
@@ -25,7 +25,7 @@ from lectern.training import fit
 from lectern.training import loader as training_loader
 from lectern.training.checkpointing import ExactResume
 
-SHARD_MEGABYTES = 0.3  # 26 frames of 61 x 61
+SHARD_MEGABYTES = 0.3  # A shard of this size contains 26 frames of 61 x 61 pixels.
 TRAINER = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "threads": 1}
 BEST = {"metric": "validation_rmse", "mode": "min"}
 SEQUENCES = {"batch_size": 8, "window": 4, "sequence_length": 3}
@@ -33,7 +33,7 @@ SEQUENCES = {"batch_size": 8, "window": 4, "sequence_length": 3}
 
 @pytest.fixture(scope="module")
 def unsharded(tmp_path_factory) -> Path:
-    """Prepare a recording of 800 frames, with the training frames in one file."""
+    """Prepare a recording of 800 frames with all training frames in one file."""
     raw, folder = tmp_path_factory.mktemp("raw") / "sim", tmp_path_factory.mktemp("processed") / "unsharded"
     recordings.write_udacity_sim(raw, 800, 350)
     preprocess(raw, folder, "udacity_sim", **recordings.BLOCKS, **recordings.ARGUMENTS)
@@ -42,7 +42,7 @@ def unsharded(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory) -> Path:
-    """Prepare the same recording with shards."""
+    """Prepare the recording of 800 frames with the training frames in shards."""
     raw, folder = tmp_path_factory.mktemp("raw") / "sim", tmp_path_factory.mktemp("processed") / "sharded"
     recordings.write_udacity_sim(raw, 800, 350)
     arguments = {**recordings.BLOCKS, **recordings.ARGUMENTS, "shard_megabytes": SHARD_MEGABYTES}
@@ -56,7 +56,7 @@ def set_rank(monkeypatch, rank: int, world_size: int) -> None:
 
 
 def batch_starts(loader: SequenceLoader) -> list[list[int]]:
-    """Return the first row of each sequence, per batch. Replaces the targets of the loader by row numbers."""
+    """Return the first row of each sequence in each batch. The targets of the loader are replaced by row numbers."""
     loader.targets = torch.arange(len(loader.targets), dtype=torch.float32)[:, None]
     return [
         targets[:, loader.window - 1, 0].long().tolist() if loss_weight else [] for _, targets, loss_weight in loader
@@ -93,7 +93,7 @@ def test_sequences_and_their_frames_are_the_same_as_without_shards(unsharded, sh
     expected, loader = (load(folder, "train", 7, **SEQUENCES) for folder in (unsharded, sharded))
     assert sorted(sum(batch_starts(expected), [])) == sorted(sum(batch_starts(loader), []))
     run = torch.from_numpy(pd.read_parquet(sharded / "train.parquet")["run"].to_numpy(copy=True))
-    for inputs, targets, _ in loader:  # `batch_starts` has replaced the targets by row numbers
+    for inputs, targets, _ in loader:  # The function `batch_starts` has replaced the targets by row numbers.
         rows = targets[..., 0].long()
         assert torch.equal(inputs, expected.inputs[rows]) and (run[rows] == run[rows[:, :1]]).all()
 
@@ -154,11 +154,13 @@ def test_order_depends_on_seed_and_epoch_and_mixes_a_few_shards():
     assert np.array_equal(order, repeated) and not np.array_equal(order, other_epoch)
     batches = order[: 64 * 20].reshape(20, 64)
     assert all(len(set(shard_of_item[batch])) > MIN_PARTS for batch in batches)
-    span = 64 * 25  # the batches in which each part uses up the shards that are shuffled together
+    # number of items in which each part of the epoch uses up the shards that are shuffled together
+    span = 64 * 25
     spans = [order[first : first + span] for first in range(0, len(order) - span, span)]
     most_shards = max(len(set(shard_of_item[items])) for items in spans)
     assert most_shards <= MIN_PARTS * 2 * (SHUFFLED_SHARDS + 1) < len(set(shard_of_item))
-    assert all(abs(first - second) != 1 for first, second in pairwise(order[:64]))  # neighbors are separated
+    # Neighboring sequences are not next to each other in the order.
+    assert all(abs(first - second) != 1 for first, second in pairwise(order[:64]))
 
 
 def test_loader_resumes_within_an_epoch(sharded):
@@ -209,7 +211,7 @@ def test_shard_size_of_zero_is_rejected(tmp_path):
 
 
 def train(processed: Path, folder: Path, seed: int = 7, epochs: int = 6) -> float:
-    """Train a small model on a prepared dataset. Returns its best validation RMSE."""
+    """Train a small model on a prepared dataset. Return the best validation RMSE of the training."""
     fit.ExactResume = partial(ExactResume, interval=10)
     fit.set_determinism(seed, threads=1)
     model = SteeringModel(read_facts(processed), {"class": "PilotNet"}, {"angle": 1.0}, 0.002)
@@ -224,7 +226,7 @@ def train(processed: Path, folder: Path, seed: int = 7, epochs: int = 6) -> floa
 def test_training_on_shards_reaches_the_same_loss(unsharded, sharded, tmp_path):
     rmse = {folder.name: [train(folder, tmp_path / f"{folder.name}{seed}", seed) for seed in (1, 2, 3)]
             for folder in (unsharded, sharded)}  # fmt: skip
-    baseline = 0.42  # RMSE of always driving straight ahead: 0.6 / sqrt(2)
+    baseline = 0.42  # If the prediction is always straight ahead, the RMSE is 0.6 / sqrt(2).
     assert max(max(values) for values in rmse.values()) < baseline / 3
     spread = np.ptp(rmse["unsharded"])
     assert abs(np.mean(rmse["unsharded"]) - np.mean(rmse["sharded"])) < 2 * spread, rmse

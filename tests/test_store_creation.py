@@ -1,4 +1,4 @@
-"""Test that a new store is created once, completely, and that a damaged one is reported with the remedy."""
+"""Test that a new store is created once and completely, and that a damaged store is reported with the remedy."""
 
 import os
 import sqlite3
@@ -38,7 +38,7 @@ def test_a_command_killed_while_it_creates_a_store_leaves_no_store(database):
 @pytest.mark.parametrize("damage", ["half made", "not a database"])
 def test_a_damaged_store_is_reported_with_the_remedy(database, damage):
     database.parent.mkdir()
-    if damage == "half made":  # the first migration has not ended
+    if damage == "half made":  # The first migration of the database has not ended.
         with sqlite3.connect(database) as connection:
             connection.execute("CREATE TABLE _alembic_tmp_latest_metrics (key INTEGER)")
             connection.execute("CREATE TABLE experiments (experiment_id INTEGER)")

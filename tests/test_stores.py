@@ -1,4 +1,4 @@
-"""Test promotion, concurrency and reconcile in every kind of store: SQLite, PostgreSQL and a tracking server."""
+"""Test promotion, concurrency and reconcile in each kind of store: SQLite, PostgreSQL and a tracking server."""
 
 import json
 import os
@@ -29,7 +29,10 @@ KINDS = [
 
 @pytest.fixture(scope="session")
 def postgres():
-    """Run PostgreSQL with a database `empty` that has MLflow's tables. Copying it saves seconds per test."""
+    """Run PostgreSQL with a database `empty` that contains MLflow's tables.
+
+    A copy of this database saves seconds per test.
+    """
     programs = find_postgres()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
@@ -42,7 +45,10 @@ def postgres():
 
 @pytest.fixture(scope="session")
 def server(postgres, tmp_path_factory):
-    """Run a tracking server on PostgreSQL that asks for a name and a password; return its address and the password."""
+    """Run a tracking server on PostgreSQL that requires a name and a password.
+
+    Return the address of the server and the password.
+    """
     folder = tmp_path_factory.mktemp("server")
     with run_mlflow_server(postgres.create("served"), folder) as address:
         yield address, (folder / "admin-password").read_text().strip()
@@ -51,14 +57,15 @@ def server(postgres, tmp_path_factory):
 @pytest.fixture
 def postgres_store(postgres, monkeypatch, project) -> str:
     """Return the address of an empty database."""
-    monkeypatch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # a forked child must not inherit a connection
+    # A forked child process must not inherit a database connection.
+    monkeypatch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     monkeypatch.setattr(tracking_store, "ROOT", project)
     return postgres.create(f"test_{os.urandom(4).hex()}", template="empty")
 
 
 @pytest.fixture
 def server_store(server, monkeypatch):
-    """Return the address of the tracking server, and empty it after the test."""
+    """Return the address of the tracking server, and empty the store of the server after the test."""
     address, password = server
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
@@ -71,7 +78,7 @@ def server_store(server, monkeypatch):
 
 
 def open_store(kind: str, request, monkeypatch) -> MlflowClient:
-    """Return a client of an empty store of a kind, and set MLFLOW_TRACKING_URI for the commands."""
+    """Return a client of an empty store of the given kind, and set MLFLOW_TRACKING_URI for the commands."""
     fixture = {"sqlite": "store", "postgres": "postgres_store", "server": "server_store"}[kind]
     address = request.getfixturevalue(fixture)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
@@ -97,7 +104,7 @@ def read_json_line(*words: str):
 
 
 def read_history() -> list[tuple[str, str | None, str]]:
-    """Return action, old and new experiment of each decision."""
+    """Return the action, the old experiment and the new experiment of each decision."""
     decisions = read_json_line("registry", "history", NAME)
     return [
         (entry["action"], entry["from"] and entry["from"]["experiment"], entry["to"]["experiment"])
@@ -162,7 +169,8 @@ def test_eight_concurrent_promotions_leave_one_champion_and_a_complete_log(fille
     assert len(decisions) == len(moved) >= 1
     assert {*map(id, moved), *map(id, not_moved)} == {*map(id, results)}
     assert set(RegisteredModel(filled_client, NAME).aliases) == {"champion", "challenger"}
-    if request.node.callspec.params["empty_client"] != "server":  # a server has no lock; it reports the conflicts
+    # A tracking server has no lock, so promotions through a server can end with a reported conflict.
+    if request.node.callspec.params["empty_client"] != "server":
         assert all(result.code == 0 for result in results)
         targets = [None, *(decision["to"]["experiment"] for decision in decisions)]
         origins = [decision["from"] and decision["from"]["experiment"] for decision in decisions]
@@ -170,7 +178,7 @@ def test_eight_concurrent_promotions_leave_one_champion_and_a_complete_log(fille
 
 
 def run_in_checkout(folder: Path, *words: str) -> None:
-    """Run a command in a new folder that shares configs and data with the present one."""
+    """Run a command in a new folder that shares the configs and data of the current folder."""
     folder.mkdir()
     for name in ("conf", "data", "dvc.yaml", "experiments.yaml"):
         (folder / name).symlink_to(Path(name).absolute())
@@ -189,10 +197,10 @@ def test_decisions_of_another_checkout_are_read_from_the_store(filled_client, tm
 
 @pytest.fixture(params=KINDS)
 def new_store_client(request, registered_client, tmp_path, monkeypatch) -> MlflowClient:
-    """Make three decisions in a SQLite store, and return a client of an empty second store."""
+    """Make three decisions in a SQLite store. Then return a client of a second, empty store."""
     for words in (["promote", "--version", BETTER], ["promote", "--version", BEST], ["rollback"]):
         assert lectern(words[0], NAME, *words[1:]).code == 0
-    if request.param == "sqlite":  # replace the file of the first store
+    if request.param == "sqlite":  # The file of the first store is replaced by an empty store.
         for path in (tmp_path / "mlflow.db", tmp_path / "mlartifacts"):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         address = registered_client.tracking_uri

@@ -1,4 +1,4 @@
-"""Sweeps: reading the search space, running and resuming trials, pruning, and writing the best values."""
+"""Test sweeps: reading the search space, running and resuming trials, pruning, and writing the best values."""
 
 import shutil
 import subprocess
@@ -57,7 +57,7 @@ def fast_training(project, monkeypatch) -> Path:
 
 
 def run_search(trials: int) -> tuple[optuna.Study, list[str]]:
-    """Return the study and the lines reported to the user."""
+    """Return the Optuna study and the lines that are reported to the user."""
     lines: list[str] = []
     study = Search("demo-digits", OVERRIDES).run(trials, parallel=2, seconds=None, report=lines.append)
     return study, lines
@@ -137,12 +137,12 @@ def test_a_later_search_continues_with_the_trials_of_an_earlier_one(fast_trainin
     second = run_search(5)[0]
     assert len(first) == 2 and len(second.trials) == 5
     assert [trial.params for trial in second.trials[:2]] == first
-    assert len({str(trial.params) for trial in second.trials}) == 5  # no values are tried twice
+    assert len({str(trial.params) for trial in second.trials}) == 5  # No combination of values is tried twice.
 
 
 def test_a_trial_of_a_killed_search_is_started_again(fast_training):
     killed = Search("demo-digits", OVERRIDES)
-    killed.start_next(killed.open_study()).process.wait()  # its result is never reported
+    killed.start_next(killed.open_study()).process.wait()  # The result of the killed trial is never reported.
     study = run_search(2)[0]
     assert [trial.state for trial in study.trials[:2]] == [TrialState.FAIL, TrialState.COMPLETE]
     assert study.trials[0].params == study.trials[1].params

@@ -1,4 +1,4 @@
-"""MLflow runs of trainings: what they record, how they resume, and how they are found by their weights."""
+"""Test MLflow runs of trainings: the recorded values, resuming, and the search for a run by its weights."""
 
 import json
 import os
@@ -30,7 +30,7 @@ from short_training import (
     train_until,
 )  # fmt: skip
 
-__all__ = ["client", "project"]  # fixtures
+__all__ = ["client", "project"]  # imported because they are fixtures
 
 
 def test_a_run_records_config_data_code_and_results(project, client):
@@ -54,7 +54,8 @@ def test_a_run_records_config_data_code_and_results(project, client):
     assert json.loads(dataset.profile) == {"train": 256, "validation": 64, "test": 300}
     assert client.get_experiment(run.info.experiment_id).name == "lectern/digits"
     assert run_records.find_run(client, "digits", tags["lectern.weights"]).info.run_id == run.info.run_id
-    assert not Path("runs").exists() or list(Path("runs").iterdir()) == []  # the checkpoints are deleted
+    # The checkpoints of the finished training are deleted.
+    assert not Path("runs").exists() or list(Path("runs").iterdir()) == []
 
 
 def test_a_killed_training_resumes_in_the_same_run_without_duplicate_points(project, client):
@@ -63,7 +64,7 @@ def test_a_killed_training_resumes_in_the_same_run_without_duplicate_points(proj
     ended = train_until(pl.Trainer, "save_checkpoint", 1, after=True)
     assert ended.code == KILLED, ended.said
     (killed,) = list_runs(client)
-    assert logged_points(client, killed)  # the first epoch has been logged
+    assert logged_points(client, killed)  # The run already contains the points of the first epoch.
     (message,) = settle_ended_runs(client)
     assert f"run {killed.info.run_id} is marked as KILLED" in message and list_runs(client)[0].info.status == "KILLED"
     assert train().code == 0
@@ -90,12 +91,14 @@ def test_a_stage_killed_before_the_export_writes_identical_files_when_run_again(
     undisturbed = [Path("models/brief", name).read_bytes() for name in names]
     for name in names:
         Path("models/brief", name).unlink()
-    assert train_until(model_folder, "save_model", 1).code == KILLED  # after the training, before the model is written
+    # The kill comes after the training and before the model is written.
+    assert train_until(model_folder, "save_model", 1).code == KILLED
     assert not Path("models/brief/weights.safetensors").exists() and list(Path("runs").glob("*/last.ckpt"))
     assert train().code == 0
     assert [Path("models/brief", name).read_bytes() for name in names] == undisturbed
     statuses = [run.info.status for run in list_runs(client)]
-    assert statuses == ["FINISHED"] * 2  # the undisturbed run, and one run for the killed and resumed training
+    # one run for the undisturbed training, and one run for the killed and resumed training
+    assert statuses == ["FINISHED"] * 2
 
 
 def test_a_failed_training_marks_its_run_failed_and_leaves_no_model(project, client):
@@ -211,7 +214,7 @@ def test_an_invalid_store_address_is_reported(monkeypatch):
         connect()
 
 
-@pytest.mark.faults  # MLflow retries for 15 seconds
+@pytest.mark.faults  # This test is slow, because MLflow retries for 15 seconds.
 def test_a_file_that_is_not_a_database_is_reported(monkeypatch, tmp_path):
     (tmp_path / "broken.db").write_bytes(b"not a database" * 100)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/broken.db")

@@ -27,7 +27,7 @@ class RecordingClassifier(DigitClassifier):
         super().__init__(facts(), **{**RECIPE, **recipe})
         self.validation_values = list(validation_values or [])
         self.losses: list[float] = []
-        self.batches: list[tuple[int, list[int]]] = []  # epoch and first pixel of each image
+        self.batches: list[tuple[int, list[int]]] = []  # epoch, and first pixel of each image in the batch
 
     def training_step(self, batch, batch_idx):
         self.batches.append((self.trainer.current_epoch, batch[0][:, 0, 0].tolist()))
@@ -43,7 +43,7 @@ class RecordingClassifier(DigitClassifier):
 
 @pytest.fixture(autouse=True)
 def determinism():
-    """Seed the random states, and switch off the deterministic algorithms that training switches on."""
+    """Set the random seeds before a test. After the test, switch the deterministic algorithms of PyTorch off again."""
     training.set_determinism(7, threads=1)
     yield
     torch.use_deterministic_algorithms(False)
@@ -67,7 +67,7 @@ def test_history_averages_the_steps_of_each_interval(tmp_path, monkeypatch):
     module = RecordingClassifier()
     table = table_of(fit(module, tmp_path, epochs=2))
     loss = table[table["name"] == "train_loss"]
-    ends = [4, 6, 8, 12]  # every fourth step, and the end of each epoch of six steps
+    ends = [4, 6, 8, 12]  # ends of the intervals: every fourth step, and the end of each epoch of six steps
     starts = [0, 4, 6, 8]
     expected = [sum(module.losses[start:end]) / (end - start) for start, end in zip(starts, ends, strict=True)]
     assert loss["step"].tolist() == ends
@@ -87,7 +87,8 @@ def test_on_records_receives_each_record_once_during_training(tmp_path):
     calls: list[list] = []
     history = fit(RecordingClassifier(), tmp_path, epochs=2, on_records=lambda records, _: calls.append(list(records)))
     assert [record for records in calls for record in records] == history.records
-    assert len([records for records in calls if records]) == 2  # once per epoch
+    # The function is called with new records once per epoch.
+    assert len([records for records in calls if records]) == 2
 
 
 def test_text_samples_are_recorded_with_their_step(tmp_path):
@@ -109,7 +110,7 @@ def test_training_ends_with_the_weights_of_the_best_validation(tmp_path, mode, b
         module, tmp_path, epochs=4, best={"metric": "validation_test", "mode": mode},
         on_records=lambda *_: weights.append(module.network[0].weight.detach().clone()),
     )  # fmt: skip
-    after_validation = weights[::2]  # on_records is called after the validation and at the end of the epoch
+    after_validation = weights[::2]  # `on_records` is called after the validation and at the end of the epoch
     assert len(after_validation) == 4
     equal = [torch.equal(module.network[0].weight, kept) for kept in after_validation]
     assert equal == [epoch == best_epoch for epoch in range(4)]
@@ -151,8 +152,8 @@ def test_clipped_gradients_do_not_exceed_the_limit(tmp_path, monkeypatch):
 
 def test_training_shows_no_warnings_of_libraries(tmp_path):
     with warnings.catch_warnings(record=True) as shown:
-        warnings.resetwarnings()  # those of pytest
-        warnings.simplefilter("ignore", DeprecationWarning)  # as Python does
+        warnings.resetwarnings()  # Remove the warning filters of pytest.
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python ignores this category by default.
         importlib.reload(lectern)
         module = RecordingClassifier()
         module.eval()
@@ -210,7 +211,7 @@ def test_step_limit_in_addition_to_epochs_is_rejected(tmp_path):
 
 
 def test_interrupted_training_keeps_the_last_checkpoint(tmp_path):
-    """Lightning's `save_on_exception` would replace it by a checkpoint that skips a batch."""
+    """Lightning's option `save_on_exception` would replace the last checkpoint by a checkpoint that skips a batch."""
 
     def interrupt() -> None:
         raise KeyboardInterrupt

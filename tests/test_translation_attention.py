@@ -1,4 +1,4 @@
-"""Test the attention weights per word: after tokens are merged to words, the weights of a word still sum to 1."""
+"""Test the attention weights per word. After tokens are merged to words, the weights of each word still sum to 1."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,8 @@ def test_tokens_are_grouped_into_words_and_punctuation_marks(tokens, words):
 
 
 def test_merged_weights_still_sum_to_one():
-    weights = np.random.default_rng(0).dirichlet(np.ones(6), (2, 3, 5))  # 2 layers, 3 heads, 5 target, 6 source tokens
+    # shape: 2 layers, 3 heads, 5 target tokens, 6 source tokens
+    weights = np.random.default_rng(0).dirichlet(np.ones(6), (2, 3, 5))
     merged = merge_tokens(weights, source_words=[[0, 1], [2], [3, 4]], target_words=[[0], [1, 2, 3]])
     assert merged.shape == (2, 3, 3, 4)
     np.testing.assert_allclose(merged.sum(-1), 1)

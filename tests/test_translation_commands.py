@@ -54,8 +54,9 @@ def test_each_line_of_standard_input_gives_one_output_line(lectern):
     result = lectern("translate", "toy", "--beam", "1", input="A man.\n\nA dog sits.\n" * 40)
     lines = result.stdout.split("\n")[:-1]
     assert result.exit_code == 0 and len(lines) == 120
-    assert all((line == "") == (number % 3 == 1) for number, line in enumerate(lines))  # empty lines stay empty
-    assert "lines" in result.stderr  # the progress bar
+    # Empty input lines give empty output lines.
+    assert all((line == "") == (number % 3 == 1) for number, line in enumerate(lines))
+    assert "lines" in result.stderr  # The progress bar is written to standard error.
 
 
 def test_n_best_prints_scores_in_descending_order(lectern):

@@ -105,10 +105,10 @@ def test_each_kind_of_defect_is_counted_and_then_removed(kind):
 def test_near_duplicates_of_held_out_pairs_are_removed_from_training():
     held_out = make_pairs(("A man in a red shirt climbs a tall ladder.", "x"), ("Short one.", "y"))
     near = make_pairs(
-        ("a man in a RED shirt climbs a tall ladder", "1"),  # other case and punctuation
-        ("A man in a blue shirt climbs a tall ladder.", "2"),  # one word replaced
-        ("A man in a shirt climbs a tall ladder.", "3"),  # one word removed
-        ("Nothing like it.", "Y!"),  # the target is a duplicate
+        ("a man in a RED shirt climbs a tall ladder", "1"),  # The sentence differs in case and punctuation.
+        ("A man in a blue shirt climbs a tall ladder.", "2"),  # In this sentence, one word is replaced.
+        ("A man in a shirt climbs a tall ladder.", "3"),  # In this sentence, one word is removed.
+        ("Nothing like it.", "Y!"),  # Only the target sentence is a duplicate.
     )
     far = make_pairs(("A man in a blue hat climbs a tall ladder.", "5"), ("Short two.", "6"))
     kept = drop_near_duplicates(pd.concat([near, far], ignore_index=True), [held_out], min_words=8)
@@ -165,7 +165,8 @@ def test_the_vocabulary_depends_only_on_the_training_split(tmp_path):
 
 def test_the_same_raw_files_give_identical_outputs(tmp_path):
     facts = [make_processed(tmp_path / name) / "facts.json" for name in ("first", "second")]
-    assert facts[0].read_bytes() == facts[1].read_bytes()  # the facts contain the digests of all other files
+    # The facts contain the digests of all other files, so all files are equal.
+    assert facts[0].read_bytes() == facts[1].read_bytes()
 
 
 def test_an_empty_line_in_a_test_is_rejected(tmp_path):
@@ -176,7 +177,8 @@ def test_an_empty_line_in_a_test_is_rejected(tmp_path):
 def test_a_long_sentence_is_cut_with_a_warning_in_training_and_rejected_in_serving(tmp_path, capsys):
     processed = make_processed(tmp_path, train=[*PAIRS, ("dog " * 60, "Hund")], max_length=30)
     assert "1 sentences (source) were cut to 30 tokens" in capsys.readouterr().err
-    assert pd.read_parquet(processed / "train.parquet")["source_ids"].map(len).max() == 31  # 30 tokens and EOS
+    # The sentence has 30 tokens and the token EOS.
+    assert pd.read_parquet(processed / "train.parquet")["source_ids"].map(len).max() == 31
     with pytest.raises(UserError, match="Sentence 2 has 60 tokens; this model accepts at most 30"):
         prepare(["A dog.", "dog " * 60], read_facts(processed))
 
@@ -217,7 +219,8 @@ def test_decoding_restores_any_text(tmp_path, text):
     tokenizer = vocabulary.load_tokenizer(read_facts(make_processed(tmp_path))["tokenizer"])
     ids = vocabulary.encode(tokenizer, [text])
     assert vocabulary.decode(tokenizer, ids) == [text]
-    assert not {vocabulary.PAD, vocabulary.BOS, vocabulary.EOS} & set(ids[0])  # also if the text contains "<eos>"
+    # Even a text that contains "<eos>" does not produce the token EOS.
+    assert not {vocabulary.PAD, vocabulary.BOS, vocabulary.EOS} & set(ids[0])
 
 
 def test_an_id_outside_the_vocabulary_is_rejected(tmp_path):

@@ -22,7 +22,7 @@ def make_loader(count: int = 157, tokens: int = 120, seed: int = 3, shuffle: boo
 
 
 def pairs_of(batch: loader.Batch) -> list[int]:
-    """Return the numbers of the pairs in a batch, after a check that source and target belong together."""
+    """Return the numbers of the pairs in a batch, and check that source and target belong together."""
     assert batch[0][:, 0].tolist() == batch[1][:, 0].tolist()
     return (batch[0][:, 0] - 10).tolist()
 
@@ -36,7 +36,7 @@ def test_each_pair_occurs_once_per_epoch_over_all_ranks(monkeypatch, world_size)
         pairs += [pair for batch in batches if batch[2] > 0 for pair in pairs_of(batch)]
         loss_weights.append([batch[2] for batch in batches])
     assert sorted(pairs) == list(range(157))
-    # then the mean over ranks of (mean loss * weight) is the mean loss over all target tokens
+    # With this weight, the mean over ranks of (mean loss * weight) is the mean loss over all target tokens.
     assert np.allclose(np.sum(loss_weights, 0), world_size)
 
 
@@ -58,7 +58,7 @@ def test_the_order_differs_between_epochs_and_seeds_and_is_repeatable():
     assert order(3, 1) != order(3, 2)
     assert order(3, 2) != order(4, 2)
     assert len(order(3, 1)) == len(order(3, 2)) == len(order(4, 1)) == len(make_loader())
-    # the pairs of a batch change too, not only the order of the batches
+    # The batches also contain other pairs, so not only the order of the batches changes.
     assert sorted(map(sorted, order(3, 1))) != sorted(map(sorted, order(3, 2)))
 
 
@@ -71,7 +71,7 @@ def test_a_restored_loader_continues_with_the_next_batch():
     iterator = iter(interrupted)
     first_batches = [pairs_of(next(iterator)) for _ in range(3)]
     resumed.load_state_dict(interrupted.state_dict())
-    resumed.set_epoch(2)  # Lightning sets the epoch after it has restored the state
+    resumed.set_epoch(2)  # Lightning sets the epoch after it has restored the state of the loader.
     assert first_batches + [pairs_of(batch) for batch in resumed] == expected
     with pytest.raises(ValueError, match="different batches"):
         make_loader(tokens=200).load_state_dict(interrupted.state_dict())

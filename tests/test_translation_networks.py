@@ -132,7 +132,7 @@ def test_teacher_forcing_is_the_share_of_target_tokens_that_are_read(name, monke
 
 
 @every_network
-def test_a_network_can_learn_one_batch_by_heart(name):
+def test_a_network_can_memorize_one_batch(name):
     network = make_network(name).train()
     optimizer = torch.optim.Adam(network.parameters(), 0.01)
     is_token = TARGET[:, 1:] != PAD

@@ -22,7 +22,10 @@ def run(name: str, *overrides: str) -> Ended:
 
 @pytest.fixture
 def project_with_captions(project, tmp_path, monkeypatch) -> Path:
-    """Return a project with a few captions as its Multi30k, downloaded from a mirror with matching digests."""
+    """Return a project that uses a few captions as Multi30k.
+
+    The captions come from a mirror, and the digests match the captions.
+    """
     config = project / "conf/origin/multi30k.yaml"
     origin = yaml.safe_load(config.read_text())
     mirror = tmp_path / "mirror"
@@ -63,7 +66,7 @@ def test_a_missing_language_is_reported_with_the_available_languages(project_wit
     ended = run("preprocess", "dataset=multi30k_en_de", "dataset.preprocess.target=es")
     assert ended.code == 1 and "Traceback" not in ended.said
     assert "train.es.gz does not exist. train.{language}.gz exists for: cs, de, en, fr." in ended.said
-    # the dataset of the successful run is unchanged
+    # The dataset of the earlier, successful stage has not changed.
     assert read_facts(Path("data/processed/multi30k_en_de"))["languages"]["target"] == "de"
 
 

@@ -53,7 +53,7 @@ def make_network(name: str):
 
 
 def log_probability(network, source: list[int], tokens: list[int]) -> float:
-    """Return the log-probability of a translation and its EOS, computed for all positions at once as in training."""
+    """Return the log-probability of a translation with EOS, computed for all positions at once as in training."""
     logits = network.logits(network(torch.tensor([source]), torch.tensor([[BOS, *tokens]])))[0].log_softmax(1)
     return sum(logits[position, token].item() for position, token in enumerate([*tokens, EOS]))
 
@@ -126,7 +126,7 @@ def test_the_search_ends_for_a_network_that_never_predicts_the_end(beam):
     sources = pad([[3, EOS], [3] * 30 + [EOS]])
     results = beam_search(MarkovChain(transitions), sources, beam, length_penalty=1.0, max_length=40)
     lengths = [{len(hypothesis.tokens) for hypothesis in hypotheses} for hypotheses in results]
-    assert lengths == [{13}, {39}]  # with EOS, these are the limits 2 * 2 + 10 and 40
+    assert lengths == [{13}, {39}]  # With EOS, these lengths are the limits 2 * 2 + 10 and 40.
     assert all(len(hypotheses) == beam for hypotheses in results)
 
 

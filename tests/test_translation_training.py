@@ -32,7 +32,7 @@ def processed(tmp_path_factory) -> Path:
 
 
 def fit(processed: Path, folder: Path, network: str = "attention", epochs: int = 2, **arguments):
-    """Train a toy translator. Return it and its history."""
+    """Train a toy translator. Return the translator and the history of the training."""
     training.set_determinism(seed=5, threads=1)
     module = make_translator(read_facts(processed), network, **arguments).train()
     loaders = [loader.load(processed, split, seed=5, tokens=45) for split in ("train", "validation")]
@@ -75,7 +75,7 @@ def test_history_contains_the_metrics_and_sample_translations(processed, tmp_pat
     names = {record.name for record in history.records}
     assert names == {"train_loss", "train_padding", "validation_loss", "validation_accuracy"}
     for sample in history.text_samples[-1].text.split("\n\n"):
-        source, _, target = sample.split("\n")  # the line between them is the translation
+        source, _, target = sample.split("\n")  # The line between source and target is the translation.
         assert source.startswith("Now A") and target.endswith("Now")
 
 

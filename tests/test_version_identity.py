@@ -1,4 +1,4 @@
-"""Test that a version belongs to its weights, its evaluation and its code, and that versions share no code."""
+"""Test that a version is identified by its weights, its evaluation and its code, and that versions share no code."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from lectern_server import run_server
 from registered import NAME, register
 from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
 
-# A score belongs to the weights, the data and the code that it was measured with
+# A score belongs to the weights, the data and the code with which it was measured.
 
 
 def replace_weights(experiment: str, other: str) -> None:
@@ -103,9 +103,9 @@ np.testing.assert_allclose(predictions["2"], 1 - predictions["1"], atol=1e-6)
 
 
 @pytest.mark.slow
-def test_a_change_of_code_is_a_new_version_and_both_versions_run_in_one_process(checkout):
+def test_a_change_of_code_creates_a_new_version_and_both_versions_run_in_one_process(checkout):
     client = MlflowClient(checkout.store, checkout.store)
-    with checkout.changed(API):  # only a comment
+    with checkout.changed(API):  # Only a comment of the file changes.
         assert "Nothing was missing" in checkout.do("lectern", "reconcile")
     with checkout.changed(API, invert_predictions):
         assert "sample_digits version 2" in checkout.do("lectern", "reconcile")
@@ -130,7 +130,7 @@ def predict(checkout: Checkout, name: str) -> np.ndarray:
 
 @pytest.mark.slow
 def test_a_rollback_also_restores_the_code(checkout):
-    """The checkout has the new code, so the old version is answered by its packaged code."""
+    """The checkout has the new code, so the packaged code of the old version predicts."""
     with checkout.changed(API, invert_predictions):
         checkout.do("lectern", "reconcile")
         for version in ("1", "2"):

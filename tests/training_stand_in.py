@@ -1,4 +1,4 @@
-"""Replace pipelines/train.py in the Slurm tests. Count steps, and exit on SIGTERM after saving the step number.
+"""Replace pipelines/train.py in the Slurm tests: count steps, and save the step number before exiting on SIGTERM.
 
 The script imports neither PyTorch nor Lightning, so that a job starts quickly.
 """

@@ -25,7 +25,8 @@ NETWORKS = {
 def make_processed(folder: Path, train=PAIRS, validation=PAIRS[:2], test=PAIRS[-2:], **arguments) -> Path:
     """Write and preprocess a toy corpus, and return the folder of the prepared dataset.
 
-    The default validation and test sentences get an extra word, so that they do not remove pairs from training.
+    The default validation and test sentences get an additional word, so that preprocessing does not remove similar
+    training pairs.
     """
     raw, out = folder / "raw", folder / "processed"
     raw.mkdir(parents=True)

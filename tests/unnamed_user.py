@@ -1,4 +1,4 @@
-"""Run a command as a user who has no name, and who may read every file but write to none."""
+"""Run a command as a user who has no name, and who may read every file but may not write any file."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# The capability lets the user read Python and the temporary folders of the tests, which can belong to root only.
+# The capability lets the user read Python and the temporary folders of the tests, which may belong to root only.
 READ_ALL = "+dac_read_search"
 AS_UNNAMED_USER = (
     "setpriv", "--reuid=12345", "--regid=12345", "--clear-groups",
@@ -17,10 +17,13 @@ NAMES = ("USER", "LOGNAME", "LNAME", "USERNAME", "LECTERN_USER")
 
 
 def run_unnamed(code: str, *arguments: str) -> tuple[int, str]:
-    """Run Python code with arguments; return the exit code and the output. Skip the test if that is not possible."""
+    """Run Python code with arguments as the unnamed user.
+
+    Return the exit code and the output. Skip the test if the machine cannot run code as this user.
+    """
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("only root with setpriv (Debian: util-linux) can become another user")
-    # The user cannot write the files of coverage.
+    # Coverage is off, because the user cannot write the files of coverage.
     environment = {name: value for name, value in os.environ.items() if name not in NAMES and "COVERAGE" not in name}
     environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "HOME": "/nonexistent", "COLUMNS": "300"}
     result = subprocess.run(
@@ -31,5 +34,5 @@ def run_unnamed(code: str, *arguments: str) -> tuple[int, str]:
 
 
 def lectern_unnamed(*words: str) -> tuple[int, str]:
-    """Run `lectern <words>`."""
+    """Run `lectern <words>` as the unnamed user."""
     return run_unnamed("from lectern.cli import main; main()", *words)

@@ -1,4 +1,4 @@
-"""Test that a stage which cannot write ends with a message, leaves no half-written file, and works when run again."""
+"""Test a stage that cannot write: it prints a message, leaves no half-written file, and succeeds if it is run again."""
 
 import errno
 import itertools
@@ -14,18 +14,18 @@ from children import Ended, in_child, run_stage, warm
 from short_training import SHORT_TRAINING, project
 from writes import before_file_writes, numbered
 
-__all__ = ["project"]  # a fixture
+__all__ = ["project"]  # `project` is imported because it is a fixture
 pytestmark = pytest.mark.faults
 
 EXPERIMENT = ("experiment=brief", "dataset=sample_digits")
-STAGES = {  # overrides and outputs
+STAGES = {  # the config overrides and the outputs of each stage
     "download": (("origin=sample_digits",), ["data/raw/sample_digits"]),
     "preprocess": (("dataset=sample_digits",), ["data/processed/sample_digits"]),
     "train": (SHORT_TRAINING, ["models/brief"]),
     "evaluate": (EXPERIMENT, ["reports/brief", "metrics/brief.json"]),
 }
 BEFORE = list(STAGES)
-REMOVALS = ("os.remove", "os.rmdir")  # They work on a full disk.
+REMOVALS = ("os.remove", "os.rmdir")  # file operations that succeed on a full disk
 
 
 def run(stage: str) -> Ended:
@@ -41,7 +41,7 @@ def read_outputs(stage: str) -> dict[str, bytes]:
 
 
 def delete_outputs(stage: str) -> None:
-    """Delete what a stage has written, as DVC does, and the checkpoints."""
+    """Delete the outputs of a stage, as DVC does before it runs the stage. Also delete the checkpoints."""
     for output in (*STAGES[stage][1], "runs"):
         path = Path(output)
         if path.is_dir():
@@ -54,7 +54,7 @@ def leftovers() -> list[Path]:
 
 
 def fail_at(number: int) -> None:
-    """Let the write with this number fail: a file operation in the project, or fsync."""
+    """Let the write with the given number fail. A write is a file operation in the project, or fsync."""
 
     def fail(count: int, write: str) -> None:
         if count == number:
@@ -75,7 +75,7 @@ def run_with_failure(stage: str, number: int) -> Ended:
 
 @pytest.fixture
 def prepared(project) -> Callable[[str], dict[str, bytes]]:
-    """Return a function that runs the stages before a stage, and returns the outputs of the stage itself."""
+    """Return a function that runs the stages before a given stage, and returns the outputs of the given stage."""
 
     def prepare(stage: str) -> dict[str, bytes]:
         for earlier in BEFORE[: BEFORE.index(stage) + 1]:
@@ -116,7 +116,7 @@ def test_a_failure_at_any_write_is_a_message_and_the_stage_can_be_run_again(prep
 
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
-    """Mount a file system of 96 MB, and change to it."""
+    """Mount a file system of 96 MB, and change to a folder on this file system."""
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(folder)]
@@ -130,7 +130,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 
 def fill_disk(leave: int) -> Path:
-    """Write a file that leaves about that many bytes of the disk free."""
+    """Write a file that leaves only about the given number of bytes of the disk free."""
     filler = Path("filler")
     free = shutil.disk_usage(".").free
     with open(filler, "wb") as file:

@@ -1,6 +1,6 @@
-"""Kill each command and each stage before its writes, repeat it, and compare with an undisturbed command.
+"""Kill each command and each stage before one of its writes, run it again, and compare with an undisturbed command.
 
-The short form kills each command a few times. `make faults` kills each command before every write.
+The short form of the test kills each command before a few writes. `make faults` kills each command before every write.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from short_training import SHORT_TRAINING
 from writes import before_file_writes, before_store_writes, numbered
 
 EXPERIMENT = ("experiment=better", "dataset=sample_digits")
-SEED, SHORT = 2026, 4  # the short form kills each command four times
+SEED, SHORT = 2026, 4  # SHORT is the number of kills per command in the short form of the test
 
 Run = Callable[[], None]
 ON_EMPTY_STORE: dict[str, Run] = {
@@ -43,7 +43,7 @@ ON_FULL_STORE: dict[str, Run] = {
     "retire": partial(run_lectern, "retire", NAME),
 }
 COMMANDS = ON_EMPTY_STORE | ON_FULL_STORE
-WRITTEN = {  # what DVC deletes before it runs a stage
+WRITTEN = {  # the outputs that DVC deletes before it runs a stage
     "download": ["data/raw"],
     "preprocess": ["data/processed/sample_digits"],
     "train": ["models/brief"],
@@ -54,11 +54,12 @@ WRITTEN = {  # what DVC deletes before it runs a stage
 
 @pytest.fixture
 def prepared(request, evaluated_project, raw_digits, monkeypatch) -> Callable[[str], Path]:
-    """Return a function that prepares a project, with its store, in which a command can run."""
+    """Return a function that prepares a project with an MLflow store, in which a command can run."""
 
     def prepare(name: str) -> Path:
         if name in ON_FULL_STORE:
-            monkeypatch.setattr(promotion, "evaluate_gate", lambda *_: [])  # The gate writes nothing.
+            # The evaluation of the gate is skipped, because it writes nothing.
+            monkeypatch.setattr(promotion, "evaluate_gate", lambda *_: [])
             client = request.getfixturevalue("registered_client")
             for version in (WEAK, BETTER, WEAK, BETTER):
                 promote(client, version, "a reason")
@@ -75,7 +76,7 @@ def prepared(request, evaluated_project, raw_digits, monkeypatch) -> Callable[[s
 
 
 def delete_outputs(folder: Path, name: str) -> None:
-    """Delete what a stage writes, as DVC does before it runs a stage."""
+    """Delete the outputs of a stage, as DVC does before it runs the stage."""
     for output in (folder / path for path in WRITTEN.get(name, [])):
         if output.is_dir():
             shutil.rmtree(output)
@@ -83,7 +84,7 @@ def delete_outputs(folder: Path, name: str) -> None:
 
 
 def run_in(folder: Path, run: Run, fatal: int | None = None) -> Ended:
-    """Run a command in a folder with its own store. Kill it before the write with the number `fatal`."""
+    """Run a command in a folder that has its own store. Kill the command before the write with the number `fatal`."""
 
     def count_and_run() -> None:
         os.chdir(folder)
@@ -139,7 +140,10 @@ def experiment_ids(client: MlflowClient) -> list[str]:
 
 
 def list_files() -> Iterable[Path]:
-    """List the outputs, and what is left in `runs` except locks and the results that the evaluate stage deletes."""
+    """List the outputs and the files in `runs`.
+
+    Locks, and results that the evaluate stage deletes later, are not listed.
+    """
     roots = [Path(name) for name in ("data", "models", "metrics", "reports", "cards", "runs")]
     files = [path for root in roots for path in root.rglob("*") if path.is_file()]
     return sorted(path for path in files if path.suffix not in (".lock", ".owner") and "finished" not in path.parts)
@@ -160,7 +164,7 @@ def kill_and_repeat(base: Path, name: str, numbers: Callable[[int], Iterable[int
         folder = copy_project(base, str(number))
         killed = run_in(folder, COMMANDS[name], number)
         if killed.code != KILLED:
-            continue  # a later write of a thread
+            continue  # The command ended before the selected write, because the times of a thread's writes vary.
         kills += 1
         delete_outputs(folder, name)
         repeated = run_in(folder, COMMANDS[name])
@@ -173,7 +177,7 @@ def kill_and_repeat(base: Path, name: str, numbers: Callable[[int], Iterable[int
 
 
 def run_undisturbed(base: Path, name: str) -> tuple[str, int]:
-    """Run a command to its end. Return the state afterwards and the number of its writes."""
+    """Run a command to its end. Return the state after the command, and the number of the command's writes."""
     folder = copy_project(base, "undisturbed")
     ended = run_in(folder, COMMANDS[name])
     assert ended.code == 0, ended.said

@@ -1,4 +1,4 @@
-"""Call a function before each write of a process, to kill the process or to let the write fail."""
+"""Call a function before each write of a process. The function can kill the process or let the write fail."""
 
 import itertools
 import os
@@ -10,15 +10,16 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-FILE_EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")  # audit events of Python; os.replace is os.rename too
+# names of audit events of Python; os.replace raises the event os.rename
+FILE_EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
 CHANGES = ("INSERT", "UPDATE", "DELETE", "CREATE", "ALTER")
-IGNORED = (".pyc", ".db", ".db-journal", ".db-wal", ".db-shm", ".lock")  # written by SQLite and by locks
+IGNORED = (".pyc", ".db", ".db-journal", ".db-wal", ".db-shm", ".lock")  # SQLite and locks write these files
 
-Act = Callable[[str], None]  # gets a description of the write
+Act = Callable[[str], None]  # a function that receives a description of the write
 
 
 def is_file_write(name: str, arguments: tuple[Any, ...]) -> bool:
-    """Return whether an audit event of Python is a file operation that writes."""
+    """Return whether an audit event of Python is a file operation that changes files."""
     if name == "open":
         _, mode, flags = arguments
         return bool(set(mode or "") & set("wax+")) or (mode is None and bool(flags & (os.O_WRONLY | os.O_RDWR)))
@@ -26,7 +27,7 @@ def is_file_write(name: str, arguments: tuple[Any, ...]) -> bool:
 
 
 def before_file_writes(folder: Path, act: Act) -> None:
-    """Call `act` before each file operation that writes in the folder, and before each fsync."""
+    """Call `act` before each file operation that changes a file in the folder, and before each fsync."""
     inside, sync = str(folder), os.fsync
 
     def hook(name: str, arguments: tuple[Any, ...]) -> None:
