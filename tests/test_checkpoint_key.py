@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lectern.errors import UserError
 from lectern.stages.experiments import stage_code_digest
 from lectern.training import plan
 from test_conf import compose_config
@@ -43,8 +44,10 @@ def with_value(keys: list[str], value: Any) -> dict[str, Any]:
         with_value(["model", "batches", "batch_size"], 3),
         with_value(["model", "fit", "laptop", "epochs"], 3),
         with_value(["model", "best", "metric"], "validation_loss"),
+        with_value(["trainer", "limit_train_batches"], 1),
+        with_value(["trainer", "gradient_clip_algorithm"], "value"),
     ],
-    ids=["seed", "learning rate", "dropout", "batch size", "epochs", "best"],
+    ids=["seed", "learning rate", "dropout", "batch size", "epochs", "best", "batch limit", "clipping"],
 )
 def test_checkpoint_key_depends_on_the_values(key_of, changed):
     assert key_of(**changed) != key_of()
@@ -54,13 +57,28 @@ def test_checkpoint_key_depends_on_the_values(key_of, changed):
     "changed",
     [
         with_value(["trainer", "threads"], 1),
+        with_value(["trainer", "devices"], 2),
         with_value(["model", "fit", "full", "epochs"], 999),
         with_value(["seed"], 7),
     ],
-    ids=["trainer", "another budget", "nothing"],
+    ids=["threads", "devices", "another budget", "nothing"],
 )
 def test_checkpoint_key_is_the_same_for_the_same_values(key_of, changed):
     assert key_of(**changed) == key_of()
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("max_epochs", r"trainer.max_epochs belongs to the model config: model.fit.<budget>.epochs"),
+        ("precision", r"model.fit.<budget>.precision"),
+        ("logger", "Lectern sets trainer.logger itself"),
+        ("limit_train_batch", "unknown key 'limit_train_batch'; did you mean 'limit_train_batches'"),
+    ],
+)
+def test_a_trainer_key_that_lectern_sets_is_refused(key_of, key, message):
+    with pytest.raises(UserError, match=message):
+        key_of(**with_value(["trainer", key], 1))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from lectern.download import fetch
 from lectern.errors import UserError
 from lectern.task_modules import task_module
 from lectern.training import fit as training
-from lectern.training import plan
+from lectern.training import plan, trainer_config
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -125,7 +125,7 @@ def test_every_value_of_an_origin_has_the_type_that_its_code_expects(name):
 @pytest.mark.parametrize("name", TRAINERS)
 def test_every_value_of_a_trainer_has_the_type_that_its_code_expects(name):
     trainer = TRAINERS[name]
-    plan.check_trainer(trainer, name)
+    trainer_config.check_trainer(trainer, name)
     threads = {"threads": trainer["threads"]}
     assert list(find_mismatches(training.set_determinism, threads)) == []
     assert list(find_mismatches(pl.Trainer, {key: value for key, value in trainer.items() if key != "threads"})) == []

@@ -1,7 +1,6 @@
 """Check the config of a training and compute the key of its checkpoints."""
 
 import hashlib
-import inspect
 import json
 import sys
 from dataclasses import dataclass, replace
@@ -9,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 
 from lectern.artifacts.digests import file_digest
@@ -20,10 +18,8 @@ from lectern.config import (  # fmt: skip
     Model,
     NonNegativeInt,
     call,
-    check_keys,
     check_section,
     check_value,
-    check_values,
     nearest,
     split_class,
 )
@@ -33,12 +29,13 @@ from lectern.task_modules import task_module
 from lectern.training import fit as training
 from lectern.training.callbacks import KeepBest
 from lectern.training.distributed import is_first_process
+from lectern.training.trainer_config import check_trainer, numeric_keys
 from lectern.training.world_size import check_batch_divides
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A dataset, a model, a budget and a seed.
+    """A dataset, a model, a budget, a seed, and the keys of the trainer that can change the weights.
 
     The weights depend on these values, the data and the code, and on nothing else.
     """
@@ -47,6 +44,7 @@ class Plan:
     model: Model
     budget: str
     seed: int
+    trainer: dict[str, Any]
 
     @property
     def processed(self) -> Path:
@@ -65,6 +63,7 @@ class Plan:
         model = {name: getattr(self.model, name) for name in ("task", "batches", "module", "best")}
         data = file_digest(self.processed / "facts.json")
         parts = [model, self.fit, self.seed, self.dataset.name, data, stage_code_digest("train", self.model.task)]
+        parts += [self.trainer] if self.trainer else []
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -91,7 +90,7 @@ def read_plan(config: dict[str, Any]) -> Plan:
     check_trainer(config["trainer"], str(CONF / "trainer"))
     check_batch_divides(model.batches, config["trainer"], f"{where}, batches")
     fit = {**model.fit, budget: resolve_precision(model, budget, config["trainer"])}
-    return Plan(dataset, replace(model, fit=fit), budget, config["seed"])
+    return Plan(dataset, replace(model, fit=fit), budget, config["seed"], numeric_keys(config["trainer"]))
 
 
 def check_model(model: Model, where: str) -> None:
@@ -104,15 +103,6 @@ def check_model(model: Model, where: str) -> None:
     from_stage = dict.fromkeys(("folder", "trainer", "best", "on_records", "name"))
     for budget, section in model.fit.items():
         check_section(training.fit, section, f"{where}, fit.{budget}", positional=3, more=from_stage)
-
-
-def check_trainer(trainer: dict[str, Any], where: str) -> None:
-    """Check that a trainer config contains `threads` and otherwise only arguments of Lightning's Trainer."""
-    check_keys(trainer, ["threads", *inspect.signature(pl.Trainer).parameters], where)
-    if "threads" not in trainer:
-        raise UserError(f"{where}: missing key 'threads', the number of threads of each process.")
-    check_values(training.set_determinism, {"threads": trainer["threads"]}, where)
-    check_values(pl.Trainer, trainer, where)
 
 
 def resolve_precision(model: Model, budget: str, trainer: dict[str, Any]) -> dict[str, Any]:

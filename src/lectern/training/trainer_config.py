@@ -1,0 +1,47 @@
+"""Check the trainer section of a config, and select the keys of this section that can change the weights."""
+
+import inspect
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lectern.config import check_keys, check_values
+from lectern.errors import UserError
+from lectern.training import fit as training
+
+PLACEMENT = ("accelerator", "devices", "num_nodes", "strategy", "threads")  # they say where a training runs
+IN_FIT_SECTION = {  # Lightning's key: the key of the `fit` section that has the same meaning
+    "max_epochs": "epochs",
+    "precision": "precision",
+    "accumulate_grad_batches": "accumulate",
+    "val_check_interval": "validations_per_epoch",
+    "gradient_clip_val": "clip_norm",
+}
+SET_BY_LECTERN = (
+    "callbacks", "plugins", "deterministic", "num_sanity_val_steps", "use_distributed_sampler", "logger",
+    "enable_progress_bar", "enable_model_summary",
+)  # fmt: skip
+
+
+def check_trainer(trainer: dict[str, Any], where: str) -> None:
+    """Check that a trainer config contains `threads` and otherwise only arguments of Lightning's Trainer.
+
+    Raises UserError if a key is unknown, has a wrong value, or has its place in another section.
+    """
+    check_keys(trainer, ["threads", *inspect.signature(pl.Trainer).parameters], where)
+    for key in trainer:
+        if key in IN_FIT_SECTION:
+            raise UserError(
+                f"{where}: trainer.{key} belongs to the model config: model.fit.<budget>.{IN_FIT_SECTION[key]}."
+            )
+        if key in SET_BY_LECTERN:
+            raise UserError(f"{where}: Lectern sets trainer.{key} itself. Remove this key.")
+    if "threads" not in trainer:
+        raise UserError(f"{where}: missing key 'threads', the number of threads of each process.")
+    check_values(training.set_determinism, {"threads": trainer["threads"]}, where)
+    check_values(pl.Trainer, trainer, where)
+
+
+def numeric_keys(trainer: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys that can change the weights, for example `limit_train_batches`."""
+    return {key: value for key, value in trainer.items() if key not in PLACEMENT}
