@@ -79,15 +79,16 @@ def select_learned_facts(facts: dict) -> dict:
 
 def test_facts_depend_only_on_the_training_split(tmp_path):
     train, other = make_images(60), make_images(60)
-    other[48:] = 255  # The last twelve images belong to the validation split.
-    test, other_test = make_images(30, first=1000), np.full((30, 28, 28), 7, np.uint8)
+    other[48:, 9:] = 255  # The last twelve images belong to the validation split. The labels stay unchanged.
+    test, other_test = make_images(30, first=1000), make_images(30, first=1000)
+    other_test[:, 9:] = 7
     facts = []
     for name, images, test_images in (("a", train, test), ("b", other, other_test)):
         preprocess(write_raw(tmp_path / name, images, test_images), tmp_path / f"{name}_out", validation=12)
         facts.append(read_facts(tmp_path / f"{name}_out"))
     assert select_learned_facts(facts[0]) == select_learned_facts(facts[1])
     assert set(select_learned_facts(facts[0])) == {"prepare", "mean", "deviation", "most_frequent"}
-    other[0] = 255
+    other[0, 9:] = 255
     preprocess(write_raw(tmp_path / "c", other, test), tmp_path / "c_out", validation=12)
     assert select_learned_facts(read_facts(tmp_path / "c_out")) != select_learned_facts(facts[0])
 

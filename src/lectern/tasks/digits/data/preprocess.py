@@ -9,19 +9,22 @@ import numpy as np
 
 from lectern.artifacts.dataset import Facts, write_facts
 from lectern.artifacts.digests import content_digest
+from lectern.config import PositiveInt
 from lectern.errors import UserError
+from lectern.tasks.digits.data.class_shares import check_class_shares, last_of_each_class
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE, NUM_CLASSES
 
 TRAIN_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
 TEST_FILES = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
-def preprocess(raw: Path, out: Path, validation: int) -> None:
+def preprocess(raw: Path, out: Path, validation: PositiveInt, stratified: bool = False) -> None:
     """Write the images (n, 28, 28) and labels (n,) of each split as uint8 `.npy` files, and then `facts.json`.
 
     The last `validation` training images become the validation split. In MNIST and in the sample, neighbouring images
     are often by the same writer. The last images therefore share fewer writers with the training split than a random
-    selection.
+    selection. If `stratified` is true, the last images of each digit are taken instead. Raises UserError if a split has
+    no image of a digit that another split has.
     """
     images, labels = read_labeled_images(raw, *TRAIN_FILES)
     test_images, test_labels = read_labeled_images(raw, *TEST_FILES)
@@ -30,11 +33,14 @@ def preprocess(raw: Path, out: Path, validation: int) -> None:
             f"preprocess.validation is {validation}; it must be above 0 and below {len(labels)}, "
             "so that some images remain for training."
         )
+    held_out = np.zeros(len(labels), bool)
+    held_out[last_of_each_class(labels, validation) if stratified else slice(-validation, None)] = True
     splits = {
-        "train": (images[:-validation], labels[:-validation]),
-        "validation": (images[-validation:], labels[-validation:]),
+        "train": (images[~held_out], labels[~held_out]),
+        "validation": (images[held_out], labels[held_out]),
         "test": (test_images, test_labels),
     }
+    check_class_shares({split: split_labels for split, (_, split_labels) in splits.items()})
     out.mkdir(parents=True, exist_ok=True)
     for split, (split_images, split_labels) in splits.items():
         np.save(out / f"{split}_images.npy", split_images)
