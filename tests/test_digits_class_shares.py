@@ -1,4 +1,4 @@
-"""Test that splits without a class, or with very different class shares, are refused, and that splits can be stratified."""
+"""Test stratified splits, and that splits without a class or with very different class shares are refused."""
 
 import numpy as np
 import pytest
