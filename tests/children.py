@@ -1,5 +1,6 @@
 """Run functions, stages and commands in a forked process, which a test can kill at a chosen moment."""
 
+import gc
 import itertools
 import os
 import runpy
@@ -36,6 +37,9 @@ class Child:
         self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in `ended`)
         # wait for threads that are ending, because a child process never releases a lock that such a thread holds
         time.sleep(0.02)
+        # exempt existing objects from the garbage collection of the child process, which would wait for the threads of a
+        # video decoder that exist only in the parent process
+        gc.freeze()
         self.process = os.fork()
         if self.process == 0:
             try:
@@ -47,6 +51,7 @@ class Child:
                 os._exit(exit_code(function, *arguments, **options))
             finally:
                 os._exit(1)  # A child process that returned from this function would also run the remaining tests.
+        gc.unfreeze()
 
     def ended(self) -> Ended:
         """Wait until the child process ends, and return its exit code and output.

@@ -60,7 +60,9 @@ def test_a_split_without_a_class_is_refused(split):
 
 def test_very_different_class_shares_are_refused():
     unbalanced = np.concatenate([SHUFFLED, np.full(400, 3, np.uint8)])
-    with pytest.raises(UserError, match="the digits in the test split differ by 36% from those in the train split"):
+    with pytest.raises(
+        UserError, match="the digits in the test split differ by 36% from the shares in the train split"
+    ):
         check_class_shares({"train": SHUFFLED, "validation": SHUFFLED, "test": unbalanced})
 
 

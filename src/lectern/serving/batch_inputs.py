@@ -15,6 +15,7 @@ from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 from lectern.serving.batching import Array
 from lectern.serving.champions import Champion
+from lectern.serving.csv_tables import read_csv
 from lectern.serving.file_inputs import take_chunk
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".txt")
@@ -117,7 +118,7 @@ def read_table(path: Path, columns: list[str], max_rows: int) -> Iterator[pd.Dat
             for batch in pq.ParquetFile(path).iter_batches(max_rows):
                 yield batch.to_pandas().reset_index(drop=True)
         elif path.suffix.lower() == ".csv":
-            yield from pd.read_csv(path, chunksize=max_rows, dtype=dict.fromkeys(columns, str), keep_default_na=False)
+            yield from read_csv(path, max_rows)
         else:
             with path.open(encoding="utf-8-sig", newline="\n") as file:
                 while lines := split_lines("".join(islice(file, max_rows))):

@@ -34,16 +34,14 @@ def check_class_shares(labels: Mapping[str, np.ndarray]) -> None:
     for split, numbers in counts.items():
         missing = np.flatnonzero(present & (numbers == 0)).tolist()
         if missing:
-            raise UserError(
-                f"The {split} split has no image of the digits {', '.join(map(str, missing))}. "
-                f"{describe(counts)} {REMEDY}"
-            )
+            digits = ", ".join(map(str, missing))
+            raise UserError(f"The {split} split has no image of the digits {digits}. {describe(counts)} {REMEDY}")
         train = counts["train"]
         distance = np.abs(numbers / numbers.sum() - train / train.sum()).sum() / 2
         if distance > MAX_DISTANCE and numbers.sum() >= MIN_IMAGES:
             raise UserError(
-                f"The shares of the digits in the {split} split differ by {distance:.0%} from those in the train split; "
-                f"at most {MAX_DISTANCE:.0%} is allowed. {describe(counts)} {REMEDY}"
+                f"The shares of the digits in the {split} split differ by {distance:.0%} from the shares in the train "
+                f"split; at most {MAX_DISTANCE:.0%} is allowed. {describe(counts)} {REMEDY}"
             )
 
 
