@@ -12,7 +12,7 @@ import numpy.typing as npt
 def content_digest(*parts: npt.NDArray[Any] | Iterable[str]) -> str:
     """Return a single digest of several arrays and texts.
 
-    Two scores are comparable if the digests of their raw test data are equal.
+    Two scores may be compared if they were measured on raw test data with the same digest.
     The digest includes the type and the shape of each array, and each line of the texts.
     """
     digest = hashlib.sha256()
