@@ -127,7 +127,11 @@ def test_an_unknown_site_is_reported_with_the_nearest_name(login_without_slurm):
 def test_a_time_limit_without_quotes_is_rejected(login_without_slurm):
     login_without_slurm.write_site(time="24:00:00")
     code, output = finish(login_without_slurm.submit())
-    assert code == 1 and 'put the value of `time` in quotes, such as "24:00:00"' in output and "YAML reads the value as the number 86400" in output
+    assert (
+        code == 1
+        and 'put the value of `time` in quotes, such as "24:00:00"' in output
+        and "YAML reads the value as the number 86400" in output
+    )
 
 
 @pytest.mark.parametrize("command", [["train.py"], ["python", "pipelines/train.sh"]], ids=str)

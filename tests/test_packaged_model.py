@@ -97,7 +97,7 @@ def test_the_packaged_code_predicts_and_reads_files_and_uses_no_other_file_of_th
 
 def test_code_without_a_committed_decision_is_refused_with_its_commit(client):
     version = register_inverted(client)
-    message = f"no committed decision about this code. To use its code, run `git checkout {COMMIT}`"
+    message = f"no committed decision with this digest. To use the code of the version, run `git checkout {COMMIT}`"
     with pytest.raises(UserError, match=message):
         load_version(client, version)
     write_decision(version)

@@ -153,9 +153,9 @@ def locate(key: str, value: Any, location: tuple[int | str, ...]) -> tuple[str, 
 
 
 def split_class(section: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Split a section `{class:
+    """Split a section such as `{class: PilotNet, dropout: 0.2}` into the class name and the arguments of the class.
 
-    Name, ...}` into the class name, or None if it is missing, and the arguments of the class.
+    The class name is None if the section has no key `class`.
     """
     return section.get("class"), {key: value for key, value in section.items() if key != "class"}
 

@@ -27,7 +27,7 @@ def serve(
 ) -> None:
     """Serve the champions with a web page and an API.
 
-    The server follows promotions and rollbacks without a restart.
+    A promotion or rollback changes the served version without a restart of the server.
 
     Example: lectern serve --port 8080
     """
@@ -47,7 +47,7 @@ def predict(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Predict for all inputs in a file or a folder.
+    """Predict for all inputs in a file or a folder with a registered model, by default with its champion.
 
     If the command is killed, run the same command again to continue.
 

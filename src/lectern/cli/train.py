@@ -87,7 +87,7 @@ def sweep(
         raise UserError(f"No trial finished. Increase --time, or read the logs in {search.folder}.")
     if best.user_attrs["values"] == search.config_values():
         print(
-            f"No trial was better than the values in the config. "
+            "No trial was better than the values in the config. "
             f"Trial {best.number} used the values in the config; its result is {best.value:.4f}."
         )
         return
