@@ -142,14 +142,14 @@ def test_a_version_with_another_signature_is_refused(client):
         client, DIGITS, Path(), INFERENCE_API, lambda source: source.replace("np.float32), (-1", "np.float64), (-1")
     )
     commit_decision(version)
-    with pytest.raises(UserError, match="its inputs, outputs or parameters differ"):
+    with pytest.raises(UserError, match="the inputs, outputs or parameters of the version differ"):
         load_version(client, version)
 
 
 def test_a_version_with_other_code_is_not_exported(client):
     version = register_inverted(client)
     commit_decision(version)
-    with pytest.raises(UserError, match=f"the export needs the code.*git checkout {COMMIT}"):
+    with pytest.raises(UserError, match=f"the ONNX export needs a checkout with the code.*git checkout {COMMIT}"):
         export(client, version)
 
 
