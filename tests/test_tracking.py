@@ -120,7 +120,10 @@ def test_a_second_run_of_the_same_training_is_refused(project, client):
     first = first.ended()
     assert first.code == 0, first.said
     assert second.code == 1 and "Traceback" not in second.said
-    assert "is in use: another process runs the same training. Wait for that process, or stop it." in second.said
+    assert (
+        "is in use: another process runs the same training. "
+        "Wait until the other process has finished, or stop the process."
+    ) in second.said
     (run,) = list_runs(client)
     assert run.info.status == "FINISHED" and logged_points(client, run) == read_history(Path("models/brief"))
 

@@ -44,9 +44,8 @@ def find_recorded_training(paths: ExperimentPaths) -> RecordedTraining | None:
 def find_entries(folder: Path, stage: str, digest: str) -> list[tuple[str, dict[str, Any]]]:
     """Return the commits in whose dvc.lock the output of a stage has a digest, oldest first.
 
-    Each commit is returned with the entry of the stage in its dvc.lock.
-
-    First, only commits that add or remove the digest are read. If this finds no valid entry, all commits are read.
+    Each commit is returned with the entry of the stage in its dvc.lock. First, only commits that add or remove the
+    digest are read. If these commits contain no valid entry, all commits are read.
     """
     for filters in ([f"-S{digest}"], []):
         texts = {commit: git(folder, "show", f"{commit}:./{PIPELINE_LOCK}") for commit in find_commits(folder, filters)}

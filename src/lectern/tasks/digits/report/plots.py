@@ -10,7 +10,7 @@ from lectern.tasks.digits.data.format.images import NUM_CLASSES
 
 
 def draw_confusion(items: pd.DataFrame, path: Path) -> None:
-    """Draw the confusion matrix. Only mistakes are coloured, so that they are easy to see."""
+    """Draw the confusion matrix of the predictions. Only cells with mistakes are coloured."""
     counts = np.zeros((NUM_CLASSES, NUM_CLASSES), int)
     np.add.at(counts, (items["label"], items["prediction"]), 1)
     mistakes = np.where(np.eye(NUM_CLASSES, dtype=bool), 0, counts)

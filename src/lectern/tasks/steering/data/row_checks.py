@@ -1,4 +1,4 @@
-"""Drop the rows of a recording that cannot be used."""
+"""Drop the unusable rows of a recording."""
 
 import pandas as pd
 
@@ -7,15 +7,16 @@ from lectern.tasks.steering.data.readers.recording import Recording
 
 
 def drop_bad_rows(recording: Recording, bad_rows: BadRows) -> pd.DataFrame:
-    """Return the rows that have only finite numbers, an angle within the full lock, and a time that does not decrease.
+    """Return the usable rows of a recording, and report all unusable rows to `bad_rows`.
 
-    The other rows are reported to `bad_rows`.
+    In a usable row, all values are finite numbers, the angle is within the full lock, and the time is not before the
+    time of an earlier row.
     """
     table = recording.table
     for name in ("time", *recording.targets):
         table = drop_rows(table, table[name].isna(), f"{name} is not a number", name, bad_rows)
     lock = recording.unit.lock
-    reason = f"the angle exceeds the lock of {lock:g} ({recording.unit.name})"
+    reason = f"the angle exceeds the full lock of {lock:g} ({recording.unit.name})"
     table = drop_rows(table, table["angle"].abs() > lock * (1 + 1e-6), reason, "angle", bad_rows)
     latest = table.groupby("drive", sort=False)["time"].cummax()
     return drop_rows(table, table["time"] < latest, "the time runs backwards", "time", bad_rows)

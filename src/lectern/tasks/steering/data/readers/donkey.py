@@ -18,7 +18,7 @@ COLUMNS = {"_index": "row", "_timestamp_ms": "time", "cam/image_array": "image",
 
 
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
-    """Read the catalogs. Rows that the manifest marks as deleted are left out.
+    """Read the rows in all catalogs of a tub, without the rows that the manifest marks as deleted.
 
     Angle and throttle are fractions of the full range of the driver's joystick.
     """
@@ -55,7 +55,7 @@ def read_manifest(files: RecordingFiles) -> dict[str, Any]:
 
 
 def read_catalog(files: RecordingFiles, name: str) -> list[dict[str, Any]]:
-    """Read the rows of a catalog, which has one JSON object per line. Rename the keys to the common column names."""
+    """Return the rows of a catalog file, which has one JSON object per line, with the column names of a Recording."""
     if name not in files:
         raise UserError(f"{files.top}: manifest.json lists {name}, but the file is missing.")
     rows = []
