@@ -73,7 +73,7 @@ class DigitClassifier(TrainableModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor, float], batch_idx: int) -> None:
         images, labels, loss_weight = batch
-        if loss_weight == 0:  # This image only fills the batch of this rank. Another rank counts it.
+        if loss_weight == 0:  # the image is only padding, and another rank counts the image
             return
         logits = self(images)
         self.validation_loss.update(F.cross_entropy(logits, labels, reduction="none"))

@@ -12,7 +12,7 @@ from torch import nn
 from lectern.errors import UserError
 from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID, decode
 
-if TYPE_CHECKING:  # This import is only for type checkers, because module.py imports this module.
+if TYPE_CHECKING:  # avoids a circular import, because module.py imports generation.py
     from lectern.tasks.language_model.model.module import CharacterModel
 
 MAX_LENGTH = 100_000
@@ -94,12 +94,12 @@ def sample_ids(
     """Sample one id per text from logits (texts, characters), with draws (texts,) from [0, 1).
 
     A low temperature prefers likely characters, and 0 selects the most likely character. `top_k` is the number of most
-    likely characters to keep. The value 0 keeps all characters. `top_p` keeps the smallest set of characters with at
+    likely characters to keep. A `top_k` of 0 keeps all characters. `top_p` keeps the smallest set of characters with at
     least this total probability (Holtzman et al. 2020, arXiv:1904.09751). UNKNOWN_ID is never sampled.
     """
     logits = logits.astype(np.float64)
     logits[:, UNKNOWN_ID] = -np.inf
-    order: np.ndarray = np.argsort(-logits, axis=1, kind="stable")  # The most likely character comes first.
+    order: np.ndarray = np.argsort(-logits, axis=1, kind="stable")  # most likely character first
     if temperature == 0:
         return order[:, 0]
     sorted_logits = np.take_along_axis(logits, order, 1)
@@ -107,7 +107,7 @@ def sample_ids(
     if top_k:
         probabilities[:, top_k:] = 0
     probabilities /= probabilities.sum(1, keepdims=True)
-    # The characters before this position already reach top_p.
+    # The probabilities of the characters before a position already have a sum of at least top_p.
     probabilities[probabilities.cumsum(1) - probabilities >= top_p] = 0
     sums = probabilities.cumsum(1)
     rank = (draws[:, np.newaxis] * sums[:, -1:] >= sums).sum(1)

@@ -12,7 +12,7 @@ from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID
 from lectern.training.distributed import rank_and_world_size
 from lectern.training.loader import ResumableLoader
 
-IGNORE_INDEX = -100  # marks targets that the loss ignores; this is the default value of cross_entropy
+IGNORE_INDEX = -100  # marks targets that the loss ignores; default value of `ignore_index` of cross_entropy
 # minimum number of characters; in a long stream, the empty state at the start hardly affects the mean loss
 LONG_STREAM_LENGTH = 4000
 
@@ -37,7 +37,7 @@ class TextStreams(ResumableLoader):
         self.streams, self.random_start, self.seed = streams, random_start, seed
         self.text, self.inputs = text, text.roll(1)
         if not random_start:
-            self.inputs[0] = UNKNOWN_ID  # The first character has no previous character.
+            self.inputs[0] = UNKNOWN_ID  # the first character has no previous character
         self.boundaries = [stream * len(text) // streams for stream in range(streams + 1)]
         self.longest = max(end - start for start, end in zip(self.boundaries, self.boundaries[1:], strict=False))
         self.batches = -(-self.longest // unroll)
@@ -52,7 +52,7 @@ class TextStreams(ResumableLoader):
         return int(np.random.default_rng([self.seed, self.epoch]).integers(len(self.text)))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, float]]:
-        # This code runs at the first next(). At this time, Lightning has already set the epoch.
+        # The body of a generator function starts at the first next(), when Lightning has already set the epoch.
         rank, world_size = rank_and_world_size()
         rows = slice(self.streams * rank // world_size, self.streams * (rank + 1) // world_size)
         offset, start, self.start = self.offset(), self.start % len(self), 0
@@ -71,7 +71,7 @@ class TextStreams(ResumableLoader):
     def get_batch(self, index: int, offset: int) -> tuple[Tensor, Tensor]:
         """Return the ids and the targets of one batch of all streams.
 
-        Some streams are shorter by one character. In these streams, the target after the end is IGNORE_INDEX.
+        Streams can differ in length by one character. In a shorter stream, the target after the end is IGNORE_INDEX.
         """
         columns = torch.arange(index * self.longest // len(self), (index + 1) * self.longest // len(self))
         starts = torch.tensor(self.boundaries[:-1]).unsqueeze(1)

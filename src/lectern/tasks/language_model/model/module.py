@@ -49,7 +49,7 @@ class CharacterModel(TrainableModule):
         return logits, new_state
 
     def on_train_epoch_start(self) -> None:
-        self.resume_state = {}  # The state is reset here, because each epoch cuts the text at other positions.
+        self.resume_state = {}  # each epoch cuts the text into different streams
 
     def training_step(self, batch: tuple[Tensor, Tensor, float], batch_idx: int) -> Tensor:
         ids, targets, loss_weight = batch

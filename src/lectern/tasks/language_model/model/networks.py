@@ -117,7 +117,7 @@ def initialize_layer(layer: nn.RNNBase) -> None:
     """
     size = layer.hidden_size
     for weight in torch.split(layer.get_parameter("weight_hh_l0").data, size):
-        nn.init.orthogonal_(weight)  # The orthogonal weights follow Saxe et al. 2014, arXiv:1312.6120.
+        nn.init.orthogonal_(weight)  # orthogonal initialisation as in Saxe et al. 2014, arXiv:1312.6120
     for weight in torch.split(layer.get_parameter("weight_ih_l0").data, size):
         nn.init.xavier_uniform_(weight)
     bias = layer.get_parameter("bias_ih_l0")
@@ -126,7 +126,7 @@ def initialize_layer(layer: nn.RNNBase) -> None:
     # PyTorch orders the gates as input, forget, cell, output (LSTM) and reset, update, new (GRU).
     second_gate = bias.data[size : 2 * size]
     if isinstance(layer, nn.LSTM):
-        second_gate.fill_(1.0)  # This bias follows Jozefowicz, Zaremba and Sutskever 2015.
+        second_gate.fill_(1.0)  # bias of 1 as in Jozefowicz, Zaremba and Sutskever 2015
     if isinstance(layer, nn.GRU):
         second_gate.fill_(-1.0)
 
@@ -157,7 +157,7 @@ class TransformerNetwork(CharacterNetwork):
                 nn.init.normal_(layer.get_parameter("weight"), std=0.02 / (2 * layers) ** 0.5)
 
     def initial_state(self, batch: int) -> Float[Tensor, "batch layers 2 memory width"]:
-        """Return keys and values that are zero. They add nothing to the output of the attention."""
+        """Return keys and values that are zero. Keys and values of zero add nothing to the output of the attention."""
         return self.output.weight.new_zeros(batch, len(self.blocks), 2, self.memory, self.width)
 
     def forward(
@@ -184,7 +184,7 @@ class TransformerNetwork(CharacterNetwork):
 class TransformerBlock(nn.Module):
     """A block with attention and a feed-forward network.
 
-    Both parts have a residual connection and follow a normalisation.
+    The attention and the feed-forward network each have a residual connection and follow a normalisation.
     """
 
     def __init__(self, width: int, heads: int, dropout: float):

@@ -122,7 +122,7 @@ def open_frames(processed: Path, split: str, facts: Facts) -> Frames:
     name = processed / f"{split}_frames"
     if split in facts.get("shards", {}):
         return ShardedFrames(name, facts["shards"][split])
-    # The file is mapped copy-on-write, because torch requires writable memory. No code writes to this memory.
+    # "c" maps the file copy-on-write, because torch requires writable memory. No code writes to the mapped memory.
     return torch.from_numpy(np.load(name.with_suffix(".npy"), mmap_mode="c"))
 
 

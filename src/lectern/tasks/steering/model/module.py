@@ -87,7 +87,7 @@ class SteeringModel(TrainableModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         frames, targets, loss_weight = batch
-        if loss_weight == 0:  # The sequence is padding, so that all ranks have equal batches. Another rank counts it.
+        if loss_weight == 0:  # the sequence is only padding, and another rank counts the sequence
             return
         self.update_metrics(self(frames), targets)
 
@@ -143,7 +143,7 @@ class SteeringModel(TrainableModule):
 
         Returns a float32 array (n,) for each output, in the unit of the recording.
         """
-        # This import is inside the function, because inference.py imports this module.
+        # The import is inside the function, because inference.py imports module.py.
         from lectern.tasks.steering.model.inference import predict_windows
 
         return predict_windows(self, windows)
@@ -193,7 +193,7 @@ class FeatureSteeringModel(SteeringModel):
                 "Choose a smaller number, so that epochs are left for the LSTM."
             )
         super().on_train_start()
-        self.switch_inputs()  # Lightning does not call on_train_epoch_start if a run resumes within an epoch.
+        self.switch_inputs()  # not called by on_train_epoch_start if a training resumes within an epoch
 
     def on_train_epoch_start(self) -> None:
         self.switch_inputs()

@@ -24,13 +24,13 @@ from lectern.training.network_factory import build_network
 Frame = Float[Tensor, "batch 3 height width"]
 Frames = Float[Tensor, "batch length 3 height width"]
 Outputs = Float[Tensor, "batch windows positions outputs"]
-State = Any  # returned by `step` for the previous frame; None before the first frame
+State = Any  # the state that `step` has returned for the previous frame, or None before the first frame
 
 
 class SteeringNetwork(nn.Module):
     """The interface that all networks of this module have."""
 
-    window: int  # number of frames on which an output depends
+    window: int  # number of frames on which each output depends
 
     @abstractmethod
     def step(self, frame: Frame, state: State) -> tuple[Float[Tensor, "batch outputs"], State]:

@@ -42,12 +42,12 @@ class PackedSequences:
 class PairLoader(ResumableLoader):
     """A loader that returns each sentence pair once per epoch, in an order that depends only on (seed, epoch).
 
-    `tokens` is the maximum number of tokens of a global batch. This number includes source tokens, target tokens and
-    padding. Lengths are rounded up to a multiple of `round_to`, so that only a few different shapes occur. Pairs with
-    the same rounded lengths are shuffled among each other, and then the batches are shuffled. Every epoch has the same
-    number of batches, because the lengths do not change. Each rank gets a part of every global batch. The last item of
-    a batch is the weight of this rank's loss: world size * (target tokens of this rank) / (target tokens of the global
-    batch).
+    `tokens` is the maximum number of tokens of a global batch. The number of tokens includes source tokens, target
+    tokens and padding. Lengths are rounded up to a multiple of `round_to`, so that only a few different shapes occur.
+    Pairs with the same rounded lengths are shuffled among each other, and then the batches are shuffled. Every epoch
+    has the same number of batches, because the lengths do not change. Each rank gets a part of every global batch. The
+    last item of a batch is the weight of this rank's loss: world size * (target tokens of this rank) / (target tokens
+    of the global batch).
     """
 
     item_name = "pairs"
@@ -82,7 +82,7 @@ class PairLoader(ResumableLoader):
         return [batches[index] for index in random.permutation(len(batches))]
 
     def __iter__(self) -> Iterator[Batch]:
-        # This code runs at the first next(). At this time, Lightning has already set the epoch.
+        # The body of a generator function starts at the first next(), when Lightning has already set the epoch.
         rank, world_size = rank_and_world_size()
         batches = self.epoch_batches()
         start, self.start = self.start % len(self), 0
