@@ -1,4 +1,4 @@
-"""Train a model on a dataset and write its model folder with weights, metadata and history."""
+"""Train a model on a dataset, and write a model folder with the weights, the metadata and the history."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Write files and directories under a temporary name and rename them when they are complete.
+"""Write files and directories under temporary names, and give a complete file or directory its final name.
 
 A file with its final name is therefore always complete, even after a crash or a power failure.
 """
@@ -30,7 +30,7 @@ STALE_SECONDS = 7 * 24 * 3600  # after this age, a temporary file is treated as 
 
 @contextmanager
 def atomic_file(path: Path, backup: Path | None = None) -> Iterator[Path]:
-    """Yield a temporary path in the directory of `path`, and rename it to `path` if the block succeeds.
+    """Yield a temporary path next to `path`. If the block succeeds, rename the temporary file to `path`.
 
     If the block fails, the temporary file is deleted. If a file already exists at `path`, this old file is renamed to
     `backup`, or replaced if `backup` is None. Raises UserError if the disk is full or cannot be written.
@@ -53,7 +53,7 @@ def atomic_file(path: Path, backup: Path | None = None) -> Iterator[Path]:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield an empty temporary directory, and move the directory to `path` if the block succeeds.
 
-    The new directory replaces an older directory at `path`. The temporary directory is deleted if the block fails.
+    An existing directory at `path` is replaced. If the block fails, the temporary directory is deleted.
     Raises UserError if the disk is full or cannot be written.
     """
     with report_write_error(path):
@@ -157,7 +157,7 @@ def report_write_error(path: Path) -> Iterator[None]:
 
 def explain_write_error(error: OSError) -> str | None:
     """Return an error message if a full, read-only or broken disk caused the error, and otherwise None."""
-    # The message of shutil.Error contains the errors of several files.
+    # The message of shutil.Error contains the error numbers of several files.
     numbers = re.findall(r"\[Errno (\d+)\]", str(error))
     known = [REMEDIES[int(number)] for number in numbers if int(number) in REMEDIES]
     remedy = next(iter(known), "Free some space" if NUMPY_DISK_FULL in str(error) else None)

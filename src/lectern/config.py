@@ -39,7 +39,7 @@ class Score(TypedDict):
 
 @dataclass(frozen=True)
 class Dataset:
-    """The data of an origin, prepared for one task (`conf/dataset/<name>.yaml`)."""
+    """The config of a dataset (`conf/dataset/<name>.yaml`), which prepares the data of an origin for one task."""
 
     name: str
     task: str
@@ -52,7 +52,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Model:
-    """A network and its training recipe (`conf/model/<name>.yaml`)."""
+    """The config of a model (`conf/model/<name>.yaml`), which contains a network and its training recipe."""
 
     name: str
     task: str

@@ -1,4 +1,4 @@
-"""Define the errors that a user can cause and fix."""
+"""Define the exceptions for errors that a user can fix."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,6 +29,6 @@ class CheckFailed(UserError):
 
 
 class ConcurrentPromotion(UserError):
-    """Raised if another process promoted a version of the same model at the same time."""
+    """Raised if two processes promote versions of one model at the same time."""
 
     code = 4

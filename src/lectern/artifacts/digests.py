@@ -1,4 +1,4 @@
-"""Compute SHA-256 digests of files and of contents."""
+"""Compute SHA-256 digests of files, arrays and texts."""
 
 import hashlib
 from collections.abc import Iterable
@@ -26,6 +26,6 @@ def content_digest(*parts: npt.NDArray[Any] | Iterable[str]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of the content of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,7 +10,7 @@ from lectern.atomic import atomic_file
 
 
 class Record(NamedTuple):
-    """The value of a metric at a training step."""
+    """A value of a metric, with the training step and the epoch in which it was measured."""
 
     step: int
     epoch: int

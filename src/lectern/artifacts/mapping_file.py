@@ -50,7 +50,7 @@ def read_mapping(path: Path, remedy: str = RESTORE) -> dict[str, Any]:
 
 
 def parse(path: Path, text: str, remedy: str) -> Any:
-    """Return the content of a YAML or JSON text. Raises UserError if the text is damaged."""
+    """Return the parsed content of a YAML or JSON text. Raises UserError if the text is damaged."""
     if marker := CONFLICT.search(text):
         line = text.count("\n", 0, marker.start()) + 1
         raise UserError(f"{path}, line {line}: found a conflict marker of git ({marker[0]}). {remedy}")

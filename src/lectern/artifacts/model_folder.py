@@ -38,7 +38,7 @@ def save_model(module: pl.LightningModule, folder: Path) -> None:
 
 
 def create_metadata(module: pl.LightningModule) -> dict[str, Any]:
-    """Return the content of `module.json`.
+    """Return the metadata of a Lightning module, which `save_model` writes to `module.json`.
 
     The key `task` is the name of the package that contains the class of the module.
     """

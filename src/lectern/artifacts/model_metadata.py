@@ -11,7 +11,7 @@ KEYS = {"format", "task", "class", "hyperparameters"}
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """Return the content of `module.json`.
+    """Return the content of `module.json` in a model folder.
 
     Raises UserError if the file is missing or damaged, or if a different version of Lectern wrote the file.
     """

@@ -39,7 +39,7 @@ def group_config(group: str, name: str) -> Path:
 
 @dataclass(frozen=True)
 class ExperimentPaths:
-    """The paths of the files that the stages write for one experiment."""
+    """The paths of the files and folders that the stages write for one experiment."""
 
     experiment: str
     dataset: str
@@ -77,10 +77,10 @@ class ExperimentPaths:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """The metrics of the experiment. Raises UserError if the metrics file is missing or damaged."""
+        """The content of the experiment's metrics file. Raises UserError if the metrics file is missing or damaged."""
         return read_mapping(self.metrics_file, f"Evaluate: dvc repro evaluate@{self.experiment}")
 
     def is_complete(self) -> bool:
-        """Return whether every stage up to `register` has written its outputs."""
+        """Return whether the outputs of all stages from `preprocess` to `register` exist."""
         needed = (self.model / "module.json", self.metrics_file, self.card, self.processed / "facts.json")
         return all(path.is_file() for path in needed)

@@ -11,7 +11,7 @@ from lectern.cli.output import Json, Name, connect, open_model, print_warning, s
 Pattern = Annotated[
     str,
     typer.Argument(
-        help="shell pattern for the names of the experiments to show, such as 'mnist-*'",
+        help="shell pattern that selects the experiments by name, such as 'mnist-*'",
         autocompletion=complete_experiments,
     ),
 ]
@@ -109,7 +109,7 @@ def list_models(
 
 
 def show_model(name: Name, as_json: Json = False) -> None:
-    """Show every version of a registered model, the newest first.
+    """Show every version of a registered model, starting with the newest version.
 
     Example: lectern registry show mnist
     """
@@ -160,7 +160,7 @@ def format_version(described: dict[str, Any] | None) -> str | None:
 
 
 def format_reason(decision: dict[str, Any]) -> str | None:
-    """Return the result of the comparison with the champion, or the reason that the user gave for ignoring the gate."""
+    """Return why a version was promoted: the comparison with the champion, or the user's reason to ignore the gate."""
     if "forced" in decision:
         return f"forced: {decision['forced']}"
     rules = decision.get("rules", [])

@@ -13,7 +13,7 @@ from lectern.artifacts.paths import PIPELINE
 from lectern.cli.completion import complete_names
 from lectern.errors import UserError
 
-if TYPE_CHECKING:  # The import of MLflow takes seconds, and `lectern --help` does not need MLflow.
+if TYPE_CHECKING:  # importing MLflow takes seconds, and `lectern --help` does not need MLflow
     from mlflow import MlflowClient
 
     from lectern.registry.registered_model import RegisteredModel

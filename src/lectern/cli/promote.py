@@ -33,7 +33,10 @@ def promote(
         str | None, typer.Option(help="number of the version to promote; the default is the challenger")
     ] = None,
     force: Annotated[
-        str | None, typer.Option(help="reason to promote even if the gate fails; the audit log records it")
+        str | None,
+        typer.Option(
+            help="reason to promote the version even if it fails the promotion gate; the audit log records the reason"
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -96,7 +99,7 @@ def retire(name: Name, as_json: Json = False) -> None:
         print_json(describe(champion) | {"retired": True})
         return
     again = f"lectern promote {name} --version {champion.number}"
-    print(f"{champion} ({champion.experiment}) is retired. To serve it again, run `{again}`.")
+    print(f"{champion} ({champion.experiment}) is retired. To serve this version again, run `{again}`.")
 
 
 def describe(version: "ModelVersionRecord") -> dict[str, Any]:

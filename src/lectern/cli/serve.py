@@ -1,4 +1,4 @@
-"""Define the commands that serve registered models, predict from files and export models to ONNX."""
+"""Define the commands that serve registered models, predict for files of inputs, and export models to ONNX."""
 
 import json
 from pathlib import Path

@@ -60,14 +60,15 @@ def launch(
 
 
 def sweep(
-    experiment: Annotated[str, typer.Argument(help="name of an experiment of dvc.yaml, such as mnist-cnn")],
-    trials: Annotated[int, typer.Option(help="total number of trials, including those of earlier searches")] = 20,
+    experiment: Annotated[str, typer.Argument(help="name of an experiment in experiments.yaml, such as mnist-cnn")],
+    trials: Annotated[int, typer.Option(help="total number of trials, including the trials of earlier searches")] = 20,
     parallel: Annotated[int, typer.Option(help="number of trials that run at the same time")] = 1,
     time: Annotated[
         str | None, typer.Option(help="duration after which no new trial starts, such as 90m or 2h")
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="training budget, laptop or full; the default is the budget of params.yaml")
+        str | None,
+        typer.Option(help="name of the training budget, laptop or full; the default is `budget` in params.yaml"),
     ] = None,
 ) -> None:
     """Search for better values of the hyperparameters in conf/sweep/<model>.yaml.

@@ -53,7 +53,7 @@ def run_parts(task: str, folder: Path, parts: int) -> None:
 
 
 def wait_for_exit(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the process and return its exit code.
+    """Wait until a process has ended, and return the exit code of the process.
 
     Ctrl-C does not end the wait. The terminal also sends SIGINT to the process, which cancels its Slurm jobs and ends.
     """

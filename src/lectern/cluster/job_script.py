@@ -72,13 +72,13 @@ class JobSize:
 
     nodes: int
     processes_per_node: int
-    gpu: bool  # true if each process has one GPU
+    gpu: bool  # true if each process needs one GPU
 
 
 def write_job_script(path: Path, name: str, commands: list[list[str]], size: JobSize, site: Site, token: str) -> None:
     """Write the batch script to `path`, and write `token` to a probe file that every node must be able to read.
 
-    Several commands become a job array with one element per command.
+    If there are several commands, the job is a job array with one element per command.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     probe = path.with_suffix(".probe").absolute()

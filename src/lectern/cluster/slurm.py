@@ -12,7 +12,7 @@ FIELD = re.compile(r"(\w+)=(\S*)")
 
 
 class SlurmUnavailable(Exception):
-    """Raised if Slurm's controller does not respond. Running jobs continue without the controller."""
+    """Raised if Slurm's controller does not respond. Running jobs continue while the controller does not respond."""
 
 
 def check_installed() -> None:
@@ -29,7 +29,7 @@ def check_installed() -> None:
 def submit_script(script: Path, site: str) -> str:
     """Submit a batch script and return the job ID.
 
-    If Slurm rejects the job, raises UserError with Slurm's message and the requested resources.
+    Raises UserError with Slurm's message and the requested resources if Slurm rejects the job.
     """
     result = subprocess.run(["sbatch", "--parsable", script], capture_output=True, text=True)
     if result.returncode == 0:

@@ -103,7 +103,7 @@ def expand_grid(command: list[str]) -> list[list[str]]:
 
 
 def sweep_values(override: Override) -> list[str]:
-    """Return one override for each value of an override such as `seed=1,2`, or an empty list for a single value."""
+    """Return one override per value of an override such as `seed=1,2`, or an empty list for a single value."""
     if not override.is_sweep_override():
         return []
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]

@@ -12,7 +12,7 @@ from lectern.cluster.log_tail import LogTail
 from lectern.cluster.site import Site
 from lectern.errors import UserError
 
-Record = dict[str, str]  # the fields that `scontrol show job` prints
+Record = dict[str, str]  # the fields of a job that `scontrol show job` prints
 # A job that is being requeued has a failed state for a moment, so several polls in a row must report a failed state.
 CONFIRMATIONS = 3
 

@@ -1,4 +1,4 @@
-"""Download the raw files of an origin (`conf/origin/<name>.yaml`) to `data/raw/<name>` and verify them."""
+"""Download the raw files of an origin (`conf/origin/<name>.yaml`) to `data/raw/<name>`, and verify the files."""
 
 import os
 import shutil
@@ -100,7 +100,7 @@ class OriginDownload:
         attempts = "\n  ".join(reasons)
         raise UserError(
             f"{self.name}: {file} could not be downloaded from any address:\n  {attempts}\n"
-            f"The mirror setting LECTERN_MIRROR is {without_credentials(self.mirror or 'not set')}. "
+            f"The environment variable LECTERN_MIRROR is {without_credentials(self.mirror or 'not set')}. "
             f"Set LECTERN_MIRROR to a folder or URL that contains {self.name}/{file}, or check the network connection. "
             "Then run the command again. `make demo` needs no downloads."
         )

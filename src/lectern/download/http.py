@@ -32,7 +32,7 @@ class Downloader:
     unreachable: dict[str, str] = field(default_factory=dict)  # maps a host to the reason why it is unreachable
 
     def download(self, url: str, path: Path, max_bytes: int, reserved_bytes: int = 0) -> None:
-        """Write the content of `url` to `path`.
+        """Download the content of `url` to the file `path`.
 
         Raises SourceRejected if the download fails or exceeds `max_bytes`. Raises UserError if the disk does not have
         enough space for the file and `reserved_bytes` additional bytes.
@@ -55,7 +55,7 @@ class Downloader:
             time.sleep(self.backoff * 2 ** (attempt - 1))
 
     def transfer(self, url: str, path: Path, max_bytes: int, reserved_bytes: int) -> None:
-        """Download `url` once and overwrite `path`."""
+        """Download `url` to the file `path` without a retry. An existing file is overwritten."""
         headers = {"Accept-Encoding": "identity"}  # the default allows the server to compress the response
         timeout = (max(0.5, min(self.connect_timeout, self.connect_budget)), self.read_timeout)
         with requests.get(url, stream=True, timeout=timeout, headers=headers) as response, open(path, "wb") as file:

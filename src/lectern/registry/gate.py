@@ -25,7 +25,7 @@ from lectern.task_modules import task_module
 def evaluate_gate(
     model: RegisteredModel, candidate: ModelVersionRecord, items: pd.DataFrame | None = None
 ) -> list[Rule]:
-    """Return the result of each rule for a candidate on the test data of this checkout.
+    """Return the results of all gate rules for a candidate on the test data of this checkout.
 
     The candidate is scored again from its own files, unless its results per test item are given as `items`. The
     champion is scored again if its recorded results per item are missing or belong to different test data. The baseline
@@ -76,7 +76,7 @@ def measure_champion(client: MlflowClient, champion: ModelVersionRecord) -> Meas
 def compare_with_record(
     candidate: ModelVersionRecord, measured: Measurement | str, config: dict[str, Any]
 ) -> Iterator[Rule]:
-    """Yield the results of the rules that need no champion.
+    """Yield the results of the gate rules that need no champion.
 
     If the candidate could not be measured, its recorded score is compared with the baseline.
     """
@@ -96,7 +96,7 @@ def compare_with_champion(
     champion: ModelVersionRecord,
     config: dict[str, Any],
 ) -> Iterator[Rule]:
-    """Yield the results of the rules that compare a candidate with the champion on the same test items."""
+    """Yield the results of the gate rules that compare a candidate with the champion."""
     try:
         guards = config["guards"] | dataset_guards(candidate.name)
     except UserError as error:

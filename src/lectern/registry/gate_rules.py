@@ -75,7 +75,7 @@ def cost_within_factor(
 ) -> Rule:
     """Check that the latency or size of a candidate is at most `factor` times the champion's latency or size.
 
-    An increase of at most `absolute_slack` always passes.
+    An increase of the latency or size by at most `absolute_slack` always passes.
     """
     limit = cost_limit(champion_cost, factor, absolute_slack)
     passed = cost <= limit

@@ -41,13 +41,13 @@ def dataset_guards(name: str) -> Guards:
     path = group_config("dataset", name)
     if not path.is_file():
         raise UserError(
-            f"{path}, which contains the guards, is not in this checkout. Check out a commit that has this file."
+            f"{path}, which contains the guards, is not in this checkout. Check out a commit that contains the file."
         )
     return dict(read_mapping(path).get("guards", {}))
 
 
 def guard_latency(guard: dict[str, Any], candidate: Measurement, champion: Measurement) -> Rule:
-    """Measure the latencies of two models on this machine and compare them."""
+    """Measure the latencies of the candidate and the champion on this machine, and compare the latencies."""
 
     def limit(champion_latency: float) -> float:
         return cost_limit(champion_latency, guard["factor"], guard["absolute_slack"])

@@ -24,8 +24,8 @@ A `{class_name}` for {task}, trained on `{dataset}`.
 
 ## Intended use
 
-The model demonstrates what the lectures teach. It was measured on the test data of `{dataset}` only. Measure it again
-before you use it on other data.
+The model demonstrates what the lectures teach. The model was measured only on the test data of
+`{dataset}`. Measure the model again before you use it on other data.
 
 ## Data
 

@@ -13,7 +13,7 @@ from lectern.registry.loaded_model import LoadedModel
 
 
 class TaskModel(PythonModel):
-    """A pyfunc model that loads the model folder of a version and predicts with the inference API of the task."""
+    """An MLflow pyfunc model that loads the model folder of a version and predicts with the task's inference API."""
 
     _skip_type_hint_validation = True  # the MLflow signature describes the inputs instead of type hints
 

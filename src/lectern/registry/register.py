@@ -19,7 +19,7 @@ from lectern.task_modules import task_module
 from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.output_files import copy_output
 
-MAX_DESCRIPTION = 5000  # maximum number of characters of a description in MLflow's database
+MAX_DESCRIPTION = 5000  # MLflow's database limits a description to this number of characters
 
 
 def register(client: MlflowClient, paths: ExperimentPaths, run_id: str) -> ModelVersionRecord:
@@ -95,7 +95,7 @@ def save_pyfunc(paths: ExperimentPaths, folder: Path, scratch: Path) -> None:
 
 
 def add_evaluation(paths: ExperimentPaths, folder: Path) -> None:
-    """Copy the report, the metrics and the model card to the files of the version."""
+    """Copy the report, the metrics and the model card of an experiment to the files of a version."""
     copy_output(paths.report, folder / "report")
     copy_output(paths.metrics_file, folder / "report" / "metrics.json")
     copy_output(paths.card, folder / "card.md")

@@ -124,7 +124,7 @@ class RegisteredModel:
         return max(candidates, key=lambda record: scored.direction * record.score).number if candidates else None
 
     def move_aliases(self, targets: Aliases) -> None:
-        """Point each alias to its version, and remove an alias whose version is None."""
+        """Set each alias in `targets` to its version, and remove each alias whose version is None."""
         self.aliases = read_aliases(self.client, self.name)
         for alias, number in targets.items():
             if number == self.aliases.get(alias):

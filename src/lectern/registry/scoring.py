@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # importing Lightning takes seconds, and a rollback does not 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The results of a model that was measured on this machine."""
+    """The score, the results per test item and the request for latency measurements of a model."""
 
     score: float
     items: pd.DataFrame  # one row per test item

@@ -23,8 +23,8 @@ class StageStatus:
     """
 
     changes: Mapping[str, str] = field(default_factory=dict)
-    failure: str = ""  # the error that prevented the comparison
-    refusal: str = ""  # the missing permission that prevented the comparison
+    failure: str = ""  # the error that prevented the comparison with `dvc.lock`
+    refusal: str = ""  # the missing permission that prevented the comparison with `dvc.lock`
 
 
 def read_stage_status(paths: ExperimentPaths) -> StageStatus:

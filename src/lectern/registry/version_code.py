@@ -46,7 +46,7 @@ def approved_code(name: str) -> set[str]:
 
 
 def other_code_error(client: MlflowClient, version: ModelVersionRecord, reason: str) -> UserError:
-    """Return the error for a version that cannot be used with the code of this checkout."""
+    """Return a UserError for a version that cannot be used, because its code differs from the code of this checkout."""
     own = code_digest(version.task)[:SHOWN] if version.task in task_names() else f"no task {version.task!r}"
     return UserError(
         f"{version} was registered with different code (digest {version.code[:SHOWN]}; this checkout has {own}), "

@@ -1,4 +1,4 @@
-"""Find registered versions by name, and download their files."""
+"""Find registered versions by names such as `mnist@3`, and download the files of versions."""
 
 from pathlib import Path
 

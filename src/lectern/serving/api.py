@@ -67,7 +67,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def poll_registry(champions: Champions, seconds: float) -> None:
-    """Refresh the champions every `seconds` seconds.
+    """Load changed champions from the registry every `seconds` seconds.
 
     If the registry is unreachable, the champions that are already loaded are still served.
     """
@@ -160,7 +160,7 @@ async def predict_file(champion: Champion, executor: Executor, media_type: str, 
 @router.post("/v1/models/{name}/stream", include_in_schema=False)
 async def stream(champion: ServedChampion, executor: ServerExecutor, request: Request) -> Response:
     if not hasattr(champion.request_module, "stream"):
-        raise HTTPException(404, f"{champion.name} cannot stream. Use POST /v1/models/{champion.name}/predict")
+        raise HTTPException(404, f"{champion.name} cannot stream outputs. Use POST /v1/models/{champion.name}/predict")
     inputs, params = await read_json(champion, executor, request)
     if len(inputs) != 1:
         raise UserError(f"A stream request accepts one input; found {len(inputs)}. Send one request per input.")

@@ -64,7 +64,7 @@ class Deadline:
 
 
 def install_deadline_hook() -> None:
-    """Check the deadline of the current thread before each layer of every network in this process."""
+    """Install a PyTorch hook that checks the deadline of the current thread before each layer of every network."""
     register_module_forward_pre_hook(lambda module, inputs: check_current_deadline())
 
 

@@ -27,6 +27,9 @@ async def cancel_on_disconnect(request: Request, work: Awaitable[Result]) -> Res
 
 
 async def wait_for_disconnect(request: Request) -> None:
-    """Wait until the client closes the connection. The request body must have been read before this call."""
+    """Wait until the client closes the connection.
+
+    The request body must be read before `wait_for_disconnect` is called.
+    """
     while (await request.receive())["type"] != "http.disconnect":
         pass

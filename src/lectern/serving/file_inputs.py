@@ -1,4 +1,4 @@
-"""Read an image, a video or an array file into model inputs, one chunk at a time."""
+"""Read the model inputs in an image, a video or an array file, one chunk at a time."""
 
 import mimetypes
 from collections.abc import Callable, Iterator

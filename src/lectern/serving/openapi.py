@@ -1,4 +1,4 @@
-"""Write the OpenAPI document, with one path per champion and the schemas of its task."""
+"""Create the OpenAPI document, with one path per champion and the schemas of the champion's task."""
 
 from typing import Any
 

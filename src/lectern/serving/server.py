@@ -1,4 +1,4 @@
-"""Build the server from the API and the page, and run the server."""
+"""Combine the API and the web page into one server, and run the server."""
 
 import socket
 import sys

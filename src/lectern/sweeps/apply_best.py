@@ -1,4 +1,4 @@
-"""Write the values of the best trial to the model's config file."""
+"""Write the hyperparameters of the best trial to the config file of the model."""
 
 from pathlib import Path
 from typing import Any

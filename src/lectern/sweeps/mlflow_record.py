@@ -18,7 +18,7 @@ SWEEP = "lectern.sweep"
 
 @dataclass(frozen=True)
 class SweepRun:
-    """The MLflow run of a sweep."""
+    """A writer for the MLflow run of a sweep."""
 
     client: MlflowClient
     experiment_id: str

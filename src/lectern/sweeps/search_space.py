@@ -54,7 +54,7 @@ def read_search_space(model: str) -> SearchSpace:
     path, model_path = group_config("sweep", model), group_config("model", model)
     if not path.is_file():
         raise UserError(
-            f"{path} does not exist. Create it with one line for each key of {model_path} to search, such as: "
+            f"{path} does not exist. Create the file with one line for each key of {model_path} to search, such as: "
             "module.learning_rate: {low: 0.001, high: 0.02, log: true}"
         )
     content = read_mapping(model_path)

@@ -87,7 +87,7 @@ def code_files(folder: Path) -> Iterator[Path]:
 
 
 def imported_files(source: Path) -> Iterable[Path]:
-    """Return the files in a folder that this process has imported as modules."""
+    """Return the Python files below a folder that this process has imported as modules."""
     files = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
     return [file for file in files if source in file.parents and file.suffix == ".py"]
 

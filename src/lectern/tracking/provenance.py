@@ -23,7 +23,7 @@ def git_commit() -> str:
         return UNKNOWN
     try:
         is_changed = any(True for _ in changed_files(ROOT, commit, used=Path.cwd()))
-    except LookupError:  # this checkout is an unpacked archive inside another project
+    except LookupError:  # the checkout was unpacked from an archive inside another repository
         return UNKNOWN
     return commit + (DIRTY if is_changed else "")
 

@@ -20,7 +20,7 @@ IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOU
 def store_address() -> str:
     """Return MLFLOW_TRACKING_URI, or the address of `mlflow.db` in the root folder of the checkout.
 
-    The address is absolute, because DVC may run a stage in another folder.
+    The address is absolute, because DVC may run a stage in a folder that is not the root folder.
     """
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{present_checkout() / 'mlflow.db'}"
 
@@ -95,7 +95,7 @@ def experiment_id(client: MlflowClient, task: str) -> str:
     if experiment is None:
         try:
             return str(client.create_experiment(name, artifact_location(client.tracking_uri, task)))
-        except MlflowException:  # another process has created the experiment at the same time
+        except MlflowException:  # another process may have created the experiment at the same time
             experiment = client.get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage != "active":
         raise UserError(

@@ -34,7 +34,7 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning calls Checkpoint callba
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.trainer = trainer
         if trainer.max_steps != -1:
-            raise ValueError("exact resume needs max_epochs without max_steps")
+            raise ValueError("exact resume requires max_epochs, and max_steps must not be set")
 
     # The type is list[Any], because the tests' type checker beartype would draw a random item to check a more exact
     # type.

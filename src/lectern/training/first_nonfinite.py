@@ -1,4 +1,4 @@
-"""Find the first layer, in the order of the forward pass, whose output or gradient is not finite."""
+"""Find the first layer in forward order with an output or gradient that is not finite."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

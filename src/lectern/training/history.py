@@ -1,4 +1,4 @@
-"""Record the metrics and text samples of a training."""
+"""Record the metrics and text samples during a training."""
 
 import math
 from collections.abc import Callable

@@ -20,7 +20,7 @@ def register_commands(app: typer.Typer) -> None:
 def write(
     name: Annotated[str, typer.Argument(help="name of a registered model, for example shakespeare")],
     prompt: Annotated[str, typer.Option(help="text to continue")] = "",
-    length: Annotated[int, typer.Option(help="number of characters that are generated")] = 400,
+    length: Annotated[int, typer.Option(help="number of characters to generate")] = 400,
     temperature: Annotated[
         float,
         typer.Option(
@@ -35,7 +35,7 @@ def write(
     top_p: Annotated[
         float, typer.Option(help="total probability of the most likely characters from which a character is drawn")
     ] = 1.0,
-    seed: Annotated[int, typer.Option(help="random seed; the same seed gives the same text")] = 0,
+    seed: Annotated[int, typer.Option(help="random seed; equal seeds give equal texts")] = 0,
 ) -> None:
     """Generate a text with the champion of a language model and print it one character at a time.
 
@@ -67,7 +67,7 @@ def memory(
     ],
     out: Annotated[Path, typer.Option(help="path of the plot")] = REPORTS / "memory.png",
 ) -> None:
-    """Plot how much context several language models use.
+    """Draw how much context several language models use.
 
     Example: lectern memory char-rnn-small char-gru-small char-lstm-small
     """

@@ -1,4 +1,4 @@
-"""Score a digit classifier on the test images and write the report."""
+"""Score a digit classifier on the test images, and write the report."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,7 +73,7 @@ def tabulate_predictions(probabilities: np.ndarray, labels: np.ndarray) -> pd.Da
 
 
 def compute_class_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Return lists of precision, recall and F1 per class, and the calibration error."""
+    """Return the precision, recall and F1 of each class as lists, and the calibration error."""
     scores, targets = torch.from_numpy(probabilities), torch.from_numpy(labels.astype(np.int64))
     metrics = {"precision": MulticlassPrecision, "recall": MulticlassRecall, "f1": MulticlassF1Score}
     lists = {name: metric(NUM_CLASSES, average="none")(scores, targets).tolist() for name, metric in metrics.items()}

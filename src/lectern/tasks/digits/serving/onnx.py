@@ -9,9 +9,9 @@ INPUT_NAME, OUTPUT_NAME = "images", "probabilities"
 
 
 class OnnxClassifier(nn.Module):
-    """A classifier that converts raw images to probabilities.
+    """A network that converts raw images to probabilities.
 
-    The classifier includes the scaling of the pixels and the softmax.
+    The network includes the scaling of the pixels and the softmax.
     """
 
     def __init__(self, module: nn.Module):

@@ -35,11 +35,11 @@ def compute_ngram_nats(
 ) -> np.ndarray:
     """Return the loss in nats of each id in `text`, predicted from the previous `context` ids.
 
-    The probabilities come from the counts in `train` (Witten and Bell 1991). Consider a context that occurs n times and
-    is followed by t different characters. The probability of a character after this context is p = (count + t *
-    p_shorter) / (n + t). `p_shorter` is the probability after the context without its first character. For the empty
-    context, `p_shorter` is 1 / vocabulary. With sorted arrays of counts, the computation takes only seconds for a text
-    of five million characters.
+    The probabilities come from the counts in `train` (Witten and Bell 1991). If a context occurs n times and is
+    followed by t different characters, the probability of a character after the context is p = (count + t * p_shorter)
+    / (n + t). `count` is how often the character follows the context. `p_shorter` is the probability of the character
+    after the context without its first character. For the empty context, `p_shorter` is 1 / vocabulary. With sorted
+    arrays of counts, the computation takes only seconds for a text of five million characters.
     """
     probability = np.full(len(text), 1 / vocabulary)
     for length in range(1, context + 2):

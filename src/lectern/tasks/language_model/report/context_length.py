@@ -23,8 +23,8 @@ MAX_DISTANCE = 2000
 def loss_after_reset(module: "CharacterModel", ids: np.ndarray, nats: np.ndarray) -> Curve:
     """Return the mean loss by position after a reset of the state, and its excess over the loss without a reset.
 
-    `nats` is the loss without a reset. The excess compares two losses of the same characters, so it does not depend on
-    how difficult the characters are.
+    `nats` is the loss without a reset. The excess is the difference of two losses of one character, so it does not
+    depend on how difficult the character is.
     """
     window = min(WINDOW_LENGTH, len(ids))
     reset_nats = score_with_reset(module, ids, window)

@@ -18,7 +18,7 @@ SUPPORTS_BATCHING = False  # requests can have different lengths and seeds
 MAX_LENGTH = 5000  # maximum number of generated characters per text, which takes some seconds on one core
 
 PARAM_LIMITS = {
-    "length": Field(ge=1, le=MAX_LENGTH, description="number of characters that are generated"),
+    "length": Field(ge=1, le=MAX_LENGTH, description="number of characters to generate"),
     "temperature": Field(
         ge=0,
         le=10,
@@ -37,7 +37,7 @@ PARAM_LIMITS = {
         allow_inf_nan=False,
         description="total probability of the most likely characters from which a character is drawn",
     ),
-    "seed": Field(ge=0, lt=2**63, description="random seed; the same seed gives the same text"),
+    "seed": Field(ge=0, lt=2**63, description="random seed; equal seeds give equal texts"),
 }
 FILE_READERS: dict[str, Any] = {}  # lectern.serving itself reads tables with a column `prompt`
 

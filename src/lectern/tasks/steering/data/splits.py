@@ -33,7 +33,7 @@ def average_angle(table: pd.DataFrame, seconds: float) -> pd.Series:
 
 
 def assign_splits(table: pd.DataFrame, blocks: dict[str, list[Block]], gap_seconds: float) -> pd.Series:
-    """Return `train`, `validation`, `test` or `gap` for each row.
+    """Return the split of each row: `train`, `validation`, `test` or `gap`.
 
     A row that is closer than `gap_seconds` to a held-out block becomes `gap` and is not used. Raises UserError if a
     block is empty, or if a test block and a validation block are closer than `gap_seconds`.

@@ -38,7 +38,7 @@ class Playback:
 def list_test_drives(name: str) -> dict[str, slice]:
     """Return a dict from the title of each test drive to the rows of the test drive in the test data.
 
-    The dict is empty if the dataset is not on this machine.
+    The dict is empty if this machine does not have the dataset.
     """
     path = PROCESSED / name / "test.parquet"
     if not path.is_file():
@@ -109,6 +109,6 @@ def shrink_for_video(frame: np.ndarray) -> np.ndarray:
 
 
 def delete_old_videos(directory: Path) -> None:
-    """Delete all but the newest MAX_VIDEOS videos."""
+    """Delete old videos, and keep the newest MAX_VIDEOS videos."""
     for old in sorted(directory.glob("*.mp4"), key=lambda path: path.stat().st_mtime)[:-MAX_VIDEOS]:
         old.unlink(missing_ok=True)

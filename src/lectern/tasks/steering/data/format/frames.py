@@ -13,8 +13,8 @@ from lectern.errors import UserError
 class Crop:
     """The fractions of a frame's height that are cut off, and the size to which the cropped frame is resized."""
 
-    top: float  # usually the sky
-    bottom: float  # usually the car's hood
+    top: float  # fraction of the height, usually the sky
+    bottom: float  # fraction of the height, usually the car's hood
     height: int  # pixels
     width: int
 

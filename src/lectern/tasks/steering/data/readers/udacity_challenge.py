@@ -14,7 +14,7 @@ from lectern.tasks.steering.data.readers.images import decode_files, drop_missin
 from lectern.tasks.steering.data.readers.recording import FrameDecoder, Unit
 
 LOG = "interpolated.csv"
-# 9 radians are about one and a half turns. Counter-clockwise angles are positive.
+# The lock of 9 radians is about one and a half turns of the steering wheel. Counter-clockwise angles are positive.
 UNIT = Unit("the unit is radians of the steering wheel", lock=9.0, right=-1, degrees=57.3)
 CAMERA = "center_camera"
 
