@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 
 def random_affine(images: Tensor, shift: float, rotate: float, scale: float) -> Tensor:
-    """Transform each image of a batch (B, 1, H, W) by its own random shift, rotation and scaling.
+    """Transform each image of a batch (B, 1, H, W) by a separate random shift, rotation and scaling.
 
     `shift` is the largest shift in pixels. `rotate` is the largest angle in degrees. A `scale` of 0.1 changes the size
-    by at most 10 %. All values are drawn uniformly with torch's global generator, because a checkpoint contains the
-    state of this generator.
+    by at most 10 %. All random values are drawn uniformly with torch's global generator, whose state is part of each
+    checkpoint.
     """
     if shift == rotate == scale == 0:
         return images

@@ -19,16 +19,19 @@ MAX_LENGTH = 100_000
 
 
 def generate_text(module: "CharacterModel", prompt: np.ndarray, length: int = 400, **options: Any) -> str:
-    """Return the `length` characters that follow a prompt of ids. The options are those of `stream_characters`."""
+    """Return the `length` characters that follow a prompt of ids.
+
+    The keyword arguments are the options of `stream_characters`.
+    """
     return "".join(stream_characters(module, prompt, length, **options))
 
 
 def stream_characters(
     module: "CharacterModel", prompt: np.ndarray, length: int = 400, seed: int = 0, **sampling: Any
 ) -> Iterator[str]:
-    """Return an iterator of the characters that follow a prompt of ids. The same arguments give the same text.
+    """Return an iterator of the characters that follow a prompt of ids. Calls with equal arguments give equal texts.
 
-    The sampling options are those of `sample_ids`. Raises UserError immediately if an argument is out of range.
+    `sample_ids` explains the sampling options. Raises UserError immediately if an argument is out of range.
 
     >>> for character in stream_characters(module, encode("KING", facts), length=100, temperature=0.7):
     ...     print(character, end="")
@@ -43,7 +46,7 @@ def generate_texts(
 ) -> list[str]:
     """Return one text for each prompt. `prompts` contains character ids and has the shape (texts, time).
 
-    One call of this function is faster than a call of `generate_text` for each prompt.
+    One call of `generate_texts` is faster than a call of `generate_text` for each prompt.
     """
     check_sampling_options(length, seed, **sampling)
     columns = list(islice(generate_ids(module, prompts, seed, **sampling), length))
@@ -53,8 +56,8 @@ def generate_texts(
 def generate_ids(module: "CharacterModel", prompts: np.ndarray, seed: int, **sampling: Any) -> Iterator[np.ndarray]:
     """Yield the next ids, of shape (texts,), in an endless loop.
 
-    The network keeps its state, so one step per character is enough. Random numbers come from a separate generator.
-    Samples during a training therefore do not change the random state of the training.
+    The network keeps its state, so each new character needs only one step of the network. Random numbers come from a
+    separate generator, so samples during a training do not change the random state of the training.
     """
     generator = np.random.default_rng(seed)
     start = prompts if prompts.shape[1] else make_start_ids(module.facts, len(prompts))
@@ -94,8 +97,8 @@ def sample_ids(
     """Sample one id per text from logits (texts, characters), with draws (texts,) from [0, 1).
 
     A low temperature prefers likely characters, and 0 selects the most likely character. `top_k` is the number of most
-    likely characters to keep. A `top_k` of 0 keeps all characters. `top_p` keeps the smallest set of characters with at
-    least this total probability (Holtzman et al. 2020, arXiv:1904.09751). UNKNOWN_ID is never sampled.
+    likely characters to keep. A `top_k` of 0 keeps all characters. `top_p` keeps the smallest set of characters whose
+    total probability is at least `top_p` (Holtzman et al. 2020, arXiv:1904.09751). UNKNOWN_ID is never sampled.
     """
     logits = logits.astype(np.float64)
     logits[:, UNKNOWN_ID] = -np.inf

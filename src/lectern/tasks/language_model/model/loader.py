@@ -13,7 +13,7 @@ from lectern.training.distributed import rank_and_world_size
 from lectern.training.loader import ResumableLoader
 
 IGNORE_INDEX = -100  # marks targets that the loss ignores; default value of `ignore_index` of cross_entropy
-# minimum number of characters; in a long stream, the empty state at the start hardly affects the mean loss
+# minimum number of characters of a long stream, whose mean loss hardly depends on the empty state at the start
 LONG_STREAM_LENGTH = 4000
 
 
@@ -25,9 +25,9 @@ class TextStreams(ResumableLoader):
     batch has about `unroll` characters per stream, and the lengths of batches differ by at most one. Each character is
     a target exactly once per epoch.
 
-    With `random_start`, the end of the text continues at its start. In this case, each epoch starts at another random
-    position, which depends on `seed` and the epoch. Each rank reads the same rows of every batch, so that the rank can
-    keep the states of these rows.
+    With `random_start`, the start of the text follows the end of the text, and each epoch starts at a random position
+    that depends on `seed` and the epoch. Each rank reads the same rows of every batch, so that the rank can keep the
+    states of these rows.
     """
 
     item_name = "texts that start at the characters"
@@ -46,7 +46,7 @@ class TextStreams(ResumableLoader):
         return self.batches
 
     def offset(self) -> int:
-        """Return the position in the text at which the first stream starts in this epoch."""
+        """Return the position in the text at which the first stream starts in the current epoch."""
         if not self.random_start:
             return 0
         return int(np.random.default_rng([self.seed, self.epoch]).integers(len(self.text)))
@@ -82,7 +82,7 @@ class TextStreams(ResumableLoader):
 
 
 def load(processed: Path, split: str, seed: int, batch_size: int, unroll: int) -> TextStreams:
-    """Load a split as streams. `batch_size` is the number of streams of the training split.
+    """Return a loader of a split. `batch_size` is the number of streams of the training split.
 
     Raises UserError if the training text is too short for one batch.
     """

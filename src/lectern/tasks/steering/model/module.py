@@ -28,8 +28,8 @@ class SteeringModel(TrainableModule):
     """A network trained with squared error, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
     `network` is a section `{class: PilotNet, ...}`. `weights` and `label` select the targets to learn, see
-    `TargetScaling`. `mirror` and `shadow` are probabilities, and `brightness` is the largest relative change. Each
-    sequence gets its own random values.
+    `TargetScaling`. `mirror` and `shadow` are probabilities, and `brightness` is the largest relative change. The
+    random values are drawn separately for each sequence.
     """
 
     def __init__(
@@ -163,8 +163,8 @@ def extend_signature(parent: type, **added: Any) -> inspect.Signature:
 class FeatureSteeringModel(SteeringModel):
     """A model that trains a CNN on single frames for `frame_model_epochs`, and then an LSTM on encoded frames.
 
-    The CNN encodes each recorded frame and each mirrored frame once. The results are cached in `data/features`. The
-    predictions are zero until the training of the LSTM begins, so that no earlier epoch becomes the best epoch.
+    The CNN encodes each recorded frame and each mirrored frame once. The encoded frames are cached in `data/features`.
+    The predictions are zero until the training of the LSTM begins, so that no epoch of the CNN becomes the best epoch.
     `validation_frame_model_rmse` is the RMSE of the CNN.
     """
 

@@ -34,7 +34,7 @@ class SteeringNetwork(nn.Module):
 
     @abstractmethod
     def step(self, frame: Frame, state: State) -> tuple[Float[Tensor, "batch outputs"], State]:
-        """Return the outputs at the next frame of each drive, and the state for the frame after it."""
+        """Return the outputs at the next frame of each drive, and the state that the following frame needs."""
 
 
 def build(network: Mapping[str, Any], prepare: Mapping[str, Any], outputs: int) -> SteeringNetwork:
@@ -132,7 +132,7 @@ class CNNLSTM(SteeringNetwork):
 class FeaturesLSTM(SteeringNetwork):
     """A CNN that is trained on single frames, and an LSTM that is then trained on long windows of encoded frames.
 
-    The team in third place of Udacity's challenge 2 used this idea. `frame_model` is the CNN. Only the encoder of this
+    The team in third place of Udacity's challenge 2 used this idea. `frame_model` is the CNN. Only the encoder of the
     CNN is used for the final predictions.
     """
 
@@ -212,10 +212,10 @@ class CNN3D(SteeringNetwork):
         return outputs.unsqueeze(2)
 
     def step(self, frame: Frame, state: State) -> tuple[Tensor, State]:
-        """Return the outputs and the new state.
+        """Return the outputs at the next frame of each drive, and the new state.
 
-        For each layer, the state contains the previous inputs that the kernel still needs. If `differences` is true,
-        the first item of the state is the previous frame.
+        For each layer, the state contains the previous inputs that the kernel of the layer still needs. If
+        `differences` is true, the first item of the state is the previous frame.
         """
         maps, state = frame.unsqueeze(2), state or [None] * (1 + len(self.encoder))
         new_state = []

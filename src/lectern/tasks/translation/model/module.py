@@ -35,7 +35,7 @@ class Translator(TrainableModule):
 
     `teacher_forcing` is the probability that the decoder reads the target token instead of its own prediction
     (scheduled sampling, Bengio et al. 2015, arXiv:1506.03099). If `teacher_forcing_end` is set, the probability changes
-    linearly to this value during the training.
+    linearly from `teacher_forcing` to `teacher_forcing_end` during the training.
     """
 
     network: EncoderDecoder
@@ -154,9 +154,7 @@ class Translator(TrainableModule):
 
     @torch.inference_mode()
     def attention(self, prepared: list[int], beam: int = 5) -> tuple[list[str], list[str], np.ndarray] | None:
-        """Translate a prepared sentence.
-
-        Return its tokens, the tokens of the best translation and the attention weights.
+        """Return the tokens of a prepared sentence, the tokens of its best translation, and the attention weights.
 
         The weights have the shape (target, source) and are the mean over layers and heads. Returns None for a network
         without attention.
