@@ -4,13 +4,14 @@ import getpass
 import os
 import warnings
 
-# OpenMP reads OMP_WAIT_POLICY and GOMP_SPINCOUNT when PyTorch is imported. With the values below, an idle OpenMP thread
-# polls for some microseconds before it sleeps. Without polling, a recurrent network needs up to a third more time. With
-# long polling, trainings that run at the same time slow each other down.
+# OpenMP reads OMP_WAIT_POLICY and GOMP_SPINCOUNT when PyTorch is imported.
+# With the values below, an idle OpenMP thread polls for some microseconds before it sleeps.
+# Without polling, a recurrent network needs up to a third more time.
+# With long polling, trainings that run at the same time slow each other down.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-# MLflow reads its environment variables when it is imported. By default, MLflow logs every database table that it
-# creates.
+# MLflow reads its environment variables when it is imported.
+# By default, MLflow logs every database table that it creates.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 try:

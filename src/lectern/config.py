@@ -153,7 +153,7 @@ def locate(key: str, value: Any, location: tuple[int | str, ...]) -> tuple[str, 
 
 
 def split_class(section: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Split a section such as `{class: PilotNet, dropout: 0.2}` into the class name and the arguments of the class.
+    """Split a section, such as one with `class` and `dropout`, into the class name and the arguments of the class.
 
     The class name is None if the section has no key `class`.
     """

@@ -74,7 +74,7 @@ def remove_token(lines: list[str], token: TokenInfo) -> None:
 def rows_inside_string(token: TokenInfo) -> range:
     """Return the indices of the lines whose line break is inside the string `token`.
 
-    The spaces at the end of such lines, and blank lines inside the string, belong to the string.
+    Spaces before a line break inside the string, and blank lines inside the string, belong to the string.
     """
     is_string = token.type == STRING or tok_name[token.type] == "FSTRING_MIDDLE"  # since Python 3.12
     return range(token.start[0] - 1, token.end[0] - 1) if is_string else range(0)

@@ -16,7 +16,7 @@ Pattern = Annotated[
     ),
 ]
 PANEL = "Show experiments and models"
-DIGEST_LENGTH = 8  # A table shows this number of characters of a digest.
+DIGEST_LENGTH = 8  # number of characters of each digest in a table
 
 
 def register_commands(app: typer.Typer) -> None:

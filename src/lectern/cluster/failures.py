@@ -40,7 +40,7 @@ def explain_exit_code(code: str, site_file: str) -> str:
     exit_code, _, signal = code.partition(":")
     if code == LOG_NOT_OPENED:
         return (
-            "the node of the job could not open the log file, because the node has no folder of this name. "
+            "the node of the job could not open the log file, because the folder of the log is not on the node. "
             "Move the checkout to a folder that all nodes share"
         )
     if exit_code == str(FOLDER_NOT_SHARED):

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from lectern.cluster.site import Site
 
-# The batch script requeues the job after the training has saved its checkpoint. Slurm itself requeues a job only if a
-# node fails, or if a preempted job does not end within its grace period. With `--signal=B:USR1`, Slurm sends SIGUSR1
-# only to the shell of the batch script. The shell then sends SIGTERM to the training processes. SIGTERM ends a process
-# that is still importing modules at once.
+# The batch script requeues the job after the training has saved its checkpoint.
+# Slurm itself requeues a job only if a node fails, or if a preempted job does not end within its grace period.
+# With `--signal=B:USR1`, Slurm sends SIGUSR1 only to the shell of the batch script.
+# The shell then sends SIGTERM to the training processes.
+# SIGTERM ends a process that is still importing modules at once.
 TEMPLATE = """\
 #!/bin/bash
 # `lectern submit` wrote this script. To submit the script again, run `sbatch {path}` in the same folder.

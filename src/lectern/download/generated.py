@@ -19,8 +19,9 @@ SOURCE_FILE = "sample_source.json"
 def generate(name: str, out: Path, task: str, arguments: dict[str, Any], digest: str | None = None) -> None:
     """Generate the files of an origin in `out` with the task's `data.samples.make`.
 
-    If `make` returns the versions of the libraries that it has used, the versions are written to `sample_source.json`
-    after all generated files. Raises UserError if `digest` is set and differs from the digest of the generated files.
+    If `make` returns the versions of the libraries that `make` has used, the versions are written to
+    `sample_source.json` after all generated files. Raises UserError if `digest` is set and differs from the digest of
+    the generated files.
     """
     if digest and members_digest(file_digests(out)) == digest:
         return print_progress(f"{name}: all files are present")

@@ -33,8 +33,8 @@ def repack(source: Path, target: Path, archive: Archive) -> None:
     """
     with open_members(source, target.parent) as members:
         used = select_members(members, archive)
-        # The declared sizes are checked before any member is read, to reject a decompression bomb. # `read_member`
-        # reads at most the declared size.
+        # The declared sizes are checked before any member is read, to reject a decompression bomb.
+        # `read_member` reads at most the declared size.
         declared = sum(member.size for member in used.values())
         if declared != archive.bytes:
             raise SourceRejected(

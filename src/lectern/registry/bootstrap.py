@@ -67,8 +67,8 @@ def estimate_improvement(
     if runs > 1:
         weights = resample_runs(len(new), length, resamples, seed)
         differences = score_resamples(new, weights, scoring) - score_resamples(old, weights, scoring)
-        # A resample contains runs * length units instead of len(new) units. The factor runs / (runs - 1) corrects the
-        # bias of the variance.
+        # A resample contains runs * length units instead of len(new) units.
+        # The factor runs / (runs - 1) corrects the bias of the variance.
         scale = np.sqrt(runs * length / len(new) * runs / (runs - 1))
         half_width = float(student.ppf((1 + confidence) / 2, runs - 1) * differences.std() * scale)
     return Improvement(observed - half_width, observed + half_width, len(new), confidence, resamples)
@@ -79,7 +79,7 @@ def check_same_items(candidate: pd.DataFrame, champion: pd.DataFrame) -> None:
         raise UserError(
             "The candidate and the champion were scored on different test items, "
             "so their scores cannot be compared. "
-            "Evaluate and register both versions again."
+            "Evaluate and register the candidate and the champion again."
         )
 
 

@@ -48,8 +48,8 @@ def finish_interrupted(model: RegisteredModel) -> Intent | None:
     """Complete the decision of an interrupted command, and return the decision.
 
     The decision is discarded if the tracking store refuses the decision, or if another command has changed the
-    champion. Raises UserError if the tracking store fails. After such a failure, a later command can still complete the
-    decision.
+    champion. Raises UserError if the tracking store fails. If the tracking store has failed, a later command can still
+    complete the decision.
     """
     intent = read_intent(model)
     if intent is None:

@@ -19,7 +19,7 @@ def promotion_lock(model: RegisteredModel) -> AbstractContextManager[None]:
 
     For PostgreSQL, the lock is an advisory lock. For SQLite, the lock is a file next to the database. For a tracking
     server, the lock is a file in this checkout, which does not exclude promotions in other checkouts. `check_champion`
-    detects such promotions. Raises UserError if another process holds the lock for too long.
+    detects promotions in other checkouts. Raises UserError if another process holds the lock for too long.
     """
     address = model.client.tracking_uri
     message = (

@@ -19,7 +19,7 @@ from lectern.task_modules import task_module
 from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.output_files import copy_output
 
-MAX_DESCRIPTION = 5000  # MLflow's database limits a description to this number of characters
+MAX_DESCRIPTION = 5000  # maximum number of characters of a description in MLflow's database
 
 
 def register(client: MlflowClient, paths: ExperimentPaths, run_id: str) -> ModelVersionRecord:

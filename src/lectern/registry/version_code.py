@@ -19,7 +19,7 @@ from lectern.tracking.git import git
 from lectern.tracking.provenance import DIRTY, UNKNOWN
 from lectern.tracking.runs import COMMIT
 
-SHOWN = 12  # error messages show this number of characters of a digest
+SHOWN = 12  # number of characters of each digest in an error message
 
 
 def has_checkout_code(version: ModelVersionRecord) -> bool:

@@ -1,6 +1,7 @@
 """Find and restore the MLflow runs of versions.
 
-Users can delete a run with `mlflow runs delete`. `mlflow gc` deletes such a run permanently, with its files.
+`mlflow runs delete` marks a run as deleted. `mlflow gc` permanently removes all runs that are marked as deleted, with
+their files.
 """
 
 from mlflow import MlflowClient

@@ -36,8 +36,8 @@ LARGE_FILE_BYTES = 50_000_000
 def predict_to_table(client: MlflowClient, model: str, source: Path, output: Path, params: dict[str, Any]) -> int:
     """Write one output row per prediction to `output`, and return the number of rows.
 
-    If an earlier call with the same arguments was killed, its version is used, even if the champion has changed. Raises
-    UserError if the input cannot be read or the output cannot be written.
+    If an earlier call with the same arguments was killed, the version of the earlier call is used, even if the champion
+    has changed. Raises UserError if the input cannot be read or the output cannot be written.
     """
     check_output_path(output)
     files = find_input_files(source)

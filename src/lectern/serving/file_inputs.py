@@ -13,7 +13,7 @@ from lectern.errors import UserError
 from lectern.serving.batching import Array
 from lectern.serving.champions import Champion
 
-MAX_CHUNK_BYTES = 64_000_000  # a chunk gets no further item when it is larger than this number of bytes
+MAX_CHUNK_BYTES = 64_000_000  # size in bytes above which a chunk gets no further item
 
 Item = TypeVar("Item")
 

@@ -26,7 +26,7 @@ from lectern.training.plan import Plan, read_plan
 
 FINISHED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
 POLL_SECONDS = 2.0
-MAX_FIRST_FAILURES = 3  # the search stops if this number of trials fails before the first trial succeeds
+MAX_FIRST_FAILURES = 3  # number of failed trials before the first success after which the search stops
 
 
 class Search:
@@ -71,8 +71,7 @@ class Search:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
             load_if_exists=True,
         )
-        # The seed depends on the number of trials, because a continued search must not draw the same random values
-        # again.
+        # A continued search must not draw the same random values again, so its seed depends on the number of trials.
         study.sampler = optuna.samplers.TPESampler(seed=self.plan.seed + len(study.trials))
         if not study.trials:
             study.enqueue_trial(self.config_values())

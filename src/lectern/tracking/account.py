@@ -16,7 +16,8 @@ BASIC = "Basic "
 def actor(address: str) -> dict[str, str]:
     """Return the user and the host that the audit log records for a decision.
 
-    The user is the account on the tracking server. Without such an account, the user is the user of the system.
+    The user is the account on the tracking server. Without an account on a tracking server, the user is the user of the
+    system.
     """
     return {"user": server_account(address) or system_user(), "host": socket.gethostname()}
 

@@ -32,8 +32,8 @@ class CommittedFile(NamedTuple):
 def changed_files(root: Path, commit: str, used: Path) -> Iterator[Path]:
     """Yield the files that differ from a commit, among the files of the checkout `root` and the code that a stage uses.
 
-    `used` is the folder from which the stage reads its scripts and configs. This folder can be in a different checkout.
-    Raises LookupError if the commit does not contain the files of the checkout.
+    `used` is the folder from which the stage reads its scripts and configs. The folder `used` can be in a different
+    checkout. Raises LookupError if the commit does not contain the files of the checkout.
     """
     committed = {entry.path: entry for entry in committed_files(root, commit)}
     for path, entry in committed.items():

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-# Git hooks and some editors set these environment variables, which select a different repository or index.
+# Git hooks and some editors set environment variables that select a different repository or index.
 REDIRECTIONS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE")
 
 

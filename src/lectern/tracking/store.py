@@ -70,7 +70,7 @@ def connect() -> MlflowClient:
 def warn_of_other_code() -> None:
     """Print a warning if Python imports the code of a different checkout than the current directory.
 
-    This happens if a checkout is copied together with its virtual environment.
+    The warning appears if a checkout was copied together with its virtual environment.
     """
     present = present_checkout()
     if present != ROOT:

@@ -36,8 +36,7 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning calls Checkpoint callba
         if trainer.max_steps != -1:
             raise ValueError("exact resume requires max_epochs, and max_steps must not be set")
 
-    # The type is list[Any], because the tests' type checker beartype would draw a random item to check a more exact
-    # type.
+    # list[Any], because the type checker of the tests would draw a random item to check a more exact type
     def owners(self) -> list[Any]:
         """Return the module and the callbacks that have a `resume_state`."""
         candidates: list[Any] = [self.trainer.lightning_module, *getattr(self.trainer, "callbacks", [])]

@@ -23,8 +23,7 @@ class StepStart:
     batch_idx: int
     items: Any  # numbers of the batch's items, see ResumableLoader
     resume_state: dict[str, Tensor]
-    # Only PyTorch's random state is stored; to store the states of Python and NumPy would take 0.3 ms per training
-    # step.
+    # random state of PyTorch only; to store the random states of Python and NumPy would take 0.3 ms per step
     random: Tensor = field(default_factory=torch.get_rng_state)
     cuda_random: Tensor | None = field(default_factory=get_cuda_random_state)
 

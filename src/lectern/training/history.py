@@ -43,8 +43,7 @@ class History(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, TrainableModule)
-        # With the loss weight as a factor, the average of a metric over ranks equals the mean over all items of the
-        # batch.
+        # With the loss weight as a factor, the average over ranks equals the mean over all items of the batch.
         loss_weight = batch[-1] if rank_and_world_size()[1] > 1 else 1
         values = {name: value.detach().float() * loss_weight for name, value in pl_module.step_metrics.items()}
         for name, value in {**values, "steps": torch.ones(())}.items():

@@ -14,8 +14,8 @@ LANGUAGE = "{language}"  # placeholder for the language in the file names of a c
 def read_lines(raw: Path, name: str, language: str = "") -> list[str]:
     """Return the lines of a UTF-8 file without line endings.
 
-    Only a line feed ends a line, because other Unicode line breaks occur inside sentences. If these line breaks ended a
-    line, line n of one language would not be the translation of line n of the other language.
+    Only a line feed ends a line, because other Unicode line breaks occur inside sentences. If other Unicode line breaks
+    ended a line, line n of one language would not be the translation of line n of the other language.
     """
     data = read_bytes(raw, name, language)
     try:
