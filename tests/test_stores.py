@@ -204,7 +204,7 @@ def new_store_client(request, registered_client, tmp_path, monkeypatch) -> Mlflo
 def test_reconcile_restores_runs_versions_decisions_and_aliases_in_a_new_store(new_store_client):
     log = audit_log_file()
     ended = lectern("reconcile")
-    assert ended.code == 0 and "wrote 3 decisions back to the store" in ended.said, ended.said
+    assert ended.code == 0 and "wrote 3 decisions back to the tracking store" in ended.said, ended.said
     for name in TRAINING_IMAGES:
         run = runs.find_run(new_store_client, "digits", paths_of(name).weights)
         points = new_store_client.get_metric_history(run.info.run_id, "train_loss")

@@ -233,7 +233,10 @@ def test_training_resumes_after_the_store_stopped_answering(project, client):
 
     ended = train_until(run_records.Tracker, "log_history", 2, disconnect)
     assert ended.code == 1 and "Traceback" not in ended.said
-    assert "stopped answering: the server has gone away. When the store works, run the training again" in ended.said
+    assert (
+        "stopped answering: the server has gone away. When the tracking store works, run the training again"
+        in ended.said
+    )
     assert train().code == 0
     (run,) = list_runs(client)
     assert run.info.status == "FINISHED" and logged_points(client, run) == read_history(Path("models/brief"))

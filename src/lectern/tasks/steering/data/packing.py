@@ -86,7 +86,7 @@ def pack_frames(
         if isinstance(frame, str):
             bad_rows.report("the frame is damaged", place, frame)
         elif size is not None and frame.shape != size:
-            bad_rows.report("the frame has an unexpected size", place, f"{frame.shape[:2]}, expected {size[:2]}")
+            bad_rows.report("the frame has a different size", place, f"{frame.shape[:2]}, expected {size[:2]}")
         else:
             size = frame.shape
             writers[split].add(frame if split == "test" else shrink(frame, crop))

@@ -16,7 +16,7 @@ def drop_bad_rows(recording: Recording, bad_rows: BadRows) -> pd.DataFrame:
     for name in ("time", *recording.targets):
         table = drop_rows(table, table[name].isna(), f"{name} is not a number", name, bad_rows)
     lock = recording.unit.lock
-    reason = f"the angle exceeds the full lock of {lock:g} ({recording.unit.name})"
+    reason = f"the angle exceeds the lock of {lock:g} ({recording.unit.name})"
     table = drop_rows(table, table["angle"].abs() > lock * (1 + 1e-6), reason, "angle", bad_rows)
     latest = table.groupby("drive", sort=False)["time"].cummax()
     return drop_rows(table, table["time"] < latest, "the time runs backwards", "time", bad_rows)
