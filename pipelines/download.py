@@ -1,4 +1,4 @@
-"""Download or generate the files of an origin, and verify them. The output folder is data/raw/<origin>."""
+"""Download or generate the files of an origin, and verify the files. The output folder is data/raw/<origin>."""
 
 from typing import Any
 

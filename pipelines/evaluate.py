@@ -1,4 +1,4 @@
-"""Score a model on the test data, and write its metrics, the baseline and its report."""
+"""Score a model on the test data, and write the metrics, the score of the baseline and the report."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def main(config: dict[str, Any]) -> None:
     dataset = call(Dataset, config["dataset"], "conf/dataset")
     paths = ExperimentPaths(config["experiment"], dataset.name)
     client = connect()
-    if finished_result.is_run_by_dvc():  # if DVC evaluates a model, DVC has already recorded this model
+    if finished_result.is_run_by_dvc():  # DVC runs `evaluate` only after it has recorded the model
         finished_result.discard_results(paths.experiment)
     evaluation.evaluate(paths, dataset)
     evaluation.log_evaluation(client, paths)

@@ -1,4 +1,4 @@
-"""Prepare raw files for one task. The output folder is data/processed/<dataset>."""
+"""Prepare the raw files of an origin for one task. The output folder is data/processed/<dataset>."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """Prepare one part of a dataset, such as one drive.
 
-The stage `preprocess` plans the parts and combines their outputs.
+The stage `preprocess` decides which parts a dataset has, and combines the prepared parts.
 """
 
 from pathlib import Path

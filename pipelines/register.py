@@ -1,4 +1,4 @@
-"""Write the model card of an evaluated model, register it as a version and preview the promotion gate."""
+"""Write the model card of an evaluated model, register the model as a version, and preview the promotion gate."""
 
 from typing import Any
 

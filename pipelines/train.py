@@ -1,4 +1,4 @@
-"""Train a model on a dataset and write its model folder with weights, metadata and history."""
+"""Train a model on a dataset, and write a model folder with the weights, the metadata and the history."""
 
 import sys
 from collections.abc import Callable
@@ -36,7 +36,8 @@ def main(config: dict[str, Any]) -> None:
         is_found = result.exists()
         if is_found:
             print(
-                f"lectern: {result} has the result of this training. To train again, delete this folder.",
+                f"lectern: this training is already finished, and its model folder is {result}. "
+                f"To train again, delete {result}.",
                 file=sys.stderr,
             )
         if not is_found or not runs.is_recorded(plan, result):
@@ -49,7 +50,7 @@ def main(config: dict[str, Any]) -> None:
 
 
 def record_training(plan: Plan, facts: Facts, config: dict[str, Any], folder: Path, result: Path) -> None:
-    """Train the model unless the result exists, and record the training and its result as an MLflow run."""
+    """Record a training as an MLflow run, and train the model if its finished model folder does not exist yet."""
     with runs.training_run(plan, facts, config, result.name) as run:
         if result.exists():
             run.log_history(*history_file.read_records(result))
@@ -69,7 +70,7 @@ def train(
     name: str,
     on_records: Callable[[list[Record], list[TextSample]], None] | None = None,
 ) -> tuple[TrainableModule, History]:
-    """Create the module and the data loaders of a plan, and train the module. Every rank calls this function."""
+    """Create the module and the data loaders of a plan, and train the module. Every rank calls `train`."""
     fit.set_determinism(plan.seed, trainer["threads"])
     load = task_module(plan.model.task, "model.loader").load
     train_batches, validation_batches = (

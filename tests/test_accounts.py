@@ -93,7 +93,11 @@ def test_with_the_roles_of_the_documentation_ada_promotes_and_bob_changes_nothin
         assert describe_store(address) == before and audit_log_file() == log
         (Path("metrics") / "best.json").write_text((Path("metrics") / "best.json").read_text().replace("0.", "0.0", 1))
         ended = in_child(run_stage, "register", "experiment=best", f"dataset={NAME}")
-        assert ended.code == 1 and "refuses this to bob" in ended.said and "Traceback" not in ended.said, ended.said
+        assert (
+            ended.code == 1
+            and "refuses this operation for the account bob" in ended.said
+            and "Traceback" not in ended.said
+        ), ended.said
         assert describe_store(address) == before
 
 

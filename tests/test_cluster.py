@@ -34,14 +34,14 @@ def test_a_grid_becomes_one_command_per_combination():
 
 FAILURES = {  # maps (state, exit code) of a job to the expected explanation
     ("BOOT_FAIL", "0:0"): "nodes of the job did not start.*Contact the administrators",
-    ("CANCELLED", "0:0"): "the job was cancelled.*Run the same command again",
+    ("CANCELLED", "0:0"): "an administrator cancelled the job.*Run the same command again",
     ("DEADLINE", "0:0"): "stopped the job at its deadline.*--deadline under `sbatch` in conf/cluster/a.yaml",
-    ("NODE_FAIL", "1:0"): "a node failed.*Run the same command again",
+    ("NODE_FAIL", "1:0"): "a node of the job failed.*Run the same command again",
     ("OUT_OF_MEMORY", "0:125"): r"more memory per node than requested \(64G\).*`memory` in conf/cluster/a.yaml",
-    ("PREEMPTED", "0:0"): "higher priority took its nodes.*Run the same command again",
+    ("PREEMPTED", "0:0"): "higher priority took the nodes.*Run the same command again",
     ("TIMEOUT", "0:0"): r"its time limit \(1:00:00\).*`time` in conf/cluster/a.yaml.*`warning` \(120 s\)",
     ("FAILED", "0:53"): "could not open the log file.*folder that all nodes share",
-    ("FAILED", "66:0"): "cannot read this folder.*folder that all nodes share",
+    ("FAILED", "66:0"): "cannot read the checkout.*folder that all nodes share",
     ("FAILED", "127:0"): "did not find srun or python.*`setup` in conf/cluster/a.yaml",
     ("FAILED", "137:0"): "was killed.*`memory` in conf/cluster/a.yaml",
     ("FAILED", "0:9"): "was killed.*`memory` in conf/cluster/a.yaml",
@@ -127,7 +127,11 @@ def test_an_unknown_site_is_reported_with_the_nearest_name(login_without_slurm):
 def test_a_time_limit_without_quotes_is_rejected(login_without_slurm):
     login_without_slurm.write_site(time="24:00:00")
     code, output = finish(login_without_slurm.submit())
-    assert code == 1 and 'put time in quotes, such as "24:00:00"' in output and "YAML reads 86400" in output
+    assert (
+        code == 1
+        and 'put the value of `time` in quotes, such as "24:00:00"' in output
+        and "YAML reads the value as the number 86400" in output
+    )
 
 
 @pytest.mark.parametrize("command", [["train.py"], ["python", "pipelines/train.sh"]], ids=str)
@@ -312,7 +316,7 @@ def test_the_same_command_finds_its_job_after_the_terminal_is_lost(login, slurm)
     os.kill(process.pid, signal.SIGHUP)
     process.communicate()
     code, output = finish(login.submit("+steps=300"))
-    assert code == 0 and "is already active; waiting for it" in output and output.count("finished 300 steps") == 2
+    assert code == 0 and "is already active; waiting until" in output and output.count("finished 300 steps") == 2
     assert login.read_logs().count("starts on") == 1
 
 
@@ -348,7 +352,7 @@ def test_a_folder_that_the_nodes_do_not_share_is_detected_before_the_training(lo
     wait_until(lambda: list((login.folder / "runs/jobs").glob("*.probe")), process)
     next((login.folder / "runs/jobs").glob("*.probe")).write_text("another token")
     code, output = finish(process)
-    assert code == 1 and "does not share" in output and "cannot read this folder" in output, output
+    assert code == 1 and "does not share" in output and "cannot read the checkout" in output, output
     assert "rank 0" not in output
 
 

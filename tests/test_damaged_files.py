@@ -12,11 +12,11 @@ from registered import BETTER, NAME, champion
 
 DAMAGES = {
     "conflict": ("{text}\n<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> branch\n", "conflict marker of git"),
-    "empty": ("", "expected keys with values, found an empty file"),
+    "empty": ("", "expected a mapping of keys to values, found an empty file"),
     "cut": ("a: [1,\n", "line 2"),
     "binary": ("\x00\x01", "is damaged"),
-    "word": ("word\n", "expected keys with values, found 'word'"),
-    "twice": ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' occurs a second time here"),
+    "word": ("word\n", "expected a mapping of keys to values, found 'word'"),
+    "twice": ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' occurs twice in one mapping"),
 }
 
 

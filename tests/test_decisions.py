@@ -66,7 +66,7 @@ def test_a_promotion_waits_for_the_lock_and_gives_up_after_a_timeout(registered_
     with (
         lock.promotion_lock(RegisteredModel(registered_client, NAME)),
         ThreadPoolExecutor(1) as pool,
-        pytest.raises(UserError, match="Another decision on sample_digits has held the lock"),
+        pytest.raises(UserError, match="Another promotion, rollback or retirement of sample_digits has held the lock"),
     ):
         pool.submit(promote, registered_client).result()
     assert champion(registered_client) is None
@@ -133,9 +133,9 @@ def test_a_decision_that_the_store_refuses_has_not_happened(registered_client, w
     before = Path(f"registry/{NAME}.jsonl").read_bytes()
     with read_only_store(registered_client):
         ended = lectern(*words)
-    assert ended.code == 1 and "the store refused the change" in ended.said and "Traceback" not in ended.said, (
-        ended.said
-    )
+    assert (
+        ended.code == 1 and "the tracking store refused the change" in ended.said and "Traceback" not in ended.said
+    ), ended.said
     assert Path(f"registry/{NAME}.jsonl").read_bytes() == before
     assert reconcile(registered_client) == [] and champion(registered_client) == "better"
 
@@ -154,7 +154,9 @@ def test_a_store_that_fails_during_a_decision_does_not_discard_it(registered_cli
     # The first command fails at its second alias. The second command has only one alias left to move.
     for call in (2, 1):
         ended = in_child(promote_while_the_store_fails, registered_client, call)
-        assert "the store failed during a decision: database is locked. Run the same command again" in ended.said
+        assert (
+            "the tracking store failed during a decision: database is locked. Run the same command again" in ended.said
+        )
         assert "discarded" not in ended.said
         assert list(Path("runs/decisions").glob("*.json")) and logged_decisions(registered_client) == []
     ended = lectern("promote", NAME, "--version", BEST)

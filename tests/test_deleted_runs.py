@@ -51,7 +51,7 @@ def broken_links(client: MlflowClient, version: str) -> dict[str, str]:
 def test_reconcile_restores_a_run_that_is_marked_as_deleted(registered_client):
     run_id = delete_run(registered_client, BEST)
     assert "run" in broken_links(registered_client, BEST)
-    assert reconcile(registered_client) == [f"{NAME} version {BEST}: restored its deleted run {run_id}"]
+    assert reconcile(registered_client) == [f"{NAME} version {BEST}: restored the deleted run {run_id}"]
     assert reconcile(registered_client) == [] and "run" not in broken_links(registered_client, BEST)
     assert len(RegisteredModel(registered_client, NAME).versions) == 3
 
@@ -74,12 +74,13 @@ def test_a_new_version_replaces_a_version_without_a_run(own_client, command):
     assert model.get(REPLACEMENT).identity == model.get(BEST).identity
     assert load_champion(NAME, "digits", own_client) and "run" not in broken_links(own_client, REPLACEMENT)
     message = (
-        f"{NAME} version 3 (best): its run {run_id} was deleted permanently. {NAME} version 4 has the same content and "
-        "replaces it, so delete version 3 on the page of the model in MLflow."
+        f"{NAME} version 3 (best): the run {run_id} of this version was deleted permanently. "
+        f"{NAME} version 4 has the same content and replaces this version, "
+        "so delete version 3 on the page of the model in MLflow."
     )
     assert reconcile(own_client) == [message]
     own_client.delete_model_version(NAME, BEST)
-    assert "decisions back to the store" in "".join(reconcile(own_client))
+    assert "decisions back to the tracking store" in "".join(reconcile(own_client))
     assert reconcile(own_client) == []
     assert rollback(own_client).experiment == "better"
 
@@ -90,8 +91,8 @@ def test_a_version_without_a_run_and_outputs_is_named_and_other_models_are_resto
         delete_run_permanently(own_client, version)
     shutil.rmtree("models/weak")
     messages = "\n".join(reconcile(own_client))
-    assert f"{NAME} version 1 (weak): its run" in messages and "no matching outputs exist in this checkout" in messages
-    assert f"best: {NAME} version 4" in messages and messages.count("Run dvc checkout in the commit") == 1
+    assert f"{NAME} version 1 (weak): the run" in messages and "no matching outputs exist in this checkout" in messages
+    assert f"best: {NAME} version 4" in messages and messages.count("Check out the commit") == 1
 
 
 @pytest.mark.slow

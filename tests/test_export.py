@@ -74,5 +74,5 @@ def test_the_comparison_detects_changed_weights(client, tmp_path):
 
 
 def test_a_task_without_onnx_support_is_reported(client):
-    with pytest.raises(UserError, match="cannot be exported to ONNX, because the task language_model has no export"):
+    with pytest.raises(UserError, match="cannot be exported to ONNX, because the task language_model has no module"):
         export.export(client, find_version(client, TEXT))

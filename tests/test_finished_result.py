@@ -53,7 +53,7 @@ def test_a_training_killed_after_its_end_is_found_again(project, client, under_d
     assert ended.code == KILLED, ended.said
     delete_output()
     ended = train_without_steps()
-    assert ended.code == 0 and "has the result of this training" in ended.said, ended.said
+    assert ended.code == 0 and "this training is already finished" in ended.said, ended.said
     (run,) = list_runs(client)
     assert run.info.status == "FINISHED" and logged_points(client, run) == read_history(Path("models/brief"))
     assert run.data.tags[runs.WEIGHTS] == digests.file_digest(Path("models/brief/weights.safetensors"))

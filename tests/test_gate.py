@@ -76,8 +76,8 @@ SENTENCES = {
     "it is higher by 0.1000": above_baseline(1.7, 1.6, -1, NATS),
     "above the baseline: score 1.6000, baseline 1.6000 (nats per character); it must be lower than the baseline, but "
     "it is equal": above_baseline(1.6, 1.6, -1, NATS),
-    "reproduces its score: recorded 36.0000, measured now 35.9000 (bleu); they may differ by at most 0.0180, but they "
-    "differ by 0.1000": reproduces_score(36.0, 35.9, 0.0005, ScoreUnit("bleu")),
+    "reproduces its score: recorded 36.0000, measured now 35.9000 (bleu); the two scores may differ by at most "
+    "0.0180, but they differ by 0.1000": reproduces_score(36.0, 35.9, 0.0005, ScoreUnit("bleu")),
     "better than the champion by more than noise: score 1.4000, champion 1.4800 (nats per character); lower by 0.0400 "
     "to 0.1100 (nats per character) in the 95% interval of 1,000 resamples of 30 units of test items; the complete "
     "interval must be lower than the champion's score, and it is": better_than_noise(

@@ -75,7 +75,7 @@ def test_without_the_files_of_the_champion_no_comparison_is_checked(registered_c
     found = labels(refused.said)
     assert found["reproduces its score"] == "pass"
     assert {name for name, label in found.items() if label == "not checked"} == {*REPEATED[1:], "size within its limit"}
-    assert refused.said.count("its files are missing from /removed") == 3
+    assert refused.said.count("the files of this version are missing from /removed") == 3
 
 
 def test_without_the_config_of_the_dataset_its_guards_are_not_checked(registered_client):

@@ -47,7 +47,7 @@ def test_a_damaged_lock_is_reported_with_a_remedy_that_repairs_it(checkout):
     code, output = checkout.run("dvc", "repro", "register@demo-digits")
     assert code != 0 and "dvc.lock" in output
     code, output = checkout.run("lectern", "lineage", "sample_digits", COLUMNS="1000")
-    assert code == 3 and "dvc.lock, line" in output and "delete the file. Then run dvc repro" in output
+    assert code == 3 and "dvc.lock, line" in output and "delete dvc.lock. Then run dvc repro" in output
     (checkout / "dvc.lock").unlink()
     output = checkout.do("dvc", "repro", "register@demo-digits")
     assert "pipelines/train.py" not in output and checkout.lock() == lock

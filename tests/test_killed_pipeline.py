@@ -98,7 +98,7 @@ def test_a_repro_killed_after_the_training_does_not_train_again(tmp_path, undist
     first.wait()
     assert "train@demo-digits" not in checkout.lock()
     output = checkout.do("dvc", "repro", "train@demo-digits")
-    assert "has the result of this training" in output
+    assert "this training is already finished" in output
     assert checkout.lock()["train@demo-digits"] == undisturbed.lock()["train@demo-digits"]
     client = MlflowClient(checkout.store, checkout.store)
     runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])

@@ -62,7 +62,7 @@ def change_weights_of_run(client) -> None:
         (remove_model_folder, "model folder", "does not exist; run `dvc repro` or `dvc pull`"),
         (remove_processed_data, "processed data", "does not exist; run `dvc repro` or `dvc pull`"),
         (remove_origin_config, "source", "does not exist"),
-        (change_weights_of_run, "run", "its weights are not those of the version"),
+        (change_weights_of_run, "run", "the run has different weights than the version"),
     ],
 )
 def test_a_change_breaks_only_its_own_link(registered_client, change, link, reason):
@@ -86,13 +86,13 @@ def test_changed_files_of_a_version_are_reported(client):
     assert links["version"].broken == "its files have changed"
     shutil.rmtree(download_model_folder(client, version))
     links = {link.name: link for link in lineage.trace(*open_version(client, f"{NAME}@1"))}
-    assert "its files are missing from" in links["version"].broken
+    assert "the files of this version are missing from" in links["version"].broken
 
 
 def test_a_raw_file_is_compared_with_its_pinned_digest(registered_client, raw_digits):
     pinned = {"sha256": "0" * 64}
     path = next(path for path in sorted(raw_digits.iterdir()))
-    assert lineage.file_problem(path, pinned) == f"{path} differs from the pinned file"
+    assert lineage.file_problem(path, pinned) == f"{path} does not have the pinned SHA-256"
     assert "does not exist" in lineage.file_problem(Path("data/raw/missing"), pinned)
 
 
@@ -101,4 +101,4 @@ def test_a_run_that_was_trained_on_other_data_is_reported(registered_client):
 
     run = registered_client.get_model_version(NAME, BEST).run_id
     registered_client.log_inputs(run, [DatasetInput(Dataset(NAME, "0" * 32, "lectern", json.dumps({})), [])])
-    assert broken(registered_client)["processed data"] == "the run was trained on other data"
+    assert broken(registered_client)["processed data"] == "the run was trained on different data"

@@ -98,7 +98,7 @@ def test_a_link_to_a_file_that_is_no_output_is_refused(shared_cache, client, tmp
     output.unlink(missing_ok=True)
     output.symlink_to(private if output.name in ("best", "more") else private / "id_ed25519")
     (message,) = reconcile(client)
-    assert f"{path} is a symbolic link to {output.resolve()}" in message and "It is not uploaded" in message
+    assert f"{path} is a symbolic link to {output.resolve()}" in message and "The link is not uploaded" in message
     with pytest.raises(UserError, match="is a symbolic link to"):
         register(client, "best")
     assert model_names(client) == [] and SECRET not in str(contents(tmp_path / "mlartifacts"))

@@ -14,8 +14,8 @@ from lectern.serving.champions import Champions, NotServed, load_champion
 from registered import BEST, BETTER, NAME, WEAK, champion, promote, register_with_old_tags, rollback
 
 REASON = (
-    "sample_digits version 3 was registered by an older version of Lectern. The version lacks the tags baseline; "
-    "it has code, commit, dataset, experiment, floor, higher_is_better, metrics, requirements, score, task, "
+    "sample_digits version 3 was registered by an older version of Lectern. Missing tags: baseline. "
+    "Existing tags: code, commit, dataset, experiment, floor, higher_is_better, metrics, requirements, score, task, "
     "test_digest, weights. Train and register the experiment again: dvc repro register@best"
 )
 

@@ -97,7 +97,7 @@ def test_the_packaged_code_predicts_and_reads_files_and_uses_no_other_file_of_th
 
 def test_code_without_a_committed_decision_is_refused_with_its_commit(client):
     version = register_inverted(client)
-    message = f"no committed decision about this code. To use its code, run `git checkout {COMMIT}`"
+    message = f"no committed decision with this digest. To use the code of the version, run `git checkout {COMMIT}`"
     with pytest.raises(UserError, match=message):
         load_version(client, version)
     write_decision(version)
@@ -142,14 +142,14 @@ def test_a_version_with_another_signature_is_refused(client):
         client, DIGITS, Path(), INFERENCE_API, lambda source: source.replace("np.float32), (-1", "np.float64), (-1")
     )
     commit_decision(version)
-    with pytest.raises(UserError, match="its inputs, outputs or parameters differ"):
+    with pytest.raises(UserError, match="the inputs, outputs or parameters of the version differ"):
         load_version(client, version)
 
 
 def test_a_version_with_other_code_is_not_exported(client):
     version = register_inverted(client)
     commit_decision(version)
-    with pytest.raises(UserError, match=f"the export needs the code.*git checkout {COMMIT}"):
+    with pytest.raises(UserError, match=f"the ONNX export needs a checkout with the code.*git checkout {COMMIT}"):
         export(client, version)
 
 

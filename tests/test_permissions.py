@@ -32,7 +32,7 @@ def test_a_command_that_writes_is_refused_with_a_message(words, promoted_client)
     log = Path(f"registry/{NAME}.jsonl").read_bytes()
     code, output = lectern_unnamed(*words)
     assert code == 1 and "Traceback" not in output, output
-    assert "Permission denied. This command needs the permission to use this file" in output
+    assert "Permission denied. The command needs the permission to use this file" in output
     assert champion(promoted_client) == "better" and Path(f"registry/{NAME}.jsonl").read_bytes() == log
 
 

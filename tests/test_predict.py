@@ -152,7 +152,11 @@ def test_an_unfinished_run_is_not_continued_with_another_input(lectern, tmp_path
     assert lectern(*command, before=die_before_merge).code == 9
     np.save(tmp_path / "images.npy", np.ones((3, 28, 28), np.uint8))
     ended = lectern(*command)
-    assert ended.code == 1 and "belongs to an unfinished run" in ended.said and "Delete this folder" in ended.said
+    assert (
+        ended.code == 1
+        and "belongs to an unfinished `lectern predict`" in ended.said
+        and "Delete this folder" in ended.said
+    )
 
 
 def test_peak_memory_does_not_grow_with_the_number_of_inputs(lectern, tmp_path):

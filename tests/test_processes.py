@@ -78,9 +78,9 @@ def poems(project) -> Path:
         (
             3,
             {"devices": 4, "num_nodes": 2},
-            r"batch_size 3 is not divisible by 8 processes \(2 nodes x 4\); use 8, or another",
+            r"batch_size 3 is not divisible by 8 processes \(2 nodes x 4\); use 8, or a different",
         ),
-        (12, {"devices": 4, "num_nodes": 2}, r"use 8 or 16, or another number of processes"),
+        (12, {"devices": 4, "num_nodes": 2}, r"use 8 or 16, or a different number of processes"),
     ],
 )
 def test_a_batch_size_that_is_not_divisible_by_the_processes_is_rejected(batch_size, trainer, message):

@@ -144,7 +144,7 @@ def test_guarded_metrics_that_were_not_recorded_are_measured_again(registered_cl
     [
         (
             {"worst_recall": {"tolerance": 0.1, "better": "higher", "reason": "x"}},
-            "guards, worst_recall: the evaluation does not have this metric. It has: .*worst_class_recall",
+            "guards, worst_recall: the evaluation has no metric of this name. Available metrics: .*worst_class_recall",
         ),
         ({"macro_f1": {"tolerence": 0.1, "better": "higher", "reason": "x"}}, "did you mean 'tolerance'"),
         ({"size": {"faktor": 0.1, "absolute_slack": 1.0, "reason": "x"}}, "did you mean 'factor'"),
@@ -220,7 +220,9 @@ def test_an_alias_moved_outside_lectern_is_reported_and_kept(registered_client):
     promote(registered_client, BETTER)
     promote(registered_client, BEST)
     registered_client.set_registered_model_alias(NAME, "champion", WEAK)
-    assert "no such promotion; it was changed outside Lectern" in "\n".join(reconcile(registered_client))
+    assert "does not contain this promotion; the alias was changed outside Lectern" in "\n".join(
+        reconcile(registered_client)
+    )
     assert champion(registered_client) == "weak"
 
 
@@ -253,6 +255,6 @@ def test_rollback_to_a_version_that_was_never_champion_is_refused(registered_cli
     promote(registered_client, BEST)
     with pytest.raises(UserError, match="version 2 has never been champion.*lectern promote sample_digits --version 2"):
         rollback(registered_client, BETTER)
-    with pytest.raises(UserError, match="version 3 is the champion already"):
+    with pytest.raises(UserError, match="version 3 is already the champion"):
         rollback(registered_client, BEST)
     assert champion(registered_client) == "best"

@@ -263,7 +263,9 @@ def test_an_empty_store_is_reported_with_the_command_to_run(client):
 def test_missing_files_of_a_version_are_reported_and_restored_by_reconcile(client):
     (version,) = register(client, "best")
     shutil.rmtree(download_model_folder(client, version))
-    with pytest.raises(UserError, match="its files are missing .*Restore them with `lectern reconcile`"):
+    with pytest.raises(
+        UserError, match="the files of this version are missing .*Restore the files with `lectern reconcile`"
+    ):
         promote(client)
     assert f"best: the files of {version}" in reconcile(client)
     assert promote(client)[0] == RegisteredModel(client, NAME).champion

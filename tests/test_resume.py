@@ -232,6 +232,6 @@ def test_checkpoint_of_another_number_of_processes_is_rejected(tmp_path, undistu
     child = in_child(train_as_one_of_two)
     assert child.code == 1
     assert (
-        "saved by 1 processes, but this run has 2" in child.said
-        and "Use the same number of processes as before" in child.said
+        "saved by 1 processes, but this training has 2" in child.said
+        and "Train with the earlier number of processes" in child.said
     )

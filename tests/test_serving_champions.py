@@ -49,7 +49,10 @@ def test_the_old_version_stays_if_the_files_of_the_new_one_are_missing(champions
     incomplete = client.create_model_version(DIGITS, (tmp_path / "missing").as_uri(), tags=tags)
     client.set_registered_model_alias(DIGITS, "champion", incomplete.version)
     champions.refresh()
-    assert champions.get(DIGITS).version.number == 2 and "its files are missing" in champions.problems[DIGITS]
+    assert (
+        champions.get(DIGITS).version.number == 2
+        and "the files of this version are missing" in champions.problems[DIGITS]
+    )
     client.set_registered_model_alias(DIGITS, "champion", "1")
     champions.refresh()
     assert champions.get(DIGITS).version.number == 1 and champions.problems == {}

@@ -157,7 +157,7 @@ def test_a_request_that_waits_too_long_for_a_worker_is_rejected_and_never_starte
         return await asyncio.gather(*requests, return_exceptions=True)
 
     result, error = asyncio.run(send_requests())
-    assert result == "finished" and "No worker of this model was free within 0.2 seconds" in str(error)
+    assert result == "finished" and "No worker thread of this model was free within 0.2 seconds" in str(error)
     assert not waiting.model.started.is_set()
 
 

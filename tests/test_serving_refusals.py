@@ -38,7 +38,7 @@ ROW = [0] * 28
         ({"input": [ROW] * 27 + [["ink"] + [0] * 27]}, "valid integer"),
         ({"input": [ROW] * 27 + [[0.5] + [0] * 27]}, "valid integer"),
         ({"inputs": []}, "at least 1 item"),
-        ({}, "give either `input` or a list of `inputs`"),
+        ({}, "send either `input` or a list of `inputs`"),
         ({"input": [ROW] * 28, "params": {"beam": 2}}, "params"),
         ([1, 2], "object"),
     ],

@@ -164,7 +164,7 @@ def test_eight_concurrent_promotions_leave_one_champion_and_a_complete_log(fille
     results = [child.ended() for child in children]
     assert {result.code for result in results} <= {0, 4}, [result.said for result in results]
     moved = [result for result in results if "is the champion." in result.said or "just after version" in result.said]
-    not_moved = [result for result in results if result.code == 4 or "is the champion already" in result.said]
+    not_moved = [result for result in results if result.code == 4 or "is already the champion" in result.said]
     decisions = audit_log.read_decisions(RegisteredModel(filled_client, NAME))
     assert len(decisions) == len(moved) >= 1
     assert {*map(id, moved), *map(id, not_moved)} == {*map(id, results)}
@@ -212,7 +212,7 @@ def new_store_client(request, registered_client, tmp_path, monkeypatch) -> Mlflo
 def test_reconcile_restores_runs_versions_decisions_and_aliases_in_a_new_store(new_store_client):
     log = audit_log_file()
     ended = lectern("reconcile")
-    assert ended.code == 0 and "wrote 3 decisions back to the store" in ended.said, ended.said
+    assert ended.code == 0 and "wrote 3 decisions back to the tracking store" in ended.said, ended.said
     for name in TRAINING_IMAGES:
         run = runs.find_run(new_store_client, "digits", paths_of(name).weights)
         points = new_store_client.get_metric_history(run.info.run_id, "train_loss")

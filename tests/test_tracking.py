@@ -123,7 +123,10 @@ def test_a_second_run_of_the_same_training_is_refused(project, client):
     first = first.ended()
     assert first.code == 0, first.said
     assert second.code == 1 and "Traceback" not in second.said
-    assert "is in use: another process runs the same training. Wait for that process, or stop it." in second.said
+    assert (
+        "is in use: another process runs the same training. "
+        "Wait until the other process has finished, or stop the process."
+    ) in second.said
     (run,) = list_runs(client)
     assert run.info.status == "FINISHED" and logged_points(client, run) == read_history(Path("models/brief"))
 
@@ -233,7 +236,10 @@ def test_training_resumes_after_the_store_stopped_answering(project, client):
 
     ended = train_until(run_records.Tracker, "log_history", 2, disconnect)
     assert ended.code == 1 and "Traceback" not in ended.said
-    assert "stopped answering: the server has gone away. When the store works, run the training again" in ended.said
+    assert (
+        "stopped answering: the server has gone away. When the tracking store works, run the training again"
+        in ended.said
+    )
     assert train().code == 0
     (run,) = list_runs(client)
     assert run.info.status == "FINISHED" and logged_points(client, run) == read_history(Path("models/brief"))

@@ -207,7 +207,7 @@ def test_step_limit_in_addition_to_epochs_is_rejected(tmp_path):
         fit(RecordingClassifier(), tmp_path)
 
     child = in_child(train_with_step_limit)
-    assert child.code == 1 and "exact resume needs max_epochs without max_steps" in child.said
+    assert child.code == 1 and "exact resume requires max_epochs" in child.said
 
 
 def test_interrupted_training_keeps_the_last_checkpoint(tmp_path):

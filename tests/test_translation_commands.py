@@ -80,7 +80,11 @@ def test_the_attention_option_is_rejected_for_a_network_without_attention(lecter
 @pytest.mark.parametrize(
     ("arguments", "stdin", "message"),
     [
-        (["toy", "--attention", "x.png"], b"a\nb\n", "draws one sentence, but the input has 2 lines"),
+        (
+            ["toy", "--attention", "x.png"],
+            b"a\nb\n",
+            "map of one sentence, but the input has 2 lines",
+        ),
         (["toy"], b"fine\n\xff\n", "Line 2 of the input is not UTF-8"),
         (["toy"], b"fine\n" + b"man " * 60, "Line 2: Sentence 1 has 60 tokens; this model accepts at most 40"),
         (["toy", "A man.", "--beam", "99"], b"", "beam is 99"),

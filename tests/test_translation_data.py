@@ -70,7 +70,7 @@ def test_an_invalid_corpus_file_is_rejected_with_its_name(tmp_path, files, name,
 def test_two_tests_with_the_same_name_are_rejected(tmp_path):
     for name in ("test.tsv", "test.old.tsv"):
         (tmp_path / name).write_text("a\tb\n")
-    with pytest.raises(UserError, match="Two of these test files have the same name before the first dot"):
+    with pytest.raises(UserError, match="Two test files have the same name before the first dot"):
         read_corpus(tmp_path, LANGUAGES, COLUMNS, "test.tsv", "test.tsv", ["test.tsv", "test.old.tsv"])
 
 
@@ -184,7 +184,9 @@ def test_a_long_sentence_is_cut_with_a_warning_in_training_and_rejected_in_servi
 
 
 def test_a_test_sentence_that_no_model_would_accept_is_rejected_before_training(tmp_path):
-    with pytest.raises(UserError, match="test: Sentence 1 has 60 tokens.* Or increase preprocess.max_length"):
+    with pytest.raises(
+        UserError, match="test: Sentence 1 has 60 tokens.* Or set preprocess.max_length to a larger number"
+    ):
         make_processed(tmp_path, test=[("dog " * 60, "Hund")], max_length=30)
 
 

@@ -138,7 +138,7 @@ def test_a_rollback_also_restores_the_code(checkout):
         inverted = predict(checkout, "inverted")
         checkout.do("lectern", "rollback", "sample_digits")
         code, output = checkout.run("lectern", "predict", "sample_digits", "--input", IMAGES, "--output", "refused.csv")
-        assert code == 1 and "no committed decision about this code" in output
+        assert code == 1 and "no committed decision with this digest" in output
         assert f"git checkout {checkout.git('rev-parse', 'HEAD').strip()}" in output
         checkout.git("add", "--force", "registry")
         checkout.git("commit", "--quiet", "--message=Record the decisions")

@@ -4,25 +4,27 @@ import getpass
 import os
 import warnings
 
-# OpenMP reads these variables when PyTorch is imported.
-# With these values, an idle thread polls for some microseconds before it sleeps.
-# Without polling, a recurrent network is up to a third slower. With long polling, parallel trainings are slower.
+# OpenMP reads OMP_WAIT_POLICY and GOMP_SPINCOUNT when PyTorch is imported.
+# With the values below, an idle OpenMP thread polls for some microseconds before it sleeps.
+# Without polling, a recurrent network needs up to a third more time.
+# With long polling, trainings that run at the same time slow each other down.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-# MLflow reads these variables when it is imported. By default, MLflow logs every database table that it creates.
+# MLflow reads its environment variables when it is imported.
+# By default, MLflow logs every database table that it creates.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 try:
     getpass.getuser()
-except (KeyError, OSError):  # in a container, the user id can have no name; DVC and PyTorch fail without a name
+except (KeyError, OSError):  # in a container, the user can have no name; DVC and PyTorch fail without a user name
     os.environ["LOGNAME"] = f"uid-{os.getuid()}"
 
-# Hide warnings of libraries, because users of Lectern can ignore them.
+# Hide warnings of libraries that do not concern users of Lectern.
 for message in (
     ".*LeafSpec.*",  # Lightning calls a deprecated function of PyTorch.
     "Found .* in eval mode",  # Lightning warns about modules that are in evaluation mode on purpose.
-    # Lightning suggests sync_dist, but torchmetrics already combines the metrics of all ranks.
+    # Lightning recommends sync_dist=True, but torchmetrics already combines the metrics of all ranks.
     "It is recommended to use `self.log",
-    "The `srun` command is available",  # Lightning suggests srun, but small trainings may run without it.
+    "The `srun` command is available",  # Lightning recommends srun, but small trainings can run without srun.
 ):
     warnings.filterwarnings("ignore", message=message)

@@ -1,6 +1,6 @@
-"""Write files and directories under a temporary name and rename them when they are complete.
+"""Write files and directories under temporary names, and give a complete file or directory its final name.
 
-Therefore a file that has its final name is always complete, even after a crash or a power failure.
+A file with its final name is therefore always complete, even after a crash or a power failure.
 """
 
 import errno
@@ -19,21 +19,21 @@ from typing import Any
 
 from lectern.errors import UserError
 
-REMEDIES = {  # maps the error number of a failed write to what the user can do
+REMEDIES = {  # maps the error number of a failed write to the advice in the error message
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Free some space"),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Make the folder writable"),
     errno.EIO: "Check the disk",
 }
-NUMPY_DISK_FULL = "requested and"  # part of NumPy's message about an incomplete write; this error has no error number
-STALE_SECONDS = 7 * 24 * 3600  # if a temporary file is older, the process that wrote it has certainly ended
+NUMPY_DISK_FULL = "requested and"  # part of the message of NumPy's OSError for a full disk, which has no error number
+STALE_SECONDS = 7 * 24 * 3600  # after this age, a temporary file is treated as left over from a process that has ended
 
 
 @contextmanager
 def atomic_file(path: Path, backup: Path | None = None) -> Iterator[Path]:
-    """Yield a temporary path in the directory of `path`, and rename it to `path` if the block succeeds.
+    """Yield a temporary path next to `path`. If the block succeeds, rename the temporary file to `path`.
 
-    The temporary file is deleted if the block fails. If a file already exists at `path`, it is renamed to `backup`, or
-    deleted if `backup` is None. Raises UserError if the disk is full or cannot be written.
+    If the block fails, the temporary file is deleted. If a file already exists at `path`, this old file is renamed to
+    `backup`, or replaced if `backup` is None. Raises UserError if the disk is full or cannot be written.
     """
     part = path.with_name(f".{path.name}.{process_suffix()}")
     with report_write_error(path):
@@ -51,9 +51,9 @@ def atomic_file(path: Path, backup: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary directory with the same name as `path`, and move it to `path` if the block succeeds.
+    """Yield an empty temporary directory, and move the directory to `path` if the block succeeds.
 
-    The new directory replaces an older directory at `path`. The temporary directory is deleted if the block fails.
+    An existing directory at `path` is replaced. If the block fails, the temporary directory is deleted.
     Raises UserError if the disk is full or cannot be written.
     """
     with report_write_error(path):
@@ -70,7 +70,11 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 def replace_directory(part: Path, path: Path, backup: Path) -> None:
-    """Rename `part` to `path`. An existing directory at `path` is moved to `backup`, and back if the rename fails."""
+    """Rename `part` to `path`.
+
+    An existing directory at `path` is first moved to `backup`. If the rename of `part` fails, the existing directory is
+    moved back to `path`.
+    """
     if path.exists():
         os.replace(path, backup)
     try:
@@ -83,7 +87,7 @@ def replace_directory(part: Path, path: Path, backup: Path) -> None:
 
 @contextmanager
 def temporary_directory(parent: Path, name: str = "") -> Iterator[Path]:
-    """Yield an empty directory in `parent`, on the same disk, and delete it at the end of the block."""
+    """Yield an empty temporary directory inside `parent`, and delete this directory at the end of the block."""
     prefix = f".{name}." if name else "."
     scratch = Path(tempfile.mkdtemp(prefix=prefix, suffix=f".{process_suffix()}", dir=parent))
     try:
@@ -93,9 +97,9 @@ def temporary_directory(parent: Path, name: str = "") -> Iterator[Path]:
 
 
 def remove_leftovers(parent: Path, name: str = "") -> None:
-    """Delete the temporary files and directories of killed processes in `parent`.
+    """Delete the temporary files and directories that killed processes have left in `parent`.
 
-    If `name` is given, delete only the temporary files of this name.
+    If `name` is given, delete only the temporary files for the final name `name`.
     """
     pattern = f".{glob.escape(name)}.*.part" if name else ".*.part"
     for part in parent.glob(pattern):
@@ -108,7 +112,7 @@ def remove_leftovers(parent: Path, name: str = "") -> None:
 
 
 def is_abandoned(part: Path) -> bool:
-    """Return whether the process that wrote a temporary file has ended."""
+    """Return whether the process that created the temporary file `part` has ended."""
     owner, _, pid = part.name.removesuffix(".part").rpartition("-")
     if owner.endswith(f".{socket.gethostname()}") and pid.isdecimal():
         return not is_running(int(pid))
@@ -116,7 +120,7 @@ def is_abandoned(part: Path) -> bool:
 
 
 def is_running(pid: int) -> bool:
-    """Return whether this machine has a process with this id."""
+    """Return whether a process with the ID `pid` exists on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -127,12 +131,12 @@ def is_running(pid: int) -> bool:
 
 
 def process_suffix() -> str:
-    """Return a file suffix with the names of this machine and process, so that two processes never use one file."""
+    """Return a file suffix with the host name and the process ID, which differs between any two running processes."""
     return f"{socket.gethostname()}-{os.getpid()}.part"
 
 
 def sync(path: Path) -> None:
-    """Wait until the content of a file or the entries of a directory are on the disk."""
+    """Wait until the content of a file, or the list of files in a directory, is stored on the disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -142,7 +146,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def report_write_error(path: Path) -> Iterator[None]:
-    """Raise UserError if the block cannot write because of the disk or its permissions. The message says what to do."""
+    """Convert an OSError of a failed write to `path` into a UserError whose message says what to do."""
     try:
         yield
     except OSError as error:
@@ -152,8 +156,8 @@ def report_write_error(path: Path) -> Iterator[None]:
 
 
 def explain_write_error(error: OSError) -> str | None:
-    """Return the message for an error that a full, read-only or broken disk causes, or None for another error."""
-    # The message of shutil.Error contains the errors of several files.
+    """Return an error message if a full, read-only or broken disk caused the error, and otherwise None."""
+    # The message of shutil.Error contains the error numbers of several files.
     numbers = re.findall(r"\[Errno (\d+)\]", str(error))
     known = [REMEDIES[int(number)] for number in numbers if int(number) in REMEDIES]
     remedy = next(iter(known), "Free some space" if NUMPY_DISK_FULL in str(error) else None)
@@ -161,7 +165,7 @@ def explain_write_error(error: OSError) -> str | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically. Equal values result in files with equal bytes."""
+    """Write a value as a JSON file atomically. Equal values give files with equal bytes."""
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
     with atomic_file(path) as part:
         part.write_text(text, encoding="utf-8")

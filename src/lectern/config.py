@@ -1,4 +1,4 @@
-"""Check that the sections of config files fit the functions and classes that receive them."""
+"""Check that a section of a config file has the keys and types that a function or class accepts."""
 
 import difflib
 import inspect
@@ -18,7 +18,7 @@ PositiveFloat = Annotated[int | float, Gt(0)]
 NonNegativeFloat = Annotated[int | float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 
-KINDS = {  # maps an error type of pydantic to the expected kind of value
+KINDS = {  # maps pydantic's name of an error to the kind of value that was expected
     "int_type": "an integer",
     "float_type": "a number",
     "string_type": "a string",
@@ -30,7 +30,7 @@ KINDS = {  # maps an error type of pydantic to the expected kind of value
 
 
 class Score(TypedDict):
-    """The score that is used to compare the models of a dataset."""
+    """The name, the unit and the direction of the score by which models of a dataset are compared."""
 
     name: str
     unit: str
@@ -39,20 +39,20 @@ class Score(TypedDict):
 
 @dataclass(frozen=True)
 class Dataset:
-    """The data of an origin, prepared for one task (`conf/dataset/<name>.yaml`)."""
+    """The config of a dataset (`conf/dataset/<name>.yaml`), which prepares the data of an origin for one task."""
 
     name: str
     task: str
     origin: str
     score: Score
     preprocess: dict[str, Any] = field(default_factory=dict)
-    # This field contains guards of the promotion gate, which extend or replace the guards of conf/gate.yaml.
+    # guards of the promotion gate, which extend or replace the guards of conf/gate.yaml
     guards: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network and its training recipe (`conf/model/<name>.yaml`)."""
+    """The config of a model (`conf/model/<name>.yaml`), which contains a network and its training recipe."""
 
     name: str
     task: str
@@ -79,10 +79,10 @@ def check_section(
     positional: int = 0,
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Check that a section has the keys and types that a function expects.
+    """Check that the keys and values of a section fit the parameters of a function.
 
-    The section does not contain the first `positional` parameters and the parameters in `more`. Raises UserError with
-    the file, the key, the value found and what was expected.
+    The first `positional` parameters, and the parameters in `more`, are not read from the section. Raises UserError
+    with the file, the key, the wrong value and the expected value.
     """
     if not isinstance(section, Mapping):
         raise UserError(f"{where}: expected a mapping of keys to values, found {section!r}.")
@@ -96,14 +96,14 @@ def check_section(
 
 
 def check_keys(section: Mapping[str, Any], keys: list[str], where: str) -> None:
-    """Raise UserError if the section has a key that is not in `keys`. The message suggests the nearest key."""
+    """Raise UserError if the section has a key that is not in `keys`. The error message suggests the nearest key."""
     for key in section:
         if key not in keys:
             raise UserError(f"{where}: unknown key {key!r}{nearest(key, keys)} Valid keys: {', '.join(keys)}.")
 
 
 def check_values(function: Callable[..., Any], section: Mapping[str, Any], where: str) -> None:
-    """Raise UserError if a value does not have the annotated type of its parameter."""
+    """Raise UserError if a value in the section does not have the type of the function's parameter."""
     parameters = inspect.signature(function, eval_str=True).parameters
     for key, value in section.items():
         if key in parameters and parameters[key].annotation is not inspect.Parameter.empty:
@@ -111,15 +111,15 @@ def check_values(function: Callable[..., Any], section: Mapping[str, Any], where
 
 
 def check_value(key: str, value: Any, hint: Any, where: str) -> None:
-    """Raise UserError if a value does not have the type `hint`.
+    """Raise UserError if the value of a config key does not have the type `hint`.
 
-    An int is a valid float, and a list is a valid tuple.
+    An int is accepted as a float, and a list is accepted as a tuple.
     """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError  # The import of pydantic is slow.
+    from pydantic import ConfigDict, TypeAdapter, ValidationError  # slow import
 
     adapter = TypeAdapter(hint, config=None if is_typed_dict(hint) else ConfigDict(arbitrary_types_allowed=True))
     try:
-        # In strict mode, only JSON accepts a list as a tuple.
+        # pydantic's strict mode accepts a list as a tuple only for JSON
         adapter.validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
         problems = [problem for problem in error.errors() if problem["type"] != "needs_python_object"]
@@ -129,7 +129,7 @@ def check_value(key: str, value: Any, hint: Any, where: str) -> None:
 
 
 def describe_expected(problem: Mapping[str, Any]) -> str:
-    """Return the kind or range of values that pydantic expected."""
+    """Describe the values that pydantic expected, such as `an integer` or `a number greater than 0`."""
     if problem["type"] == "missing":
         return f"a mapping with the key {problem['loc'][-1]!r}"
     if problem["type"] in KINDS:
@@ -139,13 +139,13 @@ def describe_expected(problem: Mapping[str, Any]) -> str:
 
 
 def is_typed_dict(hint: Any) -> bool:
-    """Return whether a type is a TypedDict. pydantic does not accept a config for such a type."""
+    """Return whether a type is a TypedDict, for which pydantic accepts no `ConfigDict`."""
     return isinstance(hint, type) and issubclass(hint, dict) and hasattr(hint, "__total__")
 
 
 def locate(key: str, value: Any, location: tuple[int | str, ...]) -> tuple[str, Any]:
-    """Return the dotted path of a wrong value inside a key's value, and the wrong value."""
-    for part in location:  # pydantic adds the type names of a union, which are not part of the path.
+    """Return the dotted path from `key` to the wrong value that pydantic found at `location`, and the wrong value."""
+    for part in location:  # pydantic's location also contains names of union types
         entries = dict(enumerate(value)) if isinstance(value, list) else value
         if isinstance(entries, Mapping) and part in entries:
             key, value = f"{key}.{part}", entries[part]
@@ -153,11 +153,14 @@ def locate(key: str, value: Any, location: tuple[int | str, ...]) -> tuple[str, 
 
 
 def split_class(section: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Split a section `{class: Name, ...}` into the name, or None, and the arguments of the class."""
+    """Split a section, such as one with `class` and `dropout`, into the class name and the arguments of the class.
+
+    The class name is None if the section has no key `class`.
+    """
     return section.get("class"), {key: value for key, value in section.items() if key != "class"}
 
 
 def nearest(word: str, choices: list[str]) -> str:
-    """Return `; did you mean ...?` if a choice is similar to the word, and otherwise a full stop."""
+    """Return the text `; did you mean ...?` if one of the choices is similar to the word, and otherwise a full stop."""
     match = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else "."

@@ -1,22 +1,24 @@
-"""Define the errors that a user can cause and fix."""
+"""Define the exceptions for errors that a user can fix."""
 
 from collections.abc import Sequence
 from typing import Any
 
 
 class UserError(Exception):
-    """An error that a user can fix. The message says what was found, what was expected and what the user can do.
+    """An error that the user can fix.
 
-    The stages and the command line print the message and exit with `code`, without a traceback.
+    The error message says what was found, what was expected and what the user can do.
+
+    The stages and the command line print the error message without a traceback, and exit with the exit code `code`.
     """
 
     code = 1
 
 
 class CheckFailed(UserError):
-    """Raised if the promotion gate, a link of the lineage or the check of a score fails.
+    """Raised if a version fails the promotion gate, a link of its lineage is broken, or its score cannot be reproduced.
 
-    `answers` contains the result of each rule, if the check has several rules.
+    `answers` contains the result of each rule of the promotion gate.
     """
 
     code = 3
@@ -27,6 +29,6 @@ class CheckFailed(UserError):
 
 
 class ConcurrentPromotion(UserError):
-    """Raised if another process promoted a version of the same model at the same time."""
+    """Raised if two processes promote versions of one model at the same time."""
 
     code = 4

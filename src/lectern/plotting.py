@@ -10,13 +10,13 @@ import pandas as pd
 
 matplotlib.use("Agg")
 
-from matplotlib import pyplot as plt  # noqa: E402  (the backend must be selected before this import)
+from matplotlib import pyplot as plt  # noqa: E402  (matplotlib.use must be called before pyplot is imported)
 from matplotlib.figure import Figure  # noqa: E402
 
 
 @contextmanager
 def saved_figure(path: Path, width: float = 6.4, height: float = 4.8, **grid: Any) -> Iterator[tuple[Figure, Any]]:
-    """Yield the figure and axes of `plt.subplots`, and save the figure to `path` at the end of the block."""
+    """Yield the figure and the axes of `plt.subplots`. At the end of the block, save the figure to `path`."""
     figure, axes = plt.subplots(figsize=(width, height), layout="constrained", **grid)
     try:
         yield figure, axes
@@ -26,7 +26,7 @@ def saved_figure(path: Path, width: float = 6.4, height: float = 4.8, **grid: An
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Save a figure without the version of matplotlib, so that equal figures result in equal bytes."""
+    """Save a figure as a PNG file without the version of matplotlib, so that equal figures give equal files."""
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
@@ -50,5 +50,5 @@ def draw_metric(axis: Any, history: pd.DataFrame, name: str) -> None:
 
 
 def validated_metrics(history: pd.DataFrame) -> set[str]:
-    """Return the names of the validation metrics, without their prefix."""
+    """Return the names of the validation metrics without the prefix `validation_`."""
     return {name.removeprefix("validation_") for name in history["name"] if name.startswith("validation_")}

@@ -1,4 +1,4 @@
-"""Import the modules of a task by the name of the task, so that other packages need no import of a specific task."""
+"""Import modules of the package `lectern.tasks.<task>` by the name of the task."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,5 +24,5 @@ def task_module(task: str, name: str) -> ModuleType:
 
 
 def has_task_module(task: str, name: str) -> bool:
-    """Return whether a task has an optional module."""
+    """Return whether the task has the optional module `tasks.<task>.<name>`."""
     return task in task_names() and find_spec(f"{__package__}.tasks.{task}.{name}") is not None

@@ -14,14 +14,14 @@ Facts = dict[str, Any]
 def write_facts(out: Path, facts: Facts) -> None:
     """Write `facts.json` with the digest of every file in `out`.
 
-    The stage writes this file last, so the file shows that the dataset is complete.
+    The preprocess stage writes `facts.json` last, so a dataset with a `facts.json` is complete.
     """
     files = {path.name: file_digest(path) for path in sorted(out.iterdir()) if path.name != "facts.json"}
     write_json(out / "facts.json", {**facts, "files": files})
 
 
 def read_facts(processed: Path) -> Facts:
-    """Return the facts of a preprocessed dataset. Raises UserError if the preprocessing has not finished."""
+    """Return the facts of a preprocessed dataset. Raises UserError if `facts.json` is missing or damaged."""
     path = processed / "facts.json"
     if not path.is_file():
         raise UserError(

@@ -1,4 +1,4 @@
-"""Compute SHA-256 digests of files and of contents."""
+"""Compute SHA-256 digests of files, arrays and texts."""
 
 import hashlib
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ import numpy.typing as npt
 def content_digest(*parts: npt.NDArray[Any] | Iterable[str]) -> str:
     """Return a single digest of several arrays and texts.
 
-    Two scores are comparable if the digests of their raw test data are equal.
+    Two scores may be compared if they were measured on raw test data with the same digest.
     The digest includes the type and the shape of each array, and each line of the texts.
     """
     digest = hashlib.sha256()
@@ -26,6 +26,6 @@ def content_digest(*parts: npt.NDArray[Any] | Iterable[str]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of the content of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

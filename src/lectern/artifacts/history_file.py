@@ -1,4 +1,4 @@
-"""Write and read the history of a training: `history.csv` contains metrics, and `text_samples.jsonl` contains texts."""
+"""Write and read `history.csv` (metrics) and `text_samples.jsonl` (generated texts), the history of a training."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from lectern.atomic import atomic_file
 
 
 class Record(NamedTuple):
-    """The value of a metric at a training step."""
+    """A value of a metric, with the training step and the epoch in which it was measured."""
 
     step: int
     epoch: int
@@ -29,7 +29,7 @@ class TextSample(NamedTuple):
 
 
 def write_history(records: list[Record], text_samples: list[TextSample], folder: Path) -> None:
-    """Write `history.csv`, and `text_samples.jsonl` if there are texts."""
+    """Write `history.csv`, and also `text_samples.jsonl` if the training produced text samples."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / "history.csv") as part:
         pd.DataFrame(records, columns=list(Record._fields)).to_csv(part, index=False, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Read YAML and JSON files that people edit and git merges. The error for a damaged file says how to repair it."""
+"""Read YAML and JSON files. If a file is damaged, the error message says how to repair the file."""
 
 import json
 import re
@@ -14,9 +14,9 @@ RESTORE = "Correct the file, or restore its last committed content with `git che
 
 
 class DuplicateKeys(yaml.SafeLoader):
-    """A YAML loader that refuses a mapping with two equal keys, as DVC and Hydra do.
+    """A YAML loader that rejects a mapping with two equal keys, as DVC and Hydra do.
 
-    A git merge can leave such a mapping.
+    A git merge can produce a mapping with two equal keys.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -24,16 +24,16 @@ class DuplicateKeys(yaml.SafeLoader):
         for key, _ in node.value:
             if str(key.value) in keys:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} occurs a second time here", key.start_mark
+                    None, None, f"the key {key.value!r} occurs twice in one mapping", key.start_mark
                 )
             keys.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
 def read_mapping(path: Path, remedy: str = RESTORE) -> dict[str, Any]:
-    """Return the keys and values in a YAML file, or in a JSON file.
+    """Return the content of a YAML or JSON file whose top level is a mapping.
 
-    Raises UserError with the file, the line and what to do if the file is missing, empty or damaged.
+    Raises UserError with the file, the line and `remedy` if the file is missing, empty or damaged.
     """
     remedy = remedy.format(path=path)
     try:
@@ -45,12 +45,12 @@ def read_mapping(path: Path, remedy: str = RESTORE) -> dict[str, Any]:
     content = parse(path, text, remedy)
     if not isinstance(content, dict):
         found = "an empty file" if content is None else repr(content)
-        raise UserError(f"{path} is damaged: expected keys with values, found {found:.100}. {remedy}")
+        raise UserError(f"{path} is damaged: expected a mapping of keys to values, found {found:.100}. {remedy}")
     return content
 
 
 def parse(path: Path, text: str, remedy: str) -> Any:
-    """Return the content of a YAML or JSON text. Raises UserError if the text is damaged."""
+    """Return the parsed content of a YAML or JSON text. Raises UserError if the text is damaged."""
     if marker := CONFLICT.search(text):
         line = text.count("\n", 0, marker.start()) + 1
         raise UserError(f"{path}, line {line}: found a conflict marker of git ({marker[0]}). {remedy}")

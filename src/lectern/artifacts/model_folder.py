@@ -1,4 +1,4 @@
-"""Write and load a model folder. A model folder contains the weights, and the metadata to rebuild the module."""
+"""Write and load a model folder, which contains the weights of a module and the metadata to create the module."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +16,9 @@ from lectern.training.module import TrainableModule
 
 
 def save_model(module: pl.LightningModule, folder: Path) -> None:
-    """Write `weights.safetensors` and `module.json`.
+    """Write the weights of a module to `weights.safetensors` and its metadata to `module.json`.
 
-    The files contain no pickle, path, time or run ID, so the same inputs give the same bytes.
+    Neither file contains a pickle, a path, a time or a run ID, so equal modules give equal files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in sorted(module.state_dict().items())}
@@ -27,9 +27,9 @@ def save_model(module: pl.LightningModule, folder: Path) -> None:
             part.touch()
             permissions = part.stat().st_mode
             save_file(weights, part)
-            # safetensors makes the file readable only for its owner, but several users can share a checkout
+            # safetensors allows only the owner to read the file, but several users can share a checkout
             part.chmod(permissions)
-    # safetensors raises its own error instead of an OSError, for example if the disk is full
+    # if the disk is full, safetensors raises SafetensorError instead of OSError
     except SafetensorError as error:
         raise UserError(
             f"The weights could not be written to {folder}: {error}. Free some space and run the same command again."
@@ -38,9 +38,9 @@ def save_model(module: pl.LightningModule, folder: Path) -> None:
 
 
 def create_metadata(module: pl.LightningModule) -> dict[str, Any]:
-    """Return the content of `module.json`.
+    """Return the metadata of a Lightning module, which `save_model` writes to `module.json`.
 
-    The task is the name of the package that contains the class of the module.
+    The key `task` is the name of the package that contains the class of the module.
     """
     return {
         "format": FORMAT,
@@ -51,7 +51,9 @@ def create_metadata(module: pl.LightningModule) -> dict[str, Any]:
 
 
 def load_model(folder: Path) -> TrainableModule:
-    """Return the module of a model folder in evaluation mode. Only the code of the task's class is executed.
+    """Return the module of a model folder in evaluation mode.
+
+    The files of the folder cannot execute code, because the folder contains no pickle.
 
     Raises UserError if the folder is missing, incomplete, damaged or of another format.
     """
@@ -65,10 +67,10 @@ def load_model(folder: Path) -> TrainableModule:
 
 
 def find_class(task: str, name: str | None) -> Callable[..., TrainableModule]:
-    """Return a class that the task's `model/module.py` defines.
+    """Return the class `name` that `model/module.py` of a task defines.
 
-    Classes that this module only imports are rejected, so a model folder cannot select other code. Raises UserError if
-    this module does not define the class.
+    Raises UserError if `model/module.py` does not define the class. Classes that `model/module.py` only imports are
+    rejected, so a model folder cannot select arbitrary code.
     """
     module = task_module(task, "model.module")
     choices = {

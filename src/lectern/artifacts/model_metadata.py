@@ -11,9 +11,9 @@ KEYS = {"format", "task", "class", "hyperparameters"}
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """Return the content of `module.json`.
+    """Return the content of `module.json` in a model folder.
 
-    Raises UserError if the file is missing or damaged, or if its format belongs to another version of Lectern.
+    Raises UserError if the file is missing or damaged, or if a different version of Lectern wrote the file.
     """
     path = folder / "module.json"
     train_again = f"Run `dvc repro train@{folder.name}`."

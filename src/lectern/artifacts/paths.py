@@ -1,4 +1,4 @@
-"""Define the paths of a checkout, relative to its root. No other module of the package contains these paths."""
+"""Define the paths of the files and folders in a checkout, relative to the root of the checkout."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +8,7 @@ from typing import Any
 from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.model_metadata import read_metadata
 
-CHECKOUT = Path(__file__).resolve().parents[3]  # the checkout that contains this package
+CHECKOUT = Path(__file__).resolve().parents[3]  # root folder of the checkout that contains the package `lectern`
 CONF = Path("conf")
 GATE_CONFIG = CONF / "gate.yaml"
 SERVER_CONFIG = CONF / "serve.yaml"
@@ -18,7 +18,7 @@ PARAMS = Path("params.yaml")
 
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
-FEATURES = Path("data/features")  # cache of computed features; this folder can be deleted
+FEATURES = Path("data/features")  # cache of computed features; the folder can be deleted at any time
 MODELS = Path("models")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
@@ -28,7 +28,7 @@ RUNS = Path("runs")  # checkpoints of unfinished trainings
 JOBS = RUNS / "jobs"
 SWEEPS = RUNS / "sweeps"
 DRIVES = RUNS / "drives"
-INTENTS = RUNS / "decisions"  # promotions and rollbacks that have been started and not completed
+INTENTS = RUNS / "decisions"  # records of promotions and rollbacks that have been started and are not completed
 AUDIT_LOGS = Path("registry")
 
 
@@ -39,7 +39,7 @@ def group_config(group: str, name: str) -> Path:
 
 @dataclass(frozen=True)
 class ExperimentPaths:
-    """The paths of the files that the stages write for one experiment."""
+    """The paths of the files and folders that the stages write for one experiment."""
 
     experiment: str
     dataset: str
@@ -70,17 +70,17 @@ class ExperimentPaths:
 
     @cached_property
     def weights(self) -> str:
-        """The SHA-256 of the weights, which identifies the model in every store."""
-        from lectern.artifacts.digests import file_digest  # This import loads NumPy, which many commands do not need.
+        """The SHA-256 of the weights file. The digest identifies the model in every store."""
+        from lectern.artifacts.digests import file_digest  # imports NumPy, which many commands do not need
 
         return file_digest(self.model / "weights.safetensors")
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """The metrics of the experiment. Raises UserError if the metrics file is missing or damaged."""
+        """The content of the experiment's metrics file. Raises UserError if the metrics file is missing or damaged."""
         return read_mapping(self.metrics_file, f"Evaluate: dvc repro evaluate@{self.experiment}")
 
     def is_complete(self) -> bool:
-        """Return whether every stage up to `register` has written its outputs."""
+        """Return whether the outputs of all stages from `preprocess` to `register` exist."""
         needed = (self.model / "module.json", self.metrics_file, self.card, self.processed / "facts.json")
         return all(path.is_file() for path in needed)

@@ -11,28 +11,28 @@ from lectern.artifacts.digests import content_digest
 
 
 def source_digest(files: Iterable[Path], root: Path) -> str:
-    """Return one digest of the stripped code of Python files, and of their names relative to `root`."""
+    """Return one digest of Python files: of their paths relative to `root`, and of their code without comments."""
     return texts_digest({path.relative_to(root).as_posix(): path.read_text("utf-8") for path in files})
 
 
 def texts_digest(sources: Mapping[str, str]) -> str:
-    """Return one digest of the stripped code and of the names of Python files.
+    """Return one digest of the names of Python files and of their code without comments.
 
-    `sources` is a dict from the names to the source code.
+    `sources` maps the name of each file to its source code.
     """
     parts = ((name, strip_comments(sources[name])) for name in sorted(sources, key=PurePosixPath))
     return content_digest(text for part in parts for text in part)
 
 
 def list_source_files(path: Path) -> list[Path]:
-    """Return the Python files of a directory, or the file itself."""
+    """Return the Python files below `path` if `path` is a directory, or `path` itself if `path` is a file."""
     return [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
 def strip_comments(source: str) -> str:
     """Remove comments, docstrings, blank lines and trailing spaces from Python source code.
 
-    The function does not parse the code and format it again, because the result would depend on the version of Python.
+    `ast.unparse` is not used, because its result depends on the version of Python.
     """
     lines = source.split("\n")
     tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
@@ -45,7 +45,7 @@ def strip_comments(source: str) -> str:
 
 
 def removable_tokens(tokens: list[TokenInfo]) -> Iterator[TokenInfo]:
-    """Yield the comments, and the strings that form a complete statement."""
+    """Yield the tokens of comments, and of strings that form a complete statement, such as docstrings."""
     statement: list[TokenInfo] = []
     for token in tokens:
         if token.type == COMMENT:
@@ -59,22 +59,22 @@ def removable_tokens(tokens: list[TokenInfo]) -> Iterator[TokenInfo]:
 
 
 def is_plain_string(token: TokenInfo) -> bool:
-    """Return whether a token is a string without code. An f-string runs code, even if it is a complete statement."""
+    """Return whether a token is a string but not an f-string. An f-string can execute code."""
     prefix = token.string.partition(token.string[-1])[0]
     return token.type == STRING and "f" not in prefix.lower()
 
 
 def remove_token(lines: list[str], token: TokenInfo) -> None:
-    """Remove the text of a token, and keep the number of lines unchanged."""
+    """Remove the text of a token from the lines. The number of lines does not change."""
     (first, start), (last, end) = token.start, token.end
     text = lines[first - 1][:start] + lines[last - 1][end:]
     lines[first - 1 : last] = [text] + [""] * (last - first)
 
 
 def rows_inside_string(token: TokenInfo) -> range:
-    """Return the indices of the lines whose end, including spaces, is part of a string.
+    """Return the indices of the lines whose line break is inside the string `token`.
 
-    Blank lines in a string are included.
+    Spaces before a line break inside the string, and blank lines inside the string, belong to the string.
     """
     is_string = token.type == STRING or tok_name[token.type] == "FSTRING_MIDDLE"  # since Python 3.12
     return range(token.start[0] - 1, token.end[0] - 1) if is_string else range(0)

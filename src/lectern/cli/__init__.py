@@ -13,8 +13,9 @@ from lectern.task_modules import has_task_module, task_module, task_names
 
 HELP = "Promote, inspect and serve the models that `dvc repro` trains."
 EXIT_CODES = (
-    "Exit codes: Code 0 means success. Code 1 means an error that the message explains. Code 2 means wrong arguments. "
-    "Code 3 means that a check failed (gate, lineage or score). Code 4 means that another promotion interfered."
+    "Exit codes: Exit code 0 means success. Exit code 1 means an error, which the printed message explains. "
+    "Exit code 2 means wrong arguments. Exit code 3 means that a check of the gate, the lineage or the score failed. "
+    "Exit code 4 means that another process promoted a version of the same model at the same time."
 )
 app = typer.Typer(help=HELP, epilog=EXIT_CODES, no_args_is_help=True, pretty_exceptions_enable=False)
 for commands in (promote, inspect, serve, train):
@@ -23,7 +24,7 @@ for commands in (promote, inspect, serve, train):
 
 @cache
 def full_app() -> typer.Typer:
-    """Return the command line with the commands of the tasks."""
+    """Return the Typer app with the general commands and the commands of all tasks."""
     for task in task_names():
         if has_task_module(task, "commands"):
             task_module(task, "commands").register_commands(app)
@@ -33,7 +34,10 @@ def full_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line. If the user can fix an error, print its message and exit with its code."""
+    """Run the command line.
+
+    For an error that the user can fix, print the error message and exit with the code of the error.
+    """
     try:
         full_app()()
     except UserError as error:

@@ -1,4 +1,7 @@
-"""Complete names in the shell. The names come from files of the checkout, because opening the store takes seconds."""
+"""Complete the names of models and experiments in the shell.
+
+The names come from files of the checkout, because opening the tracking store takes seconds.
+"""
 
 from lectern.artifacts.paths import CONF, METRICS
 
@@ -13,7 +16,10 @@ def complete_names(prefix: str) -> list[str]:
 
 
 def complete_versions(prefix: str) -> list[str]:
-    """Return the names of registered models that begin with `prefix`, or the aliases after `@`."""
+    """Return the names of registered models that begin with `prefix`.
+
+    If `prefix` contains `@`, return names with an alias, such as `mnist@champion`.
+    """
     name, separator, alias_prefix = prefix.partition("@")
     if not separator:
         return complete_names(prefix)
@@ -21,6 +27,6 @@ def complete_versions(prefix: str) -> list[str]:
 
 
 def complete_experiments(prefix: str) -> list[str]:
-    """Return the experiments that have been evaluated in this checkout and begin with `prefix`."""
+    """Return the names of evaluated experiments of this checkout that begin with `prefix`."""
     names = sorted(path.stem for path in METRICS.glob("*.json"))
     return [name for name in names if name.startswith(prefix)]

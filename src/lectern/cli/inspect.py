@@ -1,4 +1,4 @@
-"""Define the commands that show experiments, registered models and decisions without changing them."""
+"""Define the commands that show experiments, registered models and promotion decisions. No command changes anything."""
 
 from fnmatch import fnmatch
 from typing import Annotated, Any
@@ -11,12 +11,12 @@ from lectern.cli.output import Json, Name, connect, open_model, print_warning, s
 Pattern = Annotated[
     str,
     typer.Argument(
-        help="shell pattern for the names of the experiments to show, such as 'mnist-*'",
+        help="shell pattern that selects the experiments by name, such as 'mnist-*'",
         autocompletion=complete_experiments,
     ),
 ]
 PANEL = "Show experiments and models"
-DIGEST_LENGTH = 8  # number of characters of a digest that a table shows
+DIGEST_LENGTH = 8  # number of characters of each digest in a table
 
 
 def register_commands(app: typer.Typer) -> None:
@@ -32,7 +32,10 @@ def register_commands(app: typer.Typer) -> None:
 def experiments(
     pattern: Pattern = "*",
     as_json: Json = False,
-    names: Annotated[bool, typer.Option("--names", help="print only the names, without opening the store")] = False,
+    names: Annotated[
+        bool,
+        typer.Option("--names", help="print only the names of the experiments, without opening the tracking store"),
+    ] = False,
 ) -> None:
     """Show the scores, baselines and registered versions of the experiments in dvc.yaml.
 
@@ -77,7 +80,9 @@ def store() -> None:
 
 def list_models(
     as_json: Json = False,
-    names: Annotated[str | None, typer.Option(help="print only the names that match a shell pattern")] = None,
+    names: Annotated[
+        str | None, typer.Option(help="print only the names of the models that match this shell pattern")
+    ] = None,
 ) -> None:
     """Show every registered model with its champion and its challenger.
 
@@ -104,7 +109,7 @@ def list_models(
 
 
 def show_model(name: Name, as_json: Json = False) -> None:
-    """Show every version of a registered model, the newest first.
+    """Show every version of a registered model, starting with the newest version.
 
     Example: lectern registry show mnist
     """
@@ -132,7 +137,7 @@ def show_history(name: Name, as_json: Json = False) -> None:
     model = find_model(client, name)
     decisions = read_decisions(model) if model else read_local_decisions(name)
     if not decisions:
-        RegisteredModel(client, name)  # This raises UserError with the nearest name if there is no such model.
+        RegisteredModel(client, name)  # raises UserError if no model `name` is registered
     rows = [
         {
             "when": decision["when"][:19].replace("T", " "),
@@ -148,14 +153,14 @@ def show_history(name: Name, as_json: Json = False) -> None:
 
 
 def format_version(described: dict[str, Any] | None) -> str | None:
-    """Format the description of a version in the audit log."""
+    """Format the description of a version that the audit log contains."""
     if described is None:
         return None
     return f"{described['version']} ({described['experiment']}, {float(described['score']):.4f})"
 
 
 def format_reason(decision: dict[str, Any]) -> str | None:
-    """Return the result of the comparison with the champion, or the reason that the user gave for ignoring the gate."""
+    """Return why a version was promoted: the comparison with the champion, or the user's reason to ignore the gate."""
     if "forced" in decision:
         return f"forced: {decision['forced']}"
     rules = decision.get("rules", [])

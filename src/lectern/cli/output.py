@@ -1,4 +1,4 @@
-"""Open the store of this checkout, and print rows as a table or as JSON."""
+"""Open the tracking store of this checkout, and print rows as a table or as JSON."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from lectern.artifacts.paths import PIPELINE
 from lectern.cli.completion import complete_names
 from lectern.errors import UserError
 
-if TYPE_CHECKING:  # The import of MLflow takes seconds, and `lectern --help` does not need MLflow.
+if TYPE_CHECKING:  # importing MLflow takes seconds, and `lectern --help` does not need MLflow
     from mlflow import MlflowClient
 
     from lectern.registry.registered_model import RegisteredModel
@@ -29,9 +29,9 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def connect(warn: bool = True) -> "MlflowClient":
-    """Connect to the store of this checkout.
+    """Return a client of the tracking store of this checkout.
 
-    Prints a warning if the checkout contains experiments that are not registered in the store. Raises UserError if the
+    Prints a warning if experiments of this checkout are not registered in the tracking store. Raises UserError if the
     current folder is not a checkout.
     """
     from lectern.tracking import store
@@ -49,7 +49,7 @@ def warn_of_unregistered(client: "MlflowClient") -> None:
 
     try:
         experiments = unregistered_experiments(read_models(client))
-    except UserError as error:  # the list of experiments is damaged, but most commands do not need this list
+    except UserError as error:  # dvc.yaml is damaged, but most commands do not need the list of experiments
         print_warning(str(error))
         return
     if experiments:
@@ -57,7 +57,7 @@ def warn_of_unregistered(client: "MlflowClient") -> None:
 
 
 def open_model(name: str) -> "RegisteredModel":
-    """Read a registered model. Raises UserError with the nearest name if there is no such model."""
+    """Read a registered model. Raises UserError with the nearest model name if no model `name` is registered."""
     client = connect()
     from lectern.registry.registered_model import RegisteredModel
 
@@ -69,14 +69,14 @@ def print_warning(message: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as one line."""
+    """Print a value as one line of JSON."""
     print(json.dumps(value))
 
 
 def show_table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
     """Print rows as a table or as JSON.
 
-    All rows must have the same keys. If there are no rows, print the text `empty`.
+    All rows must have the same keys. If `rows` is empty, print the text `empty`, or an empty JSON list.
     """
     if as_json:
         print_json(rows)
@@ -87,9 +87,9 @@ def show_table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
 
 
 def as_table(rows: list[dict[str, Any]]) -> Table:
-    """Build a table with one column per key.
+    """Return a table with one column per key.
 
-    In a narrow terminal, only columns of text are wrapped, because names and digests must stay on one line.
+    In a narrow terminal, only columns with spaces are wrapped, because names and digests must stay on one line.
     """
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold underline")
     cells = [[format_cell(value) for value in row.values()] for row in rows]
@@ -102,7 +102,7 @@ def as_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def format_cell(value: Any) -> str:
-    """Format a value. A float is a score and is printed with four decimals."""
+    """Return a value as the text of a table cell. A float is a score and gets four decimals."""
     if value is None:
         return "-"
     return f"{value:.4f}" if isinstance(value, float) else str(value)

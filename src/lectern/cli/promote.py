@@ -33,11 +33,14 @@ def promote(
         str | None, typer.Option(help="number of the version to promote; the default is the challenger")
     ] = None,
     force: Annotated[
-        str | None, typer.Option(help="reason to promote even if the gate fails; the audit log records it")
+        str | None,
+        typer.Option(
+            help="reason to promote the version even if it fails the promotion gate; the audit log records the reason"
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version the champion if it passes the promotion gate. If it fails, the exit code is 3.
+    """Make a version the champion if the version passes the promotion gate. If the version fails, the exit code is 3.
 
     Example: lectern promote mnist --version 3
 
@@ -56,7 +59,7 @@ def promote(
     if as_json:
         print_json(describe(champion) | {"promoted": bool(rules), "rules": [asdict(rule) for rule in rules]})
         return
-    ending = "is the champion" if rules else "is the champion already, and there is no challenger"
+    ending = "is the champion" if rules else "is already the champion, and there is no challenger to promote"
     print("\n".join([*format_rules(rules), f"{champion} ({champion.experiment}) {ending}."]))
 
 
@@ -67,7 +70,7 @@ def rollback(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the previous champion, or another earlier champion, the champion again.
+    """Make the previous champion, or an earlier champion that --version selects, the champion again.
 
     Example: lectern rollback mnist
 
@@ -84,7 +87,7 @@ def rollback(
 
 
 def retire(name: Name, as_json: Json = False) -> None:
-    """Remove the alias `champion`, so that the model is not served any more. The versions stay registered.
+    """Stop serving a model by removing the alias `champion`. All versions of the model stay registered.
 
     Example: lectern retire mnist
     """
@@ -96,16 +99,16 @@ def retire(name: Name, as_json: Json = False) -> None:
         print_json(describe(champion) | {"retired": True})
         return
     again = f"lectern promote {name} --version {champion.number}"
-    print(f"{champion} ({champion.experiment}) is retired. To serve it again, run `{again}`.")
+    print(f"{champion} ({champion.experiment}) is retired. To serve this version again, run `{again}`.")
 
 
 def describe(version: "ModelVersionRecord") -> dict[str, Any]:
-    """Return the fields of a version that `--json` prints."""
+    """Return a version as the dictionary that `--json` prints."""
     return {"model": version.name, "version": version.number, "experiment": version.experiment}
 
 
 def reconcile(as_json: Json = False) -> None:
-    """Restore runs, versions and decisions that are missing in the store, from DVC's outputs and the audit log.
+    """Restore the runs, versions and decisions that the tracking store lacks, from DVC's outputs and the audit log.
 
     Example: MLFLOW_TRACKING_URI=http://mlflow.example.org lectern reconcile
     """
@@ -120,7 +123,9 @@ def reconcile(as_json: Json = False) -> None:
 
 
 def lineage(model: VersionName, as_json: Json = False) -> None:
-    """Trace a version back to the sources of its data and check each link. If a link is broken, the exit code is 3.
+    """Trace a version back to the sources of its data, and check each link of this chain.
+
+    If a link is broken, the exit code is 3.
 
     Example: lectern lineage mnist@champion
     """
@@ -140,13 +145,15 @@ def lineage(model: VersionName, as_json: Json = False) -> None:
 
 
 def describe_link(link: "Link") -> dict[str, Any]:
-    """Return the fields of a link that `--json` prints. `intact` is null if the link was not checked."""
+    """Return a link as the dictionary that `--json` prints. `intact` is null if the link was not checked."""
     intact = not link.broken if link.checked else None
     return {"link": link.name, "value": link.value, "intact": intact, "reason": link.broken or link.note}
 
 
 def verify(model: VersionName, as_json: Json = False) -> None:
-    """Score a version again and compare the result with the recorded score. If the scores differ, the exit code is 3.
+    """Score a version again, and compare the new score with the recorded score.
+
+    If the scores differ, the exit code is 3.
 
     Example: lectern verify mnist@champion
     """

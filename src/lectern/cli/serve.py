@@ -1,4 +1,4 @@
-"""Define the commands that serve registered models, predict from files and export models to ONNX."""
+"""Define the commands that serve registered models, predict for files of inputs, and export models to ONNX."""
 
 import json
 from pathlib import Path
@@ -21,11 +21,13 @@ def register_commands(app: typer.Typer) -> None:
 
 def serve(
     host: Annotated[
-        str | None, typer.Option(help="address to listen on; for 0.0.0.0, set LECTERN_API_KEY first")
+        str | None, typer.Option(help="IP address on which the server listens; for 0.0.0.0, set LECTERN_API_KEY first")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="port to listen on; 0 selects a free port")] = None,
+    port: Annotated[int | None, typer.Option(help="port on which the server listens; 0 selects a free port")] = None,
 ) -> None:
-    """Serve the champions with a web page and an API. A promotion or rollback takes effect while the server runs.
+    """Serve the champions with a web page and an API.
+
+    A promotion or rollback changes the served version without a restart of the server.
 
     Example: lectern serve --port 8080
     """
@@ -39,13 +41,15 @@ def serve(
 def predict(
     name: VersionName,
     input: Annotated[Path, typer.Option(help="file or folder with the inputs: images, a video or a table")],
-    output: Annotated[Path, typer.Option(help="name of the new .csv or .parquet file")],
+    output: Annotated[Path, typer.Option(help="name of the .csv or .parquet file to create")],
     param: Annotated[
         list[str] | None, typer.Option(help="parameter of the prediction as name=value; this option can be repeated")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Predict from a file or a folder with the champion. If the command is killed, run it again to continue.
+    """Predict for all inputs in a file or a folder with a registered model, by default with its champion.
+
+    If the command is killed, run the same command again to continue.
 
     Example: lectern predict mnist --input drawings --output answers.csv
     """
@@ -61,10 +65,10 @@ def predict(
 
 def export(
     name: VersionName,
-    out: Annotated[Path | None, typer.Option(help="file to which a copy is also written")] = None,
+    out: Annotated[Path | None, typer.Option(help="path for an additional copy of the ONNX file")] = None,
     as_json: Json = False,
 ) -> None:
-    """Export a version to ONNX, compare the predictions of ONNX and PyTorch, and attach the file to the version.
+    """Export a version to ONNX, compare the predictions of ONNX and PyTorch, and attach the ONNX file to the version.
 
     Example: lectern export mnist --out mnist.onnx
     """
@@ -76,7 +80,7 @@ def export(
     if as_json:
         print_json({"model": name, "uri": uri, "difference": difference})
         return
-    print(f"{uri}: predictions differ from PyTorch's by at most {difference:.2g}")
+    print(f"{uri}: the predictions differ from those of PyTorch by at most {difference:.2g}")
 
 
 def read_params(words: list[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ PANEL = "Train on a cluster and search hyperparameters"
 
 
 def register_commands(app: typer.Typer) -> None:
-    # Options such as -m belong to COMMAND.
+    # options after COMMAND, such as -m, are options of COMMAND
     passed_on = {"ignore_unknown_options": True, "allow_interspersed_args": False}
     for command in (submit, launch):
         app.command(context_settings=passed_on, rich_help_panel=PANEL)(command)
@@ -24,12 +24,15 @@ def submit(
         list[str], typer.Argument(metavar="COMMAND", help="the command to run, such as python pipelines/train.py ...")
     ],
     cluster: Annotated[
-        str | None, typer.Option(help="name of a file in conf/cluster; the default is $CLUSTER, or local")
+        str | None,
+        typer.Option(
+            help="name of a file in conf/cluster without .yaml; the default is $CLUSTER, or local if CLUSTER is not set"
+        ),
     ] = None,
 ) -> None:
     """Run a stage, such as a training, as a Slurm job.
 
-    Show the log of the job and wait for its end. Ctrl-C cancels the job.
+    Print the log of the job and wait until the job has ended. Ctrl-C cancels the job.
 
     Example: TRAINER=cluster LAUNCH="lectern submit" dvc repro train@mnist-cnn
 
@@ -45,7 +48,9 @@ def launch(
         list[str], typer.Argument(metavar="COMMAND", help="the command to run, such as python pipelines/train.py ...")
     ],
 ) -> None:
-    """Run a command with the words of the environment variable LAUNCH before it. dvc.yaml starts trainings this way.
+    """Run a command with the words of the environment variable LAUNCH before the command.
+
+    dvc.yaml starts trainings with `lectern launch`.
 
     Example: LAUNCH="env OMP_NUM_THREADS=2" lectern launch python pipelines/train.py dataset=mnist model=digits_cnn
     """
@@ -55,17 +60,20 @@ def launch(
 
 
 def sweep(
-    experiment: Annotated[str, typer.Argument(help="name of an experiment of dvc.yaml, such as mnist-cnn")],
-    trials: Annotated[int, typer.Option(help="total number of trials, including those of earlier searches")] = 20,
+    experiment: Annotated[str, typer.Argument(help="name of an experiment in experiments.yaml, such as mnist-cnn")],
+    trials: Annotated[int, typer.Option(help="total number of trials, including the trials of earlier searches")] = 20,
     parallel: Annotated[int, typer.Option(help="number of trials that run at the same time")] = 1,
-    time: Annotated[str | None, typer.Option(help="start no new trial after this time, such as 90m or 2h")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="duration after which no new trial starts, such as 90m or 2h")
+    ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="training budget, laptop or full; the default is the budget of params.yaml")
+        str | None,
+        typer.Option(help="name of the training budget, laptop or full; the default is `budget` in params.yaml"),
     ] = None,
 ) -> None:
-    """Search for better values of the keys in conf/sweep/<model>.yaml.
+    """Search for better values of the hyperparameters in conf/sweep/<model>.yaml.
 
-    Write the best values to conf/model/<model>.yaml.
+    The best values are written to conf/model/<model>.yaml.
 
     Example: TRAINER=cluster LAUNCH="lectern submit" lectern sweep mnist-cnn --trials 50 --parallel 8 --time 2h
     """
@@ -77,16 +85,17 @@ def sweep(
     search = Search(experiment, overrides)
     best = best_trial(search.run(trials, parallel, seconds(time), print_line))
     if best is None:
-        raise UserError(f"No trial finished. Allow more --time, or read the logs in {search.folder}.")
+        raise UserError(f"No trial finished. Increase --time, or read the logs in {search.folder}.")
     if best.user_attrs["values"] == search.config_values():
         print(
-            f"No trial was better than the present config. The present config is trial {best.number} with "
-            f"{best.value:.4f}."
+            "No trial was better than the values in the config. "
+            f"Trial {best.number} used the values in the config; its result is {best.value:.4f}."
         )
         return
     path = write_values(search.plan.model.name, best.user_attrs["values"])
     print(
-        f"The best is trial {best.number} with {best.value:.4f}. The new values are in {path}; see `git diff {path}`."
+        f"The best trial is trial {best.number} with the result {best.value:.4f}. "
+        f"Its values were written to {path}; see `git diff {path}`."
     )
     print(
         f"These experiments must be trained again: {', '.join(sharers)}. To undo the change, run `git checkout {path}`."
@@ -94,7 +103,7 @@ def sweep(
 
 
 def training_overrides(experiment: str, budget: str | None) -> tuple[list[str], list[str]]:
-    """Return the arguments of the experiment's train stage, and the experiments that share its model."""
+    """Return the arguments of an experiment's train stage, and the names of all experiments with its model config."""
     from lectern.artifacts.mapping_file import read_mapping
     from lectern.artifacts.paths import PARAMS
     from lectern.stages.experiments import get_experiment, read_experiments
@@ -103,7 +112,8 @@ def training_overrides(experiment: str, budget: str | None) -> tuple[list[str], 
     params = read_mapping(PARAMS)
     if missing := {"seed", "budget"} - params.keys():
         raise UserError(
-            f"{PARAMS} lacks {', '.join(sorted(missing))}. Add them, or run `git checkout HEAD -- {PARAMS}`."
+            f"{PARAMS} lacks {', '.join(sorted(missing))}. "
+            f"Add the missing keys, or run `git checkout HEAD -- {PARAMS}`."
         )
     overrides = [f"dataset={chosen.dataset}", f"model={chosen.model}", f"seed={params['seed']}"]
     sharers = [name for name, other in read_experiments().items() if other.model == chosen.model]

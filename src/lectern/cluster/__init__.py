@@ -1,1 +1,1 @@
-"""Run a stage as a Slurm job and wait for the end of the job."""
+"""Run a pipeline stage as a Slurm job and wait until the job has ended."""

@@ -1,4 +1,7 @@
-"""Run the parts of a stage in separate processes. If LAUNCH is `lectern submit`, a Slurm job array runs them."""
+"""Prepare the parts of a dataset in separate processes.
+
+If LAUNCH is `lectern submit`, a Slurm job array prepares the parts.
+"""
 
 import os
 import shlex
@@ -16,8 +19,8 @@ SCRIPT = "pipelines/preprocess_part.py"
 def launch_prefix() -> list[str]:
     """Return the environment variable LAUNCH as a list of shell words. The list is empty if LAUNCH is not set.
 
-    These words are placed before the command of a stage. Raises UserError if LAUNCH has an unclosed quotation mark, or
-    if its first word is not a program.
+    Lectern puts the words of LAUNCH before the command of a stage. Raises UserError if LAUNCH has an unclosed quotation
+    mark, or if the first word of LAUNCH is not a program.
     """
     launch = os.environ.get("LAUNCH", "")
     expected = (
@@ -33,7 +36,10 @@ def launch_prefix() -> list[str]:
 
 
 def run_parts(task: str, folder: Path, parts: int) -> None:
-    """Run all parts of the plan in `folder` and wait for them. If the command fails, exit with its exit code."""
+    """Prepare all parts of the plan in `folder` and wait until all parts are prepared.
+
+    If the command that prepares the parts fails, exit with the exit code of this command.
+    """
     numbers = ",".join(map(str, range(parts)))
     command = [sys.executable, SCRIPT, "-m", f"task={task}", f"folder={folder}", f"part={numbers}"]
     process = subprocess.Popen([*launch_prefix(), *command])
@@ -43,13 +49,13 @@ def run_parts(task: str, folder: Path, parts: int) -> None:
     finally:
         signal.signal(signal.SIGTERM, handler)
     if code:
-        sys.exit(code)  # The command has already printed the reason.
+        sys.exit(code)  # the command has already printed its error message
 
 
 def wait_for_exit(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the process and return its exit code.
+    """Wait until a process has ended, and return the exit code of the process.
 
-    Ctrl-C is ignored here, because the terminal also sends the signal to the process, and the process cancels its jobs.
+    Ctrl-C does not end the wait. The terminal also sends SIGINT to the process, which cancels its Slurm jobs and ends.
     """
     while True:
         try:

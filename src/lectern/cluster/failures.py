@@ -12,40 +12,51 @@ RESUME = "Run the same command again to resume from the last checkpoint"
 
 
 def explain_failure(record: Mapping[str, str], site: Site, site_file: str) -> str:
-    """Return why a job failed and what to do. `record` contains the fields that `scontrol show job` prints."""
+    """Return the reason why a job failed and what the user can do.
+
+    `record` contains the fields of the job that `scontrol show job` prints.
+    """
     state, code = record["JobState"], record.get("ExitCode", "")
     sentences = {
         "TIMEOUT": f"the job reached its time limit ({site.time}) before it saved a checkpoint. Increase `time` in "
-        f"{site_file}, or increase `warning` ({site.warning} s), which must be longer than a training step plus saving "
-        "a checkpoint",
+        f"{site_file}, or increase `warning` ({site.warning} s). "
+        "A training step and saving a checkpoint must take less time than `warning`",
         "OUT_OF_MEMORY": f"the job needed more memory per node than requested ({site.memory or 'the default'}). "
         f"Increase `memory` in {site_file}, or reduce the batch size",
-        "NODE_FAIL": f"a node failed, and this site does not requeue such jobs. {RESUME}",
-        "PREEMPTED": f"a job with a higher priority took its nodes, and this site does not requeue such jobs. {RESUME}",
-        "CANCELLED": f"the job was cancelled with scancel or by the site. {RESUME}",
-        "BOOT_FAIL": "the nodes of the job did not start. Contact the administrators of the cluster",
+        "NODE_FAIL": f"a node of the job failed, and Slurm did not requeue the job. {RESUME}",
+        "PREEMPTED": f"a job with a higher priority took the nodes, and Slurm did not requeue this job. {RESUME}",
+        "CANCELLED": f"a user or an administrator cancelled the job. {RESUME}",
+        "BOOT_FAIL": "the nodes of the job did not start. Contact the administrators of the Slurm cluster",
         "DEADLINE": f"Slurm stopped the job at its deadline. Remove or extend --deadline under `sbatch` in {site_file}",
     }
     return sentences.get(state) or explain_exit_code(code, site_file)
 
 
 def explain_exit_code(code: str, site_file: str) -> str:
-    """Return why a job in state FAILED failed and what to do. `code` has the form `<exit code>:<signal>`."""
+    """Return the reason why a job has the state FAILED, and what the user can do.
+
+    `code` has the form `<exit code>:<signal>`.
+    """
     exit_code, _, signal = code.partition(":")
     if code == LOG_NOT_OPENED:
         return (
-            "the node of the job could not open the log file, because the folder of the log does not exist there. "
+            "the node of the job could not open the log file, because the folder of the log is not on the node. "
             "Move the checkout to a folder that all nodes share"
         )
     if exit_code == str(FOLDER_NOT_SHARED):
-        return "a node cannot read this folder (see the log). Move the checkout to a folder that all nodes share"
+        return (
+            "a node of the job cannot read the checkout (see the log). "
+            "Move the checkout to a folder that all nodes share"
+        )
     if exit_code == "127":
         return (
             "the node of the job did not find srun or python. "
-            f"Add commands that make them available to `setup` in {site_file}"
+            f"Add the commands that make srun and python available, such as `module load`, to `setup` in {site_file}"
         )
     if signal == "9" or exit_code == "137":
-        return f"a process was killed, most often because memory ran out. Increase `memory` in {site_file}"
+        return (
+            f"a process of the job was killed, most often because the memory was full. Increase `memory` in {site_file}"
+        )
     return (
-        f"the command of the job ended with exit code {exit_code or 'unknown'}. See the end of the log for the reason"
+        f"the command of the job ended with exit code {exit_code or 'unknown'}. The end of the log contains the reason"
     )

@@ -1,4 +1,7 @@
-"""Write the batch script of a Slurm job that saves a checkpoint on a signal and requeues itself."""
+"""Write the batch script of a Slurm job.
+
+When the time limit is near, the job saves a checkpoint and requeues itself.
+"""
 
 import shlex
 from dataclasses import dataclass
@@ -6,21 +9,22 @@ from pathlib import Path
 
 from lectern.cluster.site import Site
 
-# The script requeues the job after the training has saved its checkpoint.
+# The batch script requeues the job after the training has saved its checkpoint.
 # Slurm itself requeues a job only if a node fails, or if a preempted job does not end within its grace period.
-# `--signal=B:USR1` sends the signal to this shell only. The shell then sends SIGTERM to the training processes.
-# If a process is still importing modules, SIGTERM ends this process at once.
+# With `--signal=B:USR1`, Slurm sends SIGUSR1 only to the shell of the batch script.
+# The shell then sends SIGTERM to the training processes.
+# SIGTERM ends a process that is still importing modules at once.
 TEMPLATE = """\
 #!/bin/bash
-# Written by `lectern submit`. To submit it again, run in the same folder: sbatch {path}
+# `lectern submit` wrote this script. To submit the script again, run `sbatch {path}` in the same folder.
 {options}
 
 log() {{ echo "lectern: $*"; }}
 job=$SLURM_JOB_ID
-# In an array, the job ID of the first element is also the ID of the complete array.
+# In a job array, Slurm uses the job ID of one element also for the complete array.
 [ -n "${{SLURM_ARRAY_JOB_ID:-}}" ] && job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
 
-requeue() {{  # does nothing if the job was cancelled
+requeue() {{  # a cancelled job is not requeued
   if [ "${{SLURM_RESTART_COUNT:-0}}" -ge {restarts} ]; then
     log "job $job is not requeued: it was restarted {restarts} times, the limit set by restarts in the site file"
     return
@@ -34,8 +38,8 @@ requeue() {{  # does nothing if the job was cancelled
 on_signal() {{
   interrupted=1 stopping=1
   log "job $job received the stop signal and saves a checkpoint"
-  scancel --signal=TERM "$job"  # signals the training processes, not this shell
-  (sleep {timeout}; requeue) &  # if they do not end in time, the job resumes from an earlier checkpoint
+  scancel --signal=TERM "$job"  # sends SIGTERM to the training processes, not to this shell
+  (sleep {timeout}; requeue) &  # if the training does not end in time, the job resumes from an earlier checkpoint
 }}
 trap on_signal USR1
 
@@ -48,19 +52,19 @@ case ${{SLURM_ARRAY_TASK_ID:-0}} in
 esac
 srun {srun} "$@" &
 step=$! interrupted=
-while true; do  # a signal interrupts wait, so wait again
+while true; do  # a signal interrupts `wait`, so call `wait` again
   wait "$step"
   code=$?
   [ -n "$interrupted" ] || break
   interrupted=
 done
 
-# Exit code 143: the training ended on SIGTERM.
+# The training exits with code 143 after SIGTERM.
 preempted=$(scontrol show job --oneliner "$job" | grep -c -v "PreemptTime=None")
 if [ "$code" = 143 ] && {{ [ -n "${{stopping:-}}" ] || [ "$preempted" = 1 ]; }}; then requeue; fi
 exit "$code"
 """
-FOLDER_NOT_SHARED = 66  # exit code of a job if one of its nodes cannot read the probe file
+FOLDER_NOT_SHARED = 66  # exit code of a job if a node of the job cannot read the probe file
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,13 @@ class JobSize:
 
     nodes: int
     processes_per_node: int
-    gpu: bool  # true if each process has one GPU
+    gpu: bool  # true if each process needs one GPU
 
 
 def write_job_script(path: Path, name: str, commands: list[list[str]], size: JobSize, site: Site, token: str) -> None:
-    """Write the batch script to `path`, and a probe file with `token` that every node must be able to read.
+    """Write the batch script to `path`, and write `token` to a probe file that every node must be able to read.
 
-    Several commands become a job array with one element per command.
+    If there are several commands, the job is a job array with one element per command.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     probe = path.with_suffix(".probe").absolute()
@@ -96,7 +100,7 @@ def write_job_script(path: Path, name: str, commands: list[list[str]], size: Job
 
 
 def sbatch_options(path: Path, name: str, elements: int, size: JobSize, site: Site) -> list[str]:
-    """Return the options for sbatch, such as `--nodes=2`."""
+    """Return the sbatch options of the batch script, such as `--nodes=2`."""
     gpus = ":".join(filter(None, [site.gpu_type, str(size.processes_per_node)])) if size.gpu else None
     values = {
         "job-name": name,
@@ -120,12 +124,15 @@ def sbatch_options(path: Path, name: str, elements: int, size: JobSize, site: Si
 
 
 def log_pattern(path: Path, elements: int) -> Path:
-    """Return the log file name in Slurm's notation: %j is a job ID, %A an array ID and %a the index of an element."""
+    """Return the name of the log file with Slurm's placeholders.
+
+    Slurm replaces %j by the job ID, %A by the ID of the job array, and %a by the index of the element in the array.
+    """
     return path.with_name(f"{path.stem}-{'%A_%a' if elements > 1 else '%j'}.log")
 
 
 def probe_command(probe: Path, token: str) -> str:
-    """Return a shell command that fails with a message if a node cannot read the token in the probe file."""
+    """Return a shell command that prints a message and fails if a node cannot read the token in the probe file."""
     message = (
         f"lectern: node $SLURMD_NODENAME does not share {probe.parent} with the machine that submitted the job. "
         "Move the checkout to a folder that all nodes share."

@@ -1,4 +1,4 @@
-"""Replace this process by the command of a stage. The words of LAUNCH are placed before this command."""
+"""Run the command of a stage with the words of the environment variable LAUNCH before the command."""
 
 import os
 import shutil
@@ -8,15 +8,15 @@ import sys
 from lectern.cluster.array_jobs import launch_prefix
 from lectern.errors import UserError
 
-# Python ignores these signals, and a program that replaces Python would ignore them too.
+# Python ignores SIGPIPE and SIGXFSZ. A program that `os.execv` starts would also ignore both signals.
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def launch(command: list[str]) -> None:
-    """Run a command with the words of LAUNCH before it.
+    """Replace this process by a command, with the words of LAUNCH before the command.
 
-    No shell expands LAUNCH, so the result is the same in every shell. Raises UserError if LAUNCH is invalid or if the
-    program does not exist.
+    Lectern splits LAUNCH into words, so the shell of the user does not matter. Raises UserError if LAUNCH is invalid or
+    if the program does not exist.
     """
     words = [*launch_prefix(), *command]
     program = shutil.which(words[0])

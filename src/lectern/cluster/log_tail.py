@@ -6,19 +6,19 @@ from lectern.artifacts.text_lines import split_lines
 
 
 class LogTail:
-    """A printer for the log files of a job.
+    """A printer for the log files of a Slurm job.
 
-    Each line is printed once. In a job array, a line starts with its array index.
+    Each line of a log is printed once. For a job array, each printed line starts with the index of the array element.
     """
 
     def __init__(self, folder: Path, pattern: str):
         self.folder, self.pattern = folder, pattern
-        self.offsets: dict[Path, int] = {}  # number of bytes already printed
+        self.offsets: dict[Path, int] = {}  # maps a log file to the number of its bytes that are already printed
 
     def print_new_lines(self, final: bool = False) -> None:
-        """Print the lines that were added since the last call.
+        """Print the lines that were added to the log files since the last call.
 
-        Print an incomplete last line only if `final` is true.
+        An incomplete last line is printed only if `final` is true.
         """
         paths = sorted(self.folder.glob(self.pattern))
         for path in paths:
@@ -27,7 +27,10 @@ class LogTail:
                 print(f"{prefix}{line}", flush=True)
 
     def read_new(self, path: Path, final: bool) -> bytes:
-        """Return the bytes added to a file since the last call. Without `final`, stop at the last line break."""
+        """Return the bytes that were added to a log file since the last call.
+
+        If `final` is false, stop at the last line break.
+        """
         offset = self.offsets.get(path, 0)
         with open(path, "rb") as file:
             file.seek(offset)

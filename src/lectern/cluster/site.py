@@ -31,17 +31,23 @@ class Site:
 
 
 def read_site(name: str | None = None) -> tuple[str, Site]:
-    """Return the name and the settings of a site. The default name is the environment variable CLUSTER, or `local`."""
+    """Return the name and the settings of a Slurm cluster.
+
+    Without an argument, the name comes from the environment variable CLUSTER, or is `local` if CLUSTER is not set.
+    """
     name = name or os.environ.get("CLUSTER") or "local"
     path = group_config("cluster", name)
     if not path.is_file():
         sites = sorted(file.stem for file in path.parent.glob("*.yaml"))
         raise UserError(
-            f"{path} does not exist{nearest(name, sites)} Set CLUSTER to one of: {', '.join(sites)}. To add a site, "
-            f"copy {group_config('cluster', 'example')}."
+            f"{path} does not exist{nearest(name, sites)} Set CLUSTER to one of: {', '.join(sites)}. "
+            f"To add a cluster, copy {group_config('cluster', 'example')}."
         )
     section = read_mapping(path)
-    # YAML reads 24:00:00 as a number, and Slurm would read this number as minutes.
+    # YAML reads 24:00:00 without quotes as the number 86400, which Slurm would read as minutes.
     if isinstance(section.get("time"), int):
-        raise UserError(f'{path}: put time in quotes, such as "24:00:00". YAML reads {section["time"]} without quotes.')
+        raise UserError(
+            f'{path}: put the value of `time` in quotes, such as "24:00:00". '
+            f"Without quotes, YAML reads the value as the number {section['time']}."
+        )
     return name, call(Site, section, str(path))

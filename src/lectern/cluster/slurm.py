@@ -13,7 +13,7 @@ FIELD = re.compile(r"(\w+)=(\S*)")
 
 
 class SlurmUnavailable(Exception):
-    """Raised if Slurm's controller does not respond. Running jobs continue without the controller."""
+    """Raised if Slurm's controller does not respond. Running jobs continue while the controller does not respond."""
 
 
 def check_installed() -> None:
@@ -30,7 +30,7 @@ def check_installed() -> None:
 def submit_script(script: Path, site: str) -> str:
     """Submit a batch script and return the job ID.
 
-    If Slurm rejects the job, raises UserError with Slurm's message and the requested resources.
+    Raises UserError with Slurm's message and the requested resources if Slurm rejects the job.
     """
     result = subprocess.run(["sbatch", "--parsable", script], capture_output=True, text=True)
     if result.returncode == 0:
@@ -43,15 +43,16 @@ def submit_script(script: Path, site: str) -> str:
         )
     requested = ", ".join(option.removeprefix("#SBATCH --") for option in requested_options(script))
     raise UserError(
-        f"Slurm rejected the job: {message} Requested: {requested}. The trainer (conf/trainer) sets the nodes and "
-        f"processes, and {group_config('cluster', site)} sets the rest. `sinfo` lists the available nodes."
+        f"Slurm rejected the job: {message} Requested: {requested}. "
+        "The trainer config (conf/trainer) sets the number of nodes and processes, "
+        f"and {group_config('cluster', site)} sets the other options. `sinfo` lists the available nodes."
     )
 
 
 def count_partition_nodes(partition: str | None) -> int:
-    """Return the number of nodes of a partition or of the default partition, or 0 if the number is unknown.
+    """Return the number of nodes of a partition, including nodes that are down, or 0 if the number is unknown.
 
-    The number includes nodes that are down.
+    If `partition` is None, count the nodes of the default partition.
     """
     result = subprocess.run(["sinfo", "-h", "-o", "%P %D"], capture_output=True, text=True)
     rows = [line.split() for line in split_lines(result.stdout)]
@@ -60,27 +61,34 @@ def count_partition_nodes(partition: str | None) -> int:
 
 
 def requested_options(script: Path) -> list[str]:
-    """Return the option lines of a batch script that a site may reject."""
+    """Return the lines of a batch script with options that Slurm may reject."""
     names = ("nodes", "ntasks", "cpus", "gpus", "mem", "time", "partition", "account", "qos", "constraint")
     lines = split_lines(script.read_text())
     return [line for line in lines if line.startswith(tuple(f"#SBATCH --{name}" for name in names))]
 
 
 def read_job_records(job: str) -> list[dict[str, str]]:
-    """Return the records of a job, one per element of a job array. Pending elements may share a record.
+    """Return the fields that Slurm shows for a job, as one dictionary per element of a job array.
+
+    Pending elements of a job array may share one dictionary.
 
     Raises SlurmUnavailable if Slurm does not respond, and UserError if Slurm has no record of the job.
     """
     result = subprocess.run(["scontrol", "show", "job", "--oneliner", job], capture_output=True, text=True)
     if "Invalid job id" in result.stderr:
-        raise UserError(f"Slurm has no record of job {job} any more, so its result is unknown. See its log.")
+        raise UserError(
+            f"Slurm has no record of job {job} any more, so the result of the job is unknown. See the log of the job."
+        )
     if result.returncode:
         raise SlurmUnavailable(result.stderr.strip())
     return [dict(FIELD.findall(line)) for line in split_lines(result.stdout) if line]
 
 
 def find_active_job(name: str) -> str | None:
-    """Return the ID of the user's pending or running job with this name. Jobs that are completing are ignored."""
+    """Return the ID of the user's pending or running job with the name `name`.
+
+    Jobs in the state COMPLETING are ignored.
+    """
     states = "--states=PENDING,CONFIGURING,RUNNING,SUSPENDED"
     result = subprocess.run(
         ["squeue", "--me", "-h", "-o", "%A", f"--name={name}", states], capture_output=True, text=True

@@ -25,29 +25,32 @@ MULTIRUN = ("-m", "--multirun")
 
 
 def submit(command: list[str], cluster: str | None = None) -> None:
-    """Submit the command of a stage as a job and wait for its end.
+    """Submit the command of a stage as a Slurm job and wait until the job has ended.
 
-    With `-m`, submit one job array that runs every combination of the given values. If the job of the same command is
-    already pending or running, wait for that job. Raises UserError if the command does not run a stage, or if Slurm
-    rejects the job or the job fails. Also raises UserError if the batch size is not divisible by the number of
-    processes.
+    If the command contains `-m`, submit one job array that runs every combination of the override values. If a job of
+    the same command is already pending or running, wait for this job instead. Raises UserError if the command does not
+    run a stage, if the batch size is not divisible by the number of processes, if Slurm rejects the job, or if the job
+    fails.
     """
     site_name, site = read_site(cluster)
     commands = expand_grid(command)
     sizes = {required_job_size(each) for each in commands}
     if len(sizes) > 1:
-        raise UserError("All commands of a grid must use the same nodes and devices, because they share one job array.")
+        raise UserError(
+            "All commands of a grid must use the same number of nodes and devices, "
+            "because one job array runs all commands."
+        )
     submit_and_wait(commands, sizes.pop(), site, site_name)
 
 
 def submit_and_wait(commands: list[list[str]], size: JobSize, site: Site, site_name: str) -> None:
-    """Submit the commands as a job, or find the active job with these commands. Wait until the job has ended."""
+    """Submit the commands as a job, or find the active job of the same commands, and wait until the job has ended."""
     slurm.check_installed()
     name = job_name(commands)
     script = JOBS / f"{name}.sh"
     job = slurm.find_active_job(name) if script.exists() else None
     if job:
-        watch.print_status(f"{name}: job {job} is already active; waiting for its end")
+        watch.print_status(f"{name}: job {job} is already active; waiting until the job has ended")
     else:
         check_node_count(size.nodes, site, site_name)
         write_job_script(script, name, commands, size, site, secrets.token_hex(8))
@@ -64,7 +67,7 @@ def check_node_count(nodes: int, site: Site, site_name: str) -> None:
     if 0 < available < nodes:
         raise UserError(
             f"The trainer requests {nodes} nodes (trainer.num_nodes), but partition {site.partition or '(default)'} in "
-            f"{group_config('cluster', site_name)} has {available}. Use fewer nodes or another partition."
+            f"{group_config('cluster', site_name)} has {available}. Request fewer nodes, or choose a larger partition."
         )
 
 
@@ -76,7 +79,7 @@ def log_file(script: Path, job: str, commands: list[list[str]]) -> str:
 def job_name(commands: list[list[str]]) -> str:
     """Return a job name that consists of the output folder and a hash of the commands and the current folder.
 
-    If the user repeats a command, this name identifies its active job.
+    The same commands give the same name, so `submit` can find the active job of a repeated command.
     """
     stage = stage_name(split_command(commands[0])[0])
     out = next((word.rpartition("/")[2] for word in commands[0] if word.startswith("out=")), stage)
@@ -85,7 +88,7 @@ def job_name(commands: list[list[str]]) -> str:
 
 
 def expand_grid(command: list[str]) -> list[list[str]]:
-    """Return one command per combination of override values. Without `-m`, return only the command itself.
+    """Return one command per combination of override values, or only `command` if it does not contain `-m`.
 
     >>> expand_grid(["python", "pipelines/train.py", "-m", "dataset=mnist", "seed=1,2"])
     [['python', 'pipelines/train.py', 'dataset=mnist', 'seed=1'], ['python', ..., 'seed=2']]
@@ -100,14 +103,14 @@ def expand_grid(command: list[str]) -> list[list[str]]:
 
 
 def sweep_values(override: Override) -> list[str]:
-    """Return one override for each value of an override such as `seed=1,2`, or an empty list for a single value."""
+    """Return one override per value of an override such as `seed=1,2`, or an empty list for a single value."""
     if not override.is_sweep_override():
         return []
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
 def split_command(command: list[str]) -> tuple[list[str], list[str]]:
-    """Split a command into the program, which ends with the stage script, and the overrides after it."""
+    """Split a command into the words up to the script of the stage, and the overrides after the script."""
     for position, word in enumerate(command, start=1):
         if STAGE_SCRIPT.fullmatch(word):
             return command[:position], command[position:]
@@ -118,12 +121,14 @@ def split_command(command: list[str]) -> tuple[list[str], list[str]]:
 
 
 def stage_name(program: list[str]) -> str:
-    """Return the name of the stage. The last word of the command is the path of its script."""
+    """Return the name of the stage whose script is the last word of `program`."""
     return Path(program[-1]).stem
 
 
 def required_job_size(command: list[str]) -> JobSize:
-    """Return the nodes and processes of the composed trainer config. A stage without a trainer has a single process.
+    """Return the number of nodes and processes that the trainer config of a command requires.
+
+    A stage without a trainer config uses one process.
 
     Raises UserError if the batch size is not divisible by the number of processes.
     """
@@ -139,8 +144,8 @@ def required_job_size(command: list[str]) -> JobSize:
         return JobSize(1, 1, gpu=False)
     if not isinstance(trainer.devices, int) or trainer.devices < 1:
         raise UserError(
-            f"conf/trainer: devices is {trainer.devices!r}, but a job needs a number. Set TRAINER=cluster, or set the "
-            "number with trainer.devices=4."
+            f"conf/trainer: devices is {trainer.devices!r}, but a Slurm job needs a number of devices. "
+            "Set TRAINER=cluster, or set a number, such as trainer.devices=4."
         )
     check_batch_divides(config.model.batches, trainer, f"{group_config('model', config.model.name)}, batches")
     return JobSize(trainer.get("num_nodes", 1), trainer.devices, trainer.accelerator == "gpu")

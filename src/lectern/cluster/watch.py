@@ -12,13 +12,13 @@ from lectern.cluster.log_tail import LogTail
 from lectern.cluster.site import Site
 from lectern.errors import UserError
 
-Record = dict[str, str]  # the fields that `scontrol show job` prints
-# While a job is requeued, its state is a failure for a moment. Several polls in a row must report a failed state.
+Record = dict[str, str]  # the fields of a job that `scontrol show job` prints
+# A job that is being requeued has a failed state for a moment, so several polls in a row must report a failed state.
 CONFIRMATIONS = 3
 
 
 def wait_for_job(job: str, name: str, logs: LogTail, site: Site, site_file: str) -> None:
-    """Wait until all elements of a job have ended. Raise UserError with the reasons if an element failed."""
+    """Wait until all elements of a job array have ended. Raise UserError with the reasons if an element failed."""
     with cancel_on_interrupt(job):
         records = poll_until_finished(job, name, logs, site)
     failures = [
@@ -31,9 +31,9 @@ def wait_for_job(job: str, name: str, logs: LogTail, site: Site, site_file: str)
 
 
 def poll_until_finished(job: str, name: str, logs: LogTail, site: Site) -> list[Record]:
-    """Print the log and the state changes of a job until it has ended.
+    """Print the log and the state changes of a job until the job has ended.
 
-    Return the records of the elements of the job.
+    Return the fields that Slurm shows for each element of the job array.
     """
     known_states: dict[str, str] = {}
     finished_polls, responding = 0, True
@@ -42,7 +42,7 @@ def poll_until_finished(job: str, name: str, logs: LogTail, site: Site) -> list[
             records, responding = slurm.read_job_records(job), True
         except slurm.SlurmUnavailable as error:
             if responding:
-                print_status(f"Slurm does not respond ({error}). The job continues; waiting for Slurm.")
+                print_status(f"Slurm does not respond ({error}). The job continues; waiting until Slurm responds.")
             records, responding = [], False
         logs.print_new_lines()
         for line in state_changes(records, known_states, name):
@@ -56,7 +56,7 @@ def poll_until_finished(job: str, name: str, logs: LogTail, site: Site) -> list[
 
 
 def state_changes(records: list[Record], known_states: dict[str, str], name: str) -> Iterator[str]:
-    """Yield one line per array element whose state has changed, and update `known_states`."""
+    """Yield one line of text for each array element whose state has changed, and update `known_states`."""
     for record in records:
         state = describe_state(record)
         if known_states.get(full_job_id(record)) != state:
@@ -65,7 +65,7 @@ def state_changes(records: list[Record], known_states: dict[str, str], name: str
 
 
 def describe_state(record: Mapping[str, str]) -> str:
-    """Return the state of a job, with the reason for a pending job and the nodes of a running job."""
+    """Return the state of a job, with the reason why a pending job waits, or with the nodes of a running job."""
     state, restarts = record["JobState"], record.get("Restarts", "0")
     if state == "PENDING":
         details = [] if record.get("Reason", "None") == "None" else [f"reason: {record['Reason']}"]
@@ -77,7 +77,7 @@ def describe_state(record: Mapping[str, str]) -> str:
 
 
 def full_job_id(record: Mapping[str, str]) -> str:
-    """Return the job ID, or `<array>_<index>` for an array element."""
+    """Return the ID of a job, or `<array ID>_<index>` for an element of a job array."""
     if "ArrayTaskId" in record:
         return f"{record['ArrayJobId']}_{record['ArrayTaskId']}"
     return record["JobId"]
@@ -85,7 +85,10 @@ def full_job_id(record: Mapping[str, str]) -> str:
 
 @contextmanager
 def cancel_on_interrupt(job: str) -> Iterator[None]:
-    """Cancel the job and exit on Ctrl-C or SIGTERM. If the terminal is closed (SIGHUP), the job continues."""
+    """On Ctrl-C or SIGTERM in the block, cancel the job and exit.
+
+    If the terminal is closed (SIGHUP), the job continues.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

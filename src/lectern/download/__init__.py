@@ -1,1 +1,1 @@
-"""Download the raw files of an origin and verify them."""
+"""Download or generate the raw files of an origin, and verify the files."""

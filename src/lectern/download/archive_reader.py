@@ -18,7 +18,7 @@ from typing import IO
 from lectern.download.checks import SourceRejected, check_size_limit, reject_unreadable
 from lectern.download.http import describe_error
 
-MAX_ARCHIVE_BYTES = 4 * 2**30  # limit for a response that does not end; all supported archives are smaller
+MAX_ARCHIVE_BYTES = 4 * 2**30  # maximum size of an archive; stops the download if a server sends data without end
 DAMAGE_ERRORS = (
     *(OSError, EOFError, ValueError, RuntimeError, OverflowError),
     *(struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
@@ -27,20 +27,23 @@ DAMAGE_ERRORS = (
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive. The name and the size are those that the archive declares, and both may be wrong."""
+    """A file in an archive.
+
+    `name` and `size` are the values that the archive declares. A damaged or malicious archive can declare wrong values.
+    """
 
     name: str
     size: int
-    is_regular: bool  # false for a link or a device
+    is_regular: bool  # false if the member is a link or a device
     read: Callable[[int], bytes]
 
 
 @contextmanager
 def open_members(source: Path, scratch: Path) -> Iterator[list[Member]]:
-    """List the members of an archive, without folders. The members are readable only inside the `with` block.
+    """Yield the members of an archive, without folders. The members can be read only inside the `with` block.
 
-    A tar.gz is decompressed to a temporary file in `scratch`. Raises SourceRejected if the file is missing, damaged or
-    not an archive.
+    A tar.gz archive is decompressed to a temporary file in `scratch`. Raises SourceRejected if the file `source` is
+    missing, damaged or not an archive.
     """
     with ExitStack() as open_files:
         with reject_unreadable():
@@ -61,7 +64,7 @@ def open_members(source: Path, scratch: Path) -> Iterator[list[Member]]:
 
 
 def read_member(member: Member) -> bytes:
-    """Read a member. At most the declared number of bytes is read."""
+    """Return the content of a member, but at most as many bytes as the archive declares for the member."""
     with reject_damaged():
         return member.read(member.size)
 
@@ -72,7 +75,10 @@ def list_zip_members(archive: zipfile.ZipFile) -> list[Member]:
             return file.read(size)
 
     def is_regular(info: zipfile.ZipInfo) -> bool:
-        return S_IFMT(info.external_attr >> 16) in (0, S_IFREG)  # 0 means that the archive contains no file mode
+        return S_IFMT(info.external_attr >> 16) in (
+            0,
+            S_IFREG,
+        )  # 0: the archive does not state the type
 
     files = [info for info in archive.infolist() if not info.is_dir()]
     return [Member(info.filename, info.file_size, is_regular(info), partial(read, info)) for info in files]
@@ -88,9 +94,9 @@ def list_tar_members(archive: tarfile.TarFile) -> list[Member]:
 
 
 def decompress_gzip(file: IO[bytes], target: IO[bytes]) -> None:
-    """Decompress to `target`, so that tar members can be read in any order.
+    """Decompress a gzip file to `target`, because tar members in a compressed file cannot be read in any order.
 
-    Raises SourceRejected if the result is too large.
+    Raises SourceRejected if the decompressed file is larger than MAX_ARCHIVE_BYTES.
     """
     with gzip.open(file) as compressed:
         while True:
@@ -105,7 +111,7 @@ def decompress_gzip(file: IO[bytes], target: IO[bytes]) -> None:
 
 @contextmanager
 def reject_damaged() -> Iterator[None]:
-    """Convert the various exceptions that a damaged archive causes to SourceRejected."""
+    """Convert every exception that a damaged archive can cause to SourceRejected."""
     try:
         yield
     except DAMAGE_ERRORS as error:

@@ -1,4 +1,4 @@
-"""Check raw files against their pinned size and SHA-256, and check the disk space."""
+"""Check the size and SHA-256 of raw files against the pinned values, and check the free disk space."""
 
 import shutil
 import sys
@@ -11,7 +11,7 @@ from lectern.errors import UserError
 
 
 class SourceRejected(Exception):
-    """Raised if a download source fails or has unexpected content. The caller then tries the next source."""
+    """Raised if a download from one address fails or has unexpected content. The caller then tries the next address."""
 
 
 def check_pinned(path: Path, sha256: str, bytes: int) -> None:
@@ -27,7 +27,7 @@ def check_pinned(path: Path, sha256: str, bytes: int) -> None:
 
 @contextmanager
 def reject_unreadable() -> Iterator[None]:
-    """Convert OSError to SourceRejected, so that the caller tries the next source."""
+    """Convert OSError to SourceRejected, so that the caller tries the next address."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
@@ -57,5 +57,5 @@ def check_size_limit(bytes: int, limit: int) -> None:
 
 
 def print_progress(line: str) -> None:
-    """Print a line to stderr, where tqdm also writes."""
+    """Print a line to stderr. The progress bars of tqdm are also written to stderr."""
     print(line, file=sys.stderr, flush=True)

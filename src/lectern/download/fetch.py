@@ -1,4 +1,4 @@
-"""Download the raw files of an origin (`conf/origin/<name>.yaml`) to `data/raw/<name>` and verify them."""
+"""Download the raw files of an origin (`conf/origin/<name>.yaml`) to `data/raw/<name>`, and verify the files."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from lectern.errors import UserError
 
 
 class PinnedFile(TypedDict):
-    """The expected digest and size of a file."""
+    """The expected SHA-256 and size in bytes of a raw file."""
 
     sha256: str
     bytes: int
@@ -31,11 +31,11 @@ class PinnedFile(TypedDict):
 def download_origin(
     origin: dict[str, Any], out: Path, mirror: str | None, downloader: Downloader | None = None
 ) -> None:
-    """Download the files of an origin to `out` and verify each file. Files that are already correct are kept.
+    """Download the files of an origin to `out` and verify each file. A correct file that already exists is kept.
 
-    The mirror is tried before the public addresses. A mirror is a folder or URL with the layout
-    `<mirror>/<origin>/<file>`. Raises UserError if a file cannot be downloaded, differs from its pinned digest, or
-    cannot be written. A file gets its final name only when it is complete.
+    If `mirror` is given, this folder or URL is tried before the public addresses. The files of a mirror have the paths
+    `<mirror>/<origin>/<file>`. A downloaded file gets its final name only when the file is complete. Raises UserError
+    if a file cannot be downloaded, differs from its pinned digest, or cannot be written.
     """
     config_file = str(group_config("origin", origin["name"]))
     kinds = [kind for kind in SOURCES if kind in origin]
@@ -56,7 +56,7 @@ def download_origin(
 
 @dataclass(frozen=True)
 class OriginDownload:
-    """The name, output folder, mirror and HTTP client of one download."""
+    """The name, output folder, mirror and HTTP client for the download of one origin."""
 
     name: str
     out: Path
@@ -64,27 +64,31 @@ class OriginDownload:
     downloader: Downloader
 
     def mirror_folders(self) -> list[str]:
-        """Return the origin's folder in the mirror, or an empty list.
+        """Return a list with the origin's folder in the mirror, or an empty list if no mirror is set.
 
-        Raise UserError if the mirror is not a folder or URL.
+        Raise UserError if the mirror is neither a folder nor a URL.
         """
         if self.mirror is None:
             return []
         if not is_url(self.mirror) and not os.path.isdir(self.mirror):
             raise UserError(
                 f"{self.name}: the mirror {self.mirror} is not a folder, and not an http:// or https:// address. "
-                "Set LECTERN_MIRROR to a folder or an address, or unset it to use the public addresses only."
+                "Set LECTERN_MIRROR to a folder or an address, "
+                "or unset LECTERN_MIRROR to use only the public addresses."
             )
         return [f"{self.mirror.rstrip('/')}/{self.name}"]
 
     def report_space(self, needed: int) -> None:
-        """Print the download size and the free disk space. Raise UserError if the disk space is too small."""
+        """Print the download size and the free disk space. Raise UserError if fewer than `needed` bytes are free."""
         free = check_disk_space(self.out, needed)
         amount = f"{needed / 2**20:,.1f} MiB to download" if needed else "nothing to download, all files are present"
         print_progress(f"{self.name}: {amount}, {free / 2**30:,.1f} GiB of disk space free")
 
     def try_addresses(self, file: str, addresses: list[str], fetch: Callable[[str], None]) -> None:
-        """Call `fetch` with each address until a call succeeds. If all calls fail, raise UserError with all reasons."""
+        """Call `fetch` with each address until a call succeeds.
+
+        If `fetch` fails for all addresses, raise UserError with the reason for each address.
+        """
         reasons = []
         for address in addresses:
             try:
@@ -96,14 +100,14 @@ class OriginDownload:
         attempts = "\n  ".join(reasons)
         raise UserError(
             f"{self.name}: {file} could not be downloaded from any address:\n  {attempts}\n"
-            f"The mirror setting LECTERN_MIRROR is {without_credentials(self.mirror or 'not set')}. Set it to a folder "
-            f"or URL that contains {self.name}/{file}, or check the network connection. "
+            f"The environment variable LECTERN_MIRROR is {without_credentials(self.mirror or 'not set')}. "
+            f"Set LECTERN_MIRROR to a folder or URL that contains {self.name}/{file}, or check the network connection. "
             "Then run the command again. `make demo` needs no downloads."
         )
 
 
 def download_files(target: OriginDownload, urls: list[str], files: dict[str, PinnedFile]) -> None:
-    """Download single files. `urls` are the addresses of folders that contain all of the files."""
+    """Download the files of an origin one by one. Each address in `urls` is a folder that contains all files."""
     folders = [*target.mirror_folders(), *(url.rstrip("/") for url in urls)]
     missing = {file: pinned for file, pinned in files.items() if not is_verified(target.out / file, pinned)}
     target.report_space(sum(pinned["bytes"] for pinned in missing.values()))
@@ -113,12 +117,15 @@ def download_files(target: OriginDownload, urls: list[str], files: dict[str, Pin
 
 
 def fetch_file(path: Path, pinned: PinnedFile, downloader: Downloader, address: str) -> None:
-    """Download or copy one file. Raise SourceRejected if its size or SHA-256 differs from the pinned values."""
+    """Download one file, or copy it from a mirror folder.
+
+    Raise SourceRejected if the size or SHA-256 of the file differs from the pinned values.
+    """
     with atomic_file(path) as part:
         if is_url(address):
             downloader.download(address, part, max_bytes=pinned["bytes"])
         else:
-            # The check comes before the copy, because the copy has no size limit.
+            # check the size before the copy, because copyfile has no size limit
             check_pinned(Path(address), **pinned)
             shutil.copyfile(address, part)
         check_pinned(part, **pinned)
@@ -133,7 +140,7 @@ def is_verified(path: Path, pinned: PinnedFile) -> bool:
 
 
 def download_archive(target: OriginDownload, urls: list[str], archive: dict[str, Any]) -> None:
-    """Download an archive and write the required members to `<origin>.zip`. `urls` are addresses of the archive."""
+    """Download an archive and write the required members to `<origin>.zip`. `urls` lists addresses of the archive."""
     pinned = call(Archive, archive, f"{group_config('origin', target.name)}, archive")
     addresses = [*(f"{folder}/{pinned.name}" for folder in target.mirror_folders()), *urls]
     path = target.out / f"{target.name}.zip"
@@ -144,7 +151,7 @@ def download_archive(target: OriginDownload, urls: list[str], archive: dict[str,
 
 
 def fetch_archive(path: Path, pinned: Archive, downloader: Downloader, address: str) -> None:
-    """Download an archive if it is remote, and repack its members to `path`."""
+    """Download an archive, or read it from a mirror folder, and write its required members to the zip file `path`."""
     with atomic_file(path) as part, temporary_directory(path.parent) as scratch:
         source = Path(address)
         if is_url(address):
@@ -154,11 +161,11 @@ def fetch_archive(path: Path, pinned: Archive, downloader: Downloader, address: 
 
 
 def generate_files(target: OriginDownload, generated: dict[str, Any]) -> None:
-    """Generate sample data on this machine, without a download."""
+    """Generate the sample data of an origin on this machine."""
     call(generate, generated, f"{group_config('origin', target.name)}, generated", target.name, target.out)
 
 
-# Maps a key of conf/origin/<name>.yaml to the function that downloads the files.
+# maps a key of conf/origin/<name>.yaml to the function that downloads or generates the files
 SOURCES: dict[str, Callable[..., None]] = {
     "files": download_files,
     "archive": download_archive,

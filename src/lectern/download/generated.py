@@ -1,4 +1,4 @@
-"""Generate the sample data of a task and compare the digest of its content with the pinned digest."""
+"""Generate the sample data of a task, and compare the digest of the generated files with the pinned digest."""
 
 import os
 from pathlib import Path
@@ -19,8 +19,9 @@ SOURCE_FILE = "sample_source.json"
 def generate(name: str, out: Path, task: str, arguments: dict[str, Any], digest: str | None = None) -> None:
     """Generate the files of an origin in `out` with the task's `data.samples.make`.
 
-    If `make` returns the versions of its sources, write them to `sample_source.json` after all other files. Raises
-    UserError if `digest` is set and the files have another content digest.
+    If `make` returns the versions of the libraries that `make` has used, the versions are written to
+    `sample_source.json` after all generated files. Raises UserError if `digest` is set and differs from the digest of
+    the generated files.
     """
     if digest and members_digest(file_digests(out)) == digest:
         return print_progress(f"{name}: all files are present")
@@ -40,12 +41,13 @@ def generate(name: str, out: Path, task: str, arguments: dict[str, Any], digest:
 def check_digest(name: str, digest: str, pinned: str | None) -> None:
     if pinned and digest != pinned:
         raise UserError(
-            f"{name}: the generated files have the content digest {digest}, expected {pinned}. A library, or the code "
-            "that generates the files, has changed. Install the versions in constraints.txt. If the change is "
-            f"intended, put the new digest into {group_config('origin', name)}."
+            f"{name}: the generated files have the content digest {digest}, expected {pinned}. "
+            "A library, or the code that generates the files, "
+            "has changed. Install the versions in constraints.txt. If the change is intended, "
+            f"write the new digest to {group_config('origin', name)}."
         )
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file by name, except `sample_source.json`."""
+    """Return a dict from the name of each file in a folder to its SHA-256, without `sample_source.json`."""
     return {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.name != SOURCE_FILE}

@@ -20,19 +20,19 @@ CHUNK_BYTES = 2**18
 class Downloader:
     """An HTTP client that retries failed downloads and skips unreachable hosts.
 
-    Times are in seconds. urllib3's Retry does not repeat a transfer that is interrupted in the response body, so
-    `download` repeats such a transfer.
+    All times are in seconds. `download` itself repeats a transfer that is interrupted in the response body, because
+    urllib3's Retry does not.
     """
 
     attempts: int = 3
-    backoff: float = 0.5  # seconds before the second attempt; this time doubles for each further attempt
+    backoff: float = 0.5  # seconds before the second attempt; the waiting time doubles before each further attempt
     connect_timeout: float = 3.0
     read_timeout: float = 30.0
-    connect_budget: float = 10.0  # maximum total time for unreachable hosts, so that a missing network is reported soon
+    connect_budget: float = 10.0  # maximum total time for unreachable hosts; short, to report a missing network early
     unreachable: dict[str, str] = field(default_factory=dict)  # maps a host to the reason why it is unreachable
 
     def download(self, url: str, path: Path, max_bytes: int, reserved_bytes: int = 0) -> None:
-        """Write the content of `url` to `path`.
+        """Download the content of `url` to the file `path`.
 
         Raises SourceRejected if the download fails or exceeds `max_bytes`. Raises UserError if the disk does not have
         enough space for the file and `reserved_bytes` additional bytes.
@@ -44,7 +44,7 @@ class Downloader:
             started = time.monotonic()
             try:
                 return self.transfer(url, path, max_bytes, reserved_bytes)
-            # requests raises ValueError for an invalid Content-Length.
+            # int() raises ValueError for an invalid Content-Length
             except (requests.RequestException, ValueError) as error:
                 reason = describe_error(error)
                 if is_connection_failure(error):
@@ -55,8 +55,8 @@ class Downloader:
             time.sleep(self.backoff * 2 ** (attempt - 1))
 
     def transfer(self, url: str, path: Path, max_bytes: int, reserved_bytes: int) -> None:
-        """Download `url` once and overwrite `path`."""
-        headers = {"Accept-Encoding": "identity"}  # Without this header, the server may compress the response.
+        """Download `url` to the file `path` without a retry. An existing file is overwritten."""
+        headers = {"Accept-Encoding": "identity"}  # the default allows the server to compress the response
         timeout = (max(0.5, min(self.connect_timeout, self.connect_budget)), self.read_timeout)
         with requests.get(url, stream=True, timeout=timeout, headers=headers) as response, open(path, "wb") as file:
             response.raise_for_status()
@@ -72,12 +72,12 @@ class Downloader:
 
 
 def is_connection_failure(error: Exception) -> bool:
-    """Return whether the connection failed, for example because the host name is unknown or the port is closed."""
+    """Return whether no connection was made, for example because the host name is unknown or the port is closed."""
     return bool(error.args) and isinstance(error.args[0], MaxRetryError)
 
 
 def is_temporary(error: Exception) -> bool:
-    """Return whether another attempt may succeed, because the transfer was interrupted or the server is overloaded."""
+    """Return whether a second attempt may succeed, because the transfer was interrupted or the server is overloaded."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return error.response.status_code in (408, 429) or error.response.status_code >= 500
     broken = isinstance(error, requests.ConnectionError | requests.Timeout | ChunkedEncodingError)
@@ -85,7 +85,7 @@ def is_temporary(error: Exception) -> bool:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return the innermost cause in a few words, such as `Name or service not known` or `HTTP 404 Not Found`."""
+    """Describe the original cause of an error in a few words, such as `HTTP 404 Not Found`."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code} {error.response.reason}"
     while error.__context__:
@@ -98,5 +98,5 @@ def is_url(address: str) -> bool:
 
 
 def without_credentials(address: str) -> str:
-    """Remove the user name and password from an address before it is printed."""
+    """Return an address without its user name and password, so that the address can be printed."""
     return re.sub(r"//[^/@]*@", "//", address)

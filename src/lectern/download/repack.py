@@ -1,4 +1,4 @@
-"""Copy the required members of an archive to an uncompressed zip with reproducible bytes."""
+"""Copy the required members of an archive to an uncompressed zip file, so that equal members give equal files."""
 
 import hashlib
 import zipfile
@@ -14,23 +14,27 @@ from lectern.download.checks import SourceRejected
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive and its required members, which are in the folder `inside` and match a pattern."""
+    """An archive and its required members.
+
+    A member is required if its path is inside the folder `inside` and matches one of the patterns `members`.
+    """
 
     name: str  # file name of the archive in the mirror
     inside: str
     members: list[str]  # patterns relative to `inside`
-    digest: str  # content digest of the required members
-    bytes: int  # total size of the required members
+    digest: str  # digest of the contents of the required members, see `members_digest`
+    bytes: int  # total size of the required members in bytes
 
 
 def repack(source: Path, target: Path, archive: Archive) -> None:
-    """Write the required members of `source` to `target` as an uncompressed zip.
+    """Write the required members of the archive `source` to `target` as an uncompressed zip file.
 
     Raises SourceRejected if the names, sizes or contents of the members differ from the pinned values.
     """
     with open_members(source, target.parent) as members:
         used = select_members(members, archive)
-        # The declared size is checked first, to reject a decompression bomb. `read_member` reads at most this size.
+        # The declared sizes are checked before any member is read, to reject a decompression bomb.
+        # `read_member` reads at most the declared size.
         declared = sum(member.size for member in used.values())
         if declared != archive.bytes:
             raise SourceRejected(
@@ -42,7 +46,7 @@ def repack(source: Path, target: Path, archive: Archive) -> None:
 
 
 def is_repacked(path: Path, archive: Archive) -> bool:
-    """Return whether `path` is a zip that `repack` has written with the pinned members."""
+    """Return whether the file `path` is a zip file with the pinned members, written by `repack`."""
     try:
         with open_members(path, path.parent) as members:
             selected = select_members(members, replace(archive, inside="", members=["*"]))
@@ -53,9 +57,10 @@ def is_repacked(path: Path, archive: Archive) -> bool:
 
 
 def select_members(members: list[Member], archive: Archive) -> dict[str, Member]:
-    """Return the required members by their paths relative to `inside`.
+    """Return a dict from the path of each required member, relative to `inside`, to the member.
 
-    Raises SourceRejected for an unsafe name, a duplicate, or a required member that is a link or a device.
+    Raises SourceRejected if a member has an unsafe name, if two required members have the same path, or if a required
+    member is a link or a device.
     """
     used: dict[str, Member] = {}
     for member in members:
@@ -64,7 +69,7 @@ def select_members(members: list[Member], archive: Archive) -> dict[str, Member]
         path = member.name.removeprefix(archive.inside)
         if not member.name.startswith(archive.inside) or not matches_any(path, archive.members):
             continue
-        if not member.is_regular:  # Links among the other members are common and harmless.
+        if not member.is_regular:  # links among the members that are not required are common and harmless
             raise SourceRejected(f"unsafe: member {member.name!r} is a link or a device")
         if path in used:
             raise SourceRejected(f"unsafe: the archive contains member {member.name!r} twice")
@@ -83,9 +88,9 @@ def matches_any(path: str, patterns: list[str]) -> bool:
 
 
 def write_zip(members: Mapping[str, Member], target: Path) -> dict[str, str]:
-    """Write the members uncompressed, sorted by path, with the same time and mode.
+    """Write the members to an uncompressed zip file, and return the SHA-256 of each member.
 
-    Return the SHA-256 of each member.
+    The members are sorted by path and have a fixed time and file mode, so that equal members give equal files.
     """
     digests = {}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
@@ -99,6 +104,6 @@ def write_zip(members: Mapping[str, Member], target: Path) -> dict[str, str]:
 
 
 def members_digest(digests: Mapping[str, str]) -> str:
-    """Return the SHA-256 of the lines `<sha256>  <path>`, one per member, sorted by path."""
+    """Return the SHA-256 of a text with one line `<sha256> <path>` per member, sorted by path."""
     lines = "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(digests.items()))
     return hashlib.sha256(lines.encode()).hexdigest()

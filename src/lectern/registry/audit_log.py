@@ -1,8 +1,8 @@
-"""Keep the audit log, which contains every decision on a model and is never rewritten.
+"""Write and read the audit log of a registered model, which contains every promotion, rollback and retirement.
 
-A decision is one line of `registry/<name>.jsonl` and one tag of a version in the store. If the store is lost, the file
-still has the decisions. The tags also contain the decisions made in other checkouts. Readers combine the file and
-the tags.
+Each decision is stored as one line of the file `registry/<name>.jsonl` and as one tag of a version in the tracking
+store. The file keeps the decisions if the tracking store is lost. The tags also contain the decisions of other
+checkouts. `read_decisions` combines the file and the tags.
 """
 
 import json
@@ -21,22 +21,19 @@ Decision = dict[str, Any]
 
 
 def read_decisions(model: RegisteredModel) -> list[Decision]:
-    """Return all decisions in this checkout or in the store, the oldest first."""
+    """Return all decisions on a model from the file of this checkout and from the tracking store, the oldest first."""
     return parse_decisions(read_lines(model.name) | model.decisions)
 
 
 def read_local_decisions(name: str) -> list[Decision]:
-    """Return the decisions in the file of this checkout.
-
-    Such decisions may exist even if the model is not registered.
-    """
+    """Return the decisions on a model from the file of this checkout, even if the model is not registered."""
     return parse_decisions(read_lines(name))
 
 
 def new_decision(
     model: RegisteredModel, action: str, old: ModelVersionRecord | None, new: ModelVersionRecord | None, **details: Any
 ) -> Decision:
-    """Return a new decision with the present time and the author."""
+    """Return a new decision with the current time and the user who made the decision."""
     return {
         "when": next_timestamp(read_decisions(model)),
         "who": actor(model.client.tracking_uri),
@@ -48,16 +45,19 @@ def new_decision(
 
 
 def append_decision(model: RegisteredModel, number: int, decision: Decision) -> None:
-    """Add a decision to the file and to the tags of a version in the store. A repeated call changes nothing."""
+    """Add a decision to the file and to the tags of a version in the tracking store.
+
+    A second call with the same decision changes nothing.
+    """
     tag_version(model, number, decision)
     if format_line(decision) not in read_lines(model.name):
         write_decisions([decision], model.name)
 
 
 def sync(model: RegisteredModel) -> list[str]:
-    """Copy decisions from the store to the file and from the file to the store, so that both have all decisions.
+    """Add missing decisions to the file and to the tracking store, so that file and store contain all decisions.
 
-    Return messages about the changes.
+    Return messages about the added decisions.
     """
     lines = read_lines(model.name)
     if model.decisions - lines:
@@ -71,18 +71,19 @@ def sync(model: RegisteredModel) -> list[str]:
         else:
             tag_version(model, version.number, decision)
             restored += 1
-    messages = [f"{model.name}: wrote {restored} decisions back to the store"] if restored else []
+    messages = [f"{model.name}: wrote {restored} decisions back to the tracking store"] if restored else []
     return messages + [
-        f"{model.name}: cannot restore {each}: the audit log names it, but no matching outputs exist in this checkout"
+        f"{model.name}: cannot restore {each}: the audit log names this version, "
+        "but no matching outputs exist in this checkout"
         for each in sorted(lost)
     ]
 
 
 def apply_pending(model: RegisteredModel) -> list[str]:
-    """Move the alias `champion` to the version of the last decision if it still points to the previous version.
+    """Move the alias `champion` to the version of the last decision if the alias still points to the previous version.
 
-    The alias can be out of date in a new store, and after a promotion that was killed. Return messages about what was
-    done.
+    The alias can be out of date in a new tracking store, and after a promotion that was killed. Return messages about
+    the changed alias.
     """
     decisions, champion = read_decisions(model), model.readable_champion
     if not decisions:
@@ -98,15 +99,15 @@ def apply_pending(model: RegisteredModel) -> list[str]:
         return [f"{model.name}: cannot restore the champion {label(last['to'])}: no matching outputs exist here"]
     if champion and (last["from"] is None or champion.identity != identity(last["from"])):
         return [
-            f"{model.name}: alias 'champion' points to version {champion.number}, but the audit log has no such "
-            "promotion; it was changed outside Lectern"
+            f"{model.name}: alias 'champion' points to version {champion.number}, "
+            "but the audit log does not contain this promotion; the alias was changed outside Lectern"
         ]
     model.point_champion(version)
     return [f"{model.name}: champion is version {version.number}"]
 
 
 def apply_retirement(model: RegisteredModel, champion: ModelVersionRecord | None, last: Decision) -> list[str]:
-    """Remove the alias `champion` if this alias still points to the retired version."""
+    """Remove the alias `champion` if the alias still points to the retired version."""
     if champion is None or champion.identity != identity(last["from"]):
         return []
     model.move_aliases(model.aliases_with(None))
@@ -114,9 +115,9 @@ def apply_retirement(model: RegisteredModel, champion: ModelVersionRecord | None
 
 
 def champion_history(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return the past and present champions in the order in which a rollback restores them.
+    """Return the present champion and the earlier champions to which a rollback can return.
 
-    The last item is the present champion.
+    The last item is the present champion. A rollback returns to the item before the last item.
     """
     champions: list[Decision] = []
     for decision in decisions:
@@ -131,7 +132,7 @@ def champion_history(decisions: Iterable[Decision]) -> list[Decision]:
 
 
 def describe_version(version: ModelVersionRecord) -> Decision:
-    """Describe a version by its content, because another store may have a different number for the same version."""
+    """Describe a version by digests of its content, because its number can differ between stores."""
     return {
         "version": version.number,
         **version.identity._asdict(),
@@ -149,7 +150,7 @@ def label(described: Decision) -> str:
 
 
 def read_lines(name: str) -> set[str]:
-    """Return the complete lines of the file. The last line can be incomplete if the disk was full."""
+    """Return the complete lines of the audit log's file. If the disk was full, the last line can be incomplete."""
     path = AUDIT_LOGS / f"{name}.jsonl"
     return {line for line in split_lines(path.read_text("utf-8")) if line.endswith("}")} if path.is_file() else set()
 
@@ -159,7 +160,7 @@ def parse_decisions(lines: set[str]) -> list[Decision]:
 
 
 def write_decisions(decisions: Iterable[Decision], name: str) -> None:
-    """Append decisions to the file and flush them to disk."""
+    """Append decisions to the audit log's file, and wait until the file is stored on the disk (fsync)."""
     AUDIT_LOGS.mkdir(exist_ok=True)
     path = AUDIT_LOGS / f"{name}.jsonl"
     is_cut_short = path.is_file() and not path.read_bytes().endswith(b"\n")
@@ -170,7 +171,7 @@ def write_decisions(decisions: Iterable[Decision], name: str) -> None:
 
 
 def tag_version(model: RegisteredModel, number: int, decision: Decision) -> None:
-    """Add a decision to a version under a tag that no other decision uses."""
+    """Add a decision to the tags of a version. The name of the tag contains the time of the decision."""
     timestamp = "".join(character for character in decision["when"] if character.isalnum())
     model.client.set_model_version_tag(model.name, str(number), DECISION_PREFIX + timestamp, format_line(decision))
 
@@ -180,7 +181,7 @@ def format_line(decision: Decision) -> str:
 
 
 def next_timestamp(decisions: list[Decision]) -> str:
-    """Return the present time, or a later time if the last decision has a time in the future."""
+    """Return the current time, or a time just after the last decision if the clock was moved back."""
     now = datetime.now(UTC)
     if decisions:
         now = max(now, datetime.fromisoformat(decisions[-1]["when"]) + timedelta(microseconds=1))

@@ -1,8 +1,9 @@
-"""Estimate with a paired bootstrap how much better one score is than another.
+"""Estimate with a paired bootstrap how much better the score of a candidate is than the score of the champion.
 
-Neighbouring items are not independent. Examples are frames of a drive, lines of a work, or digits of a writer. The
-bootstrap therefore resamples units of consecutive items (Kuensch 1989; Politis and Romano 1994). The same units are
-used for both models (Koehn 2004, W04-3250). Neighbouring units that are parts of one group are resampled together.
+Neighbouring test items are not independent, for example frames of a drive, lines of a work, or digits of a writer. The
+bootstrap therefore resamples units, which are blocks of consecutive items (Kuensch 1989; Politis and Romano 1994).
+Candidate and champion are scored on the same resamples (Koehn 2004, W04-3250). If a drive or work is cut into several
+units, neighbouring units are resampled together.
 """
 
 from collections.abc import Mapping
@@ -15,16 +16,13 @@ from scipy.stats import t as student
 
 from lectern.errors import UserError
 
-UNITS = 30  # long units contain the correlation of neighbours, but the spread of fewer units is too uncertain
-RUN_LENGTH = 3  # number of neighbouring units that are resampled together if they are parts of one group
+UNITS = 30  # minimum number of units; fewer units are longer and less correlated, but their spread is too uncertain
+RUN_LENGTH = 3  # number of neighbouring units that are resampled together if a group is cut into several units
 
 
 @runtime_checkable
 class Scoring(Protocol):
-    """The two functions with which a task computes its score from sums over items.
-
-    The module `report.evaluate` of the task defines both.
-    """
+    """The two functions of a task's module `report.evaluate` that compute the score from sums over the test items."""
 
     def statistics(self, items: pd.DataFrame) -> pd.DataFrame: ...
 
@@ -33,9 +31,9 @@ class Scoring(Protocol):
 
 @dataclass(frozen=True)
 class Improvement:
-    """The confidence interval of the improvement in score.
+    """The confidence interval of the candidate's improvement in score over the champion.
 
-    An interval above zero means that the candidate is better.
+    If the complete interval is above zero, the candidate is better.
     """
 
     low: float
@@ -57,8 +55,8 @@ def estimate_improvement(
     """Return the confidence interval of the candidate's improvement over the champion.
 
     The half-width of the interval is the bootstrap's standard error multiplied by a quantile of Student's t
-    distribution. The quantiles of few resampled units would give an interval that is too narrow (Hesterberg 2015,
-    arXiv:1411.5279).
+    distribution. With few units, the quantiles of the resampled differences would give an interval that is too narrow
+    (Hesterberg 2015, arXiv:1411.5279).
     """
     check_same_items(candidate, champion)
     units = number_units(candidate)
@@ -69,7 +67,8 @@ def estimate_improvement(
     if runs > 1:
         weights = resample_runs(len(new), length, resamples, seed)
         differences = score_resamples(new, weights, scoring) - score_resamples(old, weights, scoring)
-        # Corrects for the size of a resample and for a small sample.
+        # A resample contains runs * length units instead of len(new) units.
+        # The factor runs / (runs - 1) corrects the bias of the variance.
         scale = np.sqrt(runs * length / len(new) * runs / (runs - 1))
         half_width = float(student.ppf((1 + confidence) / 2, runs - 1) * differences.std() * scale)
     return Improvement(observed - half_width, observed + half_width, len(new), confidence, resamples)
@@ -78,17 +77,19 @@ def estimate_improvement(
 def check_same_items(candidate: pd.DataFrame, champion: pd.DataFrame) -> None:
     if not candidate["item"].equals(champion["item"]):
         raise UserError(
-            "The candidate and the champion were scored on different test items, so they cannot be compared. "
-            "Evaluate and register both versions again."
+            "The candidate and the champion were scored on different test items, "
+            "so their scores cannot be compared. "
+            "Evaluate and register the candidate and the champion again."
         )
 
 
 def number_units(items: pd.DataFrame) -> np.ndarray:
-    """Return for each item the number of its unit, starting at 0.
+    """Return for each test item the number of its bootstrap unit, starting at 0.
 
-    A unit is a group of items: all items of the same drive, work or source sentence. A group with more than 1/30 of the
-    items is cut into equal parts of consecutive items. The result is at least 30 units. If there is no column `group`,
-    all items are one group, because each item may depend on its neighbours.
+    A group contains all items of one drive, one work or one source sentence. A group with at most 1/30 of the items is
+    one unit. A larger group is cut into several units of consecutive items. There are at least 30 units if there are at
+    least 30 items. If there is no column `group`, all items are one group, because each item may depend on its
+    neighbours.
     """
     groups = pd.factorize(items["group"])[0] if "group" in items else np.zeros(len(items), int)
     sizes = np.bincount(groups)[groups]
@@ -99,22 +100,26 @@ def number_units(items: pd.DataFrame) -> np.ndarray:
 
 
 def sum_by_unit(statistics: pd.DataFrame, units: np.ndarray) -> pd.DataFrame:
-    """Return the sums of the statistics over the items of each unit, with one row per unit."""
+    """Return a table with one row per bootstrap unit: the sums of the statistics over the unit's items."""
     sums = np.zeros((units.max() + 1, statistics.shape[1]))
     np.add.at(sums, units, statistics.to_numpy(np.float64))
     return pd.DataFrame(sums, columns=statistics.columns)
 
 
 def run_length(items: pd.DataFrame, units: np.ndarray) -> int:
-    """Return how many neighbouring units are resampled together. The number is 1 if every unit is a complete group."""
+    """Return how many neighbouring bootstrap units are resampled together.
+
+    The number is 1 if no group is cut into several units.
+    """
     groups = items["group"].nunique() if "group" in items else 1
     return RUN_LENGTH if units.max() + 1 > groups else 1
 
 
 def resample_runs(count: int, length: int, resamples: int, seed: int) -> np.ndarray:
-    """Return how often each resample has each of `count` units, as an array of shape (resamples, count).
+    """Return how often each resample contains each bootstrap unit, as an array of shape (resamples, count).
 
-    A resample consists of runs of `length` neighbouring units. The first unit counts as the neighbour of the last unit.
+    Each resample draws sequences of `length` neighbouring units. The first unit counts as the neighbour of the last
+    unit.
     """
     starts = np.random.default_rng(seed).multinomial(count // length, np.full(count, 1 / count), resamples)
     weights: np.ndarray = np.sum([np.roll(starts, shift, axis=1) for shift in range(length)], axis=0)
@@ -122,6 +127,9 @@ def resample_runs(count: int, length: int, resamples: int, seed: int) -> np.ndar
 
 
 def score_resamples(table: pd.DataFrame, weights: np.ndarray, scoring: Scoring) -> np.ndarray:
-    """Return the score of each resample. A row of `weights` contains how often this resample contains each unit."""
+    """Return the score of each resample.
+
+    Row i of `weights` states how often resample i contains each bootstrap unit.
+    """
     names, sums = list(table.columns), weights @ table.to_numpy()
     return np.array([scoring.score_sums(dict(zip(names, row, strict=True))) for row in sums.tolist()])

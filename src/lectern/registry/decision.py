@@ -1,7 +1,7 @@
-"""Carry out a promotion, rollback or retirement: move the aliases, and then write the audit log.
+"""Carry out a promotion, rollback or retirement by moving the aliases and writing the audit log.
 
-The order matters. If the store refuses the change, the log gets no line. If a command is interrupted, the next command
-completes the decision from the journal.
+The aliases are moved first, so that a change that the tracking store refuses does not appear in the audit log. If a
+command is interrupted, the next command completes the decision, which is recorded in the journal.
 """
 
 import sys
@@ -18,15 +18,18 @@ from lectern.tracking.store import first_line
 
 
 class DecisionRefused(UserError):
-    """Raised if the store refuses a decision before any alias has moved, so nothing has changed."""
+    """Raised if the tracking store refuses a decision before any alias has moved.
+
+    A refused decision changes nothing.
+    """
 
 
 def change_champion(model: RegisteredModel, new: ModelVersionRecord | None, request: Request, **details: Any) -> None:
-    """Make `new` the champion, or remove the champion if `new` is None. Write the decision to the audit log.
+    """Make `new` the champion, or remove the alias `champion` if `new` is None, and record the decision.
 
-    The alias is read before and after the change, because a tracking server has no lock against other machines. Raises
-    ConcurrentPromotion if another process changed the alias. Raises DecisionRefused if the store refuses the change,
-    and UserError if the store fails later.
+    A tracking server has no lock against other machines, so the alias `champion` is read before and after the change.
+    Raises ConcurrentPromotion if another process changed the alias `champion` at the same time. Raises DecisionRefused
+    if the tracking store refuses the change. Raises UserError if the tracking store fails after the change has started.
     """
     before = current_aliases(model)
     decision = audit_log.new_decision(model, str(request["action"]), model.readable_champion, new, **details)
@@ -42,10 +45,11 @@ def change_champion(model: RegisteredModel, new: ModelVersionRecord | None, requ
 
 
 def finish_interrupted(model: RegisteredModel) -> Intent | None:
-    """Complete the decision of an interrupted command, and return this decision.
+    """Complete the decision of an interrupted command, and return the decision.
 
-    The decision is discarded if the store refuses it for this account, or if another command has changed the champion.
-    Raises UserError if the store fails. In this case, a later command can still complete the decision.
+    The decision is discarded if the tracking store refuses the decision, or if another command has changed the
+    champion. Raises UserError if the tracking store fails. If the tracking store has failed, a later command can still
+    complete the decision.
     """
     intent = read_intent(model)
     if intent is None:
@@ -53,7 +57,7 @@ def finish_interrupted(model: RegisteredModel) -> Intent | None:
     action = intent.decision["action"]
     if read_aliases(model.client, model.name).get(CHAMPION) not in (intent.before[CHAMPION], intent.after[CHAMPION]):
         delete_intent(model)
-        report(f"{model.name}: discarded an interrupted {action}, because the champion has changed since")
+        report(f"{model.name}: discarded an interrupted {action}, because the champion has changed since then")
         return None
     try:
         complete(model, intent)
@@ -65,21 +69,24 @@ def finish_interrupted(model: RegisteredModel) -> Intent | None:
 
 
 def complete(model: RegisteredModel, intent: Intent) -> None:
-    """Move the aliases, and write the decision to the store and to the audit log. Every step can be repeated."""
+    """Move the aliases, and write the decision to the tracking store and to the audit log.
+
+    All steps can be repeated after an interruption.
+    """
     try:
         model.move_aliases(intent.after)
     except MlflowException as error:
         discard_if_refused(model, intent, error)
         raise UserError(
-            f"{model.name}: the store failed during a decision: {first_line(error)}. Run the same command again to "
-            "complete it."
+            f"{model.name}: the tracking store failed during a decision: {first_line(error)}. "
+            "Run the same command again to complete the decision."
         ) from error
     audit_log.append_decision(model, intent.tagged, intent.decision)
     delete_intent(model)
 
 
 def discard_if_refused(model: RegisteredModel, intent: Intent, error: MlflowException) -> None:
-    """Delete the intent and raise DecisionRefused if no alias has moved."""
+    """If no alias has moved, delete the intent file and raise DecisionRefused."""
     try:
         unchanged = read_aliases(model.client, model.name).get(CHAMPION) == intent.before[CHAMPION]
     except MlflowException:
@@ -87,15 +94,12 @@ def discard_if_refused(model: RegisteredModel, intent: Intent, error: MlflowExce
     if unchanged:
         delete_intent(model)
         raise DecisionRefused(
-            f"{model.name}: the store refused the change: {first_line(error)}. Nothing has happened."
+            f"{model.name}: the tracking store refused the change: {first_line(error)}. Nothing has changed."
         ) from error
 
 
 def check_champion(model: RegisteredModel, expected: int | None, moment: str) -> None:
-    """Read the alias `champion` again.
-
-    Raises ConcurrentPromotion if the alias does not point to the expected version.
-    """
+    """Read the alias `champion` again, and raise ConcurrentPromotion if it does not point to the expected version."""
     model.refresh()
     if model.champion_number == expected:
         return

@@ -1,7 +1,7 @@
-"""Check that the metrics of an experiment belong to its present model, test data and code.
+"""Check that the metrics of an experiment were measured with its present weights, test data and code.
 
-A stage can be run by itself, and Git, DVC and people change files independently. Then a score could be recorded for
-weights that it was not measured on.
+The files can belong to different trainings if a user runs a single stage or restores a single file with Git or DVC.
+Without the check, a version could be registered with a score that was measured on other weights.
 """
 
 from lectern.artifacts.dataset import read_facts
@@ -17,17 +17,17 @@ REQUIRED_METRICS = (
 
 
 def check_outputs(paths: ExperimentPaths) -> None:
-    """Raise UserError if the metrics are incomplete, or were measured on other weights or other test data.
+    """Raise UserError if the metrics are incomplete, or do not belong to the present weights and test data.
 
-    The model folder must have the format of this version of Lectern. No output may contain a symbolic link to a file
-    that is not an output.
+    Also raise UserError if a different version of Lectern wrote the model folder, or if an output contains a symbolic
+    link to a file that is not an output.
     """
     check_links(paths.model, paths.report, paths.metrics_file, paths.card)
     read_metadata(paths.model)
     missing = [name for name in REQUIRED_METRICS if name not in paths.metrics]
     if missing:
         raise UserError(
-            f"{paths.metrics_file} lacks {', '.join(missing)}, because an older version of Lectern wrote this file. "
+            f"{paths.metrics_file} lacks {', '.join(missing)}, because an older version of Lectern wrote the file. "
             f"Run `dvc repro register@{paths.experiment}` to train and evaluate again."
         )
     compare(paths, "weights_digest", paths.weights, f"the weights in {paths.model}")
@@ -35,9 +35,10 @@ def check_outputs(paths: ExperimentPaths) -> None:
 
 
 def check_evaluation(paths: ExperimentPaths) -> None:
-    """Do the checks of `check_outputs`. Also raise UserError if the code that evaluates the experiment has changed.
+    """Call `check_outputs`, and also raise UserError if the code that evaluates the experiment has changed.
 
-    Comments and docstrings are not compared. This takes longer, because all source files are read.
+    Changes of comments and docstrings are ignored. `check_evaluation` takes longer than `check_outputs`, because it
+    reads all source files.
     """
     check_outputs(paths)
     compare(paths, "code_digest", stage_code_digest("evaluate", paths.task), "the code of this checkout")

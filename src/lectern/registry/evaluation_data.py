@@ -1,4 +1,4 @@
-"""Check that this checkout has the same test data that a version was scored on."""
+"""Check that the test data in this checkout are the test data that a version was scored on."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from lectern.registry.version_record import ModelVersionRecord
 
 
 def check_test_data(version: ModelVersionRecord, processed: Path) -> None:
-    """Raise UserError if `processed` has no test data, or other test data than the version was scored on."""
+    """Raise UserError unless the dataset `processed` contains the test data that the version was scored on."""
     if not has_same_test_data(version, processed):
         digest = read_facts(processed)["test_digest"]
         raise UserError(
             f"{version} was scored on test data {version.test_digest[:12]}, but {processed} has test data "
-            f"{digest[:12]}. Check out the commit of its run, run dvc repro preprocess@{version.name} and try again, "
-            "or evaluate and register its experiment again on the present data."
+            f"{digest[:12]}. Check out the commit of the version's run, run dvc repro preprocess@{version.name} "
+            "and try again. Or evaluate and register the experiment again with the present data."
         )
 
 
@@ -28,7 +28,10 @@ def has_same_test_data(version: ModelVersionRecord, processed: Path) -> bool:
 
 
 def recorded_items(client: MlflowClient, version: ModelVersionRecord, processed: Path) -> pd.DataFrame | None:
-    """Return the per-item results of the version's run, or None if they are missing or belong to other test data."""
+    """Return the results per test item that the version's run has recorded.
+
+    Return None if the results are missing, or if the dataset `processed` has different test data.
+    """
     if not has_same_test_data(version, processed):
         return None
     try:

@@ -25,12 +25,12 @@ from lectern.task_modules import task_module
 def evaluate_gate(
     model: RegisteredModel, candidate: ModelVersionRecord, items: pd.DataFrame | None = None
 ) -> list[Rule]:
-    """Return the result of each rule for a candidate on the test data of this checkout.
+    """Return the results of all gate rules for a candidate on the test data of this checkout.
 
-    The candidate is scored again from its own files, unless the results `items` are given. The champion is scored again
-    if its recorded items are missing or belong to other test data. The recorded baseline is used, because computing a
-    baseline can take long. If this machine lacks data or files that a rule needs, the rule fails. The result is marked
-    as not checked and contains the reason.
+    The candidate is scored again from its own files, unless its results per test item are given as `items`. The
+    champion is scored again if its recorded results per item are missing or belong to different test data. The baseline
+    is not computed again, because computing a baseline can take long. If this machine lacks data or files that a rule
+    needs, the rule fails, and its result is marked as not checked and contains the reason.
     """
     config = read_gate_config()
     measured = measure_candidate(model.client, candidate, items)
@@ -46,7 +46,7 @@ def evaluate_gate(
 def measure_candidate(
     client: MlflowClient, candidate: ModelVersionRecord, items: pd.DataFrame | None
 ) -> Measurement | str:
-    """Measure a candidate, or return the reason why this is not possible on this machine.
+    """Measure a candidate on the test data of this checkout, or return the reason why it cannot be measured.
 
     Raises UserError if the files of the candidate cannot be loaded.
     """
@@ -61,7 +61,7 @@ def measure_candidate(
 
 
 def measure_champion(client: MlflowClient, champion: ModelVersionRecord) -> Measurement | str:
-    """Measure the champion on the test data of this checkout, or return the reason why this is not possible."""
+    """Measure the champion on the test data of this checkout, or return the reason why it cannot be measured."""
     from lectern.artifacts.model_folder import load_model
 
     processed = PROCESSED / champion.name
@@ -76,7 +76,10 @@ def measure_champion(client: MlflowClient, champion: ModelVersionRecord) -> Meas
 def compare_with_record(
     candidate: ModelVersionRecord, measured: Measurement | str, config: dict[str, Any]
 ) -> Iterator[Rule]:
-    """Yield the results of the rules that need no champion. Without test data, use the recorded score."""
+    """Yield the results of the gate rules that need no champion.
+
+    If the candidate could not be measured, its recorded score is compared with the baseline.
+    """
     unit = read_score_unit(candidate.name)
     if isinstance(measured, str):
         yield gate_rules.above_baseline(candidate.score, candidate.baseline, candidate.direction, unit)
@@ -93,7 +96,7 @@ def compare_with_champion(
     champion: ModelVersionRecord,
     config: dict[str, Any],
 ) -> Iterator[Rule]:
-    """Yield the results of the rules that compare a candidate with the champion on the same test items."""
+    """Yield the results of the gate rules that compare a candidate with the champion."""
     try:
         guards = config["guards"] | dataset_guards(candidate.name)
     except UserError as error:
@@ -124,7 +127,10 @@ def compare_scores(
 def compare_sizes(
     client: MlflowClient, guard: dict[str, Any], candidate: ModelVersionRecord, champion: ModelVersionRecord
 ) -> Rule:
-    """Compare the sizes of the weights. If files are missing, return a result that names them."""
+    """Compare the sizes of the weights of a candidate and the champion.
+
+    If weights are missing, return a result that is not checked and names the missing files.
+    """
     try:
         sizes = [weights_size(download_model_folder(client, version)) for version in (candidate, champion)]
     except (UserError, OSError) as error:
@@ -133,13 +139,13 @@ def compare_sizes(
 
 
 def missing_comparison(model: RegisteredModel) -> Rule:
-    """Return a result which says that an older version of Lectern registered the champion, so it cannot be scored."""
+    """Return the result for a champion that cannot be scored, because an older version of Lectern registered it."""
     reason = f"champion version {model.champion_number} was registered by an older version of Lectern"
     return not_checked("comparison with the champion", reason, blocks=False)
 
 
 def preview_gate(model: RegisteredModel, version: ModelVersionRecord, items: pd.DataFrame) -> str:
-    """Describe in a few words whether a version that was just evaluated would pass the gate."""
+    """Describe in a few words whether a newly evaluated version would pass the promotion gate."""
     if version.number == model.champion_number:
         return "it is the champion"
     rules = evaluate_gate(model, version, items)
@@ -150,9 +156,9 @@ def preview_gate(model: RegisteredModel, version: ModelVersionRecord, items: pd.
 
 
 def rescore_version(client: MlflowClient, version: ModelVersionRecord) -> tuple[float, bool]:
-    """Score a version again from its files. Return the score and whether this score equals the recorded score.
+    """Score a version again from its files. Return the new score, and whether it equals the recorded score.
 
-    Raises UserError if the version was scored on other test data.
+    Raises UserError if this checkout does not have the test data that the version was scored on.
     """
     measured = measure_candidate(client, version, None)
     if isinstance(measured, str):

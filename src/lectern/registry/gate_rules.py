@@ -1,27 +1,30 @@
-"""Define the rules of the promotion gate. The result of a rule states what was compared, both values and the limit."""
+"""Define the rules of the promotion gate.
+
+The result of a rule states the value of the candidate, the value of the champion or the baseline, and the limit.
+"""
 
 from dataclasses import dataclass
 
 from lectern.registry.bootstrap import Improvement
 from lectern.registry.score_unit import ScoreUnit
 
-MIN_UNITS = 20  # with fewer resampled units, the estimated spread is too uncertain
+MIN_UNITS = 20  # minimum number of bootstrap units; with fewer units, the estimated spread is too uncertain
 BETTER, REPRODUCES = "better than the champion by more than noise", "reproduces its score"  # names of rules
 COST_TITLES = {"latency": "latency per small request", "size": "size of the weights"}
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The result of one rule of the gate."""
+    """The result of one rule of the promotion gate."""
 
     name: str
     passed: bool
     reason: str
-    checked: bool = True  # false if this machine lacks data or files that the rule compares
+    checked: bool = True  # false if this machine lacks data or files that the rule needs
 
 
 def above_baseline(score: int | float, baseline: int | float, direction: int, unit: ScoreUnit) -> Rule:
-    """Check that a score is better than the score of the trivial baseline.
+    """Check that the score of a version is better than the score of the trivial baseline.
 
     `direction` is 1 if a higher score is better, -1 if a lower score is better.
     """
@@ -32,15 +35,16 @@ def above_baseline(score: int | float, baseline: int | float, direction: int, un
 
 
 def reproduces_score(recorded: float, measured: float, tolerance: float, unit: ScoreUnit) -> Rule:
-    """Check that the files of a version reach the recorded score of this version.
+    """Check that the new score of a version equals its recorded score within a tolerance.
 
-    The tolerance is relative for scores above 1, such as BLEU.
+    For scores above 1, such as BLEU, the tolerance is relative.
     """
     difference, limit = abs(recorded - measured), tolerance * max(1.0, abs(recorded))
     passed = difference <= limit
     reason = (
         f"recorded {recorded:.4f}, measured now {measured:.4f} ({unit}); "
-        f"they may differ by at most {limit:.4f}, {conjunction(passed)} they differ by {difference:.4f}"
+        f"the two scores may differ by at most {limit:.4f}, "
+        f"{conjunction(passed)} they differ by {difference:.4f}"
     )
     return Rule(REPRODUCES, passed, reason)
 
@@ -50,7 +54,7 @@ def better_than_noise(
 ) -> Rule:
     """Check that the confidence interval of the improvement over the champion is above zero.
 
-    If there are fewer than MIN_UNITS resampled units, the candidate never counts as better.
+    If there are fewer than MIN_UNITS bootstrap units, the candidate never counts as better.
     """
     passed = improvement.units >= MIN_UNITS and improvement.low > 0
     reason = (
@@ -69,9 +73,9 @@ def better_than_noise(
 def cost_within_factor(
     name: str, cost: float, champion_cost: float, factor: int | float, absolute_slack: int | float, reason: str
 ) -> Rule:
-    """Check that a cost is at most `factor` times the champion's cost.
+    """Check that the latency or size of a candidate is at most `factor` times the champion's latency or size.
 
-    An increase of at most `absolute_slack` always passes.
+    An increase of the latency or size by at most `absolute_slack` always passes.
     """
     limit = cost_limit(champion_cost, factor, absolute_slack)
     passed = cost <= limit
@@ -84,17 +88,17 @@ def cost_within_factor(
 
 
 def cost_rule(name: str) -> str:
-    """Return the name of the rule for a cost."""
+    """Return the name of the rule that limits a cost, which is the latency or the size."""
     return f"{name} within its limit"
 
 
 def metric_rule(name: str) -> str:
-    """Return the name of the rule for a guarded metric."""
+    """Return the name of the rule that limits a guarded metric."""
     return f"{name} within its tolerance"
 
 
 def cost_limit(champion_cost: float, factor: int | float, absolute_slack: int | float) -> float:
-    """Return the highest cost that passes."""
+    """Return the highest latency or size of a candidate that passes the rule."""
     return max(champion_cost * factor, champion_cost + absolute_slack)
 
 
@@ -107,9 +111,9 @@ def metric_within_tolerance(
     reason: str,
     unit: str = "",
 ) -> Rule:
-    """Check that a metric is not worse than the metric of the champion by more than a tolerance.
+    """Check that a metric of the candidate is worse than the champion's metric by at most `tolerance`.
 
-    `better` is "higher" or "lower".
+    `better` is "higher" or "lower", and states which values of the metric are better.
     """
     direction = 1 if better == "higher" else -1
     passed = direction * (champion_value - value) <= tolerance
@@ -120,12 +124,12 @@ def metric_within_tolerance(
 
 
 def not_checked(name: str, reason: str, blocks: bool = True) -> Rule:
-    """Return the result of a rule that could not be checked. The rule fails if `blocks` is true."""
+    """Return the result of a rule that could not be checked. The rule counts as failed if `blocks` is true."""
     return Rule(name, not blocks, reason, checked=False)
 
 
 def format_rules(rules: list[Rule]) -> list[str]:
-    """Return one line per rule."""
+    """Return one line of text per rule with its result."""
     return [f"  {label(rule)}  {rule.name}: {rule.reason}" for rule in rules]
 
 
@@ -144,14 +148,17 @@ def conjunction(passed: bool) -> str:
 
 
 def describe_difference(difference: float) -> str:
-    """Describe a difference as text: 0.01 becomes `it is higher by 0.0100`."""
+    """Describe a difference of two scores as text. For example, 0.01 becomes `it is higher by 0.0100`."""
     if difference == 0:
         return "it is equal"
     return f"it is {'higher' if difference > 0 else 'lower'} by {abs(difference):.4f}"
 
 
 def describe_interval(improvement: Improvement, direction: int) -> str:
-    """Describe an interval as text, such as `lower by 0.0400 to 0.1100`, with the smaller difference first."""
+    """Describe a confidence interval as text, such as `lower by 0.0400 to 0.1100`.
+
+    The text states the end of the interval that is closer to zero first.
+    """
     low, high = improvement.low, improvement.high
     better, worse = comparative(direction), comparative(-direction)
     if low >= 0:
@@ -162,12 +169,12 @@ def describe_interval(improvement: Improvement, direction: int) -> str:
 
 
 def describe_tolerance(tolerance: int | float, better: str) -> str:
-    """Return the limit of a guarded metric. A negative tolerance requires an improvement."""
+    """Describe the limit of a guarded metric as text. A negative tolerance requires an improvement."""
     if tolerance < 0:
         return f"must be {better} by at least {-tolerance:g}"
     return f"may be {'lower' if better == 'higher' else 'higher'} by at most {tolerance:g}"
 
 
 def format_cost(name: str, value: int | float) -> str:
-    """Format a latency in milliseconds, or a size in bytes, with the unit."""
+    """Return a latency as text in milliseconds, or a size as text in bytes."""
     return f"{1000 * value:,.2f} ms" if name == "latency" else f"{value:,.0f} bytes"

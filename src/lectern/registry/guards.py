@@ -1,4 +1,7 @@
-"""Evaluate the guards of the gate. A guard limits how much a cost or a metric may get worse."""
+"""Evaluate the guards of the promotion gate.
+
+A guard limits how much the latency, the size or a metric of the candidate may be worse than that of the champion.
+"""
 
 import tempfile
 from collections.abc import Iterator
@@ -31,31 +34,34 @@ Guards = dict[str, dict[str, Any]]
 
 
 def dataset_guards(name: str) -> Guards:
-    """Return the guards in the config of the dataset. These guards extend or replace the guards of `conf/gate.yaml`.
+    """Return the guards in the config of a dataset, which extend or replace the guards of `conf/gate.yaml`.
 
-    Raises UserError if this checkout does not have the config.
+    Raises UserError if this checkout does not have the config of the dataset.
     """
     path = group_config("dataset", name)
     if not path.is_file():
         raise UserError(
-            f"{path}, which contains the guards, is not in this checkout. Check out a commit that has this file."
+            f"{path}, which contains the guards, is not in this checkout. Check out a commit that contains the file."
         )
     return dict(read_mapping(path).get("guards", {}))
 
 
 def guard_latency(guard: dict[str, Any], candidate: Measurement, champion: Measurement) -> Rule:
-    """Measure the latencies of two models on this machine and compare them."""
+    """Measure the latencies of the candidate and the champion on this machine, and compare the latencies."""
 
     def limit(champion_latency: float) -> float:
         return cost_limit(champion_latency, guard["factor"], guard["absolute_slack"])
 
-    guard_cost("latency", guard, 0.0, 0.0)  # This call reports an invalid guard before the measurement.
+    guard_cost("latency", guard, 0.0, 0.0)  # raises UserError for an invalid guard before the slow measurement
     times = compare_latencies(candidate.request, champion.request, limit)
     return guard_cost("latency", guard, *times.medians)
 
 
 def guard_cost(name: str, guard: dict[str, Any], cost: float, champion_cost: float) -> Rule:
-    """Compare the costs of two models. Raises UserError if the guard has unknown, missing or wrong keys."""
+    """Compare the latency or size of the candidate with the champion's.
+
+    Raises UserError if the guard has unknown, missing or wrong keys.
+    """
     rule: Rule = call(cost_within_factor, guard, f"guards, {name}", name, cost, champion_cost)
     return rule
 
@@ -67,7 +73,10 @@ def metric_guards(guards: Guards) -> Guards:
 def guard_metrics(
     client: MlflowClient, guards: Guards, candidate: ModelVersionRecord, champion: ModelVersionRecord
 ) -> Iterator[Rule]:
-    """Compare the metrics of two versions. Raises UserError if a guard names a metric that does not exist."""
+    """Compare the guarded metrics of the candidate and the champion.
+
+    Raises UserError if a guard names a metric that the evaluation does not have.
+    """
     if not guards:
         return
     try:
@@ -78,7 +87,9 @@ def guard_metrics(
     for name, guard in guards.items():
         where = f"conf/dataset/{candidate.name}.yaml, guards, {name}"
         if name not in values or name not in champion_values:
-            raise UserError(f"{where}: the evaluation does not have this metric. It has: {', '.join(sorted(values))}.")
+            raise UserError(
+                f"{where}: the evaluation has no metric of this name. Available metrics: {', '.join(sorted(values))}."
+            )
         yield call(metric_within_tolerance, guard, where, name, values[name], champion_values[name])
 
 
@@ -87,8 +98,8 @@ def read_or_measure_metrics(
 ) -> dict[str, float]:
     """Return the metrics of a version on the test data of the candidate.
 
-    If the recorded metrics belong to other test data, the version is evaluated again. Raises UserError if this checkout
-    lacks the test data of the candidate.
+    If the recorded metrics of the version belong to different test data, the version is evaluated again. Raises
+    UserError if this checkout lacks the test data of the candidate.
     """
     if version.metrics and version.test_digest == candidate.test_digest:
         return dict(version.metrics)

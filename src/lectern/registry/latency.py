@@ -1,4 +1,4 @@
-"""Compare the latency of two models on this machine, even if other programs use the machine at the same time."""
+"""Compare the latencies of two models on this machine. Other programs may use the machine at the same time."""
 
 import time
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from statistics import median
 
 Request = Callable[[], object]
-ROUNDS = 5  # number of requests to each model before the medians are compared
+ROUNDS = 5  # minimum number of requests to each model; the medians are compared after every fifth request
 MAX_ROUNDS = 30
-MAX_SECONDS = 6.0  # after this number of seconds no round is added, so that slow models are timed only once
-CLOSE = 0.25  # a median that is within 25 % of the limit may be above or below the limit by chance
+MAX_SECONDS = 6.0  # number of seconds after which no further request is started
+CLOSE = 0.25  # the candidate's median is close to the limit if it differs from the limit by at most 25 %
 
 
 @dataclass
 class Latencies:
-    """The duration in seconds of each request to the candidate and to the champion."""
+    """The durations in seconds of all requests to the candidate and to the champion."""
 
     candidate: list[float] = field(default_factory=list)
     champion: list[float] = field(default_factory=list)
@@ -25,13 +25,13 @@ class Latencies:
 
 
 def compare_latencies(candidate: Request, champion: Request, limit: Callable[[float], float]) -> Latencies:
-    """Measure the latency of both models in turn.
+    """Measure the latencies of the candidate and the champion.
 
-    `limit` converts the latency of the champion to the maximum latency of the candidate. Requests to the two models
-    alternate, so that other programs delay both models equally. If the candidate's median is close to the limit, more
-    rounds follow.
+    Requests to the two models alternate, so that other programs delay both models equally. If the candidate's median is
+    close to the limit, more requests follow. `limit` converts the latency of the champion to the maximum latency of the
+    candidate.
     """
-    candidate(), champion()  # the first request to each model is slower, so it is not counted
+    candidate(), champion()  # the first request to each model is slow, so its duration is not used
     times, end = Latencies(), time.perf_counter() + MAX_SECONDS
     for number in range(MAX_ROUNDS):
         if number and time.perf_counter() > end:
@@ -48,7 +48,7 @@ def is_close(latency: float, champion_latency: float, limit: Callable[[float], f
 
 
 def time_round(times: Latencies, candidate: Request, champion: Request, candidate_first: bool) -> None:
-    """Measure the duration of one request to each model."""
+    """Measure the duration of one request to the candidate and of one request to the champion."""
     pairs = [(candidate, times.candidate), (champion, times.champion)]
     for request, seconds in pairs if candidate_first else reversed(pairs):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Trace a registered version back to the sources of its data, and check each link of that chain."""
+"""Trace a registered version back to the sources of its data, and check each link of the chain."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,17 +23,18 @@ from lectern.tracking.restored_run import CONFIG_SOURCE, has_config
 from lectern.tracking.runs import COMMIT, TRAINING, WEIGHTS, find_run, is_restored
 
 NOT_IN_GIT = (
-    "no commit has a dvc.lock that names these outputs. Commit dvc.lock or fetch the missing commits, then run "
-    "lectern reconcile"
+    "no commit has a dvc.lock that names the model folder. "
+    "Commit dvc.lock or fetch the missing commits, then run lectern reconcile"
 )
 
 
 @dataclass(frozen=True)
 class Link:
-    """One link of the chain, with its name, its value and the reason why it is broken.
+    """One link of the chain from the sources of the data to a registered version.
 
-    The reason is empty if the link is intact. Addresses of sources are listed but not checked, because their content
-    can change. The files are pinned by SHA-256.
+    `broken` is the reason why the link is broken, or an empty string if the link is intact. The addresses of the
+    sources are listed but not checked, because the content at an address can change. The downloaded files are checked
+    by SHA-256.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Link:
 
 
 def trace(model: RegisteredModel, version: ModelVersionRecord) -> list[Link]:
-    """Return the links from the sources of the data to the version, the oldest first."""
+    """Return the links of the chain from the sources of the data to the version."""
     paths = ExperimentPaths(version.experiment, version.dataset)
     own_run = find_active_run(model.client, version)
     run = find_full_run(model.client, version, own_run)
@@ -68,14 +69,17 @@ def trace(model: RegisteredModel, version: ModelVersionRecord) -> list[Link]:
 
 
 def find_full_run(client: MlflowClient, version: ModelVersionRecord, own_run: Run | None) -> Run | None:
-    """Return the run of a version, or a training that produced the same weights if the run is only a restored run."""
+    """Return the run of a version.
+
+    If the run was restored, return a run that trained the same weights if there is one.
+    """
     if own_run is None or not is_restored(own_run):
         return own_run
     return find_run(client, version.task, version.weights) or own_run
 
 
 def source_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
-    """Yield the addresses of the raw files, and compare the files with their pinned digests."""
+    """Yield one link for each address of the raw files, and one link for each raw file with a pinned digest."""
     dataset_config = group_config("dataset", paths.dataset)
     has_config = dataset_config.is_file()
     origin = read_mapping(dataset_config)["origin"] if has_config else paths.dataset
@@ -92,10 +96,10 @@ def source_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
 
 
 def file_problem(path: Path, pinned: Mapping[str, Any]) -> str:
-    """Return why a raw file differs from the pinned file, or an empty string if it does not differ."""
+    """Return the reason why a raw file is missing or has a wrong digest, or an empty string if the file is correct."""
     if not path.is_file():
         return f"{path} does not exist; run `dvc repro` or `dvc pull`"
-    return "" if file_digest(path) == pinned["sha256"] else f"{path} differs from the pinned file"
+    return "" if file_digest(path) == pinned["sha256"] else f"{path} does not have the pinned SHA-256"
 
 
 def processed_link(paths: ExperimentPaths, run: Run | None, status: StageStatus) -> Link:
@@ -104,7 +108,7 @@ def processed_link(paths: ExperimentPaths, run: Run | None, status: StageStatus)
         return Link("processed data", str(paths.processed), "does not exist; run `dvc repro` or `dvc pull`")
     digest = file_digest(facts)
     inputs = [entry.dataset.digest for entry in run.inputs.dataset_inputs] if run and run.inputs else []
-    other = "the run was trained on other data" if inputs and digest[:32] not in inputs else ""
+    other = "the run was trained on different data" if inputs and digest[:32] not in inputs else ""
     value = f"{paths.processed} facts {digest}"
     return compared_link("processed data", value, status, f"preprocess@{paths.dataset}", other)
 
@@ -124,14 +128,14 @@ def commit_link(run: Run | None) -> Link:
         is_lost = run is not None and is_restored(run)
         return Link("git commit", UNKNOWN, f"the run has no commit{f'; {NOT_IN_GIT}' if is_lost else ''}")
     if commit.endswith(DIRTY):
-        return Link("git commit", commit, "files had been changed and not committed")
+        return Link("git commit", commit, "the training used files with changes that were not committed")
     return Link(
         "git commit", commit, "" if git(ROOT, "cat-file", "-t", commit) == "commit" else "not in this repository"
     )
 
 
 def stage_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
-    """Yield the stages of the experiment in dvc.lock."""
+    """Yield one link for each stage of the experiment that dvc.lock records."""
     for stage in (f"{name}@{paths.experiment}" for name in ("train", "evaluate", "register")):
         digest = None if status.failure else stage_digest(stage)
         missing = status.failure or ("" if digest is not None else "not in dvc.lock; run `dvc repro`")
@@ -139,7 +143,10 @@ def stage_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
 
 
 def compared_link(name: str, value: str, status: StageStatus, stage: str, broken: str = "") -> Link:
-    """Return a link whose state comes from DVC. `broken` is the reason if another check has already failed."""
+    """Return a link for a stage that is broken if DVC reports changes of the stage.
+
+    `broken` is the reason if an earlier check of the same link has failed.
+    """
     broken, note = broken or status.changes.get(stage, ""), status.refusal or status.failure
     return Link(name, value, broken, checked=bool(broken) or not note, note=note)
 
@@ -156,7 +163,7 @@ def run_link(version: ModelVersionRecord, run: Run | None) -> Link:
     if run is None:
         return Link("run", version.run_id or "none", "missing from the store; run `lectern reconcile`")
     matches = run.data.tags.get(WEIGHTS) == version.weights
-    return Link("run", run.info.run_id, "" if matches else "its weights are not those of the version")
+    return Link("run", run.info.run_id, "" if matches else "the run has different weights than the version")
 
 
 def files_link(client: MlflowClient, version: ModelVersionRecord) -> Link:

@@ -1,6 +1,6 @@
-"""Load the model of a version, and predict with the code of the package that contains this module.
+"""Load the model of a version, and predict with the code of the package that contains `loaded_model.py`.
 
-A version contains a copy of this module, so the same functions run for a version with other code.
+Each version contains a copy of `loaded_model.py` in its packaged code, so a version can predict with its own code.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LoadedModel:
-    """A module of a task, and the functions that predict with it in this process."""
+    """A Lightning module with the functions of its task that predict in this process."""
 
     def __init__(self, module: "TrainableModule", task: str):
         self.module, self.task = module, task
@@ -23,19 +23,19 @@ class LoadedModel:
 
     @classmethod
     def load(cls, folder: Path) -> "LoadedModel":
-        """Load a model folder. Raises UserError if it is missing, incomplete, damaged or of another format."""
-        from lectern.artifacts import model_folder  # The import of PyTorch takes seconds.
+        """Load a model folder. Raises UserError if the folder is missing, incomplete, damaged or of another format."""
+        from lectern.artifacts import model_folder  # importing PyTorch takes seconds
 
         return cls(model_folder.load_model(folder), read_metadata(folder)["task"])
 
     @property
     def requests(self) -> Any:
-        """The module with the requests that the task answers. Only the server and the commands import it."""
+        """The task's module `serving.request`, which only the server and the commands import."""
         return task_module(self.task, "serving.request")
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The facts about the data of the model, for example the tokenizer or the size of the frames."""
+        """The facts about the training data of the model, for example the tokenizer or the size of the frames."""
         return getattr(self.module, "facts", {})
 
     @property
@@ -45,17 +45,17 @@ class LoadedModel:
         return signature
 
     def predict(self, inputs: Any, params: dict[str, Any] | None = None) -> Any:
-        """Return the same prediction as the pyfunc model of the version."""
+        """Return the prediction for `inputs`, which is equal to the prediction of the version's pyfunc model."""
         return self.inference_api.predict(self.module, inputs, **(params or {}))
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Return the result of a function of the task's `serving/request.py`, which gets the module first."""
+        """Call a function of the task's `serving/request.py` with the Lightning module as the first argument."""
         return getattr(self.requests, name)(self.module, *arguments)
 
     def iterate(self, name: str, *arguments: Any) -> Iterator[Any]:
-        """Yield the items of a function of the task's `serving/request.py`, which gets the module first."""
+        """Yield the items of a generator in the task's `serving/request.py`, called with the Lightning module first."""
         yield from getattr(self.requests, name)(self.module, *arguments)
 
     def read_file(self, path: Path, megapixels: float) -> Iterator[Any]:
-        """Yield the inputs of a file. Raises UserError if an image or a window is larger than `megapixels`."""
+        """Yield the model inputs in a file. Raises UserError if an image or a window is larger than `megapixels`."""
         yield from self.requests.FILE_READERS[path.suffix.lower()](path, self.module, megapixels)

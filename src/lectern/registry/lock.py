@@ -1,6 +1,6 @@
-"""Lock a registered model, so that only one decision is made at a time.
+"""Lock a registered model, so that only one process at a time promotes, rolls back or retires its versions.
 
-MLflow has no operation that changes an alias only if it has an expected value.
+A lock is needed because MLflow cannot change an alias under the condition that the alias has an expected value.
 """
 
 from contextlib import AbstractContextManager
@@ -11,20 +11,20 @@ from lectern.registry.registered_model import RegisteredModel
 from lectern.tracking.database_lock import POSTGRES, lock_file, lock_in_postgres
 from lectern.tracking.store import sqlite_file
 
-TIMEOUT_S = 300  # A promotion can take a minute, because the champion and the candidate are scored again.
+TIMEOUT_S = 300  # long enough for a promotion, which takes a minute if champion and candidate are scored again
 
 
 def promotion_lock(model: RegisteredModel) -> AbstractContextManager[None]:
-    """Wait for the lock of a model and keep it until the block ends.
+    """Wait for the lock of a model, and hold the lock until the block ends.
 
-    The lock is an advisory lock in PostgreSQL, or a file next to a SQLite store. A tracking server has no lock. In this
-    case, a lock file excludes only the promotions of this checkout. `check_champion` then reports promotions of other
-    machines. Raises UserError if another decision takes too long.
+    For PostgreSQL, the lock is an advisory lock. For SQLite, the lock is a file next to the database. For a tracking
+    server, the lock is a file in this checkout, which does not exclude promotions in other checkouts. `check_champion`
+    detects promotions in other checkouts. Raises UserError if another process holds the lock for too long.
     """
     address = model.client.tracking_uri
     message = (
-        f"Another decision on {model.name} has held the lock for {TIMEOUT_S} seconds. "
-        "Try again when that command has ended."
+        f"Another promotion, rollback or retirement of {model.name} has held the lock for {TIMEOUT_S} seconds. "
+        "Try again when the other command has ended."
     )
     if address.startswith(POSTGRES):
         return lock_in_postgres(address, model.name, TIMEOUT_S, message)

@@ -1,6 +1,6 @@
 """Write the model card of an experiment.
 
-The content of the card does not depend on the store, the time or the commit.
+The content of the model card does not depend on the tracking store, the time or the commit.
 """
 
 import json
@@ -24,8 +24,8 @@ A `{class_name}` for {task}, trained on `{dataset}`.
 
 ## Intended use
 
-The model demonstrates what the lectures teach. It was measured on the test data of `{dataset}` only. Measure it again
-before you use it on other data.
+The model demonstrates what the lectures teach. The model was measured only on the test data of
+`{dataset}`. Measure the model again before you use it on other data.
 
 ## Data
 
@@ -70,7 +70,7 @@ The model was trained on the data above and on nothing else. {guards}
 
 
 def write_card(paths: ExperimentPaths, dataset: Dataset) -> None:
-    """Write `cards/<experiment>.md`."""
+    """Write the model card of an experiment to `cards/<experiment>.md`."""
     metadata = json.loads((paths.model / "module.json").read_text())
     hyperparameters = {key: value for key, value in metadata["hyperparameters"].items() if key != "facts"}
     items = read_facts(paths.processed)["items"]
@@ -94,7 +94,7 @@ def write_card(paths: ExperimentPaths, dataset: Dataset) -> None:
         guards=describe_guards(dataset),
     )
     paths.card.parent.mkdir(exist_ok=True)
-    with atomic_file(paths.card) as part:  # the card can be a link to a file of DVC's cache
+    with atomic_file(paths.card) as part:  # an old card can be a link to a file in DVC's cache
         part.write_text(text)
 
 
@@ -107,7 +107,7 @@ def score_rows(metrics: Mapping[str, Any], unit: str) -> Iterator[str]:
 
 
 def describe_training(paths: ExperimentPaths) -> str:
-    """Describe the length of the training and the last validation metrics."""
+    """Describe the number of steps and epochs of the training, and the last validation metrics."""
     history, _ = history_file.read_history(paths.model)
     if history.empty:
         return "The training has no recorded history."
@@ -121,13 +121,13 @@ def describe_training(paths: ExperimentPaths) -> str:
 def describe_guards(dataset: Dataset) -> str:
     """Describe the guards of the dataset, with their limits and reasons."""
     if not dataset.guards:
-        return "The report shows its errors."
+        return "The errors of the model are in the report."
     guards = "; ".join(f"{name.replace('_', ' ')} {describe_guard(guard)}" for name, guard in dataset.guards.items())
-    return f"In addition to the score, the promotion gate compares these values with the champion's: {guards}."
+    return f"In addition to the score, the promotion gate compares these values with the champion's values: {guards}."
 
 
 def describe_guard(guard: Mapping[str, Any]) -> str:
-    """Describe the limit of a guard and the reason for this limit."""
+    """Describe the limit of a guard, and the reason for the limit."""
     if "tolerance" in guard:
         return f"{describe_tolerance(guard['tolerance'], guard['better'])} ({guard['reason']})"
     return f"may grow by a factor of at most {guard['factor']:g}, or by {guard['absolute_slack']:g} ({guard['reason']})"
@@ -138,10 +138,10 @@ def read_licence(origin: str) -> str:
 
 
 def slice_tables(report: Path) -> Iterator[tuple[str, str]]:
-    """Yield a title and a Markdown table for each group of metrics in `details.json` of the report.
+    """Yield a title and a Markdown table for each group of metrics in the report's `details.json`.
 
-    Lists of numbers with the same length become one table that has one row per class. A mapping of rows with the same
-    numeric columns becomes a separate table. Other details are skipped.
+    All lists of n numbers form one table with n rows, one row per class. Each mapping of names to rows forms a table if
+    all rows have the same numeric columns. All other entries of `details.json` are skipped.
     """
     path = report / "details.json"
     details = json.loads(path.read_text()) if path.is_file() else {}
@@ -159,7 +159,7 @@ def is_list_of_numbers(value: Any) -> bool:
 
 
 def is_table(value: Any) -> bool:
-    """Return whether a value maps at least two names to rows with the same numeric columns."""
+    """Return whether a value is a mapping of at least two names to rows, and all rows have the same numeric columns."""
     if not isinstance(value, Mapping) or len(value) < 2 or not all(isinstance(row, Mapping) for row in value.values()):
         return False
     columns, *others = (list(row) for row in value.values())
@@ -172,6 +172,6 @@ def is_number(value: Any) -> bool:
 
 
 def format_table(table: pd.DataFrame) -> str:
-    """Format a table as Markdown, with four decimals and with commas as thousands separators."""
+    """Return a table as Markdown. Floats get four decimals, and integers get commas as thousands separators."""
     table = table.rename(columns=lambda name: name.replace("_", " "))
     return str(table.to_markdown(floatfmt=".4f", intfmt=","))

@@ -17,12 +17,12 @@ Row = dict[str, Any]
 
 
 def read_models(client: MlflowClient) -> dict[str, RegisteredModel]:
-    """Return every registered model by its name."""
+    """Return a dict from the name of each registered model to the model."""
     return {name: RegisteredModel(client, name) for name in model_names(client)}
 
 
 def unregistered_experiments(models: Mapping[str, RegisteredModel]) -> list[str]:
-    """Return the experiments that have outputs in this checkout but no version in the store."""
+    """Return the names of experiments whose outputs are in this checkout but not registered in the tracking store."""
     complete = [paths for paths in list_experiments() if paths.is_complete() and not outputs_problem(paths)]
     return [paths.experiment for paths in complete if find_output_version(models, paths) is None]
 
@@ -42,7 +42,7 @@ def find_output_version(models: Mapping[str, RegisteredModel], paths: Experiment
 
 
 def experiment_summary(models: Mapping[str, RegisteredModel], paths: ExperimentPaths) -> Row:
-    """Return the scores of an experiment and the registered version of this experiment."""
+    """Return a table row with the score, the baseline and the registered version of an experiment."""
     columns = ("experiment", "dataset", "score", "baseline", "better", "unit", "version", "alias")
     row: Row = dict.fromkeys(columns) | {"experiment": paths.experiment, "dataset": paths.dataset}
     if paths.is_complete() and not outputs_problem(paths):
@@ -56,12 +56,12 @@ def experiment_summary(models: Mapping[str, RegisteredModel], paths: ExperimentP
 
 
 def format_unit(dataset: str) -> str | None:
-    """Return the name and unit of a dataset's score, or None if its config is damaged."""
+    """Return the name and unit of a dataset's score, or None if the config of the dataset is damaged."""
     return None if config_problem(dataset) else str(read_score_unit(dataset))
 
 
 def config_problem(dataset: str) -> str | None:
-    """Return the reason why the config of a dataset cannot be read, or None if there is no problem or no config."""
+    """Return the reason why the config of a dataset cannot be read, or None if the config is valid or missing."""
     try:
         read_score_unit(dataset)
     except UserError as error:
@@ -70,7 +70,7 @@ def config_problem(dataset: str) -> str | None:
 
 
 def model_summary(model: RegisteredModel) -> Row:
-    """Return the champion and the challenger of a registered model."""
+    """Return a table row with the champion and the challenger of a registered model."""
     champion = model.readable_champion
     row: Row = {
         "model": model.name,
@@ -88,7 +88,10 @@ def model_summary(model: RegisteredModel) -> Row:
 
 
 def version_summary(model: RegisteredModel, version: ModelVersionRecord, digest_length: int | None) -> Row:
-    """Return the description of one version as a table row. Digests are shortened to `digest_length` characters."""
+    """Return a table row that describes a version.
+
+    Digests are shortened to `digest_length` characters unless it is None.
+    """
     return {
         "version": version.number,
         "experiment": version.experiment,

@@ -1,7 +1,7 @@
-"""Copy the code that a version needs into the version, under a unique package name, and extract it again.
+"""Copy the code that predicts for a version into the version, and extract the packaged code again.
 
-A process can load versions of several tasks, several versions of one model, and an installed Lectern. The package of a
-version is therefore renamed from `lectern` to `lectern_<digest of its code>`.
+The packaged code is renamed from `lectern` to `lectern_<digest of the code>`. One process can therefore import the code
+of several versions and the installed package `lectern`.
 """
 
 import io
@@ -21,7 +21,7 @@ from lectern.errors import UserError
 from lectern.task_modules import has_task_module, task_module
 
 PACKAGE = Path(__file__).parents[1]
-PYFUNC = PACKAGE / "registry" / "pyfunc.py"  # MLflow runs a copy of this file when it loads a version
+PYFUNC = PACKAGE / "registry" / "pyfunc.py"  # script that MLflow executes when it loads a version
 REQUIRED = ("mlflow", "torch", "pytorch-lightning", "torchmetrics", "safetensors", "jaxtyping", "numpy", "pandas")
 IMPORT = re.compile(rf"^(\s*(?:from|import) ){PACKAGE.name}(?=[.\s])", re.MULTILINE)
 MODULES = ("model.module", "serving.inference_api", "serving.request")  # imported by their names
@@ -29,9 +29,9 @@ DIGEST_LENGTH = 12  # number of characters of the code digest in the package nam
 
 
 def copy_code(task: str, folder: Path) -> tuple[Path, Path]:
-    """Copy the files that a version imports to a folder. Return the paths of the script and the package.
+    """Copy the source files that predictions of a task need. Return the paths of the script and the package.
 
-    Only the imported files are copied, because a tracking server needs one request per file.
+    Only files that are imported are copied, because an upload to a tracking server needs one request per file.
     """
     name = f"{PACKAGE.name}_{code_digest(task)[:DIGEST_LENGTH]}"
     for path in imported_files(task):
@@ -42,16 +42,16 @@ def copy_code(task: str, folder: Path) -> tuple[Path, Path]:
 
 
 def copy_renamed(path: Path, copy: Path, name: str) -> None:
-    """Copy a source file, and change the name of the package in its import statements."""
+    """Copy a source file, and replace the package name `lectern` by `name` in the import statements of the copy."""
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_text(IMPORT.sub(rf"\g<1>{name}", path.read_text("utf-8")), "utf-8")
 
 
 def extract_code(version_files: Path, digest: str, folder: Path) -> Path:
-    """Copy the package of a version to a folder if its code has this digest. Return the path of the copy.
+    """Copy the packaged code of a version to a folder, and return the path of the copy.
 
-    Only Python files are copied, because the digest does not cover compiled files. Raises UserError if the code has
-    another digest, which means that the files of the version were changed.
+    Only Python files are copied, because `digest` does not cover compiled files. Raises UserError if the packaged code
+    does not have the digest `digest`, which means that somebody changed the files of the version.
     """
     name = f"{PACKAGE.name}_{digest[:DIGEST_LENGTH]}"
     sources = read_package(version_files, name)
@@ -65,7 +65,10 @@ def extract_code(version_files: Path, digest: str, folder: Path) -> Path:
 
 
 def read_package(version_files: Path, name: str) -> dict[str, str]:
-    """Return the source code of a version by file name, with the original name of the package."""
+    """Return a dict from the name of each file in a version's packaged code to the source code.
+
+    The import statements contain the original package name `lectern`.
+    """
     package = version_files / "code" / name
     files = {path.relative_to(package): path for path in package.rglob("*.py")}
     files[PYFUNC.relative_to(PACKAGE)] = version_files / PYFUNC.name
@@ -80,7 +83,10 @@ def read_package(version_files: Path, name: str) -> dict[str, str]:
 
 
 def is_utf8(source: str) -> bool:
-    """Return whether Python reads the source code as UTF-8. A comment can select another encoding, and other code."""
+    """Return whether Python reads the source code as UTF-8.
+
+    A comment in the source code can select a different encoding, which can change the code that Python reads.
+    """
     try:
         return tokenize.detect_encoding(io.BytesIO(source.encode()).readline)[0] == "utf-8"
     except SyntaxError:
@@ -89,7 +95,10 @@ def is_utf8(source: str) -> bool:
 
 @contextmanager
 def importable(package: Path) -> Iterator[None]:
-    """Make a package importable inside the block, because MLflow runs the script while it saves a model."""
+    """Make a package importable inside the block.
+
+    MLflow needs the package, because it executes the script to save a model.
+    """
     sys.path.insert(0, str(package.parent))
     try:
         yield
@@ -101,9 +110,9 @@ def importable(package: Path) -> Iterator[None]:
 
 @cache
 def code_digest(task: str) -> str:
-    """Return the digest of the code that a version of this task runs, without comments and docstrings.
+    """Return the digest of the code that predicts for models of a task, without comments and docstrings.
 
-    The code also defines the signature of the version.
+    The code also defines the MLflow signature of the models.
     """
     return source_digest([PYFUNC, *imported_files(task)], PACKAGE)
 
@@ -114,13 +123,13 @@ def requirements_digest(task: str) -> str:
 
 
 def requirements(task: str) -> list[str]:
-    """Return the packages that a version needs, with the installed releases."""
+    """Return the packages that models of a task need, each with its installed version, such as `torch==2.13.0`."""
     names = (*REQUIRED, *getattr(task_module(task, "serving.inference_api"), "REQUIRED", ()))
     return [pinned_requirement(name) for name in names]
 
 
 def imported_files(task: str) -> list[Path]:
-    """Return the files of the package that the saved model of a task imports, directly or indirectly."""
+    """Return the source files of Lectern that a saved model of a task imports, directly or indirectly."""
     finder = ModuleFinder([str(PACKAGE.parent)])
     finder.load_file(str(PYFUNC))
     for module in MODULES:
@@ -131,5 +140,5 @@ def imported_files(task: str) -> list[Path]:
 
 
 def pinned_requirement(name: str) -> str:
-    """Return `torch==2.13.0` for torch, without the label of a local build such as `+cpu`."""
+    """Return a requirement such as `torch==2.13.0`, without the label of a local build such as `+cpu`."""
     return f"{name}=={installed_version(name).split('+')[0]}"

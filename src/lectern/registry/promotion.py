@@ -1,4 +1,4 @@
-"""Promote a version that passes the gate, or roll back to an earlier champion."""
+"""Promote a version that passes the promotion gate, roll back to an earlier champion, or retire the champion."""
 
 from dataclasses import asdict
 from typing import TypeGuard
@@ -19,12 +19,12 @@ from lectern.registry.versions import download_model_folder
 def promote(
     model: RegisteredModel, which: str | None = None, force: str | None = None
 ) -> tuple[ModelVersionRecord, list[Rule]]:
-    """Make a version the champion if it passes the gate. Return the champion and the results of the rules.
+    """Make a version the champion if the version passes the promotion gate. Return the champion and the rules' results.
 
-    `which` is the number or the alias of a version, and the default is the challenger. If `force` is given, the version
-    is promoted even if a rule fails, and `force` is the reason in the audit log. If the version is already the
-    champion, no rule is evaluated. Raises CheckFailed if a rule fails, ConcurrentPromotion if another process changed
-    the champion, and UserError if there is no version to promote.
+    `which` is the number or the alias of the version. The default is the challenger. If `force` is given, the version
+    is promoted even if a rule fails, and the audit log contains `force` as the reason. If the version is already the
+    champion, no rule is evaluated. Raises CheckFailed if a rule fails. Raises ConcurrentPromotion if another process
+    changed the champion. Raises UserError if there is no version to promote.
     """
     request: Request = {"action": "promote", "version": which, "force": force}
     with promotion_lock(model):
@@ -39,7 +39,7 @@ def promote(
                 "\n".join([
                     f"{candidate} does not pass the gate:",
                     *format_rules(rules),
-                    'The champion stays. To promote the version anyway, add the option --force "reason".',
+                    'The champion has not changed. To promote the version anyway, add the option --force "reason".',
                 ]),
                 rules,
             )  # fmt: skip
@@ -49,22 +49,22 @@ def promote(
 
 
 def default_candidate(model: RegisteredModel) -> str:
-    """Return the challenger, or the champion if there is no challenger."""
+    """Return the alias `challenger` if it exists, and otherwise the alias `champion`."""
     for alias in (CHALLENGER, CHAMPION):
         if alias in model.aliases:
             return alias
     if model.unreadable and not model.versions:
         raise UserError(model.unreadable[0].reason)
     raise UserError(
-        f"{model.name} has no version above its baseline, so no version can be promoted. Train another model."
+        f"{model.name} has no version above its baseline, so no version can be promoted. Train a better model."
     )
 
 
 def rollback(model: RegisteredModel, which: str | None = None) -> ModelVersionRecord:
-    """Make the previous champion, or the earlier champion `which`, the champion again. Return this version.
+    """Make the previous champion, or the earlier champion `which`, the champion again. Return the new champion.
 
-    A second rollback goes one champion further back. Raises UserError if the version has never been champion, or if the
-    store lacks the version or its files.
+    A second rollback goes back to the champion before the previous champion. Raises UserError if the version has never
+    been champion, or if the tracking store lacks the version or its files.
     """
     request: Request = {"action": "rollback", "version": which}
     with promotion_lock(model):
@@ -75,15 +75,15 @@ def rollback(model: RegisteredModel, which: str | None = None) -> ModelVersionRe
             return model.champion
         version = find_former_champion(model, which) if which else find_previous_champion(model)
         if version.number == model.champion_number:
-            raise UserError(f"{version} is the champion already.")
-        # The files of the version must be present and readable.
+            raise UserError(f"{version} is already the champion.")
+        # raises UserError if the files of the version are missing or damaged
         read_metadata(download_model_folder(model.client, version))
         change_champion(model, version, request)
         return version
 
 
 def retire(model: RegisteredModel) -> ModelVersionRecord:
-    """Remove the alias `champion`, so that the model is not served any more. Return the retired version.
+    """Stop serving a model by removing the alias `champion`. Return the version that was champion.
 
     Raises UserError if there is no champion.
     """
@@ -100,7 +100,7 @@ def retire(model: RegisteredModel) -> ModelVersionRecord:
 
 
 def find_previous_champion(model: RegisteredModel) -> ModelVersionRecord:
-    """Return the champion before the present one."""
+    """Return the version that was champion before the present champion."""
     earlier = audit_log.champion_history(audit_log.read_decisions(model))[:-1]
     if not earlier:
         raise UserError(f"{model.name} has no earlier champion; see `lectern registry history {model.name}`.")
@@ -110,32 +110,36 @@ def find_previous_champion(model: RegisteredModel) -> ModelVersionRecord:
         raise UserError(unreadable.reason)
     if version is None:
         raise UserError(
-            f"{model.name}: the previous champion, {audit_log.label(earlier[-1])}, is not in this store. To restore "
-            "this version, check out the commit of its training and run `dvc checkout` and `lectern reconcile`. "
+            f"{model.name}: the previous champion, {audit_log.label(earlier[-1])}, is not in the tracking store. "
+            "To restore this version, check out the commit of its training and run `dvc checkout` and "
+            "`lectern reconcile`. "
             f"To choose another version, run `lectern rollback {model.name} --version N`."
         )
     return version
 
 
 def find_former_champion(model: RegisteredModel, which: str) -> ModelVersionRecord:
-    """Return a version that has been champion. Every other version must pass the gate before it can be promoted."""
+    """Return the version `which`. Raises UserError if the version has never been champion.
+
+    A version that has never been champion must first pass the promotion gate.
+    """
     version = model.get(which)
     champions = {audit_log.identity(decision["to"]) for decision in audit_log.read_decisions(model) if decision["to"]}
     if version.identity not in champions:
         raise UserError(
-            f"{version} has never been champion, so a rollback to it is not possible. "
+            f"{version} has never been champion, so a rollback to this version is not possible. "
             f"Run `lectern promote {model.name} --version {version.number}` instead."
         )
     return version
 
 
 def is_completed(completed: Intent | None, request: Request) -> TypeGuard[Intent]:
-    """Return whether the completed decision was started by an earlier call of the same command."""
+    """Return whether `completed` is a decision that an earlier, interrupted call of the same command has started."""
     return completed is not None and completed.request == request
 
 
 def catch_up(model: RegisteredModel) -> Intent | None:
-    """Complete an interrupted decision, and read the decisions that were made in other checkouts."""
+    """Complete an interrupted decision, apply the decisions of other checkouts, and return the completed decision."""
     model.refresh()
     completed = finish_interrupted(model)
     audit_log.sync(model)

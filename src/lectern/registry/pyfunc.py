@@ -1,4 +1,7 @@
-"""Wrap a model folder as an MLflow pyfunc model. MLflow stores this file as code, so no object is pickled."""
+"""Wrap a model folder as an MLflow pyfunc model.
+
+MLflow stores the file pyfunc.py as the code of the model, so a saved model contains no pickled object.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,9 @@ from lectern.registry.loaded_model import LoadedModel
 
 
 class TaskModel(PythonModel):
-    """A pyfunc model that loads the model folder of a version and predicts with the inference API of the task."""
+    """An MLflow pyfunc model that loads the model folder of a version and predicts with the task's inference API."""
 
-    _skip_type_hint_validation = True  # Type hints are not needed, because the signature describes the inputs.
+    _skip_type_hint_validation = True  # the MLflow signature describes the inputs instead of type hints
 
     def load_context(self, context: PythonModelContext) -> None:
         self.model = LoadedModel.load(Path(context.artifacts["model"]))
@@ -21,5 +24,5 @@ class TaskModel(PythonModel):
         return self.model.predict(model_input, params)
 
 
-TaskModel.predict.__annotations__.clear()  # MLflow cannot derive a signature from these type hints.
+TaskModel.predict.__annotations__.clear()  # MLflow would fail to derive a signature from the type hints
 mlflow.models.set_model(TaskModel())

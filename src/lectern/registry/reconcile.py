@@ -1,4 +1,4 @@
-"""Restore runs, versions and decisions that the store lacks, from DVC's outputs and the audit log."""
+"""Restore the runs, versions and decisions that the tracking store lacks, from DVC's outputs and the audit log."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,15 +24,15 @@ from lectern.tracking.restored_run import find_or_restore_run, has_config
 from lectern.tracking.runs import COMMIT, find_run, is_restored
 from lectern.tracking.store import first_line
 
-# MLflow's errors about one run, version or experiment, such as a deleted run. Other errors are failures of the store.
+# MLflow's error codes for a problem of one run, version or experiment, such as a deleted run
 DAMAGED_ENTRY = ("RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "INVALID_PARAMETER_VALUE")
 
 
 def reconcile(client: MlflowClient) -> list[str]:
-    """Restore all runs, versions and decisions that are missing in the store.
+    """Restore all runs, versions and decisions that the tracking store lacks.
 
-    Return one message for each restored entry, and one for each entry that cannot be restored. A problem of one
-    experiment or model does not prevent the work on the others.
+    Return one message for each restored entry and for each entry that cannot be restored. If one experiment or model
+    cannot be restored, the remaining experiments and models are still restored.
     """
     messages = settle_ended_runs(client) + for_each_model(client, restore_deleted_runs)
     for paths in list_experiments():
@@ -42,7 +42,7 @@ def reconcile(client: MlflowClient) -> list[str]:
 
 
 def for_each_model(client: MlflowClient, restore: Callable[[RegisteredModel], list[str]]) -> list[str]:
-    """Call a function for each registered model, and return all messages."""
+    """Call a function for each registered model, and return the messages of all calls."""
 
     def restore_model(name: str) -> list[str]:
         return restore(RegisteredModel(client, name))
@@ -51,7 +51,7 @@ def for_each_model(client: MlflowClient, restore: Callable[[RegisteredModel], li
 
 
 def isolate(subject: str, restore: Callable[[], list[str]]) -> list[str]:
-    """Return the messages of a function, or the reason why it could not restore the experiment or model `subject`."""
+    """Return the messages of `restore`, or its error message with the name `subject` of the experiment or model."""
     try:
         return restore()
     except UserError as error:
@@ -63,7 +63,10 @@ def isolate(subject: str, restore: Callable[[], list[str]]) -> list[str]:
 
 
 def restore_decisions(model: RegisteredModel) -> list[str]:
-    """Synchronise the audit log and move the alias `champion`. Report versions that cannot be read or have no run."""
+    """Copy missing decisions between the audit log and the tracking store, and move the alias `champion`.
+
+    Return messages about the changes, and about versions that cannot be read or have no run.
+    """
     with promotion_lock(model):
         model.refresh()
         finish_interrupted(model)
@@ -73,16 +76,16 @@ def restore_decisions(model: RegisteredModel) -> list[str]:
 
 
 def lost_models(client: MlflowClient) -> list[str]:
-    """Report the models that have an audit log but no version in the store."""
+    """Return a message for each model that has an audit log but is not registered in the tracking store."""
     names = {path.stem for path in AUDIT_LOGS.glob("*.jsonl")} - set(model_names(client))
     return [
-        f"{name}: no version can be restored; this checkout has no outputs that match the audit log"
+        f"{name}: no version can be restored, because this checkout has no outputs that match the audit log"
         for name in sorted(names)
     ]
 
 
 def restore_experiment(client: MlflowClient, paths: ExperimentPaths) -> list[str]:
-    """Restore the run and the version of an experiment, and the files of the version, if they are missing."""
+    """Restore the run, the version and the version's files of an experiment if the tracking store lacks them."""
     check_evaluation(paths)
     found = find_run(client, paths.task, paths.weights)
     model = find_model(client, paths.dataset)
@@ -96,7 +99,7 @@ def restore_experiment(client: MlflowClient, paths: ExperimentPaths) -> list[str
 
 
 def describe_restored_run(paths: ExperimentPaths, before: Run | None, run: Run) -> list[str]:
-    """Say what was restored of a run, and what is lost."""
+    """Return a message that lists which information of a run was restored and which information is lost."""
     if before and before.data.tags == run.data.tags:
         return []
     found = [name for name, is_known in (("config", has_config(run)), ("commit", COMMIT in run.data.tags)) if is_known]
@@ -106,7 +109,7 @@ def describe_restored_run(paths: ExperimentPaths, before: Run | None, run: Run) 
 
 
 def restore_files(client: MlflowClient, paths: ExperimentPaths, version: ModelVersionRecord) -> list[str]:
-    """Upload the files of a registered version if they are missing."""
+    """Upload the files of a registered version if the files are missing from the tracking store."""
     if has_model_files(client, version):
         return []
     upload_files(client, paths, version.run_id, version.identity)

@@ -1,4 +1,7 @@
-"""Register the outputs of an experiment as a version of the model that is named after its dataset."""
+"""Register the outputs of an experiment as a version of a registered model.
+
+The registered model has the name of the experiment's dataset.
+"""
 
 import tempfile
 from pathlib import Path
@@ -20,10 +23,11 @@ MAX_DESCRIPTION = 5000  # maximum number of characters of a description in MLflo
 
 
 def register(client: MlflowClient, paths: ExperimentPaths, run_id: str) -> ModelVersionRecord:
-    """Return the version that is registered for these outputs. Create the version if it does not exist.
+    """Return the registered version of an experiment's outputs. Create the version if it does not exist.
 
-    A new version replaces a version whose run and files were deleted permanently, because MLflow cannot change the run
-    of a version. Every step can be repeated after a kill.
+    If the run and the files of an existing version were deleted permanently, a new version replaces the existing
+    version, because MLflow cannot change the run of a version. If the process is killed, the same call completes the
+    registration.
     """
     tags, identity = version_tags(paths), version_identity(paths)
     model = find_model(client, paths.dataset)
@@ -40,7 +44,10 @@ def register(client: MlflowClient, paths: ExperimentPaths, run_id: str) -> Model
 
 
 def complete_registration(model: RegisteredModel, version: ModelVersionRecord) -> ModelVersionRecord:
-    """Move the aliases after the registration of a version. If it is not the newest, this has happened before."""
+    """Move the aliases after the registration of a version.
+
+    The alias `challenger` is moved only if the version is the newest version of the model.
+    """
     move_aliases_of_lost_versions(model, version)
     if version.number == max(record.number for record in model.versions):
         model.update_challenger(version)
@@ -57,7 +64,7 @@ def create_model(client: MlflowClient, dataset: str) -> None:
 
 
 def upload_files(client: MlflowClient, paths: ExperimentPaths, run_id: str, identity: VersionIdentity) -> None:
-    """Upload the files of a version to the artifacts of its run, in a folder that no other version uses."""
+    """Upload the files of a version to a separate folder among the artifacts of the version's run."""
     prepare_artifacts(client, client.get_run(run_id).info.experiment_id)
     with tempfile.TemporaryDirectory() as folder:
         pyfunc = Path(folder) / "pyfunc"
@@ -67,7 +74,7 @@ def upload_files(client: MlflowClient, paths: ExperimentPaths, run_id: str, iden
 
 
 def save_pyfunc(paths: ExperimentPaths, folder: Path, scratch: Path) -> None:
-    """Save an MLflow model: code, weights, signature, input example and exact requirements."""
+    """Save an MLflow model with code, weights, signature, input example and the exact versions of required packages."""
     import mlflow.pyfunc
 
     inference_api = task_module(paths.task, "serving.inference_api")
@@ -83,19 +90,19 @@ def save_pyfunc(paths: ExperimentPaths, folder: Path, scratch: Path) -> None:
             input_example=inference_api.example(paths.processed),
             pip_requirements=requirements(paths.task),
         )
-    description = folder / "MLmodel"  # it names the folder that the weights were copied from
+    description = folder / "MLmodel"  # MLmodel contains the temporary path of the weights
     description.write_text(description.read_text().replace(str(model), str(paths.model)))
 
 
 def add_evaluation(paths: ExperimentPaths, folder: Path) -> None:
-    """Copy the report, the metrics and the model card to the files of the version."""
+    """Copy the report, the metrics and the model card of an experiment to the files of a version."""
     copy_output(paths.report, folder / "report")
     copy_output(paths.metrics_file, folder / "report" / "metrics.json")
     copy_output(paths.card, folder / "card.md")
 
 
 def description(paths: ExperimentPaths) -> str | None:
-    """Return the model card, cut to the length that MLflow's database accepts."""
+    """Return the model card, shortened to the length that MLflow's database accepts."""
     if not paths.card.is_file():
         return None
     card = paths.card.read_text()

@@ -16,14 +16,14 @@ from lectern.registry.version_record import (
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
-NO_MODELS = "No model is registered yet. Run `dvc repro` or `make demo`."
-Aliases = dict[str, int | None]  # maps an alias to a version number, or to None if the alias must be removed
+NO_MODELS = "No model is registered yet. To train and register models, run `dvc repro` or `make demo`."
+Aliases = dict[str, int | None]  # maps an alias to a version number, or to None if no version has the alias
 
 
 class RegisteredModel:
-    """A copy of the versions and aliases of a registered model. `refresh` reads them again.
+    """The versions and aliases of a registered model, as read from the tracking store.
 
-    Raises UserError if no model of that name is registered.
+    `refresh` reads the versions and aliases again. Raises UserError if no model of the given name is registered.
     """
 
     aliases: dict[str, int]
@@ -36,7 +36,7 @@ class RegisteredModel:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read versions and aliases again."""
+        """Read the versions and aliases from the tracking store again."""
         self.aliases = read_aliases(self.client, self.name)
         found = self.client.search_model_versions(f"name = '{self.name}'")
         records = [read_record(version) for version in found]
@@ -53,16 +53,22 @@ class RegisteredModel:
 
     @property
     def champion(self) -> ModelVersionRecord | None:
-        """The served version, or None if no version is served. Raises UserError if the version cannot be read."""
+        """The version with the alias `champion`, or None if there is no champion.
+
+        Raises UserError if an older version of Lectern registered the champion.
+        """
         return None if self.champion_number is None else self.get(CHAMPION)
 
     @property
     def readable_champion(self) -> ModelVersionRecord | None:
-        """The champion, or None if there is no champion, or if an older version of Lectern registered it."""
+        """The champion, or None if there is no champion or an older version of Lectern registered the champion."""
         return next((record for record in self.versions if record.number == self.champion_number), None)
 
     def get(self, which: str) -> ModelVersionRecord:
-        """Return a version by its number or alias. Raises UserError with a list of the versions if none matches."""
+        """Return the version with a number or alias.
+
+        Raises UserError with a list of all versions if no version matches.
+        """
         number = str(self.aliases.get(which, which))
         for record in self.versions:
             if str(record.number) == number:
@@ -77,11 +83,11 @@ class RegisteredModel:
         )
 
     def find(self, identity: VersionIdentity) -> ModelVersionRecord | None:
-        """Return the version with this identity. The version number is ignored."""
+        """Return the newest version with the given identity, or None if there is no such version."""
         return next((record for record in self.versions if record.identity == identity), None)
 
     def find_outputs(self, outputs: OutputIdentity) -> ModelVersionRecord | None:
-        """Return the newest version that was made from these outputs. The code of the version is ignored."""
+        """Return the newest version of the given outputs, whatever its code is, or None if there is no such version."""
         return next((record for record in self.versions if record.identity.outputs == outputs), None)
 
     def find_unreadable(self, identity: VersionIdentity) -> UnreadableVersion | None:
@@ -92,19 +98,19 @@ class RegisteredModel:
         return ", ".join(alias for alias, target in self.aliases.items() if target == number)
 
     def aliases_with(self, champion: ModelVersionRecord | None) -> Aliases:
-        """Return the aliases for a new champion, or for no champion if `champion` is None.
+        """Return the aliases that the model must have if `champion` becomes the champion. None means no champion.
 
-        The challenger is the best of the other versions. Only versions above their baseline on the same test data are
-        considered.
+        The challenger is the best version that is not the champion, is above its baseline and was scored on the
+        champion's test data.
         """
         number = champion.number if champion else None
         scored = champion or (self.versions[0] if self.versions else None)
         return {CHAMPION: number, CHALLENGER: self.best_version(scored, number) if scored else None}
 
     def best_version(self, scored: ModelVersionRecord, excluded: int | None) -> int | None:
-        """Return the number of the best version that was scored on the same test data.
+        """Return the number of the best version above its baseline that was scored on the test data of `scored`.
 
-        Versions with the content of the excluded version are excluded too, because one of them replaces the other.
+        The version with the number `excluded`, and all versions with the same content as this version, are left out.
         """
         content = {record.identity for record in self.versions if record.number == excluded}
         candidates = [
@@ -118,7 +124,7 @@ class RegisteredModel:
         return max(candidates, key=lambda record: scored.direction * record.score).number if candidates else None
 
     def move_aliases(self, targets: Aliases) -> None:
-        """Point each alias to its version, and remove an alias whose version is None."""
+        """Set each alias in `targets` to its version, and remove each alias whose version is None."""
         self.aliases = read_aliases(self.client, self.name)
         for alias, number in targets.items():
             if number == self.aliases.get(alias):
@@ -130,18 +136,21 @@ class RegisteredModel:
         self.refresh()
 
     def point_champion(self, record: ModelVersionRecord) -> None:
-        """Make a version the champion, and the best of the other versions the challenger."""
+        """Make a version the champion, and make the best of the remaining versions the challenger."""
         self.refresh()
         self.move_aliases(self.aliases_with(record))
 
     def update_challenger(self, scored: ModelVersionRecord) -> None:
-        """Point `challenger` to the best version that is not the champion and was scored on the same test data."""
+        """Move the alias `challenger` to the best version that is not the champion.
+
+        Only versions that were scored on the test data of `scored` are considered.
+        """
         self.refresh()
         self.move_aliases({CHALLENGER: self.best_version(scored, self.champion_number)})
 
 
 def read_aliases(client: MlflowClient, name: str) -> dict[str, int]:
-    """Return the version number of each alias. Raises UserError if the model is not registered."""
+    """Return a dict from each alias to its version number. Raises UserError if the model is not registered."""
     try:
         return {alias: int(number) for alias, number in client.get_registered_model(name).aliases.items()}
     except MlflowException as error:
@@ -155,5 +164,5 @@ def model_names(client: MlflowClient) -> list[str]:
 
 
 def find_model(client: MlflowClient, name: str) -> RegisteredModel | None:
-    """Return a registered model, or None if no model of that name is registered."""
+    """Return the registered model `name`, or None if no model of this name is registered."""
     return RegisteredModel(client, name) if name in model_names(client) else None

@@ -1,4 +1,4 @@
-"""Read the name and the unit of a dataset's score. Every printed score includes the unit."""
+"""Read the name and the unit of a dataset's score, which are printed with every score."""
 
 from dataclasses import dataclass
 
@@ -15,18 +15,17 @@ class ScoreUnit:
     unit: str = ""
 
     def __str__(self) -> str:
-        """Return the name and the unit of the score.
-
-        If both are the same, as for nats per character, return only the unit.
-        """
+        """Return the name and the unit of the score, or only the unit if name and unit are equal."""
         texts = dict.fromkeys(text for text in (self.name.replace("_", " "), self.unit) if text)
         return ", ".join(texts)
 
 
 def read_score_unit(dataset: str) -> ScoreUnit:
-    """Read the unit from the config of a dataset. Use a default if this checkout does not have the config.
+    """Read the name and the unit of a score from the config of a dataset.
 
-    Raises UserError if the config is damaged.
+    If this checkout does not have the config, return the name `score` without a unit.
+
+    Raises UserError if the config of the dataset is damaged.
     """
     path = group_config("dataset", dataset)
     if not path.is_file():

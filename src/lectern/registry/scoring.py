@@ -1,4 +1,4 @@
-"""Measure the score and the per-item results of a model on the test data, and the size of its weights."""
+"""Measure the score of a model, its results per test item, and the size of its weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ import pandas as pd
 
 from lectern.task_modules import task_module
 
-if TYPE_CHECKING:  # the import of Lightning takes seconds, and a rollback does not need Lightning
+if TYPE_CHECKING:  # importing Lightning takes seconds, and a rollback does not need Lightning
     from pytorch_lightning import LightningModule
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The results of a model that was measured on this machine."""
+    """The score, the results per test item and the request for latency measurements of a model."""
 
     score: float
     items: pd.DataFrame  # one row per test item
@@ -26,9 +26,9 @@ class Measurement:
 def measure_model(
     module: "LightningModule", task: str, processed: Path, items: pd.DataFrame | None = None
 ) -> Measurement:
-    """Measure a loaded model on the test data of `processed`.
+    """Score a loaded model on the test data of the dataset `processed`.
 
-    If `items` is given, the predictions are not computed again.
+    If the results per test item are given as `items`, the predictions are not computed again.
     """
     report, inference_api = task_module(task, "report.evaluate"), task_module(task, "serving.inference_api")
     if items is None:

@@ -10,22 +10,25 @@ from lectern.errors import UserError
 from lectern.tracking.refusals import READ_ONLY
 
 LOCK_REMEDY = (
-    "DVC was killed while it wrote the file, or a git merge is unfinished. Restore the last committed content with "
-    "git checkout HEAD -- {path}, or delete the file. Then run dvc repro. DVC restores finished stages from its cache."
+    "DVC was killed while it wrote {path}, or a git merge is unfinished. Restore the last committed content with "
+    "git checkout HEAD -- {path}, or delete {path}. Then run dvc repro. DVC restores finished stages from its cache."
 )
 
 
 @dataclass(frozen=True)
 class StageStatus:
-    """The changes that DVC reports for the stages, by the name of the stage."""
+    """The changes of stages that DVC reports.
+
+    `changes` maps the name of a stage to a text about its changes.
+    """
 
     changes: Mapping[str, str] = field(default_factory=dict)
-    failure: str = ""  # the error that prevented the comparison
-    refusal: str = ""  # the missing permission that prevented the comparison
+    failure: str = ""  # the error that prevented the comparison with `dvc.lock`
+    refusal: str = ""  # the missing permission that prevented the comparison with `dvc.lock`
 
 
 def read_stage_status(paths: ExperimentPaths) -> StageStatus:
-    """Return the changes of the stages of an experiment and of the stages before them."""
+    """Return the changes that DVC reports for an experiment's stages and for all stages that they depend on."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -49,14 +52,14 @@ def describe(changes: list[Any]) -> Iterator[str]:
 
 
 def read_lock() -> dict[str, Any]:
-    """Return the stages of `dvc.lock`, or an empty dict if the file does not exist.
+    """Return the stages that `dvc.lock` records, or an empty dict if `dvc.lock` does not exist.
 
-    Raises UserError if the file is damaged.
+    Raises UserError if `dvc.lock` is damaged.
     """
     return read_mapping(PIPELINE_LOCK, LOCK_REMEDY).get("stages", {}) if PIPELINE_LOCK.is_file() else {}
 
 
 def stage_digest(stage: str) -> str | None:
-    """Return the digest of the first output of a stage in `dvc.lock`, or None if the stage is missing."""
+    """Return the digest of a stage's first output as recorded in `dvc.lock`, or None if the stage is not recorded."""
     entry = read_lock().get(stage)
     return str(entry["outs"][0].get("md5", "")) if entry else None

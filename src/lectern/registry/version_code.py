@@ -1,6 +1,7 @@
-"""Decide which code predicts for a version: the code of this checkout, the packaged code of the version, or none.
+"""Decide whether the code of this checkout or the packaged code of the version predicts for a version.
 
-The packaged code comes from the store. It runs only if a decision in the committed audit log names its digest.
+The packaged code comes from the tracking store. Packaged code is executed only if a decision in the committed audit log
+contains its digest.
 """
 
 from pathlib import Path
@@ -18,23 +19,26 @@ from lectern.tracking.git import git
 from lectern.tracking.provenance import DIRTY, UNKNOWN
 from lectern.tracking.runs import COMMIT
 
-SHOWN = 12  # number of characters of a digest in messages
+SHOWN = 12  # number of characters of each digest in an error message
 
 
 def has_checkout_code(version: ModelVersionRecord) -> bool:
-    """Return whether the code of a version is the code of this checkout, apart from comments and docstrings."""
+    """Return whether a version was registered with the code of this checkout. Comments and docstrings are ignored."""
     return version.task in task_names() and version.code == code_digest(version.task)
 
 
 def check_approved(client: MlflowClient, version: ModelVersionRecord) -> None:
-    """Raise UserError with the commit to check out if the committed audit log does not name the code of a version."""
+    """Raise UserError if the committed audit log does not contain the digest of a version's code.
+
+    The error message names the commit that contains the code.
+    """
     if version.code not in approved_code(version.name):
         log = AUDIT_LOGS / f"{version.name}.jsonl"
-        raise other_code_error(client, version, f"{log} has no committed decision about this code")
+        raise other_code_error(client, version, f"{log} contains no committed decision with this digest")
 
 
 def approved_code(name: str) -> set[str]:
-    """Return the digests of the code that the committed audit log of a model names."""
+    """Return the code digests in the committed audit log of a model."""
     lines = git(Path(), "show", f"HEAD:./{AUDIT_LOGS / name}.jsonl").split("\n")
     decisions = parse_decisions({line for line in lines if line.endswith("}")})
     versions = [decision[key] for decision in decisions for key in ("from", "to") if decision.get(key)]
@@ -42,26 +46,32 @@ def approved_code(name: str) -> set[str]:
 
 
 def other_code_error(client: MlflowClient, version: ModelVersionRecord, reason: str) -> UserError:
-    """Return the error for a version that cannot be used with the code of this checkout."""
+    """Return a UserError for a version that cannot be used, because its code differs from the code of this checkout."""
     own = code_digest(version.task)[:SHOWN] if version.task in task_names() else f"no task {version.task!r}"
     return UserError(
-        f"{version} was registered with other code (digest {version.code[:SHOWN]}; this checkout has {own}), "
+        f"{version} was registered with different code (digest {version.code[:SHOWN]}; this checkout has {own}), "
         f"and {reason}. {describe_commit(client, version)} "
-        f"To register its outputs with the code of this checkout, run `dvc repro register@{version.experiment}`."
+        f"To register the outputs again with the code of this checkout, run `dvc repro register@{version.experiment}`."
     )
 
 
 def describe_commit(client: MlflowClient, version: ModelVersionRecord) -> str:
-    """Say which commit contains the code of a version."""
+    """Return a sentence that says which commit contains the code of a version."""
     commit = version.commit or training_commit(client, version)
     if not commit or commit == UNKNOWN:
-        return "The commit of its code is unknown."
+        return "The commit that contains the code of the version is unknown."
     if commit.endswith(DIRTY):
-        return f"Its code was never committed: files of commit {commit.removesuffix(DIRTY)} had been changed."
-    return f"To use its code, run `git checkout {commit}`."
+        return (
+            "The code of the version was never committed: "
+            f"files had been changed since commit {commit.removesuffix(DIRTY)}."
+        )
+    return f"To use the code of the version, run `git checkout {commit}`."
 
 
 def training_commit(client: MlflowClient, version: ModelVersionRecord) -> str:
-    """Return the commit of the training, which older versions of Lectern recorded only with the run."""
+    """Return the commit that the run of a version records, or an empty string.
+
+    Older versions of Lectern did not record the commit with the registered version.
+    """
     run = find_version_run(client, version)
     return run.data.tags.get(COMMIT, "") if run else ""

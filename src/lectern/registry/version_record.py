@@ -1,4 +1,4 @@
-"""Write the tags of a registered version and read them back as a typed record."""
+"""Create the tags of a registered version, and convert the tags to a typed record."""
 
 import json
 from collections.abc import Mapping
@@ -20,10 +20,7 @@ OUTPUT_TAGS = ("score", "baseline", "higher_is_better", "test_digest")  # copied
 
 
 class OutputIdentity(NamedTuple):
-    """The digests of the outputs that a version was made from.
-
-    This identity consists of digests of the weights and of the metrics.
-    """
+    """The identity of an experiment's outputs: the name of the experiment and digests of its weights and metrics."""
 
     experiment: str
     weights: str
@@ -31,9 +28,10 @@ class OutputIdentity(NamedTuple):
 
 
 class VersionIdentity(NamedTuple):
-    """The identity of a version, which is the same in every store. Version numbers differ between stores.
+    """The identity of a version, which does not depend on the tracking store. Version numbers differ between stores.
 
-    Versions of the same outputs differ if the code of the inference API or the required packages have changed.
+    Two versions of the same outputs have different identities if the code of the inference API or the required packages
+    differ.
     """
 
     experiment: str
@@ -52,7 +50,7 @@ REQUIRED_TAGS = (*VersionIdentity._fields, "dataset", "task", *OUTPUT_TAGS)
 
 @dataclass(frozen=True)
 class ModelVersionRecord:
-    """The information about a version of a registered model, as read from the store."""
+    """The information about a version of a registered model, as read from the tracking store."""
 
     name: str
     number: int
@@ -61,7 +59,7 @@ class ModelVersionRecord:
     task: str
     weights: str  # sha256 of weights.safetensors
     metrics_digest: str
-    code: str  # digest of the version's code, without comments and docstrings
+    code: str  # digest of the version's packaged code, without comments and docstrings
     requirements: str  # digest of the required packages
     test_digest: str
     score: float
@@ -71,7 +69,7 @@ class ModelVersionRecord:
     run_id: str
     source: str  # address of the version's files
     card: str  # Markdown
-    commit: str = ""  # commit whose code was registered, with the suffix `-dirty` if files had been changed
+    commit: str = ""  # commit of the registered code, ending in `-dirty` if files had uncommitted changes
 
     def __str__(self) -> str:
         return f"{self.name} version {self.number}"
@@ -92,7 +90,7 @@ class ModelVersionRecord:
 
 @dataclass(frozen=True)
 class UnreadableVersion:
-    """A registered version that lacks tags which the present version of Lectern needs."""
+    """A registered version without all tags that this version of Lectern needs."""
 
     number: int
     identity: VersionIdentity
@@ -100,20 +98,20 @@ class UnreadableVersion:
 
 
 def output_identity(paths: ExperimentPaths) -> OutputIdentity:
-    """Return the identity of the outputs of an experiment."""
+    """Return the identity of an experiment's outputs in this checkout."""
     metrics = content_digest([json.dumps(paths.metrics, sort_keys=True)])
     return OutputIdentity(paths.experiment, paths.weights, metrics)
 
 
 def version_identity(paths: ExperimentPaths) -> VersionIdentity:
-    """Return the identity of the version that is registered for the outputs and the code of this checkout."""
+    """Return the identity that a version of an experiment gets if it is registered from this checkout."""
     return VersionIdentity(*output_identity(paths), code_digest(paths.task), requirements_digest(paths.task))
 
 
 def version_tags(paths: ExperimentPaths) -> dict[str, str]:
-    """Return the tags of a new version. No tag depends on the store.
+    """Return the tags of a new version. No tag depends on the tracking store.
 
-    Raises UserError if the metrics do not belong to the model, the data and the code of this checkout.
+    Raises UserError if the metrics do not belong to the weights, the test data and the code of this checkout.
     """
     check_evaluation(paths)
     values = version_identity(paths)._asdict() | {name: paths.metrics[name] for name in OUTPUT_TAGS}
@@ -123,7 +121,7 @@ def version_tags(paths: ExperimentPaths) -> dict[str, str]:
 
 
 def read_record(version: ModelVersion) -> ModelVersionRecord | UnreadableVersion:
-    """Read the tags of a version."""
+    """Convert a version of MLflow's registry to a record, or to an UnreadableVersion if tags are missing."""
     tags = {key.removeprefix(PREFIX): value for key, value in version.tags.items()}
     if not set(REQUIRED_TAGS) <= tags.keys():
         return unreadable_version(version, tags)
@@ -150,14 +148,14 @@ def read_record(version: ModelVersion) -> ModelVersionRecord | UnreadableVersion
 
 
 def unreadable_version(version: ModelVersion, tags: Mapping[str, str]) -> UnreadableVersion:
-    """Return a message about the tags that were found, the tags that are missing and what to do."""
+    """Return an UnreadableVersion whose `reason` lists the existing tags, the missing tags and what to do."""
     missing = [name for name in REQUIRED_TAGS if name not in tags]
     found = sorted(name for name in tags if "." not in name)
     experiment = tags.get("experiment")
     command = f"dvc repro register@{experiment}" if experiment else "dvc repro"
     reason = (
         f"{version.name} version {version.version} was registered by an older version of Lectern. "
-        f"The version lacks the tags {', '.join(missing)}; it has {', '.join(found) or 'none'}. "
+        f"Missing tags: {', '.join(missing)}. Existing tags: {', '.join(found) or 'none'}. "
         f"Train and register the experiment again: {command}"
     )
     identity = VersionIdentity(*(tags.get(name, "") for name in VersionIdentity._fields))
@@ -165,7 +163,7 @@ def unreadable_version(version: ModelVersion, tags: Mapping[str, str]) -> Unread
 
 
 def read_metrics(tags: Mapping[str, str]) -> dict[str, float]:
-    """Return the test metrics that are numbers."""
+    """Return a dict from the name of each numeric test metric in the tags to its value."""
     metrics: dict[str, float] = {}
     for key, value in tags.items():
         if key.startswith(METRIC_PREFIX):

@@ -1,4 +1,4 @@
-"""Find registered versions by name, and download their files."""
+"""Find registered versions by names such as `mnist@3`, and download the files of versions."""
 
 from pathlib import Path
 
@@ -12,35 +12,43 @@ from lectern.registry.version_record import ModelVersionRecord, VersionIdentity
 
 
 def files_folder(identity: VersionIdentity) -> str:
-    """Return the folder of a version's files among the artifacts of its run.
+    """Return the name of the folder with a version's files among the artifacts of the version's run.
 
-    Several versions with the same weights belong to one run. The name contains a digest of the identity, so that each
-    version has its own folder.
+    The name contains a digest of the version's identity, because several versions with the same weights share one run.
     """
     return f"pyfunc-{content_digest(identity)[:12]}"
 
 
 def open_version(client: MlflowClient, model: str) -> tuple[RegisteredModel, ModelVersionRecord]:
-    """Return the model and the version for a name such as `mnist@champion`, `mnist@3` or `mnist` (the champion)."""
+    """Return the registered model and the version for a name such as `mnist@champion` or `mnist@3`.
+
+    A name without `@`, such as `mnist`, means the champion.
+    """
     name, _, which = model.partition("@")
     registered = RegisteredModel(client, name)
     return registered, registered.get(which or CHAMPION)
 
 
 def find_version(client: MlflowClient, model: str) -> ModelVersionRecord:
-    """Return the version for a name such as `mnist@champion` or `mnist@3`. The name `mnist` means its champion."""
+    """Return the version for a name such as `mnist@champion` or `mnist@3`.
+
+    A name without `@`, such as `mnist`, means the champion.
+    """
     return open_version(client, model)[1]
 
 
 def has_model_files(client: MlflowClient, version: ModelVersionRecord) -> bool:
-    """Return whether the files of a version exist. The artifacts can be deleted before the database."""
+    """Return whether the files of a version exist. Somebody can delete the artifacts without the database entry."""
     return bool(
         client.list_artifacts(version.run_id, f"{files_folder(version.identity)}/artifacts/{version.experiment}")
     )
 
 
 def download_files(client: MlflowClient, version: ModelVersionRecord, part: str = "") -> Path:
-    """Return the folder with the files of a version, or a part of it. It is downloaded if the store is remote."""
+    """Return the folder with the files of a version, or the file or subfolder `part` of this folder.
+
+    The files are downloaded if the tracking store is remote.
+    """
     from mlflow.artifacts import download_artifacts
 
     uri = f"{version.source}/{part}".rstrip("/")
@@ -48,11 +56,11 @@ def download_files(client: MlflowClient, version: ModelVersionRecord, part: str 
         return Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri))
     except (MlflowException, OSError) as error:
         raise UserError(
-            f"{version}: its files are missing from {uri} ({error}). "
-            "Restore them with `lectern reconcile`, or delete the version."
+            f"{version}: the files of this version are missing from {uri} ({error}). "
+            "Restore the files with `lectern reconcile`, or delete the version."
         ) from error
 
 
 def download_model_folder(client: MlflowClient, version: ModelVersionRecord) -> Path:
-    """Return the model folder of a version. The folder is downloaded if the store is remote."""
+    """Return the model folder of a version. The folder is downloaded if the tracking store is remote."""
     return download_files(client, version, f"artifacts/{version.experiment}")

@@ -1,1 +1,1 @@
-"""Serve the champions over HTTP, predict from files and export models to ONNX."""
+"""Serve the champions over HTTP, predict for files of inputs, and export models to ONNX."""

@@ -1,4 +1,4 @@
-"""Serve the champions over HTTP."""
+"""Define the HTTP API that serves the champions."""
 
 import asyncio
 import json
@@ -27,23 +27,23 @@ from lectern.serving.executor import Executor
 from lectern.serving.model_info import ModelInfo, describe_champion
 from lectern.serving.openapi import ErrorResponse, build_document
 
-LARGE_BODY_BYTES = 100_000  # A larger JSON body is parsed in a thread, so that parsing does not block the event loop.
+LARGE_BODY_BYTES = 100_000  # larger JSON bodies are parsed in a thread, to keep the event loop free
 
 log = logging.getLogger("lectern.serving")
 router = APIRouter()
 
 
 class Readiness(BaseModel):
-    """The served versions, and the champions that could not be loaded."""
+    """The response of `/readyz`: the served versions, and the champions that could not be loaded."""
 
     ready: bool
-    served: dict[str, int] = Field(description="number of the served version for each model name")
-    problems: dict[str, str] = Field(description="error message for each model name")
+    served: dict[str, int] = Field(description="maps the name of each served model to the number of the served version")
+    problems: dict[str, str] = Field(description="maps the name of each model that could not be loaded to an error")
 
 
 def create_app(champions: Champions, executor: Executor) -> FastAPI:
-    """Create the API server. While the server runs, it checks the registry for new champions."""
-    description = "Predictions of the champions in the registry."
+    """Create the FastAPI application, which checks the registry for new champions while it runs."""
+    description = "This API predicts with the champions in the registry."
     app = FastAPIOffline(title="Lectern", description=description, lifespan=lifespan, version="1")
     app.state.champions, app.state.executor = champions, executor
     app.include_router(router)
@@ -51,7 +51,7 @@ def create_app(champions: Champions, executor: Executor) -> FastAPI:
     app.add_exception_handler(ModelBusy, respond_to_busy_model)
     app.add_exception_handler(ClientDisconnect, respond_to_disconnect)
     document = partial(build_document, app, champions, executor.settings.max_characters)
-    # FastAPI's documentation assigns this attribute, but mypy rejects the assignment.
+    # setattr, because mypy rejects the assignment `app.openapi = document` of FastAPI's documentation
     setattr(app, "openapi", document)  # noqa: B010
     return app
 
@@ -67,9 +67,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def poll_registry(champions: Champions, seconds: float) -> None:
-    """Refresh the champions every `seconds` seconds.
+    """Load changed champions from the registry every `seconds` seconds.
 
-    If the registry is unreachable, the loaded champions stay.
+    If the registry is unreachable, the champions that are already loaded are still served.
     """
     while True:
         try:
@@ -99,7 +99,7 @@ ServerExecutor = Annotated[Executor, Depends(get_executor)]
 
 
 async def find_champion(name: str, champions: ServedChampions) -> Champion:
-    """Return the champion that computes all outputs of one request."""
+    """Return the champion of the model `name`, which computes all outputs of one request."""
     champion = champions.get(name)
     if not champion.has_request_module:
         raise NotServed(f"{name} cannot be used through the API, because its task has no module serving/request.py.")
@@ -133,7 +133,7 @@ async def predict(champion: ServedChampion, executor: ServerExecutor, request: R
 
 
 async def read_json(champion: Champion, executor: Executor, request: Request) -> tuple[Any, dict[str, Any]]:
-    """Return the inputs and the params of a JSON body."""
+    """Return the model inputs and the model params in the JSON body of a request."""
     body, max_characters = await request.body(), executor.settings.max_characters
     if len(body) > LARGE_BODY_BYTES:
         return await executor.run_short(schemas.parse_body, body, champion.task, max_characters)
@@ -141,7 +141,7 @@ async def read_json(champion: Champion, executor: Executor, request: Request) ->
 
 
 async def predict_file(champion: Champion, executor: Executor, media_type: str, request: Request) -> Any:
-    """Return the predictions for an uploaded image or video, which is processed one chunk at a time."""
+    """Return the predictions for an uploaded image or video. Only one chunk of the upload at a time is processed."""
     suffix = file_inputs.find_suffix(media_type, champion.request_module)
     if suffix is None:
         accepted = ", ".join(["application/json", *file_inputs.accepted_media_types(champion.request_module)])
@@ -160,18 +160,18 @@ async def predict_file(champion: Champion, executor: Executor, media_type: str, 
 @router.post("/v1/models/{name}/stream", include_in_schema=False)
 async def stream(champion: ServedChampion, executor: ServerExecutor, request: Request) -> Response:
     if not hasattr(champion.request_module, "stream"):
-        raise HTTPException(404, f"{champion.name} cannot stream. Use POST /v1/models/{champion.name}/predict")
+        raise HTTPException(404, f"{champion.name} cannot stream outputs. Use POST /v1/models/{champion.name}/predict")
     inputs, params = await read_json(champion, executor, request)
     if len(inputs) != 1:
-        raise UserError(f"A stream accepts one input; found {len(inputs)}. Send one request per input.")
+        raise UserError(f"A stream request accepts one input; found {len(inputs)}. Send one request per input.")
     pieces = champion.model.iterate("stream", inputs, params)
     return StreamingResponse(stream_events(champion, executor, pieces), media_type="text/event-stream")
 
 
 async def stream_events(champion: Champion, executor: Executor, pieces: Iterator[str]) -> AsyncIterator[str]:
-    """Yield server-sent events.
+    """Yield the generated text as server-sent events.
 
-    The first events contain pieces of the text. The last event, `end`, contains the version.
+    Each event `text` contains a piece of the text. The last event, `end`, contains the number of the version.
     """
     async for text in executor.stream(champion, pieces):
         yield format_event("text", {"text": text})
@@ -187,7 +187,9 @@ async def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz", summary="Check that the server has champions", responses={503: {"model": Readiness}})
+@router.get(
+    "/readyz", summary="Check that the server serves at least one champion", responses={503: {"model": Readiness}}
+)
 async def readyz(champions: ServedChampions, response: Response) -> Readiness:
     served = {champion.name: champion.version.number for champion in champions.all()}
     if not served:
@@ -195,7 +197,7 @@ async def readyz(champions: ServedChampions, response: Response) -> Readiness:
     return Readiness(ready=bool(served), served=served, problems=champions.problems)
 
 
-@router.get("/metrics", summary="Return the metrics for Prometheus", response_class=Response)
+@router.get("/metrics", summary="Return the metrics of the server for Prometheus", response_class=Response)
 async def read_metrics() -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
@@ -210,8 +212,5 @@ async def respond_to_busy_model(request: Request, error: Exception) -> JSONRespo
 
 
 async def respond_to_disconnect(request: Request, error: Exception) -> Response:
-    """Return status 499, so that the metrics count the request.
-
-    The client does not receive this response, because the client has disconnected.
-    """
+    """Return a response with status 499, which only the metrics use, because the client has disconnected."""
     return Response(status_code=499)

@@ -1,4 +1,4 @@
-"""Read the input files of a batch prediction in chunks."""
+"""Read the input files of `lectern predict` in chunks."""
 
 import mimetypes
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ TABLE_SUFFIXES = (".csv", ".parquet", ".txt")
 
 @dataclass(frozen=True)
 class Chunk:
-    """Inputs that are processed together, with the file name and the row number of each input."""
+    """Model inputs of one prediction call, with the file name and the row number of each input."""
 
     inputs: Any
     files: list[str]
@@ -39,15 +39,20 @@ class Item(NamedTuple):
 
 
 def find_input_files(source: Path) -> list[Path]:
-    """Return the file, or the files of a folder in the order of their names. Raises UserError if there is no file."""
+    """Return the files in the folder `source`, sorted by name, or `source` itself if it is a file.
+
+    Raises UserError if there is no file.
+    """
     files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
     if not source.exists() or not files:
-        raise UserError(f"--input is {source}, which does not exist or is empty. Give a file or a folder of files.")
+        raise UserError(
+            f"--input is {source}, which does not exist or is empty. Set --input to a file or to a folder of files."
+        )
     return files
 
 
 def count_inputs(files: list[Path]) -> int | None:
-    """Return the number of inputs, or None if the number is unknown until all files are read, as for a video."""
+    """Return the number of inputs in all files, or None if a file such as a video must be read to count them."""
     counts = [count_file_inputs(path) for path in files]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
@@ -63,13 +68,13 @@ def count_file_inputs(path: Path) -> int | None:
             return int(pq.ParquetFile(path).metadata.num_rows)
         if suffix == ".npy":
             return len(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, OSError, TypeError):  # `read_chunks` raises the error for this file later.
+    except (ValueError, OSError, TypeError):  # `read_chunks` later raises UserError for a damaged file
         return None
     return 1 if (mimetypes.guess_type(path.name)[0] or "").startswith("image/") else None
 
 
 def read_chunks(files: list[Path], champion: Champion) -> Iterator[Chunk]:
-    """Yield all inputs in chunks of at most MAX_ROWS rows. Raises UserError if a file cannot be read."""
+    """Yield the inputs in all files in chunks of at most MAX_ROWS rows. Raises UserError if a file cannot be read."""
     is_tensor_model = champion.inference_api.signature().inputs.is_tensor_spec()
     readable = sorted(champion.request_module.FILE_READERS if is_tensor_model else TABLE_SUFFIXES)
     for path in files:
@@ -79,7 +84,10 @@ def read_chunks(files: list[Path], champion: Champion) -> Iterator[Chunk]:
 
 
 def read_tensor_chunks(files: list[Path], champion: Champion) -> Iterator[Chunk]:
-    """Yield chunks of items with the same shape. A chunk can contain items from several files."""
+    """Yield chunks of inputs for a tensor model. All inputs of a chunk have the same shape.
+
+    A chunk can contain inputs from several files.
+    """
     items, max_rows = read_items(files, champion), champion.request_module.MAX_ROWS
     while group := take_chunk(items, max_rows, lambda item: item.value.nbytes):
         for shape in sorted({item.value.shape for item in group}):
@@ -98,7 +106,7 @@ def read_items(files: list[Path], champion: Champion) -> Iterator[Item]:
 
 
 def read_table_chunks(files: list[Path], champion: Champion) -> Iterator[Chunk]:
-    """Yield chunks of the columns that the model needs. Each line of a `.txt` file is a row."""
+    """Yield chunks of table rows with the columns that the model needs. Each line of a `.txt` file is one row."""
     columns = champion.inference_api.signature().inputs.input_names()
     for path in files:
         start = 0
@@ -112,7 +120,10 @@ def read_table_chunks(files: list[Path], champion: Champion) -> Iterator[Chunk]:
 
 
 def read_table(path: Path, columns: list[str], max_rows: int) -> Iterator[pd.DataFrame]:
-    """Yield a table in pieces. Raises UserError if the content does not match the file type."""
+    """Yield a table in pieces of at most `max_rows` rows.
+
+    Raises UserError if the content of the file does not match the file type.
+    """
     try:
         if path.suffix.lower() == ".parquet":
             for batch in pq.ParquetFile(path).iter_batches(max_rows):

@@ -1,7 +1,7 @@
-"""Predict from a file or a folder of files, and write the outputs to a table.
+"""Predict for all inputs in a file or a folder of files, and write the outputs to a table.
 
 The inputs are read in chunks, so memory use does not depend on the number of inputs. The outputs of each chunk are
-written to a file immediately, so a killed prediction can continue after its last chunk.
+written to a separate file immediately, so a killed `lectern predict` can continue after its last chunk.
 """
 
 import json
@@ -26,15 +26,18 @@ from lectern.serving.batch_inputs import Chunk, count_inputs, find_input_files, 
 from lectern.serving.champions import Champion, load_version
 
 OUTPUT_SUFFIXES = (".csv", ".parquet")
-FILE_COLUMN, ROW_COLUMN = "item", "row"  # names of the columns for the input file and for the row number in this file
+FILE_COLUMN, ROW_COLUMN = (
+    "item",
+    "row",
+)  # output columns with the input's file and row number
 LARGE_FILE_BYTES = 50_000_000
 
 
 def predict_to_table(client: MlflowClient, model: str, source: Path, output: Path, params: dict[str, Any]) -> int:
     """Write one output row per prediction to `output`, and return the number of rows.
 
-    A killed prediction continues with the version that it started with, even if the champion has changed. Raises
-    UserError if the input cannot be read or the output cannot be written.
+    If an earlier call with the same arguments was killed, the version of the earlier call is used, even if the champion
+    has changed. Raises UserError if the input cannot be read or the output cannot be written.
     """
     check_output_path(output)
     files = find_input_files(source)
@@ -44,7 +47,7 @@ def predict_to_table(client: MlflowClient, model: str, source: Path, output: Pat
         predict_all_chunks(load_version(client, version), files, chunk_folder, params, output.name)
         rows = merge_chunks(sorted(chunk_folder.glob("*.parquet")), output)
     except UserError:
-        if not any(chunk_folder.glob("*.parquet")):  # The folder contains no chunk from which a later run could resume.
+        if not any(chunk_folder.glob("*.parquet")):  # no chunk is finished, so a later call has nothing to resume
             shutil.rmtree(chunk_folder)
         raise
     shutil.rmtree(chunk_folder)
@@ -52,22 +55,23 @@ def predict_to_table(client: MlflowClient, model: str, source: Path, output: Pat
 
 
 def check_output_path(output: Path) -> None:
-    """Raise UserError if the output cannot be written to this path."""
+    """Raise UserError if `output` exists, has no folder, or ends in a suffix other than .csv or .parquet."""
     if output.suffix.lower() not in OUTPUT_SUFFIXES:
         raise UserError(f"--output is {output}; the file name must end in .csv or .parquet.")
     if output.exists():
-        raise UserError(f"{output} already exists. Delete it, or choose another --output.")
+        raise UserError(f"{output} already exists. Delete {output}, or choose a different --output.")
     folder = output.absolute().parent
     if not folder.is_dir():
-        raise UserError(f"The folder {folder} does not exist. Create it with `mkdir -p {folder}`.")
+        raise UserError(f"The folder {folder} does not exist. Create the folder with `mkdir -p {folder}`.")
 
 
 def start_or_resume(
     client: MlflowClient, model: str, chunk_folder: Path, files: list[Path], params: dict[str, Any]
 ) -> ModelVersionRecord:
-    """Return the version to use, and record this version, so that a later run can resume.
+    """Return the version that predicts, and write its number to the file plan.json, so that a later call can resume.
 
-    Raises UserError if the folder belongs to a run with another model, other parameters or other inputs.
+    Raises UserError if plan.json was written by a call with a different model, different parameters or different
+    inputs.
     """
     name = model.partition("@")[0]
     request: dict[str, Any] = {"model": name, "params": params}
@@ -83,14 +87,14 @@ def start_or_resume(
     number = plan.pop("version")
     if plan != json.loads(json.dumps(request)):
         raise UserError(
-            f"{chunk_folder} belongs to an unfinished run with another model, other --param or other inputs. "
+            f"{chunk_folder} belongs to an unfinished `lectern predict` with a different model, --param or --input. "
             "Delete this folder to start again."
         )
     return RegisteredModel(client, name).get(number)
 
 
 def file_fingerprint(path: Path) -> str:
-    """Return a value that detects changes of a file: its digest, or the modification time of a large file."""
+    """Return the digest of a file, or the modification time of a large file, to detect changes of the file."""
     status = path.stat()
     return file_digest(path) if status.st_size < LARGE_FILE_BYTES else str(status.st_mtime_ns)
 
@@ -98,7 +102,7 @@ def file_fingerprint(path: Path) -> str:
 def predict_all_chunks(
     champion: Champion, files: list[Path], chunk_folder: Path, params: dict[str, Any], label: str
 ) -> None:
-    """Compute the predictions of all chunks that have no output file yet, and show a progress bar."""
+    """Predict for all chunks that have no output file yet, and show a progress bar."""
     check_params(champion, params)
     finished = len(list(chunk_folder.glob("*.parquet")))
     with tqdm(total=count_inputs(files), unit=" inputs", desc=label) as progress:
@@ -109,7 +113,7 @@ def predict_all_chunks(
 
 
 def check_params(champion: Champion, params: dict[str, Any]) -> None:
-    """Raise UserError if the model does not have one of the parameters."""
+    """Raise UserError if the model does not have a parameter that `params` contains."""
     known = [spec.name for spec in champion.inference_api.signature().params or []]
     for name in params:
         if name not in known:
@@ -118,9 +122,9 @@ def check_params(champion: Champion, params: dict[str, Any]) -> None:
 
 
 def predict_chunk(champion: Champion, chunk: Chunk, params: dict[str, Any]) -> pd.DataFrame:
-    """Return the output rows of a chunk, each with the file and the row of its input.
+    """Return the output rows of a chunk, each with the file name and the row number of its input.
 
-    An input can have several output rows, and these rows keep their order.
+    An input can have several output rows, for example several translations of one sentence.
     """
     try:
         outputs = champion.model.predict(chunk.inputs, params)
@@ -141,7 +145,10 @@ def write_chunk(path: Path, outputs: pd.DataFrame) -> None:
 
 
 def merge_chunks(chunk_files: list[Path], output: Path) -> int:
-    """Merge the chunks into the output file, and return the number of rows. Only one chunk at a time is in memory."""
+    """Merge the output files of all chunks into the file `output`, and return the number of rows.
+
+    Only one chunk at a time is in memory.
+    """
     if not chunk_files:
         raise UserError("--input contains no rows.")
     rows = 0

@@ -1,7 +1,7 @@
-"""Combine concurrent requests into batches.
+"""Combine concurrent prediction requests to one model into batches.
 
-Requests that arrive during the computation of a batch form the next batch. If the model is idle, a request is computed
-immediately.
+If the model is idle, a request is computed immediately. Requests that arrive while a batch is computed form the next
+batch.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ class QueuedRequest(NamedTuple):
 
 
 class DynamicBatcher:
-    """A queue that computes the rows of concurrent requests in batches of at most `max_rows` rows.
+    """A queue of prediction requests that are computed in batches of at most `max_rows` input rows.
 
-    A request is never split. A request with more than `max_rows` rows is computed as a separate batch.
+    A request is never split, so a request with more than `max_rows` rows is computed as a separate batch.
     """
 
     def __init__(self, compute: Callable[[Array], Awaitable[Array]], max_rows: int):
@@ -34,7 +34,7 @@ class DynamicBatcher:
         self.worker: asyncio.Task[None] | None = None
 
     async def predict(self, inputs: Array) -> Array:
-        """Return one output row per input row, in the same order."""
+        """Add a request to the queue, and return one output row per input row, in the order of the input rows."""
         request = QueuedRequest(inputs, asyncio.get_running_loop().create_future())
         self.queue.append(request)
         if self.worker is None or self.worker.done():
@@ -57,9 +57,9 @@ class DynamicBatcher:
                 split_outputs(outputs, batch)
 
     def next_batch(self) -> list[QueuedRequest]:
-        """Remove as many requests from the queue as fit into a batch.
+        """Remove as many requests from the queue as fit into one batch, and return these requests.
 
-        Skip requests of clients that have disconnected.
+        Requests of clients that have disconnected are dropped.
         """
         batch: list[QueuedRequest] = []
         rows = 0
@@ -72,7 +72,7 @@ class DynamicBatcher:
 
 
 def split_outputs(outputs: Array, batch: list[QueuedRequest]) -> None:
-    """Give each request its own rows of the outputs."""
+    """Set the result of each request to the output rows that belong to the request."""
     start = 0
     for request in batch:
         if not request.result.done():

@@ -22,7 +22,7 @@ from lectern.registry.versions import download_files, download_model_folder
 from lectern.serving.packaged_model import PackagedModel
 from lectern.task_modules import has_task_module, task_module
 
-SAMPLE_PREFIX = "sample_"  # names of the demo datasets
+SAMPLE_PREFIX = "sample_"  # the names of the demo datasets start with this prefix
 
 log = logging.getLogger("lectern.serving")
 
@@ -33,9 +33,9 @@ class NotServed(UserError):
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """A version with its loaded model.
+    """A version with its loaded model. Objects of this class are immutable.
 
-    The object is immutable, so all outputs of a request come from the same version.
+    All outputs of a request are computed with one Champion object, and therefore with one version.
     """
 
     version: ModelVersionRecord
@@ -61,17 +61,17 @@ class Champion:
 
     @property
     def request_module(self) -> ModuleType:
-        """The module of the task that defines the limits of requests and reads uploaded files."""
+        """The task's module `serving.request`, which defines the limits of requests and reads uploaded files."""
         return task_module(self.task, "serving.request")
 
     @property
     def has_request_module(self) -> bool:
-        """True if the task can be used through the API."""
+        """True if the task has a module `serving.request`, which the API needs."""
         return has_task_module(self.task, "serving.request")
 
     @cached_property
     def metric(self) -> str:
-        """The name of the score in the config of the dataset, or an empty string if the config cannot be read."""
+        """The name of the model's score, or an empty string if the config of the dataset cannot be read."""
         if not group_config("dataset", self.name).is_file():
             return ""
         try:
@@ -81,11 +81,11 @@ class Champion:
 
 
 def load_version(client: MlflowClient, version: ModelVersionRecord, threads: int | None = None) -> Champion:
-    """Load a version. The function uses no pickle.
+    """Load the model of a version. No file of the version is unpickled.
 
-    If the code of the version differs from the code of this checkout, its packaged code predicts in a separate process
-    with `threads` threads. Raises UserError if the committed audit log does not name this code, or if the files of the
-    version were changed.
+    If the code of the version differs from the code of this checkout, the packaged code of the version predicts in a
+    separate process with `threads` threads. Raises UserError if the committed audit log does not contain the digest of
+    the packaged code, or if the files of the version were changed.
     """
     if has_checkout_code(version):
         return Champion(
@@ -95,12 +95,17 @@ def load_version(client: MlflowClient, version: ModelVersionRecord, threads: int
     files = download_files(client, version)
     model = PackagedModel(files, files / "artifacts" / version.experiment, version.code, threads)
     if model.signature != task_module(version.task, "serving.inference_api").signature().to_dict():
-        raise other_code_error(client, version, "its inputs, outputs or parameters differ from those of this checkout")
+        raise other_code_error(
+            client, version, "the inputs, outputs or parameters of the version differ from those of this checkout"
+        )
     return Champion(version, model, read_example(client, version))
 
 
 def load_champion(name: str, task: str, client: MlflowClient | None = None) -> Champion:
-    """Load the champion of a model. Raises UserError if there is no champion, or if the model has another task."""
+    """Load the champion of a model.
+
+    Raises UserError if there is no champion, or if the task of the model is not `task`.
+    """
     from lectern.tracking.store import connect
 
     model = RegisteredModel(client or connect(), name)
@@ -129,7 +134,10 @@ def read_example(client: MlflowClient, version: ModelVersionRecord) -> dict[str,
 
 
 class Champions:
-    """The loaded champions. `refresh` loads those that have changed in the registry."""
+    """The loaded champions of all registered models.
+
+    `refresh` loads the champions that have changed in the registry.
+    """
 
     def __init__(self, client: MlflowClient, threads: int | None = None):
         self.client, self.threads = client, threads
@@ -138,7 +146,10 @@ class Champions:
         self.problems: dict[str, str] = {}  # maps a model to the reason why its champion could not be loaded
 
     def refresh(self) -> None:
-        """Load the champions that have changed. The old champion is served until the new champion is loaded."""
+        """Load the champions that have changed in the registry.
+
+        The old champion of a model is served until its new champion is loaded.
+        """
         models = self.client.search_registered_models(max_results=1000)
         numbers = {model.name: model.aliases.get(CHAMPION) for model in models}
         self.registered = {name: None if number is None else int(number) for name, number in numbers.items()}
@@ -151,9 +162,9 @@ class Champions:
         return self.served[name].version.number if name in self.served else None
 
     def update(self, name: str, number: int | None) -> None:
-        """Serve this version of a model, or no version.
+        """Serve the version `number` of a model, or stop serving the model if `number` is None.
 
-        If the version cannot be loaded, the old version is still served.
+        If the version cannot be loaded, the old version of the model is still served.
         """
         served = {**self.served}
         try:
@@ -163,7 +174,7 @@ class Champions:
                 served[name] = load_version(
                     self.client, RegisteredModel(self.client, name).get(str(number)), self.threads
                 )
-            # The dictionary is replaced instead of changed, because other threads read it at the same time.
+            # replace the dictionary instead of changing it, because other threads read the dictionary at the same time
             self.served = served
             if self.problems.pop(name, None):
                 log.warning("%s: version %s is served now", name, number)
@@ -173,7 +184,10 @@ class Champions:
             self.problems = {**self.problems, name: str(error)}
 
     def get(self, name: str) -> Champion:
-        """Return the champion of a model. Raises NotServed with the reason if the model has no loaded champion."""
+        """Return the loaded champion of a model.
+
+        Raises NotServed with the reason if no champion of the model is loaded.
+        """
         if name in self.served:
             return self.served[name]
         if name in self.problems:
@@ -186,7 +200,7 @@ class Champions:
         )
 
     def all(self) -> list[Champion]:
-        """Return all champions by name. The champions of the demo come last."""
+        """Return all loaded champions, sorted by name. The champions of the demo datasets come last."""
         return sorted(
             self.served.values(), key=lambda champion: (champion.name.startswith(SAMPLE_PREFIX), champion.name)
         )

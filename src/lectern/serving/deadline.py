@@ -1,6 +1,6 @@
-"""Stop a running prediction after its time limit, or if its client has disconnected.
+"""Stop a running prediction when its time limit is reached or its client has disconnected.
 
-A PyTorch hook checks the time limit before each layer of every network, so the tasks need no code for this check.
+A PyTorch hook checks the time limit before each layer of every network, so the code of the tasks contains no checks.
 """
 
 import threading
@@ -16,19 +16,22 @@ thread_state = threading.local()
 
 
 class Cancelled(Exception):
-    """Raised in a prediction if its result is no longer needed."""
+    """Raised in a prediction if its client has disconnected."""
 
 
 class ModelBusy(Exception):
-    """Raised if a model has too many requests in progress."""
+    """Raised if a model has too many requests in progress, or if no worker thread becomes free in time."""
 
 
 class PredictionTimeout(ModelBusy):
-    """Raised in a prediction that takes longer than its time limit."""
+    """Raised in a prediction that has reached its time limit."""
 
 
 class Deadline:
-    """The time limit of one prediction. It starts when the object is created. Set `cancelled` to stop earlier."""
+    """The time limit of one prediction. The time starts when the Deadline object is created.
+
+    To stop the prediction before the time limit, set `cancelled` to True.
+    """
 
     def __init__(self, seconds: int | float):
         self.seconds = seconds
@@ -36,13 +39,13 @@ class Deadline:
         self.cancelled = False
 
     def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run the function and return its result.
+        """Call a function that predicts, and return its result.
 
-        Raises ModelBusy if the time limit was reached before the function started. Raises PredictionTimeout or
-        Cancelled before the next layer of a network if the function has to stop.
+        Raises ModelBusy if the time limit is reached before the function starts. If the time limit is reached later,
+        the next layer of a network raises PredictionTimeout. If `cancelled` is set, the next layer raises Cancelled.
         """
         if time.monotonic() > self.expires_at:
-            raise ModelBusy(f"No worker of this model was free within {self.seconds:g} seconds. Retry later.")
+            raise ModelBusy(f"No worker thread of this model was free within {self.seconds:g} seconds. Retry later.")
         thread_state.deadline = self
         try:
             return function(*arguments)
@@ -50,7 +53,7 @@ class Deadline:
             thread_state.deadline = None
 
     def check(self) -> None:
-        """Raise Cancelled or PredictionTimeout if the prediction has to stop."""
+        """Raise Cancelled if `cancelled` is set, or PredictionTimeout if the time limit is reached."""
         if self.cancelled:
             raise Cancelled
         if time.monotonic() > self.expires_at:
@@ -61,7 +64,7 @@ class Deadline:
 
 
 def install_deadline_hook() -> None:
-    """Check the deadline of the current thread before each layer of every network in this process."""
+    """Install a PyTorch hook that checks the deadline of the current thread before each layer of every network."""
     register_module_forward_pre_hook(lambda module, inputs: check_current_deadline())
 
 

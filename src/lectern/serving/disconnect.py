@@ -1,4 +1,4 @@
-"""Stop the work for a request when its client disconnects."""
+"""Stop the computation for a request when the client of the request disconnects."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -10,9 +10,9 @@ Result = TypeVar("Result")
 
 
 async def cancel_on_disconnect(request: Request, work: Awaitable[Result]) -> Result:
-    """Await the work and return its result.
+    """Await `work` and return its result.
 
-    If the client disconnects first, cancel the work and raise ClientDisconnect.
+    If the client disconnects before the result is ready, cancel `work` and raise ClientDisconnect.
     """
     working = asyncio.ensure_future(work)
     disconnect = asyncio.ensure_future(wait_for_disconnect(request))
@@ -27,6 +27,9 @@ async def cancel_on_disconnect(request: Request, work: Awaitable[Result]) -> Res
 
 
 async def wait_for_disconnect(request: Request) -> None:
-    """Wait until the client closes the connection. The request body must have been read before this call."""
+    """Wait until the client closes the connection.
+
+    The request body must be read before `wait_for_disconnect` is called.
+    """
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Run predictions in threads, for the API and for the page."""
+"""Run the predictions of the API and the web page in thread pools."""
 
 import asyncio
 import time
@@ -19,16 +19,16 @@ from lectern.serving.champions import Champion
 from lectern.serving.deadline import Deadline, ModelBusy, install_deadline_hook
 from lectern.serving.settings import Settings
 
-STREAM_SLICE_S = 0.05  # seconds of computation per slice of a stream; other streams can run between two slices
+STREAM_SLICE_S = 0.05  # seconds per slice of a streamed text; between two slices, other streams can use the thread
 
 Result = TypeVar("Result")
 
 
 class Executor:
-    """Runs predictions in thread pools and limits the number of requests per model.
+    """The thread pools that run predictions, with a limit on the number of requests per model.
 
-    Each model has its own pool, so slow requests to one model do not delay requests to another model.
-    Short jobs, such as parsing a body or computing a slice of a stream, have a separate pool.
+    Each model has a separate thread pool, so slow requests to one model do not delay requests to other models. Short
+    functions, which parse a body or compute a slice of a stream, run in one shared pool.
     """
 
     def __init__(self, settings: Settings):
@@ -44,14 +44,14 @@ class Executor:
         return ThreadPoolExecutor(self.settings.workers, name, initializer=torch.set_num_threads, initargs=threads)
 
     async def run_short(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run a short function in a thread, so that it does not block the event loop."""
+        """Run a short function in a thread, to keep the event loop free."""
         return await asyncio.get_running_loop().run_in_executor(self.short_pool, partial(function, *arguments))
 
     async def run_inference(self, champion: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run a function in the thread pool of the model, within the time limit.
+        """Run a function in the thread pool of the model, with the time limit of a prediction.
 
-        Raises ModelBusy if the function does not finish in time. If the caller is cancelled, the function stops
-        before the next layer of the network.
+        Raises ModelBusy if the function does not finish before the time limit. If the caller is cancelled, the function
+        stops before the next layer of the network.
         """
         if champion.name not in self.model_pools:
             self.model_pools[champion.name] = self.create_pool(champion.name)
@@ -64,9 +64,12 @@ class Executor:
             raise
 
     async def predict(self, champion: Champion, inputs: Any, params: dict[str, Any]) -> Any:
-        """Return the prediction of the champion.
+        """Return the prediction of a champion.
 
-        Raises UserError for invalid inputs, and ModelBusy as `run_inference` does.
+        If the task supports batches, requests without params are combined into batches.
+
+        Raises UserError if an input is invalid. Raises ModelBusy if the model has too many requests in progress, or if
+        the prediction does not finish before the time limit.
         """
         with self.track(champion):
             if champion.request_module.SUPPORTS_BATCHING and not params:
@@ -74,7 +77,10 @@ class Executor:
             return await self.run_inference(champion, champion.model.predict, inputs, params)
 
     async def predict_chunks(self, champion: Champion, chunks: Iterator[Array]) -> Any:
-        """Predict chunk by chunk for inputs that are too large for the memory, and return the joined predictions."""
+        """Predict for one chunk of inputs after the other, and return the joined predictions.
+
+        Only one chunk at a time is in memory, because all inputs together can be too large.
+        """
         outputs = []
         with self.track(champion):
             while (inputs := await self.run_short(next, chunks, None)) is not None:
@@ -86,14 +92,18 @@ class Executor:
     async def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncGenerator[str, None]:
         """Yield a generated text in slices.
 
-        A slice is computed only when the client needs it, so a closed stream stops the computation.
+        The next slice is computed only when the client has received the last slice, so no text is generated after the
+        client has disconnected.
         """
         with self.track(champion):
             while text := await self.run_short(next_slice, pieces):
                 yield text
 
     def batcher(self, champion: Champion) -> DynamicBatcher:
-        """Return the batcher of this version. Requests to different versions are never in the same batch."""
+        """Return the DynamicBatcher of a champion.
+
+        Each version has a separate batcher, so a batch uses only one version.
+        """
         if self.batchers.get(champion.name, (None,))[0] is not champion:
             batcher = DynamicBatcher(partial(self.predict_batch, champion), champion.request_module.MAX_ROWS)
             self.batchers[champion.name] = (champion, batcher)
@@ -105,7 +115,10 @@ class Executor:
 
     @contextmanager
     def track(self, champion: Champion) -> Iterator[None]:
-        """Count a request in the metrics. Raises ModelBusy if the model has too many requests in progress."""
+        """Count the request that the block computes, and measure its duration.
+
+        Raises ModelBusy if the model has too many requests in progress.
+        """
         name = champion.name
         if self.in_progress[name] >= self.settings.max_requests_per_model:
             raise ModelBusy(
@@ -125,7 +138,7 @@ class Executor:
 
 
 def next_slice(pieces: Iterator[str]) -> str:
-    """Return the text that is generated within STREAM_SLICE_S seconds, or an empty text at the end."""
+    """Return the text that is generated within STREAM_SLICE_S seconds, or an empty text if no text is left."""
     ends_at, text = time.perf_counter() + STREAM_SLICE_S, []
     for piece in pieces:
         text.append(piece)

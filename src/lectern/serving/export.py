@@ -1,4 +1,4 @@
-"""Export a registered version to ONNX, and attach the file to the version."""
+"""Export a registered version to ONNX, and attach the ONNX file to the version."""
 
 import tempfile
 import warnings
@@ -20,21 +20,23 @@ from lectern.registry.versions import download_model_folder
 from lectern.task_modules import has_task_module, task_module
 
 TOLERANCE = 1e-4  # largest allowed difference between the outputs of ONNX Runtime and PyTorch
-# batch sizes for the comparison; several sizes show that the ONNX file works for any batch size
+# batch sizes of the comparison with PyTorch, to check that the ONNX file accepts any batch size
 COMPARED_ROWS = (1, 2, 7)
 TRACED_ROWS = 2
 
 
 def export(client: MlflowClient, version: ModelVersionRecord, copy_to: Path | None = None) -> tuple[str, float]:
-    """Export a version, compare the outputs with PyTorch, and attach the file to the version's run.
+    """Export a version to ONNX, compare the outputs with PyTorch, and attach the ONNX file to the version's run.
 
-    Returns the address of the file and the largest difference.
-    Raises UserError if the task or the network cannot be exported, or if the difference is too large.
+    Returns the address of the ONNX file and the largest difference between the outputs. Raises UserError if the task or
+    the network cannot be exported, or if the difference is above TOLERANCE.
     """
     if not has_checkout_code(version):
-        raise other_code_error(client, version, "the export needs the code of the version in this checkout")
+        raise other_code_error(client, version, "the ONNX export needs a checkout with the code of the version")
     if not has_task_module(version.task, "serving.onnx"):
-        raise UserError(f"{version.name} cannot be exported to ONNX, because the task {version.task} has no export.")
+        raise UserError(
+            f"{version.name} cannot be exported to ONNX, because the task {version.task} has no module serving/onnx.py."
+        )
     onnx_module, module = task_module(version.task, "serving.onnx"), load_model(download_model_folder(client, version))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{version.experiment}.onnx"
@@ -42,8 +44,8 @@ def export(client: MlflowClient, version: ModelVersionRecord, copy_to: Path | No
         difference = compare_outputs(onnx_module, module, path)
         if not difference <= TOLERANCE:
             raise UserError(
-                f"The ONNX outputs differ by {difference:.2g} from PyTorch's; at most {TOLERANCE:g} is allowed. "
-                "The version is unchanged."
+                f"The outputs of the ONNX file differ from PyTorch's outputs by {difference:.2g}; "
+                f"at most {TOLERANCE:g} is allowed. No ONNX file was attached to the version."
             )
         if copy_to:
             with atomic_file(copy_to) as part:

@@ -1,4 +1,4 @@
-"""Read an image, a video or an array file into model inputs, one chunk at a time."""
+"""Read the model inputs in an image, a video or an array file, one chunk at a time."""
 
 import mimetypes
 from collections.abc import Callable, Iterator
@@ -13,13 +13,13 @@ from lectern.errors import UserError
 from lectern.serving.batching import Array
 from lectern.serving.champions import Champion
 
-MAX_CHUNK_BYTES = 64_000_000  # A chunk ends when it is larger than this number of bytes.
+MAX_CHUNK_BYTES = 64_000_000  # size in bytes above which a chunk gets no further item
 
 Item = TypeVar("Item")
 
 
 def find_suffix(media_type: str, request_module: ModuleType) -> str | None:
-    """Return the file suffix of a media type (`.png` for `image/png`), or None if the task cannot read such files."""
+    """Return the suffix of a media type, such as `.png` for `image/png`, or None if the task cannot read the type."""
     for suffix in request_module.FILE_READERS:
         if mimetypes.guess_type(f"file{suffix}")[0] == media_type:
             return str(suffix)
@@ -33,7 +33,7 @@ def accepted_media_types(request_module: ModuleType) -> list[str]:
 
 
 def read_chunks(path: Path, champion: Champion, max_megapixels: float, max_items: int) -> Iterator[Array]:
-    """Yield the items of a file in arrays of a few rows.
+    """Yield the items of a file, such as the frames of a video, in arrays of at most MAX_ROWS items.
 
     Raises UserError if the file is empty or has more than `max_items` items.
     """
@@ -51,7 +51,10 @@ def read_chunks(path: Path, champion: Champion, max_megapixels: float, max_items
 
 
 def take_chunk(items: Iterator[Item], max_items: int, item_bytes: Callable[[Item], int]) -> list[Item]:
-    """Return up to `max_items` items, or fewer if the items are large. The list is empty only if no item is left."""
+    """Return the next items, at most `max_items` items or about MAX_CHUNK_BYTES bytes.
+
+    The list is empty only if no item is left.
+    """
     chunk: list[Item] = []
     chunk_bytes = 0
     for item in islice(items, max_items):
@@ -63,7 +66,7 @@ def take_chunk(items: Iterator[Item], max_items: int, item_bytes: Callable[[Item
 
 
 def stack_items(items: list[Array]) -> Array:
-    """Stack items into an array. Raises UserError if the shapes of the items differ."""
+    """Stack items into one array. Raises UserError if the shapes of the items differ."""
     shapes = {np.shape(item) for item in items}
     if len(shapes) > 1:
         raise UserError(f"All items of a file must have the same shape; found shapes {sorted(shapes)}.")

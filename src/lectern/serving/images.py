@@ -1,4 +1,4 @@
-"""Open uploaded images safely."""
+"""Open uploaded images with limits on their format and size."""
 
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +9,7 @@ from lectern.artifacts.displayed_image import displayed_image
 from lectern.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-PILLOW_MAX_MEGAPIXELS = 178  # Pillow rejects larger images.
+PILLOW_MAX_MEGAPIXELS = 178  # Pillow rejects images with more megapixels
 
 
 def read_image(source: Path | BytesIO, max_megapixels: float) -> Image.Image:
@@ -32,4 +32,4 @@ def read_image(source: Path | BytesIO, max_megapixels: float) -> Image.Image:
     except UnidentifiedImageError as error:
         raise UserError(f"The file is not an image. Supported formats: {', '.join(FORMATS)}.") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UserError(f"The image is damaged: {error}. Save it again.") from error
+        raise UserError(f"The image is damaged: {error}. Save the image again.") from error

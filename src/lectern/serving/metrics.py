@@ -7,9 +7,14 @@ ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 512)
 
 PREDICTIONS = Counter("lectern_predictions", "Successful prediction requests", ["model", "version"])
 PREDICTION_SECONDS = Histogram(
-    "lectern_prediction_seconds", "Time from a validated request to its result", ["model"], buckets=SECONDS_BUCKETS
+    "lectern_prediction_seconds",
+    "Seconds between the validation of a request and its result",
+    ["model"],
+    buckets=SECONDS_BUCKETS,
 )
-BATCH_ROWS = Histogram("lectern_batch_rows", "Rows per batch of combined requests", ["model"], buckets=ROWS_BUCKETS)
-REQUESTS = Counter("lectern_requests", "HTTP responses by status code", ["status"])
+BATCH_ROWS = Histogram(
+    "lectern_batch_rows", "Input rows per batch of combined requests", ["model"], buckets=ROWS_BUCKETS
+)
+REQUESTS = Counter("lectern_requests", "Number of HTTP responses by status code", ["status"])
 IN_PROGRESS = Gauge("lectern_requests_in_progress", "Prediction requests in progress", ["model"])
 CHAMPION_VERSION = Gauge("lectern_champion_version", "Version number of the loaded champion", ["model"])

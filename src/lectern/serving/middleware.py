@@ -1,6 +1,6 @@
 """Limit the size and the upload time of request bodies, and check the API key.
 
-The classes of this module are ASGI middleware. ASGI middleware processes every request before the API and the page.
+The classes are ASGI middleware, which processes each request before the API or the web page gets the request.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lectern.serving import metrics
 from lectern.serving.settings import Settings
 
-PUBLIC_PATHS = ("/healthz", "/readyz")  # Monitoring tools do not need the API key for these paths.
+PUBLIC_PATHS = ("/healthz", "/readyz")  # paths that monitoring tools can use without the API key
 BYTES_PER_MEGABYTE = 1_000_000
 
 
 class BodyLimitMiddleware:
-    """Middleware that rejects a body if it is too large (status 413) or arrives too slowly (status 408)."""
+    """Middleware that rejects a request body that is too large (status 413) or arrives too slowly (status 408)."""
 
     def __init__(self, app: ASGIApp, settings: Settings):
         self.app, self.settings = app, settings
@@ -42,7 +42,7 @@ class BodyLimitMiddleware:
 
 
 def count_responses(send: Send) -> Send:
-    """Wrap `send` to count responses by status code."""
+    """Return a wrapper of `send` that counts the HTTP responses by status code."""
 
     async def counting_send(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -53,18 +53,18 @@ def count_responses(send: Send) -> Send:
 
 
 def limit_body(receive: Receive, max_megabytes: float, timeout_seconds: float) -> Receive:
-    """Wrap `receive` to raise HTTPException if the body is too large or does not arrive in time."""
+    """Return a wrapper of `receive` that raises HTTPException if the body is too large or does not arrive in time."""
     deadline = time.monotonic() + timeout_seconds
     received_bytes, is_complete = 0, False
 
     async def limited_receive() -> Message:
         nonlocal received_bytes, is_complete
-        if is_complete:  # After the body, the only possible message is `http.disconnect`, which can arrive at any time.
+        if is_complete:  # only `http.disconnect` can follow, which has no time limit
             return await receive()
         try:
             message = await asyncio.wait_for(receive(), deadline - time.monotonic())
         except TimeoutError:
-            detail = f"The body did not arrive within {timeout_seconds:g} seconds. Send the data faster or in parts."
+            detail = f"The body did not arrive within {timeout_seconds:g} seconds. Send less data or send faster."
             raise HTTPException(408, detail, {"Connection": "close"}) from None
         received_bytes += len(message.get("body", b""))
         if received_bytes > max_megabytes * BYTES_PER_MEGABYTE:
@@ -76,13 +76,13 @@ def limit_body(receive: Receive, max_megabytes: float, timeout_seconds: float) -
 
 
 def too_large_message(max_megabytes: float) -> str:
-    return f"The body is larger than {max_megabytes:g} MB, which is the maximum. Send the data in parts."
+    return f"The body is larger than {max_megabytes:g} MB, which is the maximum. Send less data per request."
 
 
 class ApiKeyMiddleware:
     """Middleware that rejects requests without the API key (status 401).
 
-    Clients send `Authorization: Bearer KEY`. Browsers send the key as the password of HTTP basic authentication.
+    Clients send `Authorization: Bearer KEY`. Browsers send the API key as the password of HTTP basic authentication.
     """
 
     def __init__(self, app: ASGIApp, api_key: str):

@@ -1,6 +1,6 @@
-"""List the champions on the page.
+"""Build the tab of the web page that lists all champions.
 
-Each row of the list contains the score, the baseline, the model card and a link to the MLflow run.
+Each row of the list contains the score, the baseline, the model card and a link to the MLflow run of one champion.
 """
 
 import html
@@ -17,8 +17,10 @@ REFRESH_SECONDS = 3
 
 
 def build_tab(champions: Champions, settings: Settings) -> None:
-    """Build the list. The table is built again when a champion has changed."""
-    ui.label("This table lists all champions in the registry. The API serves the same versions.").classes("description")
+    """Build the list of champions, and build it again whenever a champion has changed."""
+    ui.label("The list contains all champions in the registry. The API serves the listed versions.").classes(
+        "description"
+    )
 
     @ui.refreshable
     def champion_list() -> None:
@@ -46,7 +48,7 @@ def build_tab(champions: Champions, settings: Settings) -> None:
 
 
 def add_champion(champion: Champion, run: str) -> None:
-    """Add a row for a champion. A click on the row opens its model card."""
+    """Add a row for a champion. A click on the row opens the model card of the champion."""
     version, task = champion.version, champion.task.replace("_", " ")
     with ui.expansion().classes("card champion").props("dense") as row:
         with row.add_slot("header"), ui.row().classes("champion-header"):
@@ -60,12 +62,12 @@ def add_champion(champion: Champion, run: str) -> None:
                 ui.label(f"baseline {version.baseline:.4g}").classes("note")
         ui.link("Run in MLflow", run, new_tab=True).classes("plain-link")
         card = plain_text_card(version.card or "This version has no model card.")
-        # "code-friendly" keeps the underscores in names such as a_b_c.
+        # the option "code-friendly" keeps the underscores in names such as a_b_c
         ui.markdown(card, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("markdown")
 
 
 def code_label(champion: Champion) -> str:
-    """Return the start of the code's digest, with a note if the packaged code of the version predicts."""
+    """Return the start of the code's digest, with a note if packaged code in a separate process predicts."""
     return f"code {champion.version.code[:12]}{', in its own process' if champion.runs_packaged_code else ''}"
 
 
@@ -75,17 +77,17 @@ def metric_label(champion: Champion) -> str:
 
 
 def plain_text_card(card: str) -> str:
-    """Convert a model card to HTML, without its images, which are stored with the run.
+    """Return the Markdown of a model card without images and with escaped HTML tags.
 
-    HTML tags in the card are escaped.
+    The images are left out, because they are stored with the run and not on the server.
     """
     return html.escape(re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", card), quote=False)
 
 
 def run_url(client: MlflowClient, champion: Champion, settings: Settings) -> str:
-    """Return the address of the run in MLflow's web interface, or of the version if its run was deleted.
+    """Return the address of a version's run in MLflow's web interface, or of the version itself if its run was deleted.
 
-    The tracking server provides the interface. For a local store, the server that `make ui` starts provides it.
+    The web interface runs on the tracking server. For a local store, `make ui` starts the web interface.
     """
     uri = client.tracking_uri
     base = uri.rstrip("/") if uri.startswith("http") else settings.mlflow_ui

@@ -1,4 +1,4 @@
-"""Write the OpenAPI document, with one path per champion and the schemas of its task."""
+"""Create the OpenAPI document, with one path per champion and the schemas of the champion's task."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from lectern.serving import file_inputs, schemas
 from lectern.serving.champions import Champion, Champions
 
 BINARY = {"schema": {"type": "string", "format": "binary"}}
-EVENT = {  # The format of a server-sent event, which has a name and a string with JSON.
+EVENT = {  # schema of a server-sent event, which has a name and data in JSON
     "type": "object",
     "properties": {"event": {"enum": ["text", "end"]}, "data": {"type": "string"}},
     "required": ["event", "data"],
@@ -23,19 +23,19 @@ ERRORS = {
     408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The model does not accept this content type.",
-    422: "An input is invalid. The message says which input is invalid and why.",
+    422: "An input is invalid. The error message says which input is invalid and why.",
     503: "The model has too many requests in progress, or the prediction took too long.",
 }
 
 
 class ErrorResponse(BaseModel):
-    """The error message says what was found, what was expected and what to do."""
+    """The response for an error. `detail` says what was found, what was expected and what to do."""
 
     detail: str
 
 
 def build_document(app: FastAPI, champions: Champions, max_characters: int) -> dict[str, Any]:
-    """Return the OpenAPI document for the champions that are loaded now."""
+    """Return the OpenAPI document with the paths of all champions that are currently loaded."""
     router = APIRouter()
     for champion in champions.all():
         if champion.has_request_module:
@@ -45,7 +45,7 @@ def build_document(app: FastAPI, champions: Champions, max_characters: int) -> d
 
 
 def add_routes(router: APIRouter, champion: Champion, task_schemas: schemas.TaskSchemas) -> None:
-    """Add the paths of a champion to a router that is used only to write the OpenAPI document."""
+    """Add the paths of a champion to `router`, which is used only to create the OpenAPI document."""
 
     def endpoint(body: Any) -> None: ...
 

@@ -17,19 +17,19 @@ from lectern.registry.packaged_code import extract_code
 from lectern.serving import packaged_worker
 from lectern.serving.deadline import ModelBusy, check_current_deadline
 
-CHECK_SECONDS = 0.02  # interval at which a waiting call checks its time limit
+CHECK_SECONDS = 0.02  # seconds between two checks of the time limit while a call waits
 
 
 class ProcessEnded(ModelBusy, UserError):
-    """Raised if the process of a model ended during a call, for example because the memory was full."""
+    """Raised if the process of a PackagedModel ends during a call, for example because the memory is full."""
 
 
 class PackagedModel:
     """A model with the methods of `LoadedModel`, whose packaged code runs in a separate process.
 
-    The process answers one call at a time. A call that reaches its time limit is stopped by killing the process, and
-    the next call starts a new process. Raises UserError if the files of the version do not contain code with the digest
-    `digest`, or if this code cannot load the model.
+    The process computes one call at a time. If a call reaches its time limit, the process is killed, and the next call
+    starts a new process. Raises UserError if the packaged code of the version does not have the digest `digest`, or if
+    the packaged code cannot load the model.
     """
 
     def __init__(self, version_files: Path, model_folder: Path, digest: str, threads: int | None = None):
@@ -41,23 +41,26 @@ class PackagedModel:
         self.start()
 
     def predict(self, inputs: Any, params: dict[str, Any] | None = None) -> Any:
-        """Return the prediction of the packaged code."""
+        """Return the prediction that the packaged code computes."""
         return self.run(packaged_worker.call, "predict", inputs, params)
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Return the result of a function of the packaged `serving/request.py`."""
+        """Call a function of the packaged `serving/request.py` in the separate process, and return its result."""
         return self.run(packaged_worker.call, "call", name, *arguments)
 
     def iterate(self, name: str, *arguments: Any) -> Iterator[Any]:
-        """Yield the items of a function of the packaged `serving/request.py`."""
+        """Yield the items of a generator in the packaged `serving/request.py`."""
         return self.run_iterator("iterate", name, *arguments)
 
     def read_file(self, path: Path, megapixels: float) -> Iterator[Any]:
-        """Yield the inputs of a file, which the packaged code reads."""
+        """Yield the model inputs that the packaged code reads from a file."""
         return self.run_iterator("read_file", path, megapixels)
 
     def run_iterator(self, method: str, *arguments: Any) -> Iterator[Any]:
-        """Yield the items of a method. Each item is computed when the caller needs it."""
+        """Yield the items of a method that returns an iterator.
+
+        The separate process computes the next item only when the caller requests the next item.
+        """
         number = self.run(packaged_worker.start_iterator, method, *arguments)
         pool = self.pool
         try:
@@ -66,12 +69,12 @@ class PackagedModel:
         except packaged_worker.UnknownIterator:
             raise ProcessEnded(f"The process of the model was replaced. {RETRY}") from None
         finally:
-            if self.pool is pool:  # otherwise the iterator has ended with its process
+            if self.pool is pool:  # if the process was replaced, the iterator does not exist any more
                 with suppress(ModelBusy):
                     self.run(packaged_worker.stop_iterator, number)
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a function in the process, and return its result."""
+        """Run a function in the separate process, and return its result."""
         with self.turn():
             pool = self.pool or self.start()
             try:
@@ -82,7 +85,7 @@ class PackagedModel:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait until no other thread uses the process."""
+        """Wait until no other thread uses the separate process, and reserve the process for the block."""
         while not self.lock.acquire(timeout=CHECK_SECONDS):
             check_current_deadline()
         try:
@@ -91,7 +94,10 @@ class PackagedModel:
             self.lock.release()
 
     def result(self, future: "Future[Any]") -> Any:
-        """Return the result. Kill the process if the time limit of this thread is reached."""
+        """Wait for the result of a call, and return the result.
+
+        If the time limit of this thread's prediction is reached, kill the separate process.
+        """
         try:
             while not wait([future], CHECK_SECONDS).done:
                 check_current_deadline()
@@ -102,7 +108,7 @@ class PackagedModel:
         return future.result()
 
     def start(self) -> ProcessPoolExecutor:
-        """Start the process, and load the model in it."""
+        """Start the separate process, and load the model in this process."""
         pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         try:
             loaded: packaged_worker.Loaded = pool.submit(packaged_worker.load, *self.arguments).result()

@@ -1,4 +1,7 @@
-"""Load a model with packaged code and call its methods. This module runs in the process of a `PackagedModel`."""
+"""Load a model with packaged code, and call the methods of the model.
+
+The functions of `packaged_worker.py` run in the separate process of a `PackagedModel`.
+"""
 
 import os
 import sys
@@ -15,7 +18,7 @@ from lectern.errors import UserError
 
 
 class Loaded(NamedTuple):
-    """The ID of the process, and what the model says about itself."""
+    """The ID of the process, and the facts and the signature of the loaded model."""
 
     process: int
     facts: dict[str, Any]
@@ -23,17 +26,17 @@ class Loaded(NamedTuple):
 
 
 class UnknownIterator(Exception):
-    """Raised if the process that started an iterator has been replaced by a new process."""
+    """Raised if an iterator does not exist in this process, because a new process has replaced the old process."""
 
 
-model: Any = None  # the LoadedModel of the package
-packaged_error: type[Exception] = UserError  # the UserError of the package
+model: Any = None  # an object of the class LoadedModel in the packaged code
+packaged_error: type[Exception] = UserError  # the class UserError in the packaged code
 iterators: dict[int, Iterator[Any]] = {}
 numbers = count()
 
 
 def load(code: Path, model_folder: Path, threads: int | None) -> Loaded:
-    """Load the model with the package in the folder `code`."""
+    """Load the model in `model_folder` with the packaged code in the folder `code`."""
     global model, packaged_error
     threading.Thread(target=end_with_parent, daemon=True).start()
     sys.path.insert(0, str(code.parent))
@@ -63,7 +66,10 @@ def end_with_parent() -> None:
 
 @contextmanager
 def converted_errors() -> Iterator[None]:
-    """Raise the errors of the package as errors of this checkout, because the parent cannot import the package."""
+    """Convert the packaged code's UserError to the checkout's UserError.
+
+    The parent process can unpickle only the checkout's UserError, because it does not import the packaged code.
+    """
     try:
         yield
     except packaged_error as error:
@@ -71,20 +77,20 @@ def converted_errors() -> Iterator[None]:
 
 
 def call(method: str, *arguments: Any) -> Any:
-    """Return the result of a method of the model."""
+    """Call a method of the model, and return the result."""
     with converted_errors():
         return getattr(model, method)(*arguments)
 
 
 def start_iterator(method: str, *arguments: Any) -> int:
-    """Call a method that returns an iterator. Return the number of the iterator."""
+    """Call a method of the model that returns an iterator, store the iterator, and return its number."""
     number = next(numbers)
     iterators[number] = iter(call(method, *arguments))
     return number
 
 
 def next_items(number: int) -> list[Any]:
-    """Return a list with the next item of an iterator. The list is empty at the end of the iterator."""
+    """Return a list with the next item of an iterator, or an empty list if the iterator has no more items."""
     if number not in iterators:
         raise UnknownIterator
     with converted_errors():
@@ -92,7 +98,7 @@ def next_items(number: int) -> list[Any]:
 
 
 def stop_iterator(number: int) -> None:
-    """Delete an iterator."""
+    """Delete the iterator with the number `number`."""
     iterators.pop(number, None)
 
 

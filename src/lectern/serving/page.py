@@ -18,7 +18,7 @@ STYLE_SHEET = Path(__file__).with_name("style.css")
 
 
 def mount_page(app: FastAPI, champions: Champions, executor: Executor) -> None:
-    """Add the page to the API server, at the path `/`."""
+    """Add the web page to the API server at the path `/`."""
 
     @ui.page("/", title="Lectern")
     def index() -> None:
@@ -28,7 +28,7 @@ def mount_page(app: FastAPI, champions: Champions, executor: Executor) -> None:
 
 
 def build_page(champions: Champions, executor: Executor) -> None:
-    """Build the page for one visitor."""
+    """Build the web page for one visitor."""
     for style_sheet in (STYLE_SHEET, *PACKAGE.glob("tasks/*/serving/page.css")):
         ui.add_css(style_sheet)
     ui.colors(primary="#14657a")
@@ -48,7 +48,7 @@ def build_page(champions: Champions, executor: Executor) -> None:
 
 
 def add_header() -> None:
-    """Add the title, the link to the API documentation and the button for dark mode."""
+    """Add the header of the page: the title, the link to the API documentation and the button for dark mode."""
     dark = ui.dark_mode(value=None)
     with ui.row().classes("header"):
         with ui.column().classes("gap-0"):
@@ -64,25 +64,25 @@ def add_header() -> None:
 async def toggle_dark_mode(dark: ui.dark_mode) -> None:
     """Switch between light and dark mode.
 
-    The initial mode depends on the settings of the browser, so the code reads the mode from the browser.
+    The current mode is read from the browser, because the initial mode depends on the settings of the browser.
     """
     dark.set_value(not await ui.run_javascript("document.body.classList.contains('body--dark')"))
 
 
 def fill_task_tab(tab: Tab, page: ModuleType) -> None:
-    """Build the tab of a task. If the task has no champion, show how to promote a version."""
+    """Build the page tab of a task. If the task has no champion, show commands that promote a version."""
     ui.label(page.DESCRIPTION).classes("description")
     if tab.champions.for_task(tab.task):
         page.build_tab(tab)
         return
     with ui.column().classes("card"):
         ui.label("No champion yet").classes("title")
-        ui.label("Train a model and promote it, then reload this page:")
+        ui.label("To train and promote a model, run one of these commands. Then reload this page.")
         ui.code("\n".join(promotion_commands(tab.task)), language="bash").classes("w-full")
 
 
 def promotion_commands(task: str) -> list[str]:
-    """Return commands that train and promote a model of the task. The fastest command is the first command."""
+    """Return commands that train and promote a model of the task, the fastest command first."""
     for experiment in read_experiments().values():
         if experiment.task == task:
             return ["make demo", f"dvc repro register@{experiment.name} && lectern promote {experiment.dataset}"]

@@ -1,4 +1,4 @@
-"""Provide the server functions that the page tab of a task needs."""
+"""Provide the champions and the prediction functions for the page tab of a task."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
@@ -32,11 +32,14 @@ class Tab:
         return ui.select(labels, value=names[0], label="Model").props("outlined dense").classes("model-select")
 
     def champion(self, name: str) -> Champion:
-        """Return the champion that is loaded now. Raises NotServed if the model has no champion."""
+        """Return the loaded champion of the model `name`. Raises NotServed if no champion of the model is loaded."""
         return self.champions.get(name)
 
     def check_text(self, text: str | None) -> str:
-        """Return the text. Raises UserError if the text is longer than the API allows."""
+        """Return `text` unchanged, or an empty text for None.
+
+        Raises UserError if `text` is longer than the API allows.
+        """
         if text and len(text) > self.settings.max_characters:
             raise UserError(
                 f"The text has {len(text):,} characters; at most {self.settings.max_characters:,} are allowed."
@@ -44,11 +47,11 @@ class Tab:
         return text or ""
 
     async def predict(self, champion: Champion, inputs: Any, params: dict[str, Any] | None = None) -> Any:
-        """Return the same prediction of a champion as the API."""
+        """Return the prediction of a champion, computed in the same way as for the API."""
         return await self.executor.predict(champion, inputs, params or {})
 
     async def run_short(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run a short function in a thread, so that it does not block the event loop."""
+        """Run a short function in a thread, to keep the event loop free."""
         return await self.executor.run_short(function, *arguments)
 
     async def run_inference(self, champion: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -61,7 +64,7 @@ class Tab:
 
     @contextmanager
     def show_errors(self) -> Iterator[None]:
-        """Show the error messages of the block as notifications."""
+        """Show errors that the block raises as notifications on the page."""
         try:
             yield
         except (UserError, ModelBusy) as error:
@@ -69,9 +72,9 @@ class Tab:
 
     @contextmanager
     def show_progress(self, *buttons: ui.button) -> Iterator[None]:
-        """Disable the buttons and show a spinner on them during the block.
+        """Disable the buttons during the block, and show a spinner on each button.
 
-        Show the errors of the block as notifications.
+        Errors that the block raises are shown as notifications on the page.
         """
         for button in buttons:
             button.props("loading")
@@ -84,5 +87,5 @@ class Tab:
 
 
 def version_note(champion: Champion) -> str:
-    """Return a note for the page that says which version computed a result."""
+    """Return a text for the page that says which version computed a result."""
     return f"model: {champion.name} version {champion.version.number} ({champion.version.experiment})"

@@ -1,4 +1,4 @@
-"""Build the request and response schemas of a task from its model signature, and parse request bodies."""
+"""Build the request and response schemas of a task from the signature of its models, and parse request bodies."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -26,9 +26,9 @@ MAX_REPORTED_ERRORS = 3
 
 
 class PredictRequest(BaseModel):
-    """Base class of request bodies.
+    """Base class of the request schemas.
 
-    A body has one `input` or a list of `inputs`, and `params` if the model has parameters.
+    A request body has one `input` or a list of `inputs`, and `params` if the model has parameters.
     """
 
     model_config = ConfigDict(
@@ -38,7 +38,7 @@ class PredictRequest(BaseModel):
     @model_validator(mode="after")
     def check_one_input_field(self) -> Self:
         if len({"input", "inputs"} & self.model_fields_set) != 1:
-            raise ValueError("give either `input` or a list of `inputs`")
+            raise ValueError("send either `input` or a list of `inputs`")
         return self
 
 
@@ -52,7 +52,10 @@ class TaskSchemas:
 
 @cache
 def task_schemas(task: str, max_characters: int) -> TaskSchemas:
-    """Build the schemas from the signature of the task's models. Texts have at most `max_characters` characters."""
+    """Return the schemas of a task, built from the signature of its models.
+
+    Input texts may have at most `max_characters` characters.
+    """
     signature, request_module = model_signature(task), task_module(task, "serving.request")
     title, max_rows = task.title().replace("_", ""), request_module.MAX_ROWS
     row = row_type(signature.inputs, f"{title}Input", max_characters)
@@ -67,7 +70,7 @@ def task_schemas(task: str, max_characters: int) -> TaskSchemas:
     response = create_model(
         f"{title}Response",
         model=(str, Field(description="name of the registered model")),
-        version=(int, Field(description="number of the version that computed all outputs")),
+        version=(int, Field(description="number of the model version that computed all outputs")),
         outputs=(conlist(row_type(signature.outputs, f"{title}Output", None)), ...),
     )
     return TaskSchemas(create_model(f"{title}Request", __base__=PredictRequest, **fields), response)
@@ -79,7 +82,7 @@ def model_signature(task: str) -> ModelSignature:
 
 
 def row_type(schema: Schema, title: str, max_characters: int | None) -> Any:
-    """Return the type of one row, which is a nested list for a tensor, and a pydantic model for table columns."""
+    """Return the type of one input or output: a nested list for a tensor, or a pydantic model for table columns."""
     tensor = tensor_spec(schema)
     if tensor:
         return nested_list_type(number_type(tensor.type), tensor.shape[1:])
@@ -88,13 +91,16 @@ def row_type(schema: Schema, title: str, max_characters: int | None) -> Any:
 
 
 def tensor_spec(schema: Schema) -> TensorSpec | None:
-    """Return the tensor of a schema, or None if the schema consists of table columns."""
+    """Return the tensor specification of a schema, or None if the schema consists of table columns."""
     spec = schema.inputs[0]
     return spec if isinstance(spec, TensorSpec) else None
 
 
 def nested_list_type(number: Any, shape: tuple[int, ...]) -> Any:
-    """Return the type of nested lists with this shape. A length of -1 means any length of at least 1."""
+    """Return the type of nested lists of numbers with the shape `shape`.
+
+    A length of -1 means any length of at least 1.
+    """
     nested = number
     for length in reversed(shape):
         nested = conlist(nested, min_length=max(length, 1), max_length=None if length < 0 else length)
@@ -116,7 +122,7 @@ def column_field(column: ColSpec | TensorSpec, max_characters: int | None) -> tu
 
 
 def params_schema(schema: ParamSchema, limits: dict[str, FieldInfo], title: str) -> type[BaseModel]:
-    """Return a schema of the model parameters with their defaults, within the limits that the task sets."""
+    """Return a schema of the model parameters, with the default values and the limits that the task defines."""
     fields: dict[str, Any] = {
         spec.name: (Annotated[PYTHON_TYPES[spec.to_dict()["type"]], limits.get(spec.name, Field())], spec.default)
         for spec in schema.params
@@ -139,7 +145,7 @@ def parse_body(body: bytes, task: str, max_characters: int) -> tuple[Any, dict[s
 
 
 def to_inputs(rows: list[Any], schema: Schema) -> Any:
-    """Convert validated rows to an array or a table."""
+    """Convert the validated inputs of a request to an array or a table."""
     tensor = tensor_spec(schema)
     if not tensor:
         return pd.DataFrame([row.model_dump() for row in rows])
@@ -147,19 +153,17 @@ def to_inputs(rows: list[Any], schema: Schema) -> Any:
         return np.array(rows, tensor.type)
     except ValueError:
         shape = " x ".join("n" if length < 0 else str(length) for length in tensor.shape)
-        raise UserError(
-            f"inputs are ragged: all lists at the same level of nesting must have the same length ({shape})."
-        ) from None
+        raise UserError(f"all lists at the same level of nesting must have the same length ({shape}).") from None
 
 
 def to_outputs(outputs: Any) -> list[Any]:
-    """Convert an array or a table to the rows of a response."""
+    """Convert an array or a table of outputs to the list of outputs in a response."""
     rows: list[Any] = outputs.to_dict("records") if isinstance(outputs, pd.DataFrame) else outputs.tolist()
     return rows
 
 
 def format_errors(error: ValidationError) -> str:
-    """Return the first validation errors with their locations, as one line."""
+    """Return the first validation errors, each with its location in the body, as one line of text."""
     errors = error.errors(include_url=False, include_context=False)
     lines = [
         f"{format_location(error['loc'])}{error['msg']}{format_value(error['input'], error['type'])}"
@@ -174,7 +178,7 @@ def format_location(location: tuple[int | str, ...]) -> str:
 
 
 def format_value(value: Any, error_type: str) -> str:
-    """Return the wrong value as text if the value is short enough for a message."""
+    """Return a text such as ` (found 'abc')` for a short wrong value, or an empty text for a long value."""
     if isinstance(value, str | int | float) and len(str(value)) <= 40 and error_type != "json_invalid":
         return f" (found {value!r})"
     return ""

@@ -1,4 +1,4 @@
-"""Build the server from the API and the page, and run the server."""
+"""Combine the API and the web page into one server, and run the server."""
 
 import socket
 import sys
@@ -16,13 +16,13 @@ from lectern.serving.settings import Settings
 from lectern.tracking import store
 
 SHUTDOWN_SECONDS = 5
-KEEP_ALIVE_SECONDS = 75  # longer than the idle timeout of clients, so that clients do not use a closed connection
+KEEP_ALIVE_SECONDS = 75  # longer than the idle timeout of clients, so that a client closes an idle connection first
 
 
 def build_app(settings: Settings) -> ASGIApp:
-    """Load the champions and return the server with the API and the page.
+    """Load the champions, and return the ASGI application with the API and the web page.
 
-    Raises UserError if the store is unreachable.
+    Raises UserError if the tracking store is unreachable.
     """
     champions, executor = Champions(store.connect(), settings.torch_threads), Executor(settings)
     champions.refresh()
@@ -37,7 +37,7 @@ def build_app(settings: Settings) -> ASGIApp:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until interrupted. Raises UserError if the address is not available."""
+    """Run the server until it is interrupted. Raises UserError if the host and port are not available."""
     listening = open_socket(settings)
     app = build_app(settings)
     host, port = listening.getsockname()[:2]
@@ -53,7 +53,10 @@ def serve(settings: Settings) -> None:
 
 
 def open_socket(settings: Settings) -> socket.socket:
-    """Open the socket before the models are loaded, so that a port in use is reported immediately."""
+    """Open the socket of the server.
+
+    `serve` calls `open_socket` before it loads the models, so that a port in use is reported immediately.
+    """
     try:
         return socket.create_server((settings.host, settings.port))
     except (OSError, OverflowError) as error:

@@ -13,9 +13,9 @@ from lectern.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, Posi
 
 @dataclass(frozen=True)
 class Settings:
-    """The values of `conf/serve.yaml`, and the API key that clients must send.
+    """The values in `conf/serve.yaml`, and the API key that clients must send.
 
-    If there is no API key, every client is accepted.
+    If `api_key` is None, requests of all clients are accepted.
     """
 
     host: str
@@ -37,7 +37,7 @@ class Settings:
 
 
 def read_settings(**overrides: Any) -> Settings:
-    """Read the settings. An override replaces the value in the file unless the override is None.
+    """Return the settings in `conf/serve.yaml`. An override that is not None replaces the value in the file.
 
     Raises UserError if a key is missing or unknown, or if a value has the wrong type or is out of range.
     """

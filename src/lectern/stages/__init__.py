@@ -1,1 +1,1 @@
-"""Provide the code that the scripts in `pipelines/` share."""
+"""Provide the code that all stage scripts in `pipelines/` use."""

@@ -1,4 +1,7 @@
-"""Check the config files that a stage uses, because Hydra reports a damaged file with a traceback."""
+"""Check the syntax of a stage's config files before Hydra reads them.
+
+Hydra would print a traceback for a damaged file.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,17 +14,14 @@ from lectern.artifacts.paths import CONF, group_config
 
 
 def check_config_files(stage: str, overrides: Sequence[str]) -> None:
-    """Read every config file that the stage uses.
-
-    Raises UserError with the file, the line and what to do if a file is damaged.
-    """
+    """Raise UserError with the file, the line and what to do if a config file of the stage is damaged."""
     for path in composed_files(stage, overrides):
-        if path.is_file():  # if a file is missing, Hydra's own message lists the available choices
+        if path.is_file():  # for a missing file, Hydra prints a good message, which lists the available files
             read_mapping(path)
 
 
 def composed_files(stage: str, overrides: Sequence[str]) -> Iterator[Path]:
-    """Yield the primary config file of a stage, and the files that its defaults and the overrides select."""
+    """Yield the primary config file of a stage, and all config files that its defaults and the overrides select."""
     primary = CONF / f"{stage}.yaml"
     yield primary
     listed = read_mapping(primary).get("defaults", []) if primary.is_file() else []

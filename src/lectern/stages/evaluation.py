@@ -1,4 +1,4 @@
-"""Evaluate a trained model, write its metrics and its report, and add both to the MLflow run of the model."""
+"""Evaluate a trained model, write the metrics and the report, and log both to the MLflow run of the training."""
 
 from typing import Any
 
@@ -42,10 +42,10 @@ def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:
 
 
 def log_evaluation(client: MlflowClient, paths: ExperimentPaths) -> None:
-    """Add the test metrics and the report to the MLflow run that trained the model."""
+    """Log the test metrics and the report to the MLflow run that trained the model."""
     numbers = {f"test_{name}": value for name, value in paths.metrics.items() if type(value) in (int, float)}
     try:
         tracker = Tracker(client, find_or_restore_run(client, paths))
         tracker.log_results(numbers, {"lectern.test_digest": paths.metrics["test_digest"]}, paths.report)
     except MlflowException as error:
-        raise store_error(error, "Run the same command again when the store works.") from error
+        raise store_error(error, "Run the same command again when the tracking store works.") from error

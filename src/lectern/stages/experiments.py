@@ -1,4 +1,4 @@
-"""Read the experiments and the dependencies of the stages from `dvc.yaml`."""
+"""Read the experiments, and the dependencies of each stage, from `dvc.yaml`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,7 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment of the pipeline.
-
-    An experiment consists of a dataset and a model that is trained on this dataset.
-    """
+    """An experiment of the pipeline, which trains a model config on a dataset."""
 
     name: str
     dataset: str
@@ -28,7 +25,10 @@ class Experiment:
 
 
 def read_experiments() -> dict[str, Experiment]:
-    """Return the experiments of the pipeline by name. The dict is empty if the current folder has no dvc.yaml."""
+    """Return a dict from the name of each experiment to the experiment.
+
+    The dict is empty if the current folder has no dvc.yaml.
+    """
     listed = pipeline_variables().get("experiments") or {}
     return {name: parse_experiment(name, values) for name, values in listed.items()}
 
@@ -45,7 +45,7 @@ def parse_experiment(name: str, values: Any) -> Experiment:
 
 
 def get_experiment(name: str) -> Experiment:
-    """Return one experiment. Raises UserError with the nearest name if there is no experiment of this name."""
+    """Return the experiment `name`. Raises UserError with the nearest name if there is no experiment `name`."""
     experiments = read_experiments()
     if name not in experiments:
         raise UserError(f"There is no experiment {name!r}{nearest(name, list(experiments))}")
@@ -53,12 +53,12 @@ def get_experiment(name: str) -> Experiment:
 
 
 def list_experiments() -> list[ExperimentPaths]:
-    """Return the paths of every experiment of the pipeline."""
+    """Return the ExperimentPaths of every experiment of the pipeline."""
     return [experiment.paths for experiment in read_experiments().values()]
 
 
 def pipeline_variables() -> dict[str, Any]:
-    """Return the variables of `dvc.yaml`, including the variables of the files that it loads."""
+    """Return the variables in the section `vars` of `dvc.yaml`, including those in the files that `vars` lists."""
     if not PIPELINE.is_file():
         return {}
     variables: dict[str, Any] = {}
@@ -68,7 +68,10 @@ def pipeline_variables() -> dict[str, Any]:
 
 
 def stage_code_digest(stage: str, task: str, checkout: Path = CHECKOUT) -> str:
-    """Return the digest of the code that a stage of `dvc.yaml` depends on, without comments and docstrings."""
+    """Return the digest of the source code that `dvc.yaml` lists as dependencies of a stage.
+
+    Comments and docstrings do not change the digest.
+    """
     from lectern.artifacts.source_code import list_source_files, source_digest
 
     files = [file for path in code_dependencies(stage, task, checkout) for file in list_source_files(path)]
@@ -76,7 +79,7 @@ def stage_code_digest(stage: str, task: str, checkout: Path = CHECKOUT) -> str:
 
 
 def code_dependencies(stage: str, task: str, checkout: Path = CHECKOUT) -> list[Path]:
-    """Return the scripts and source folders that `dvc.yaml` lists as dependencies of a stage, for one task."""
+    """Return the scripts and source folders that `dvc.yaml` lists as dependencies of a stage of one task."""
     listed = read_mapping(checkout / PIPELINE)["stages"][stage]["do"]["deps"]
     code = [dependency for dependency in listed if dependency.startswith(("pipelines/", "src/"))]
     return [checkout / dependency.replace("${item.task}", task) for dependency in code]

@@ -1,6 +1,6 @@
-"""Format the `--help` text of a stage.
+"""Create the `--help` text of a stage.
 
-Hydra's own help fails if the command line does not choose a file of every config group.
+Hydra's own `--help` fails if the command line does not select a file of every config group.
 """
 
 from pathlib import Path
@@ -14,15 +14,15 @@ TEXT = """{description}
 Example:
   {example}
 
-Config groups. Choose one file of the folder conf/<group>/ for each group:
+Config groups. For each group, select one file of the folder conf/<group>/ with group=file:
 {groups}
 
-Config values. Set them, or any value of the chosen files, with key=value:
+Config values. Set a value in this list, or a value in the selected files, with key=value:
 {values}
 
 Hydra's options:
   --cfg job        print the composed config and exit
-  -m key=a,b,c     run once for each value
+  -m key=a,b,c     run the stage once for each value of key
   --hydra-help     list all options of Hydra
 """
 

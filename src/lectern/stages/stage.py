@@ -1,6 +1,6 @@
-"""Turn the main function of a stage into a command.
+"""Turn the main function of a stage into a command with a config that Hydra composes.
 
-Hydra composes the config. If the user can fix an error, the stage prints one line instead of a traceback.
+For an error that the user can fix, the command prints one line instead of a traceback.
 """
 
 import signal
@@ -24,7 +24,10 @@ Main = Callable[[dict[str, Any]], None]
 
 
 def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
-    """Return a decorator for the `main(config)` of a script. The primary config is `conf/<config_name>.yaml`."""
+    """Return a decorator for the function `main(config)` of a stage script.
+
+    The primary config file of the stage is `conf/<config_name>.yaml`.
+    """
 
     def decorate(main: Main) -> Callable[[], None]:
         @wraps(main)
@@ -45,11 +48,11 @@ def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised by SIGTERM or SIGHUP. These signals end a stage as Ctrl-C does, so that temporary files are deleted."""
+    """Raised when the stage receives SIGTERM or SIGHUP, so that the stage deletes temporary files as for Ctrl-C."""
 
 
 def exit_if_damaged(config_name: str) -> None:
-    """Exit with code 1 and one message if a config file that the command line selects is damaged."""
+    """Exit with code 1 and an error message if a config file that the command line selects is damaged."""
     try:
         check_config_files(config_name, sys.argv[1:])
     except UserError as error:
@@ -57,7 +60,10 @@ def exit_if_damaged(config_name: str) -> None:
 
 
 def run_main(main: Main, config: DictConfig) -> None:
-    """Call the main function. After a user error, a refused write or a signal, exit with one message."""
+    """Call the main function of a stage.
+
+    After a UserError, a refused write or a stop signal, print one message and exit.
+    """
     previous = {number: signal.signal(number, interrupt) for number in stop_signals()}
     try:
         main(to_plain(config))
@@ -78,7 +84,7 @@ def run_main(main: Main, config: DictConfig) -> None:
 
 
 def stop_signals() -> list[signal.Signals]:
-    """Return the signals that end a stage. Signals that are already ignored, for example under nohup, are left out."""
+    """Return the signals that interrupt a stage, without signals that are already ignored, for example under nohup."""
     return [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
 
 
@@ -87,11 +93,10 @@ def interrupt(number: int, _: Any) -> NoReturn:
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
-    """Resolve interpolations and convert the config to plain Python types.
+    """Resolve the interpolations of a config, and convert the config to plain Python types.
 
-    The plain types are needed because files that contain OmegaConf's types are not safe to load.
-
-    Raises UserError if a value is missing or an interpolation fails.
+    Values of the config are stored in files, and files with OmegaConf's types could not be loaded safely. Raises
+    UserError if a value is missing or an interpolation fails.
     """
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

@@ -1,4 +1,4 @@
-"""Write the values of the best trial to the model's config file."""
+"""Write the hyperparameters of the best trial to the config file of the model."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from lectern.atomic import atomic_file
 
 
 def write_values(model: str, values: dict[str, Any]) -> Path:
-    """Set values by their dotted keys in `conf/model/<model>.yaml`.
+    """Set the values of dotted keys, such as `module.learning_rate`, in `conf/model/<model>.yaml`.
 
-    The rest of the file and its comments do not change.
+    Comments and all other values in the file do not change.
     """
     path = group_config("model", model)
     yaml = YAML()

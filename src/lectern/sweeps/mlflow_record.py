@@ -1,4 +1,4 @@
-"""Record a sweep in MLflow as a run. The runs of its trainings are child runs."""
+"""Record a sweep as an MLflow run, whose child runs are the trainings of the sweep."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SWEEP = "lectern.sweep"
 
 @dataclass(frozen=True)
 class SweepRun:
-    """The MLflow run of a sweep."""
+    """A writer for the MLflow run of a sweep."""
 
     client: MlflowClient
     experiment_id: str
@@ -27,7 +27,7 @@ class SweepRun:
     def adopt_training(self, training_key: str) -> str | None:
         """Make the MLflow run of a training a child run of the sweep.
 
-        Return the ID of this run, or None if there is no run yet.
+        Return the ID of the training's run, or None if the training has no run yet.
         """
         query = f"tags.`{TRAINING}` = '{training_key}'"
         runs = self.client.search_runs([self.experiment_id], query, max_results=1)
@@ -38,12 +38,12 @@ class SweepRun:
         return run_id
 
     def read_metric(self, run_id: str, metric: str) -> Iterator[tuple[int, float]]:
-        """Yield the step and the value of each recorded entry of a metric."""
+        """Yield (training step, value) for each value of a metric that a run has logged."""
         for entry in self.client.get_metric_history(run_id, metric):
             yield entry.step, entry.value
 
     def finish(self, space: SearchSpace, study: optuna.Study, metric: str) -> None:
-        """Log the search space and the best trial, and mark the run as finished."""
+        """Log the search space and the best trial to the sweep's run, and mark the run as FINISHED."""
         params = [Param(f"space.{key}", str(values)[:6000]) for key, values in space.items()]
         self.client.log_batch(self.run_id, params=params)
         best = best_trial(study)
@@ -57,7 +57,7 @@ class SweepRun:
 
 
 def start_sweep_run(client: MlflowClient, task: str, name: str, experiment: str) -> SweepRun:
-    """Create the run of a sweep, or reopen the run of an earlier search with the same name."""
+    """Create the MLflow run of a sweep, or reopen the run of an earlier sweep with the same name."""
     experiment_id = store.experiment_id(client, task)
     runs = client.search_runs([experiment_id], f"tags.`{SWEEP}` = '{name}'", max_results=1)
     tags = {SWEEP: name, "lectern.experiment": experiment}

@@ -1,4 +1,4 @@
-"""Search hyperparameters of an experiment with parallel trainings. A search can be interrupted and resumed."""
+"""Search hyperparameters of an experiment with parallel trainings. An interrupted search can be resumed."""
 
 import hashlib
 import signal
@@ -27,17 +27,20 @@ from lectern.training.plan import Plan, read_plan
 
 FINISHED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
 POLL_SECONDS = 2.0
-MAX_FIRST_FAILURES = 3  # The search stops if this many trials fail before the first trial succeeds.
+MAX_FIRST_FAILURES = 3  # number of failed trials before the first success after which the search stops
 
 
 class Search:
-    """A search for one experiment. The trials are stored in a file, so that a later search continues with them."""
+    """A hyperparameter search for one experiment.
+
+    All trials are stored in a file, so that a later search continues with the results of earlier trials.
+    """
 
     def __init__(self, experiment: str, overrides: list[str]):
         self.experiment, self.overrides = experiment, overrides
         self.plan = self.read_trial_plan({})
         self.space = read_search_space(self.plan.model.name)
-        # Searches with other settings have separate trials.
+        # searches with different settings must not share trials
         comparable = f"{self.plan.key} {sorted(self.space.items(), key=str)}"
         self.name = f"{experiment}-{hashlib.sha256(comparable.encode()).hexdigest()[:8]}"
         self.folder = SWEEPS / self.name
@@ -48,17 +51,17 @@ class Search:
         return [*self.overrides, *(f"model.{key}={value}" for key, value in values.items())]
 
     def read_trial_plan(self, values: dict[str, Any]) -> Plan:
-        """Compose and check the config of a training with these values, in the same way as the train stage."""
+        """Return the plan of a training with the given hyperparameters. The train stage would create the same plan."""
         overrides = self.trial_overrides(values)
         check_config_files("train", overrides)
         with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
             return read_plan(to_plain(compose("train", overrides)))
 
     def open_study(self) -> optuna.Study:
-        """Create the study or load the trials of an earlier search.
+        """Create an Optuna study, or load the study of an earlier search.
 
-        The first trial uses the present values of the config, as a reference. Trials of an interrupted search start
-        again with the same values, and their trainings resume from checkpoints.
+        For comparison, the first trial uses the values that are in the config. Trials that were running when an earlier
+        search was interrupted start again with the same values, and their trainings resume from checkpoints.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -69,7 +72,7 @@ class Search:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
             load_if_exists=True,
         )
-        # A continued search must not draw the same random values again, so the seed depends on the number of trials.
+        # A continued search must not draw the same random values again, so its seed depends on the number of trials.
         study.sampler = optuna.samplers.TPESampler(seed=self.plan.seed + len(study.trials))
         if not study.trials:
             study.enqueue_trial(self.config_values())
@@ -79,14 +82,14 @@ class Search:
         return study
 
     def config_values(self) -> dict[str, Any]:
-        """Return the present values in the config for the keys of the search space."""
+        """Return the values that the config contains for the keys of the search space."""
         model = {name: getattr(self.plan.model, name) for name in ("batches", "module", "fit", "best")}
         return {key: get_value(model, key, self.plan.model.name) for key in self.space}
 
     def run(self, trials: int, parallel: int, seconds: float | None, report: Callable[[str], None]) -> optuna.Study:
-        """Run until the study has `trials` finished trials. No new trial starts after `seconds` seconds.
+        """Run trainings until the study has `trials` finished trials. After `seconds` seconds, no new trial starts.
 
-        For each finished trial, `report` is called with a line of text. Raises UserError if another process searches
+        `report` is called with a line of text for each finished trial. Raises UserError if a different process searches
         the same experiment, or if the first trials all fail.
         """
         client = store.connect()
@@ -94,12 +97,13 @@ class Search:
             with FileLock(self.folder.with_suffix(".lock"), timeout=0):
                 study = self.open_study()
                 sweep = start_sweep_run(client, self.plan.model.task, self.name, self.experiment)
-                signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM has the effect of Ctrl-C.
+                signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM acts like Ctrl-C
                 self.run_trials(study, sweep, trials, parallel, seconds, report)
                 sweep.finish(self.space, study, self.plan.model.best["metric"])
         except Timeout as error:
             raise UserError(
-                f"Another process already searches {self.experiment}. Wait until that process has finished, or stop it."
+                f"Another process already searches {self.experiment}. "
+                "Wait until the other process has finished, or stop the process."
             ) from error
         return study
 
@@ -112,9 +116,9 @@ class Search:
         seconds: float | None,
         report: Callable[[str], None],
     ) -> None:
-        """Start and poll trainings until all trials have ended.
+        """Start trainings and poll their processes until all trials have ended.
 
-        If the search is interrupted, stop the running trainings.
+        If the search is interrupted, the running trainings are stopped.
         """
         deadline = time.monotonic() + seconds if seconds else float("inf")
         try:
@@ -140,7 +144,7 @@ class Search:
             trial.process.wait()
 
     def start_next(self, study: optuna.Study) -> RunningTrial:
-        """Start the training with the next values that Optuna suggests."""
+        """Start a training with the hyperparameters that Optuna suggests next."""
         trial = study.ask()
         values = {key: choice.suggest(trial, key) for key, choice in self.space.items()}
         trial.set_user_attr("values", values)
@@ -148,8 +152,8 @@ class Search:
         return start_trial(trial, self.read_trial_plan(values), values, self.trial_overrides(values), out)
 
     def finish_trial(self, study: optuna.Study, trial: RunningTrial, sweep: SweepRun) -> str:
-        """Report the result of an ended training to Optuna. Return a line of text for the user."""
-        trial.update(sweep)  # This call reports the last validations.
+        """Report the result of a training that has ended to Optuna. Return a line of text about the result."""
+        trial.update(sweep)  # report the last validations to Optuna
         value, seconds = trial.best_validation(), time.monotonic() - trial.started
         if value is not None:
             study.tell(trial.trial, value)
@@ -167,12 +171,13 @@ class Search:
         return f"trial {trial.trial.number}: {result} ({values}, {seconds:.0f} s)"
 
     def check_first_failures(self, study: optuna.Study, trial: RunningTrial) -> None:
-        """Raise UserError if the first trials have all failed."""
+        """Raise UserError if MAX_FIRST_FAILURES trials have failed and no trial has succeeded."""
         if self.failed < MAX_FIRST_FAILURES or study.get_trials(states=FINISHED_STATES):
             return
         last_line = split_lines(trial.log.read_text().strip())[-1:] or ["(empty)"]
         raise UserError(
-            f"The first {self.failed} trials failed. The last line of the last log: {last_line[0]} See {trial.log}."
+            f"The first {self.failed} trials failed. "
+            f"The last line of the last trial's log is: {last_line[0]} See {trial.log}."
         )
 
 

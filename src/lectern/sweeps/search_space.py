@@ -14,7 +14,7 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class Range:
-    """A range of numbers from `low` to `high`. The range can have a step, or a logarithmic scale."""
+    """A range of numbers from `low` to `high`, optionally with a step or a logarithmic scale."""
 
     low: int | float
     high: int | float
@@ -22,7 +22,10 @@ class Range:
     log: bool = False
 
     def suggest(self, trial: optuna.Trial, name: str) -> int | float:
-        """Return a value for a trial. A float is rounded to three significant digits to keep the config readable."""
+        """Return the number that Optuna suggests for a trial.
+
+        A float is rounded to three significant digits, because the best value is written to the config.
+        """
         if isinstance(self.low, int) and isinstance(self.high, int):
             return trial.suggest_int(name, self.low, self.high, step=int(self.step or 1), log=self.log)
         return float(f"{trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log):.3g}")
@@ -30,12 +33,12 @@ class Range:
 
 @dataclass(frozen=True)
 class Choices:
-    """A list of the values that a key can have."""
+    """A list of the values that a key of the model config can have."""
 
     choices: Sequence[Any]
 
     def suggest(self, trial: optuna.Trial, name: str) -> Any:
-        """Return the value of a trial."""
+        """Return the value that Optuna suggests for a trial."""
         return trial.suggest_categorical(name, list(self.choices))
 
 
@@ -43,14 +46,15 @@ SearchSpace = dict[str, Range | Choices]  # maps a dotted key of the model confi
 
 
 def read_search_space(model: str) -> SearchSpace:
-    """Return the search space of a model.
+    """Return the search space of a model config.
 
-    Raises UserError if the file is missing, or if one of its keys is invalid or missing in the model config.
+    Raises UserError if the file conf/sweep/<model>.yaml is missing, or if a key of the search space is invalid or
+    missing in the model config.
     """
     path, model_path = group_config("sweep", model), group_config("model", model)
     if not path.is_file():
         raise UserError(
-            f"{path} does not exist. Create it with one line for each key of {model_path} to search, such as: "
+            f"{path} does not exist. Create the file with one line for each key of {model_path} to search, such as: "
             "module.learning_rate: {low: 0.001, high: 0.02, log: true}"
         )
     content = read_mapping(model_path)
@@ -63,7 +67,7 @@ def read_search_space(model: str) -> SearchSpace:
 
 
 def get_value(content: dict[str, Any], key: str, where: str) -> Any:
-    """Return the value of a dotted key. Raise UserError if the key is missing."""
+    """Return the value of a dotted key, such as `module.learning_rate`. Raise UserError if the key is missing."""
     value: Any = content
     for part in key.split("."):
         if not isinstance(value, dict) or part not in value:

@@ -1,4 +1,4 @@
-"""Run the training of one trial in a separate process and follow its validations in MLflow."""
+"""Run the training of one trial in a separate process, and read its validation results from MLflow."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from lectern.training.plan import Plan
 
 @dataclass
 class RunningTrial:
-    """A trial with a running training, which is a process on this machine or a job that LAUNCH submits."""
+    """An Optuna trial whose training runs in a process on this machine, or in a job that LAUNCH submits."""
 
     trial: optuna.Trial
     plan: Plan
@@ -30,7 +30,7 @@ class RunningTrial:
     process: subprocess.Popen[bytes]
     started: float = field(default_factory=time.monotonic)
     run_id: str | None = None
-    last_step: int = -1  # step of the last validation that was reported to Optuna
+    last_step: int = -1  # training step of the last validation that was reported to Optuna
     pruned: bool = False
 
     @property
@@ -54,15 +54,15 @@ class RunningTrial:
             self.terminate()
 
     def terminate(self) -> None:
-        """Send SIGTERM.
+        """Send SIGTERM to the training.
 
-        The training then stops after its current step. If the training is a submitted job, the job is cancelled.
+        A training on this machine stops after the current training step. A submitted job is cancelled.
         """
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
 
     def best_validation(self) -> float | None:
-        """Return the best value of the metric, or None if the training failed or was pruned."""
+        """Return the best value of the validation metric, or None if the training failed or was pruned."""
         if self.process.returncode or self.pruned or not (self.out / "history.csv").exists():
             return None
         history, _ = history_file.read_history(self.out)
@@ -70,14 +70,17 @@ class RunningTrial:
         return float(values.max() if self.plan.model.best["mode"] == "max" else values.min())
 
     def delete_checkpoints(self) -> None:
-        """Delete the run folder of a pruned training, because such a training is never resumed."""
+        """Delete the run directory of a pruned training, because a pruned training is never resumed."""
         shutil.rmtree(RUNS / self.plan.key, ignore_errors=True)
 
 
 def start_trial(
     trial: optuna.Trial, plan: Plan, values: dict[str, Any], overrides: list[str], out: Path
 ) -> RunningTrial:
-    """Start the training of a trial. The output of the training is appended to a log file next to `out`."""
+    """Start the training of a trial.
+
+    The text that the training prints is appended to a log file next to the model folder `out`.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     command = [*launch_prefix(), sys.executable, "pipelines/train.py", *overrides, f"out={out}"]
     with open(out.with_suffix(".log"), "ab") as log:

@@ -1,1 +1,1 @@
-"""The tasks. Each task is a package whose subpackages correspond to the stages of the pipeline."""
+"""Provide one package per task. The subpackages of a task correspond to the stages of the pipeline."""

@@ -1,1 +1,1 @@
-"""Record runs in MLflow and find them again by their weights."""
+"""Record trainings as MLflow runs, and find the run of a model by the digest of its weights."""

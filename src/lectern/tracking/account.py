@@ -1,4 +1,4 @@
-"""Find the account with which this process uses the tracking store, and hide the password of the account."""
+"""Find the name of the account that this process uses for the tracking store, and hide passwords in messages."""
 
 import base64
 import binascii
@@ -14,20 +14,25 @@ BASIC = "Basic "
 
 
 def actor(address: str) -> dict[str, str]:
-    """Return the user (the account on the tracking server, or else the system's user) and the host of a decision."""
+    """Return the user and the host that the audit log records for a decision.
+
+    The user is the account on the tracking server. Without an account on a tracking server, the user is the user of the
+    system.
+    """
     return {"user": server_account(address) or system_user(), "host": socket.gethostname()}
 
 
 def system_user() -> str:
-    """Return LECTERN_USER or the name of the system's user."""
+    """Return the environment variable LECTERN_USER, or the name of the system's user if LECTERN_USER is not set."""
     return os.environ.get("LECTERN_USER") or getpass.getuser()
 
 
 def server_account(address: str) -> str | None:
-    """Return the account of the requests to a tracking server; None for a database or a login without a name.
+    """Return the account that MLflow's requests to a tracking server use, or None for a database or an unknown account.
 
-    MLflow reads the login from the environment or from `~/.mlflow/credentials`. `requests` prefers a login in
-    `~/.netrc` or in the address. So the name is read from a request that is prepared but not sent.
+    MLflow reads the login from the environment or from `~/.mlflow/credentials`, but `requests` prefers a login in
+    `~/.netrc` or in the address. The name of the account is therefore read from a request that is prepared and not
+    sent.
     """
     if not address.startswith("http"):
         return None
@@ -40,7 +45,7 @@ def server_account(address: str) -> str | None:
 
 
 def decode_account(authorization: str) -> str | None:
-    """Return the name in an HTTP header for basic authentication."""
+    """Return the account name in an Authorization header with HTTP basic authentication."""
     if not authorization.startswith(BASIC):
         return None
     try:
@@ -51,5 +56,5 @@ def decode_account(authorization: str) -> str | None:
 
 
 def hide_passwords(text: str) -> str:
-    """Replace the password in every address of a text by `***`."""
+    """Return a text in which `***` replaces the password of every address."""
     return re.sub(r"(://[^/:@\s]*):[^/@\s]+@", r"\1:***@", text)

@@ -1,4 +1,4 @@
-"""Check the folder of the artifacts before a command writes to it."""
+"""Check and create the artifact folder before a command writes artifacts."""
 
 import os
 
@@ -10,10 +10,10 @@ from lectern.tracking.store import artifact_root
 
 
 def prepare_artifacts(client: MlflowClient, experiment: str) -> None:
-    """Create the folder of an experiment's artifacts if the store keeps them on this machine.
+    """Create the artifact folder of an MLflow experiment if the tracking store keeps artifacts on this machine.
 
-    A folder outside of the store's own folder is not created, because it belongs to another checkout or machine. Raises
-    UserError if the folder cannot be used.
+    A missing folder outside of the tracking store's folder is not created, because it belongs to a different checkout
+    or machine. Raises UserError if artifacts cannot be written to the folder.
     """
     location = client.get_experiment(experiment).artifact_location
     folder = local_path(location)
@@ -22,8 +22,9 @@ def prepare_artifacts(client: MlflowClient, experiment: str) -> None:
     root = artifact_root(client.tracking_uri)
     if not folder.is_dir() and not (root and folder.resolve().is_relative_to(root.resolve())):
         raise UserError(
-            f"The store keeps artifacts in {folder}, which does not exist on this machine. Mount or create the folder "
-            "at this path, or use a tracking server that stores the artifacts; see docs/server.md."
+            f"The tracking store keeps artifacts in {folder}, which does not exist on this machine. "
+            "Mount or create the folder at this path, or use a tracking server that stores the artifacts; "
+            "see docs/server.md."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -31,6 +32,6 @@ def prepare_artifacts(client: MlflowClient, experiment: str) -> None:
             raise PermissionError("Permission denied")
     except OSError as error:
         raise UserError(
-            f"The artifacts cannot be written to {folder}: {error}. Make this folder writable, or delete the file "
-            "that has its name."
+            f"The artifacts cannot be written to {folder}: {error}. "
+            "Make the folder writable. If a file has the name of the folder, delete the file."
         ) from error

@@ -1,6 +1,7 @@
-"""Compare the files of this checkout with those of a commit, by content.
+"""Compare the contents of the files in this checkout with the contents in a commit.
 
-`git status` compares times and sizes, and it skips files that are marked `assume-unchanged` or `skip-worktree`.
+`git status` is not used, because it compares times and sizes instead of contents, and skips files that are marked
+`assume-unchanged` or `skip-worktree`.
 """
 
 import hashlib
@@ -14,14 +15,14 @@ from typing import NamedTuple
 from lectern.artifacts.paths import CONF
 from lectern.tracking.git import git
 
-RESULTS = ("dvc.lock", "metrics", "reports", "registry")  # changed by stages and promotions
+RESULTS = ("dvc.lock", "metrics", "reports", "registry")  # files that stages and promotions change
 SOURCE, SCRIPTS = Path("src"), Path("pipelines")
-READ_BY_STAGES = (*all_suffixes(), ".yaml")  # modules and configs; other files, for example of an editor, are ignored
-SUBMODULE = "160000"  # git's file mode of an entry
+READ_BY_STAGES = (*all_suffixes(), ".yaml")  # suffixes of modules and configs; files of editors are ignored
+SUBMODULE = "160000"  # git's file mode of a submodule
 
 
 class CommittedFile(NamedTuple):
-    """An entry of a commit's tree; its path is relative to the checkout."""
+    """A file in a commit. `path` is relative to the root of the checkout."""
 
     mode: str
     digest: str
@@ -29,10 +30,10 @@ class CommittedFile(NamedTuple):
 
 
 def changed_files(root: Path, commit: str, used: Path) -> Iterator[Path]:
-    """Yield the files of the checkout `root`, and the code that a stage uses, that differ from the commit.
+    """Yield the files that differ from a commit, among the files of the checkout `root` and the code that a stage uses.
 
-    `used` is the folder from which the stage reads its scripts and configs, which can be in another checkout.
-    Raises LookupError if the commit does not contain the checkout.
+    `used` is the folder from which the stage reads its scripts and configs. The folder `used` can be in a different
+    checkout. Raises LookupError if the commit does not contain the files of the checkout.
     """
     committed = {entry.path: entry for entry in committed_files(root, commit)}
     for path, entry in committed.items():
@@ -47,7 +48,10 @@ def changed_files(root: Path, commit: str, used: Path) -> Iterator[Path]:
 
 
 def committed_files(root: Path, commit: str) -> Iterator[CommittedFile]:
-    """Yield the files of a commit below `root`. Raises LookupError if the commit has no such files."""
+    """Yield the files of a commit that are below the folder `root`.
+
+    Raises LookupError if the commit has no files below `root`.
+    """
     entries = git(root, "ls-tree", "-r", "-z", commit).rstrip("\0")
     if not entries:
         raise LookupError(f"commit {commit} has no file below {root}")
@@ -58,7 +62,7 @@ def committed_files(root: Path, commit: str) -> Iterator[CommittedFile]:
 
 
 def has_content(path: Path, entry: CommittedFile) -> bool:
-    """Return whether a file, a symbolic link or a submodule has the committed content."""
+    """Return whether a file, a symbolic link or a submodule has the content that a commit contains."""
     if entry.mode == SUBMODULE:
         return git(path, "rev-parse", "HEAD") == entry.digest and is_clean(path, entry.digest)
     try:
@@ -75,7 +79,7 @@ def is_clean(submodule: Path, commit: str) -> bool:
 
 
 def code_files(folder: Path) -> Iterator[Path]:
-    """Yield the modules and configs in a folder, without bytecode, and all symbolic links."""
+    """Yield the modules, configs and symbolic links in a folder, without bytecode files."""
     for path in folder.rglob("*"):
         is_read = path.name.endswith(READ_BY_STAGES) and path.is_file()
         if (is_read or path.is_symlink()) and "__pycache__" not in path.parts:
@@ -83,15 +87,15 @@ def code_files(folder: Path) -> Iterator[Path]:
 
 
 def imported_files(source: Path) -> Iterable[Path]:
-    """Return the files in a folder that this process has imported as modules."""
+    """Return the Python files below a folder that this process has imported as modules."""
     files = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
     return [file for file in files if source in file.parents and file.suffix == ".py"]
 
 
 def has_stale_bytecode(path: Path) -> bool:
-    """Return whether Python runs bytecode that was compiled from an earlier version of a file.
+    """Return whether Python would execute bytecode that was compiled from an earlier version of a source file.
 
-    To decide this, Python compares only the size of the source file and the second of its last change.
+    Python decides whether bytecode is current by the size of the source file and the second of its last change.
     """
     loader = SourceFileLoader(path.stem, str(path))
     return loader.get_code(path.stem) != loader.source_to_code(path.read_bytes(), str(path))

@@ -1,4 +1,4 @@
-"""Lock a name in a PostgreSQL database, or with a file."""
+"""Lock a file, or lock a name in a PostgreSQL database, for the duration of a block."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,10 @@ POSTGRES = ("postgresql://", "postgresql+", "postgres://")
 
 @contextmanager
 def lock_file(path: Path, timeout: int | float, message: str) -> Iterator[None]:
-    """Lock a file. Raises UserError with the text `message` if another process holds it for `timeout` seconds."""
+    """Lock a file until the block ends.
+
+    Raises UserError with the text `message` if another process holds the lock for `timeout` seconds.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path, timeout=timeout):
@@ -24,9 +27,9 @@ def lock_file(path: Path, timeout: int | float, message: str) -> Iterator[None]:
 
 @contextmanager
 def lock_in_postgres(address: str, name: str, timeout: int | float, message: str) -> Iterator[None]:
-    """Lock a name until the block ends. PostgreSQL releases the lock if the connection ends.
+    """Lock a name in a PostgreSQL database until the block ends. PostgreSQL releases the lock if the connection ends.
 
-    Raises UserError with the text `message` if another process holds it for `timeout` seconds.
+    Raises UserError with the text `message` if another process holds the lock for `timeout` seconds.
     """
     from sqlalchemy import NullPool, create_engine, text
     from sqlalchemy.exc import OperationalError

@@ -1,7 +1,7 @@
-"""Find runs whose process has ended before it finished them, and mark or delete them.
+"""Find MLflow runs with the status RUNNING whose process has ended, and mark or delete these runs.
 
-A process that is killed cannot change the status of its run. A run of a running process, of another machine or of an
-older version of Lectern is never changed.
+A killed process cannot change the status of its run, so a later process does. Runs of running processes, of other
+machines and of older versions of Lectern are never changed.
 """
 
 from mlflow import MlflowClient
@@ -16,30 +16,33 @@ RUNNING = "attributes.status = 'RUNNING'"
 
 
 def settle_ended_runs(client: MlflowClient) -> list[str]:
-    """Mark the runs of ended processes as KILLED. Delete a run that an ended process has restored only in part.
+    """Mark the runs of ended processes as KILLED, or delete a run that its ended process has restored only in part.
 
-    Return one message for each run. The next start of a killed training continues its run.
+    Return one message for each changed run. A training that starts again continues its killed run.
     """
     experiments = [experiment.experiment_id for experiment in client.search_experiments(filter_string=EXPERIMENTS)]
     return [settle_run(client, run, process) for run, process in find_ended_runs(client, experiments, RUNNING)]
 
 
 def delete_partly_restored_runs(client: MlflowClient, task: str, weights: str) -> None:
-    """Delete the runs of these weights that ended processes have restored only in part."""
+    """Delete the runs of a model that ended processes have restored only in part. `weights` identifies the model."""
     query = f"{RUNNING} and tags.`{TRAINING}` = '{restoration_key(weights)}'"
     for run, process in find_ended_runs(client, [experiment_id(client, task)], query):
         settle_run(client, run, process)
 
 
 def find_ended_runs(client: MlflowClient, experiments: list[str], query: str) -> list[tuple[Run, ProcessRecord]]:
-    """Return the runs of a query whose process has ended, and their processes."""
+    """Return the runs that match a query and whose process has ended, each with its process."""
     found = client.search_runs(experiments, query, max_results=MAX_FOUND) if experiments else []
     processes = [(run, read_process(run)) for run in found]
     return [(run, process) for run, process in processes if process and has_ended(process)]
 
 
 def settle_run(client: MlflowClient, run: Run, process: ProcessRecord) -> str:
-    """Delete a run that was restored only in part, or mark another run as KILLED. Return a message."""
+    """Delete a partly restored run, or mark the run of a killed training as KILLED.
+
+    Return a message about the change.
+    """
     run_id, reason = run.info.run_id, f"process {process.pid} on {process.host} has ended"
     if is_restored(run):
         client.delete_run(run_id)
@@ -49,5 +52,5 @@ def settle_run(client: MlflowClient, run: Run, process: ProcessRecord) -> str:
 
 
 def restoration_key(weights: str) -> str:
-    """Return the key of a restored run, which takes the place of the key of a training."""
+    """Return the value that a restored run has in the tag `lectern.training` instead of a checkpoint key."""
     return f"restored-{weights}"

@@ -11,22 +11,24 @@ import yaml
 from lectern.artifacts.paths import PIPELINE_LOCK, ExperimentPaths
 from lectern.tracking.git import git, read_blobs
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the loader in C is ten times as fast
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # CSafeLoader is ten times as fast as SafeLoader
 CODE = ("pipelines/", "src/")
 
 
 @dataclass(frozen=True)
 class RecordedTraining:
-    """What `dvc.lock` records of a training."""
+    """The config and the commit of a training, as found in `dvc.lock` and its history."""
 
-    config: dict[str, Any]  # with the keys of the config of a training
-    commit: str  # ends with `-dirty` if no commit contains the code of the training; empty if nothing is committed
+    config: dict[str, Any]  # has the same keys as the config of the train stage
+    commit: str  # ends in `-dirty` if no commit contains the code; empty if no commit names the model
 
 
 def find_recorded_training(paths: ExperimentPaths) -> RecordedTraining | None:
-    """Return what the oldest commit whose `dvc.lock` names the present model folder records of its training.
+    """Return the config and the commit of the training that produced the present model folder.
 
-    If no commit names it, the `dvc.lock` of the checkout is read. Returns None if it does not name the folder either.
+    The training is read from the oldest commit whose `dvc.lock` contains the digest of the model folder. If no commit
+    contains the digest, the `dvc.lock` in the checkout is read. Returns None if the `dvc.lock` in the checkout does not
+    contain the digest.
     """
     stage, digest, folder = f"train@{paths.experiment}", folder_digest(local_files(paths.model)), Path.cwd()
     entries = find_entries(folder, stage, digest)
@@ -40,9 +42,10 @@ def find_recorded_training(paths: ExperimentPaths) -> RecordedTraining | None:
 
 
 def find_entries(folder: Path, stage: str, digest: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the commits whose lock file names a digest as the output of a stage, and its entry, the oldest first.
+    """Return the commits in whose dvc.lock the output of a stage has a digest, oldest first.
 
-    Usually only the commits that add or remove the digest are read. If they are damaged, all commits are read.
+    Each commit is returned with the entry of the stage in its dvc.lock. First, only commits that add or remove the
+    digest are read. If these commits contain no valid entry, all commits are read.
     """
     for filters in ([f"-S{digest}"], []):
         texts = {commit: git(folder, "show", f"{commit}:./{PIPELINE_LOCK}") for commit in find_commits(folder, filters)}
@@ -54,7 +57,7 @@ def find_entries(folder: Path, stage: str, digest: str) -> list[tuple[str, dict[
 
 
 def find_commits(folder: Path, filters: list[str]) -> list[str]:
-    """Return the commits that change `dvc.lock`, the oldest first. The commits of HEAD precede those of branches."""
+    """Return the commits that change `dvc.lock`, oldest first. Commits of HEAD precede commits of other branches."""
     found = [
         git(folder, "log", "--reverse", "--format=%H", *filters, revisions, "--", str(PIPELINE_LOCK)).split()
         for revisions in ("HEAD", "--all")
@@ -63,18 +66,18 @@ def find_commits(folder: Path, filters: list[str]) -> list[str]:
 
 
 def find_entry(text: str, stage: str, digest: str) -> dict[str, Any] | None:
-    """Return the entry of a stage if the lock file names this digest as its output, and None otherwise."""
+    """Return the entry of a stage in the text of a dvc.lock, or None if the stage's output does not have the digest."""
     if digest not in text:
         return None
     try:
         entry: dict[str, Any] = yaml.load(text, Loader=LOADER)["stages"][stage]
         return entry if entry["outs"][0]["md5"] == digest else None
-    except (yaml.YAMLError, KeyError, TypeError, IndexError):  # a merge that was committed unfinished
+    except (yaml.YAMLError, KeyError, TypeError, IndexError):  # someone committed an unfinished merge
         return None
 
 
 def read_config(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the config of a training: the overrides of its command and the params that DVC has recorded."""
+    """Return the config of a training from the overrides and the params in the entry of its stage in dvc.lock."""
     config: dict[str, Any] = {}
     for word in entry["cmd"].split():
         key, is_override, value = word.partition("=")
@@ -86,13 +89,13 @@ def read_config(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def has_code(folder: Path, commit: str, entry: dict[str, Any]) -> bool:
-    """Return whether a commit contains the code that a stage used."""
+    """Return whether a commit contains the code that a stage has used according to the entry in dvc.lock."""
     used = {each["path"]: each["md5"] for each in entry["deps"] if each["path"].startswith(CODE)}
     return all(committed_digest(folder, commit, path) == digest for path, digest in used.items())
 
 
 def committed_digest(folder: Path, commit: str, path: str) -> str:
-    """Return the digest that DVC computes for a file or folder of a commit."""
+    """Return the digest that DVC would compute for a file or folder with the content in a commit."""
     listed = git(folder, "ls-tree", "-r", "-z", commit, "--", path).rstrip("\0")
     lines = [line.partition("\t") for line in listed.split("\0") if line]
     blobs = {name: description.split()[2] for description, _, name in lines}
@@ -104,7 +107,7 @@ def committed_digest(folder: Path, commit: str, path: str) -> str:
 
 
 def local_files(folder: Path) -> dict[str, str]:
-    """Return the MD5 of each file in a folder by its relative path."""
+    """Return a dict from the relative path of each file in a folder to the MD5 of the file."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): file_md5(path) for path in files}
 
@@ -115,6 +118,6 @@ def file_md5(path: Path) -> str:
 
 
 def folder_digest(digests: dict[str, str]) -> str:
-    """Return the digest that DVC computes for a folder from the MD5 of its files."""
+    """Return the digest of a folder, computed as in DVC from the MD5 of each file."""
     entries = [{"md5": digests[name], "relpath": name} for name in sorted(digests)]
     return f"{hashlib.md5(json.dumps(entries).encode()).hexdigest()}.dir"

@@ -1,7 +1,7 @@
-"""Correct the addresses in a SQLite store whose folder was moved or copied.
+"""Correct the artifact addresses in a SQLite store whose folder was moved or copied.
 
-MLflow records absolute addresses of artifacts. Without a correction, commands in a moved checkout would create the old
-folder again, and commands in a copy would write into the store of the original.
+MLflow records absolute addresses of artifacts. Without the correction, a command in a moved checkout would create the
+old folder again, and a command in a copied checkout would write artifacts to the original checkout.
 """
 
 import sqlite3
@@ -13,9 +13,9 @@ from urllib.request import url2pathname
 from lectern.errors import UserError
 from lectern.tracking.database_lock import lock_file
 
-ARTIFACTS = "mlartifacts"  # the folder next to the database that contains the artifacts
-PREFIX = "lectern/"  # of the names of experiments
-DEFAULT = "Default"  # the experiment that MLflow creates
+ARTIFACTS = "mlartifacts"  # name of the artifact folder, which is next to the database
+PREFIX = "lectern/"  # prefix of the names of MLflow experiments
+DEFAULT = "Default"  # name of the MLflow experiment that MLflow itself creates
 ADDRESSES = (  # the columns in which MLflow records addresses of artifacts
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -25,14 +25,14 @@ ADDRESSES = (  # the columns in which MLflow records addresses of artifacts
     ("trace_tags", "value"),
 )
 TIMEOUT_S = 60
-MESSAGE = f"Another process has used the tracking store for {TIMEOUT_S} seconds. Try again when it has ended."
+MESSAGE = f"Another process has used the tracking store for {TIMEOUT_S} seconds. Try again when the process has ended."
 
 
 def correct_addresses(database: Path) -> None:
-    """Make the addresses of the artifacts refer to the folder of the database, in one transaction.
+    """Replace the former folder of the database in all artifact addresses, in one transaction.
 
-    Addresses outside of the recorded folder, such as S3, are not changed. Raises UserError if the database cannot be
-    written, or if the artifacts were not moved or copied with it.
+    Addresses outside of the former folder, such as addresses in S3, are not changed. Raises UserError if the database
+    cannot be written, or if the artifacts were not moved or copied with the database.
     """
     with closing(sqlite3.connect(database, timeout=TIMEOUT_S)) as connection:
         if not former_folders(connection, database.parent):
@@ -49,15 +49,15 @@ def correct_addresses(database: Path) -> None:
             connection.execute("COMMIT")
     except (PermissionError, sqlite3.OperationalError) as error:
         raise UserError(
-            f"{database} was moved or copied, and the addresses in it cannot be corrected: {error}. Run `lectern "
-            "registry list` once as a user who may write to this file and its folder."
+            f"{database} was moved or copied, and its artifact addresses cannot be corrected: {error}. "
+            "Run `lectern registry list` once as a user with the permission to write to the file and its folder."
         ) from error
 
 
 def move_default_experiment(new: Path, database: Path) -> None:
-    """Keep the artifacts of MLflow's experiment `Default` with the others, instead of in the current directory.
+    """Set the artifact folder of MLflow's experiment `Default` to a subfolder of the store's artifact folder.
 
-    `new` is the temporary name of the database.
+    MLflow would use a folder in the current directory. `new` is the temporary name of the database.
     """
     location = (database.with_name(ARTIFACTS) / DEFAULT).as_uri()
     with closing(sqlite3.connect(new)) as connection, connection:
@@ -65,7 +65,7 @@ def move_default_experiment(new: Path, database: Path) -> None:
 
 
 def former_folders(connection: sqlite3.Connection, present: Path) -> list[Path]:
-    """Return the other folders in which the experiments of this store were created, the deepest first."""
+    """Return the former folders of the database, as recorded with its MLflow experiments, the deepest folder first."""
     rows = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()
     folders = {recorded_folder(name, location) for name, location in rows if location}
     former = {folder for folder in folders if folder and folder.resolve() != present.resolve()}
@@ -73,7 +73,10 @@ def former_folders(connection: sqlite3.Connection, present: Path) -> list[Path]:
 
 
 def recorded_folder(experiment: str, location: str) -> Path | None:
-    """Return the folder of the database at the time when an experiment was created, or None for another location."""
+    """Return the folder that contained the database when an MLflow experiment was created.
+
+    Return None if `location` is not in the artifact folder of a SQLite store.
+    """
     path = local_path(location)
     if path is None or not path.is_absolute() or path.parts[-2:] != (ARTIFACTS, experiment.removeprefix(PREFIX)):
         return None
@@ -81,7 +84,7 @@ def recorded_folder(experiment: str, location: str) -> Path | None:
 
 
 def local_path(address: str) -> Path | None:
-    """Return the path of an address, with or without `file://`, or None if the address is not on this machine."""
+    """Return the path of an artifact address with or without `file://`, or None if the address is not a local path."""
     parts = urlsplit(address)
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
@@ -89,17 +92,18 @@ def local_path(address: str) -> Path | None:
 
 
 def check_artifacts(database: Path, former: Path) -> None:
-    """Raise UserError if the artifacts are still in the former folder, and the present folder has none."""
+    """Raise UserError if the artifacts are still in the former folder of the database and not in the present folder."""
     present = database.with_name(ARTIFACTS)
     if not present.exists() and (former / ARTIFACTS).is_dir():
         raise UserError(
-            f"{database} was moved or copied without its artifacts, which are in {former / ARTIFACTS}. Copy them: "
-            f"cp -r '{former / ARTIFACTS}' '{present}'. To start without them: mkdir '{present}'"
+            f"{database} was moved or copied without its artifacts, which are in {former / ARTIFACTS}. "
+            f"To copy the artifacts, run cp -r '{former / ARTIFACTS}' '{present}'. "
+            f"To start without artifacts, run mkdir '{present}'"
         )
 
 
 def replace_folder(connection: sqlite3.Connection, former: Path, present: Path) -> None:
-    """Replace a folder at the beginning of every address, with and without `file://`."""
+    """Replace the folder `former` at the start of every artifact address, with and without `file://`."""
     for old, new in ((f"{former.as_uri()}/", f"{present.as_uri()}/"), (f"{former}/", f"{present}/")):
         for table, column in ADDRESSES:
             connection.execute(

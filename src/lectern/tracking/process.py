@@ -1,7 +1,7 @@
-"""Record the process that writes a run, so that a later process on the same machine can detect that it has ended.
+"""Record which process writes an MLflow run, so that a later process can detect that the writing process has ended.
 
-The process ID is not enough, because the system reuses it after a process ends, and other machines and containers use
-the same numbers.
+A process ID is not enough to identify a process. The system reuses the ID of an ended process, and other machines and
+containers use the same IDs.
 """
 
 import hashlib
@@ -12,27 +12,30 @@ import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-HOST_NAMESPACE = "pid:[4026531836]"  # Linux gives the processes outside of containers this namespace
-ZOMBIE = "Z"  # state of a process that has ended and whose parent has not read its exit code
+HOST_NAMESPACE = "pid:[4026531836]"  # PID namespace of all Linux processes outside of containers
+ZOMBIE = "Z"  # Linux's state of an ended process whose exit code the parent has not read yet
 
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """A process, as a tag of its run describes it. A value that the system does not provide is empty."""
+    """The identity of a process, which is stored in a tag of its run.
+
+    Values that the system does not provide are empty.
+    """
 
     pid: int
     host: str
-    machine: str  # differs between machines with the same name
-    boot: str  # changes when the machine starts
-    namespace: str  # the container in which the process ID is valid
-    started: str  # ticks between the start of the machine and the start of the process
+    machine: str  # digest that differs between machines with the same host name
+    boot: str  # ID that changes at every start of the machine
+    namespace: str  # PID namespace, which identifies the container of the process
+    started: str  # clock ticks between the start of the machine and the start of the process
 
     def to_tag(self) -> str:
         return json.dumps(asdict(self))
 
 
 def current_process() -> ProcessRecord:
-    """Describe this process."""
+    """Return the identity of this process."""
     return ProcessRecord(
         pid=os.getpid(),
         host=platform.node(),
@@ -44,13 +47,13 @@ def current_process() -> ProcessRecord:
 
 
 def machine_digest() -> str:
-    """Return a digest of the identity of this machine, which must not be published itself."""
+    """Return a digest of this machine's ID. The digest is stored, because the ID itself must not be published."""
     identity = read_text("/etc/machine-id") or f"{uuid.getnode():x}"
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 def parse_process(tag: str) -> ProcessRecord | None:
-    """Return the process that a tag describes, or None if the tag is missing or has another format."""
+    """Return the process in a tag, or None if the tag is missing or has an unknown format."""
     try:
         return ProcessRecord(**json.loads(tag))
     except (ValueError, TypeError):
@@ -58,7 +61,10 @@ def parse_process(tag: str) -> ProcessRecord | None:
 
 
 def has_ended(process: ProcessRecord) -> bool:
-    """Return whether a process has certainly ended. A process of another machine or container counts as running."""
+    """Return whether a process has certainly ended.
+
+    A process on a different machine or in a different container counts as running.
+    """
     here = current_process()
     if (process.host, process.machine) != (here.host, here.machine):
         return False
@@ -68,28 +74,31 @@ def has_ended(process: ProcessRecord) -> bool:
 
 
 def is_running(process: ProcessRecord) -> bool:
-    """Return whether a process of this machine and namespace runs. If in doubt, it runs."""
+    """Return whether a process on this machine and in this PID namespace is running.
+
+    If the system does not provide enough information, the process counts as running.
+    """
     try:
         os.kill(process.pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it belongs to another user
+    except OSError:  # the process exists and belongs to another user
         pass
     state, started = read_status(process.pid)
     return state != ZOMBIE and process.started in (started, "") if started else True
 
 
 def is_other_running_process(process: ProcessRecord) -> bool:
-    """Return whether a process on this machine, other than this process, is certainly running."""
+    """Return whether a process is certainly running on this machine and is not this process."""
     here = current_process()
     is_here = (process.machine, process.boot, process.namespace) == (here.machine, here.boot, here.namespace)
     return is_here and process.pid != here.pid and is_running(process)
 
 
 def read_status(pid: int) -> tuple[str, str]:
-    """Return the state of a process and the tick of its start, or empty strings if the system does not provide them."""
+    """Return the state and the start tick of a process, or empty strings if the values are unknown."""
     text = read_text(f"/proc/{pid}/stat")
-    fields = text.rpartition(")")[2].split()  # the name of the program, in parentheses, can contain spaces
+    fields = text.rpartition(")")[2].split()  # the program name before ")" can contain spaces
     return (fields[0], fields[19]) if len(fields) > 19 else ("", "")
 
 

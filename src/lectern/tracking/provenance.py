@@ -1,4 +1,4 @@
-"""Describe the commit of this checkout and the machine that a run used."""
+"""Return the commit of this checkout and a description of this machine, which are logged with a run."""
 
 import os
 import platform
@@ -9,28 +9,28 @@ from lectern.artifacts.text_lines import split_lines
 from lectern.tracking.committed_files import changed_files
 from lectern.tracking.git import git
 
-ROOT = CHECKOUT  # DVC may run a stage in another folder
+ROOT = CHECKOUT  # not the current folder, because DVC may run a stage in a different folder
 UNKNOWN = "unknown"
-DIRTY = "-dirty"  # suffix of a commit if files had been changed
+DIRTY = "-dirty"  # suffix of a commit ID if files have uncommitted changes
 
 
 def git_commit() -> str:
-    """Return the commit. The suffix is `-dirty` if the checkout or the code in use differs from the commit.
+    """Return the commit of this checkout, with the suffix `-dirty` if files in use have uncommitted changes.
 
-    Results do not count. Returns `unknown` if no commit contains this checkout.
+    Changes of results, such as metrics, are ignored. Returns `unknown` if no commit contains this checkout.
     """
     commit = git(ROOT, "rev-parse", "--verify", "HEAD^{commit}")
     if not commit:
         return UNKNOWN
     try:
         is_changed = any(True for _ in changed_files(ROOT, commit, used=Path.cwd()))
-    except LookupError:  # this checkout is an unpacked archive inside another project
+    except LookupError:  # the checkout was unpacked from an archive inside another repository
         return UNKNOWN
     return commit + (DIRTY if is_changed else "")
 
 
 def machine() -> str:
-    """Describe the hardware that determines speed: system, processor, number of cores and GPU."""
+    """Return a text with the operating system, the processor, the number of cores and the GPU of this machine."""
     import torch
 
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
@@ -38,7 +38,7 @@ def machine() -> str:
 
 
 def processor() -> str:
-    """Return the name of the processor, if the system provides it."""
+    """Return the name of the processor, or `unknown processor` if the system does not provide the name."""
     try:
         lines = split_lines(Path("/proc/cpuinfo").read_text())
     except OSError:

@@ -1,4 +1,4 @@
-"""Explain the error of a user without the permission to write to a file or to the tracking store."""
+"""Explain errors that occur because the user lacks a permission for a file or for the tracking store."""
 
 import errno
 from pathlib import Path
@@ -14,13 +14,13 @@ REFUSED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
 
 
 def explain_refusal(error: Exception) -> UserError | None:
-    """Return the message for a missing permission, or None if the error has another cause."""
-    if isinstance(error, HTTPError):  # MLflow uploads and downloads artifacts without its own exceptions
+    """Return a UserError if a missing permission caused the error, and otherwise None."""
+    if isinstance(error, HTTPError):  # for uploads and downloads of artifacts, MLflow raises the HTTPError of requests
         status = error.response.status_code if error.response is not None else None
         return explain_store(f"{error}.") if status in REFUSED_STATUSES else None
     if isinstance(error, OSError):
         return explain_file(error) if error.errno in READ_ONLY else None
-    from mlflow.exceptions import MlflowException  # the import of this library takes a second
+    from mlflow.exceptions import MlflowException  # importing MLflow takes a second
 
     from lectern.tracking.store import first_line
 
@@ -31,16 +31,17 @@ def explain_refusal(error: Exception) -> UserError | None:
 
 
 def explain_file(error: OSError) -> UserError:
-    """Return a message that contains the file and two ways to continue without the permission."""
+    """Return an error that names the file and two ways to continue without the permission."""
     path = Path(error.filename).absolute() if isinstance(error.filename, str) else Path.cwd()
     return UserError(
-        f"{path}: {error.strerror}. This command needs the permission to use this file. Run it as a user who has the "
-        "permission, or in a clone of your own; MLFLOW_TRACKING_URI selects a shared store."
+        f"{path}: {error.strerror}. The command needs the permission to use this file. "
+        "Run the command as a user who has the permission, or in your own clone of the repository. "
+        "In your own clone, MLFLOW_TRACKING_URI can select a shared tracking store."
     )
 
 
 def explain_store(reason: str) -> UserError:
-    """Name the store and the account, and the permission to request."""
+    """Return an error that names the tracking store, the account, and the missing permission."""
     from lectern.tracking.account import hide_passwords, server_account, system_user
     from lectern.tracking.store import store_address
 
@@ -48,7 +49,8 @@ def explain_store(reason: str) -> UserError:
     account = server_account(address) or system_user()
     return UserError(
         hide_passwords(
-            f"The tracking store {address} refuses this to {account}: {reason} Ask its administrator for the "
-            "permission to change this model or experiment; docs/server.md lists the permissions."
+            f"The tracking store {address} refuses this operation for the account {account}: {reason} "
+            "Ask the administrator of the tracking store for the permission to change this model or experiment; "
+            "docs/server.md lists the permissions."
         )
     )

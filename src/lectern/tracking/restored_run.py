@@ -1,4 +1,4 @@
-"""Restore a run that the store lacks from the outputs of its training."""
+"""Restore an MLflow run that the tracking store lacks, from the outputs of the training."""
 
 import sys
 from contextlib import suppress
@@ -28,14 +28,14 @@ from lectern.tracking.runs import (
 )
 from lectern.tracking.store import experiment_id
 
-CONFIG_SOURCE = "lectern.config_source"  # the file from which the config of a restored run was read
+CONFIG_SOURCE = "lectern.config_source"  # tag with the file from which the config of a restored run was read
 
 
 def find_or_restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
-    """Return the run that trained the model. If the store has no such run, create the run from the outputs.
+    """Return the run that trained the model of an experiment. If the run is missing, create a run from the outputs.
 
-    The store can lack the run because DVC restores the outputs of a stage from its cache without running the stage. A
-    run that is marked as deleted is restored, because it has more information than a new run.
+    The tracking store can lack the run because DVC restores the outputs of a stage from its cache without running the
+    stage. If the run is marked as deleted, it is restored, because it has more information than a new run.
     """
     delete_partly_restored_runs(client, paths.task, paths.weights)
     run = find_run(client, paths.task, paths.weights) or undelete_run(client, paths) or restore_run(client, paths)
@@ -43,17 +43,17 @@ def find_or_restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
 
 
 def lacks_training(run: Run) -> bool:
-    """Return whether a run was restored before its config and its commit were found in git."""
+    """Return whether a run is a restored run without the config or the commit of its training."""
     return is_restored(run) and not (has_config(run) and run.data.tags.get(COMMIT))
 
 
 def has_config(run: Run) -> bool:
-    """Return whether a run has the config of its training. A restored run can lack it."""
+    """Return whether a run has the config of its training. A restored run can lack the config."""
     return not is_restored(run) or CONFIG_SOURCE in run.data.tags
 
 
 def complete_run(client: MlflowClient, run: Run, paths: ExperimentPaths) -> Run:
-    """Add the config and the commit of the training to a restored run, if `dvc.lock` or its history names them."""
+    """Log the config and the commit of the training to a restored run if `dvc.lock` or its history contains them."""
     training = find_recorded_training(paths)
     if training is None:
         return run
@@ -65,7 +65,10 @@ def complete_run(client: MlflowClient, run: Run, paths: ExperimentPaths) -> Run:
 
 
 def undelete_run(client: MlflowClient, paths: ExperimentPaths) -> Run | None:
-    """Restore a run of these weights that is marked as deleted, and return it, or None if there is none."""
+    """Restore the run that trained the model if the run is marked as deleted.
+
+    Return the restored run, or None if there is no deleted run.
+    """
     run = find_run(client, paths.task, paths.weights, ViewType.DELETED_ONLY)
     if run is None:
         return None
@@ -75,9 +78,10 @@ def undelete_run(client: MlflowClient, paths: ExperimentPaths) -> Run | None:
 
 
 def restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
-    """Create a run, tagged `lectern.restored`, with the history, test metrics and config of the outputs.
+    """Create a run with the tag `lectern.restored` and with the history, test metrics and config in the outputs.
 
-    Nothing is left if this fails. If the process is killed, a later process deletes the run.
+    If an error occurs, the incomplete run is deleted. If the process is killed, a later process deletes the incomplete
+    run.
     """
     tags = {
         RESTORED: "true",
@@ -93,14 +97,14 @@ def restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
         log_outputs(Tracker(client, run), paths)
         client.set_terminated(run.info.run_id, "FINISHED")
     except BaseException:
-        with suppress(MlflowException):  # if the store does not answer, the original error is still raised
+        with suppress(MlflowException):  # raise the original error even if the tracking store does not answer
             client.delete_run(run.info.run_id)
         raise
     return client.get_run(run.info.run_id)
 
 
 def log_outputs(tracker: Tracker, paths: ExperimentPaths) -> None:
-    """Log the history, the hyperparameters and the test metrics of an experiment."""
+    """Log the history, the hyperparameters and the test metrics in the outputs of an experiment."""
     table, text_samples = history_file.read_history(paths.model)
     tracker.log_history([history_file.Record(*row) for row in table.itertuples(index=False)], text_samples)
     known = read_metadata(paths.model)["hyperparameters"]

@@ -1,4 +1,4 @@
-"""Record trainings as MLflow runs, and find the run of a model by its weights."""
+"""Record trainings as MLflow runs, and find the run of a model by the digest of its weights."""
 
 import json
 import tempfile
@@ -24,32 +24,35 @@ from lectern.tracking.process import ProcessRecord, current_process, is_other_ru
 from lectern.tracking.provenance import git_commit, machine
 from lectern.tracking.store import connect, experiment_id, first_line, store_address
 
-if TYPE_CHECKING:  # importing PyTorch takes seconds, and finding a run does not need it
+if TYPE_CHECKING:  # importing PyTorch takes seconds, and finding a run does not need PyTorch
     from lectern.training.plan import Plan
 
 WEIGHTS, TRAINING, RESTORED = "lectern.weights", "lectern.training", "lectern.restored"
-PROCESS = "lectern.process"  # the process that writes the run
+PROCESS = "lectern.process"  # tag with the process that writes the run
 COMMIT = "lectern.commit"
-BATCH_SIZE = 1000  # maximum number of metrics per call of MLflow
-MAX_FOUND = 1000  # maximum number of runs that a search returns
-MAX_PARAMETER = 6000  # maximum number of characters of a parameter value
+BATCH_SIZE = 1000  # maximum number of metric values per call of MLflow
+MAX_FOUND = 1000  # maximum number of runs that a search for runs returns
+MAX_PARAMETER = 6000  # maximum number of characters of an MLflow parameter
 
 
 class Tracker:
-    """A writer for one MLflow run. Only rank 0 uses it."""
+    """A writer for one MLflow run. Only rank 0 of a training has a Tracker."""
 
     def __init__(self, client: MlflowClient, run: Run):
         self.client, self.id = client, run.info.run_id
         self.last_step = self.read_last_step()
 
     def read_last_step(self) -> int:
-        """Return the last logged step. A resumed run does not log earlier steps again."""
+        """Return the last training step that the run has logged.
+
+        A resumed training does not log earlier steps again.
+        """
         names = self.client.get_run(self.id).data.metrics
         steps = (point.step for name in names for point in self.client.get_metric_history(self.id, name))
         return max(steps, default=-1)
 
     def log_history(self, records: list[Record], text_samples: list[TextSample]) -> None:
-        """Log the records after the last logged step in as few calls as possible, and text samples as artifacts."""
+        """Log the records after the last logged training step as metrics, and the text samples as artifacts."""
         now = int(time.time() * 1000)
         metrics = [
             Metric(record.name, record.value, now, record.step) for record in records if record.step > self.last_step
@@ -60,7 +63,7 @@ class Tracker:
             self.client.log_text(self.id, sample.text, f"text_samples/{sample.name}_{sample.step:07}.txt")
 
     def log_results(self, metrics: Mapping[str, float], tags: Mapping[str, Any], folder: Path | None = None) -> None:
-        """Log tags, metrics without a step, and the files of a folder as artifacts."""
+        """Log tags, metrics that have no training step, and the files of a folder as artifacts."""
         now = int(time.time() * 1000)
         points = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
         self.client.log_batch(self.id, metrics=points, tags=[RunTag(name, str(value)) for name, value in tags.items()])
@@ -68,7 +71,7 @@ class Tracker:
             self.log_folder(folder, folder.parent.name)
 
     def log_folder(self, folder: Path, name: str) -> None:
-        """Log the files of a folder as artifacts. If the disk is full, a local store keeps none of these files."""
+        """Log the files of a folder as artifacts. If the disk is full, delete the files that were already logged."""
         prepare_artifacts(self.client, self.client.get_run(self.id).info.experiment_id)
         try:
             with tempfile.TemporaryDirectory() as temporary:
@@ -82,12 +85,12 @@ class Tracker:
 
 @contextmanager
 def training_run(plan: "Plan", facts: Mapping[str, Any], config: Mapping[str, Any], name: str) -> Iterator[Tracker]:
-    """Open the run of a planned training, and log its config, dataset, commit and machine."""
+    """Open the MLflow run of a training, and log the config, the dataset, the commit and the machine."""
     tags = {
         "lectern.experiment": name,
         "lectern.dataset": plan.dataset.name,
         "lectern.budget": plan.budget,
-        "lectern.precision": plan.fit.get("precision", "32-true"),  # can differ from the config
+        "lectern.precision": plan.fit.get("precision", "32-true"),  # differs from the config on a CPU without bfloat16
         COMMIT: git_commit(),
         "lectern.machine": machine(),
         "dvc.stage": f"train@{name}",
@@ -107,7 +110,10 @@ def open_run(
     data: Dataset,
     tags: Mapping[str, Any],
 ) -> Iterator[Tracker]:
-    """Continue the run of a killed process, or create a run. At the end, mark it as FINISHED, FAILED or KILLED."""
+    """Continue the unfinished run of a training, or create a run, and yield a Tracker.
+
+    At the end of the block, the run is marked as FINISHED, FAILED or KILLED.
+    """
     experiment = experiment_id(client, task)
     prepare_artifacts(client, experiment)
     tags = {TRAINING: training, PROCESS: current_process().to_tag(), **{key: str(value) for key, value in tags.items()}}
@@ -120,35 +126,37 @@ def open_run(
         yield tracker
         client.set_terminated(tracker.id, "FINISHED")
     except BaseException as error:
-        with suppress(MlflowException):  # if the store is unreachable or full, the original error is still raised
+        with suppress(MlflowException):  # raise the original error even if the tracking store is unreachable or full
             client.set_terminated(tracker.id, "FAILED" if isinstance(error, Exception) else "KILLED")
         if isinstance(error, MlflowException):
             raise store_error(
-                error, "When the store works, run the training again. It then resumes from its last checkpoint."
+                error,
+                "When the tracking store works, run the training again. The training resumes from its last checkpoint.",
             ) from error
         raise
 
 
 def reopen_run(client: MlflowClient, run: Run) -> None:
-    """Mark a run as RUNNING in this process."""
+    """Set the status of a run to RUNNING, and record that this process writes the run."""
     client.set_tag(run.info.run_id, PROCESS, current_process().to_tag())
     client.update_run(run.info.run_id, "RUNNING")
 
 
 def read_process(run: Run) -> ProcessRecord | None:
-    """Return the process that writes a run, or None if the run does not name it."""
+    """Return the process that writes a run, or None if the run has no tag with its process."""
     return parse_process(run.data.tags.get(PROCESS, ""))
 
 
 def store_error(error: MlflowException, remedy: str) -> UserError:
-    """Return the error for a store that stops answering while it is in use."""
+    """Return the UserError for a tracking store that has stopped answering during a command."""
     return UserError(f"The tracking store {store_address()} stopped answering: {first_line(error)}. {remedy}")
 
 
 def log_parameters(client: MlflowClient, run: Run, config: Mapping[str, str]) -> None:
-    """Log the parameters that the run does not have yet.
+    """Log the parameters of a config that the run does not have yet.
 
-    MLflow cannot change a parameter. If a resumed training has another value, it becomes a tag `resumed.<key>`.
+    MLflow cannot change a logged parameter. If a resumed training has a different value, the new value is logged as the
+    tag `resumed.<key>`.
     """
     logged = run.data.params
     new = [Param(key, value) for key, value in config.items() if key not in logged]
@@ -157,7 +165,10 @@ def log_parameters(client: MlflowClient, run: Run, config: Mapping[str, str]) ->
 
 
 def log_dataset(client: MlflowClient, run: Run, data: Dataset) -> None:
-    """Log the dataset of the run. Retry once, because MLflow fails if two processes insert it at once."""
+    """Log the dataset of a run.
+
+    The call is retried once, because MLflow fails if two processes insert the same dataset at the same time.
+    """
     inputs = [DatasetInput(data, [])]
     try:
         client.log_inputs(run.info.run_id, inputs)
@@ -166,9 +177,10 @@ def log_dataset(client: MlflowClient, run: Run, data: Dataset) -> None:
 
 
 def find_unfinished_run(client: MlflowClient, experiment: str, training: str) -> Run | None:
-    """Return the newest run of this training that did not finish.
+    """Return the newest unfinished run of a training, or None.
 
-    A run is skipped if another process on this machine writes it. This process can belong to another checkout.
+    A run is skipped if another process on this machine is writing the run, for example a process in a different
+    checkout.
     """
     query = f"tags.`{TRAINING}` = '{training}' and attributes.status != 'FINISHED'"
     found = client.search_runs([experiment], query, max_results=MAX_FOUND)
@@ -176,13 +188,13 @@ def find_unfinished_run(client: MlflowClient, experiment: str, training: str) ->
 
 
 def is_written_elsewhere(run: Run) -> bool:
-    """Return whether another process on this machine is certainly writing a run."""
+    """Return whether a different process on this machine is certainly writing a run."""
     process = read_process(run)
     return run.info.status == "RUNNING" and process is not None and is_other_running_process(process)
 
 
 def is_recorded(plan: "Plan", result: Path) -> bool:
-    """Return whether the store has a finished run of this training with these weights."""
+    """Return whether the tracking store has a finished run of a training that produced the weights in `result`."""
     client = connect()
     query = f"tags.`{TRAINING}` = '{plan.key}' and tags.`{WEIGHTS}` = '{weights_digest(result)}'"
     query += " and attributes.status = 'FINISHED'"
@@ -190,40 +202,45 @@ def is_recorded(plan: "Plan", result: Path) -> bool:
 
 
 def find_run(client: MlflowClient, task: str, weights: str, view: int = ViewType.ACTIVE_ONLY) -> Run | None:
-    """Return the newest finished run whose weights have this SHA-256. A restored run is the last choice."""
+    """Return the newest finished run whose weights have the SHA-256 `weights`.
+
+    A restored run is returned only if there is no original run.
+    """
     query = f"tags.`{WEIGHTS}` = '{weights}' and attributes.status = 'FINISHED'"
     found = client.search_runs([experiment_id(client, task)], query, run_view_type=view, max_results=MAX_FOUND)
-    return min(found, key=is_restored, default=None)  # the newest is first, and `min` returns the first of equal runs
+    return min(
+        found, key=is_restored, default=None
+    )  # `found` starts with the newest run; `min` returns the first minimum
 
 
 def is_restored(run: Run) -> bool:
-    """Return whether a run was created from the outputs of a training, because the store lacked its run."""
+    """Return whether a run is a restored run, which was created from the outputs of a training."""
     return RESTORED in run.data.tags
 
 
 def is_deleted(run: Run) -> bool:
-    """Return whether a run is marked as deleted. MLflow keeps a deleted run until `mlflow gc` is run."""
+    """Return whether a run is marked as deleted. MLflow keeps deleted runs until a user runs `mlflow gc`."""
     return bool(run.info.lifecycle_stage != "active")
 
 
 def weights_digest(model: Path) -> str:
-    """Return the SHA-256 of the weights, which identifies a model."""
+    """Return the SHA-256 of the weights in a model folder, which identifies the model."""
     return file_digest(model / "weights.safetensors")
 
 
 def dataset_input(dataset: DatasetConfig, facts: Mapping[str, Any], digest: str) -> Dataset:
-    """Describe a dataset as MLflow displays it with a run. MLflow accepts at most 36 characters of the digest."""
+    """Return the MLflow dataset that is logged with a run. MLflow accepts digests of at most 36 characters."""
     source = json.dumps({"origin": dataset.origin, "path": str(PROCESSED / dataset.name)})
     return Dataset(dataset.name, digest[:32], "lectern", source, profile=json.dumps(facts["items"]))
 
 
 def format_parameters(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return a config as parameters of MLflow."""
+    """Return a config as a dict of MLflow parameters, with dotted keys and texts as values."""
     return {key: str(value)[:MAX_PARAMETER] for key, value in flatten(config).items()}
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Join nested keys with dots, because MLflow's parameters have one level."""
+    """Return a flat dict in which dots join the nested keys of a config, such as `module.learning_rate`."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}

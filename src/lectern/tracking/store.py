@@ -21,24 +21,26 @@ IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOU
 def store_address() -> str:
     """Return MLFLOW_TRACKING_URI, or the address of `mlflow.db` in the root folder of the checkout.
 
-    The address is absolute, because DVC may run a stage in another folder.
+    The address is absolute, because DVC may run a stage in a folder that is not the root folder.
     """
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{present_checkout() / 'mlflow.db'}"
 
 
 def present_checkout() -> Path:
-    """Return the checkout of the current directory, or the checkout of this package if the directory is in none.
+    """Return the checkout that is the current directory, or the checkout of this package if there is none.
 
-    They differ if a copy of a checkout uses the environment of the original. In `demo`, `src` is a link.
+    The two checkouts differ if a copied checkout uses the virtual environment of the original checkout. In the folder
+    `demo`, `src` is a symbolic link, so the checkout is the target of the link.
     """
     package = Path("src", PACKAGE)
     return package.resolve().parents[1] if package.is_dir() else ROOT
 
 
 def connect() -> MlflowClient:
-    """Return a client of the store after a test query, so that a failure appears before a long training.
+    """Return a client of the tracking store after a test query.
 
-    Raises UserError if the store does not answer.
+    With the query, an unreachable store causes an error before a long training. Raises UserError if the store does not
+    answer.
     """
     warn_of_other_code()
     address = store_address()
@@ -48,14 +50,14 @@ def connect() -> MlflowClient:
         client = open_client(address, sqlite_file(address))
     except UserError:
         raise
-    except Exception as error:  # any error of any database driver means that the store is unreachable
+    except Exception as error:  # each database driver raises different errors for an unreachable store
         remedy = incomplete_remedy(sqlite_file(address), error)
         if remedy:
             raise UserError(f"{remedy} The error was: {first_line(error)}") from error
         problem = hide_passwords(f"The tracking store {address} does not answer: {first_line(error)}.")
         raise UserError(
-            f"{problem} Start it, correct MLFLOW_TRACKING_URI, or unset this variable to use the SQLite file of this "
-            "checkout."
+            f"{problem} Start the tracking store, correct MLFLOW_TRACKING_URI, "
+            "or unset MLFLOW_TRACKING_URI to use the SQLite file of this checkout."
         ) from error
     finally:
         for name, value in previous.items():
@@ -67,7 +69,10 @@ def connect() -> MlflowClient:
 
 
 def warn_of_other_code() -> None:
-    """Print a warning if the environment runs the code of another checkout, as in a copy with its environment."""
+    """Print a warning if Python imports the code of a different checkout than the current directory.
+
+    The warning appears if a checkout was copied together with its virtual environment.
+    """
     present = present_checkout()
     if present != ROOT:
         print(
@@ -91,7 +96,7 @@ def experiment_id(client: MlflowClient, task: str) -> str:
     if experiment is None:
         try:
             return str(client.create_experiment(name, artifact_location(client.tracking_uri, task)))
-        except MlflowException:  # another process has created the experiment at the same time
+        except MlflowException:  # another process may have created the experiment at the same time
             experiment = client.get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage != "active":
         raise UserError(
@@ -101,13 +106,16 @@ def experiment_id(client: MlflowClient, task: str) -> str:
 
 
 def artifact_location(address: str, task: str) -> str | None:
-    """Return the folder for the artifacts of a task. A tracking server chooses its own folder."""
+    """Return the address of the folder for a task's artifacts, or None if a tracking server chooses the folder."""
     root = artifact_root(address)
     return None if root is None else (root / task).as_uri()
 
 
 def artifact_root(address: str) -> Path | None:
-    """Return a folder next to the SQLite file, or in the checkout for another database. None for a server."""
+    """Return the folder of all artifacts, or None for a tracking server.
+
+    The folder is next to a SQLite file. For any other database, the folder is in the checkout.
+    """
     if address.startswith("http"):
         return None
     database = sqlite_file(address)
@@ -115,6 +123,6 @@ def artifact_root(address: str) -> Path | None:
 
 
 def sqlite_file(address: str) -> Path | None:
-    """Return the absolute path of a SQLite store without links, or None for another store."""
+    """Return the resolved path of a SQLite store's file, or None for any other store."""
     prefix = "sqlite:///"
     return Path(address.removeprefix(prefix)).resolve() if address.startswith(prefix) else None

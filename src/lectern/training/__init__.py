@@ -1,1 +1,1 @@
-"""Train a Lightning module so that a killed training resumes and ends with the same weights."""
+"""Train a Lightning module. A killed training resumes and ends with the weights of an undisturbed training."""

@@ -1,4 +1,4 @@
-"""Drop values at random faster than PyTorch does on a CPU."""
+"""Apply dropout on a CPU faster than PyTorch does."""
 
 import torch
 from jaxtyping import Float
@@ -9,11 +9,12 @@ from lectern.errors import UserError
 
 
 class ByteDropout(nn.Module):
-    """Dropout that needs one random byte per value. One random 64-bit integer provides eight bytes.
+    """Dropout that needs one random byte per value. One random 64-bit integer therefore decides about eight values.
 
-    On CPUs that are not from Intel, PyTorch draws only 100 million random values per second, in one thread. PyTorch's
-    method takes 5 % of a training step with three GRU layers, and 14 % of a step of a small Transformer. This class
-    draws ten times as many values per second. The dropout rate is rounded to a multiple of 1/256.
+    On CPUs that are not from Intel, PyTorch's dropout draws only 100 million random values per second, in one thread.
+    PyTorch's dropout takes 5 % of a training step with three GRU layers, and 14 % of a training step of a small
+    Transformer. ByteDropout draws ten times as many random values per second. The dropout rate is rounded to a multiple
+    of 1/256.
     """
 
     def __init__(self, rate: float):

@@ -14,11 +14,11 @@ from lectern.errors import UserError
 from lectern.training.divergence import StopOnDivergence
 from lectern.training.module import TrainableModule
 
-SIGNS = {"min": -1, "max": 1}  # factor of a metric, so that a greater product is always better
+SIGNS = {"min": -1, "max": 1}  # maps `mode` to the sign that turns a better metric into a greater number
 
 
 class KeepBest(pl.Callback):
-    """Keep the weights with the best validation result in memory and in the checkpoint."""
+    """Keep a copy of the weights with the best validation result, in memory and in each checkpoint."""
 
     def __init__(self, metric: str, mode: str):
         if mode not in SIGNS:
@@ -52,9 +52,9 @@ class KeepBest(pl.Callback):
 
 
 class ClipNorm(pl.Callback):
-    """Clip the norm of the gradient. Report the norm and how often it was clipped.
+    """Clip the norm of the gradient, and record the norm and how often the norm was clipped.
 
-    `check` has already computed the norm of this step.
+    `check` is the callback that computes the norm of the gradient in each training step.
     """
 
     def __init__(self, limit: float | None, check: StopOnDivergence):
@@ -86,7 +86,7 @@ class Progress(pl.Callback):
             desc=self.name,
             unit="step",
             disable=not trainer.is_global_zero,
-            # Seconds between two lines in a log file, which needs only a few lines.
+            # seconds between two updates; long for a log file, in which each update is a line
             mininterval=0.2 if sys.stderr.isatty() else 30,
             dynamic_ncols=True,
         )

@@ -1,4 +1,4 @@
-"""Save checkpoints and resume from them. A killed training then ends with the same bytes as an undisturbed training."""
+"""Save checkpoints, and resume a killed training so that it ends with the same bytes as an undisturbed training."""
 
 import os
 import pickle
@@ -18,13 +18,13 @@ from lectern.training.random_state import get_random_state, restore_random_state
 from lectern.training.stop_signals import StopOnSignal
 
 
-class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs callbacks of this class after all other callbacks
-    """Save only at steps from which Lightning can resume exactly, and restore states that Lightning does not restore.
+class ExactResume(pl.callbacks.Checkpoint):  # Lightning calls Checkpoint callbacks after all other callbacks
+    """Save checkpoints only at steps from which Lightning can resume exactly, and save additional states.
 
-    For every rank, these states are the random states, the `resume_state` of the module and of the callbacks, and the
-    position in the batches. Lightning loses the position in the batches if the schedule has read
-    `estimated_stepping_batches`. `max_steps` is rejected, because with such a limit Lightning counts a finished epoch
-    as unfinished.
+    The additional states of each rank are the random states, the `resume_state` of the module and of the callbacks, and
+    the position in the batches. Lightning itself loses the position in the batches if the learning-rate schedule has
+    read `estimated_stepping_batches`. `max_steps` is rejected, because Lightning counts a finished epoch as unfinished
+    if `max_steps` is set.
     """
 
     def __init__(self, path: Path, stop: StopOnSignal, interval: int = 200):
@@ -34,16 +34,16 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs callbacks of this 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.trainer = trainer
         if trainer.max_steps != -1:
-            raise ValueError("exact resume needs max_epochs without max_steps")
+            raise ValueError("exact resume requires max_epochs, and max_steps must not be set")
 
-    # list[Any], because beartype would draw a random item to check list[HasResumeState] in the tests
+    # list[Any], because the type checker of the tests would draw a random item to check a more exact type
     def owners(self) -> list[Any]:
         """Return the module and the callbacks that have a `resume_state`."""
         candidates: list[Any] = [self.trainer.lightning_module, *getattr(self.trainer, "callbacks", [])]
         return [candidate for candidate in candidates if isinstance(candidate, HasResumeState)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of every rank. Lightning calls this method on all ranks."""
+        """Return the additional states of all ranks. Lightning calls `state_dict` on every rank."""
         resume_state = [
             {name: value.detach().cpu() for name, value in owner.resume_state.items()} for owner in self.owners()
         ]
@@ -55,12 +55,15 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs callbacks of this 
         return {"ranks": ranks}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore `resume_state` of this rank. Raises UserError if the number of processes has changed."""
+        """Restore the `resume_state` of the module and callbacks on this rank.
+
+        Raises UserError if the number of processes has changed.
+        """
         rank, world_size = rank_and_world_size()
         if len(state_dict["ranks"]) != world_size:
             raise UserError(
-                f"{self.path} was saved by {len(state_dict['ranks'])} processes, but this run has {world_size}. "
-                f"Use the same number of processes as before, or delete {self.path.parent} to start again."
+                f"{self.path} was saved by {len(state_dict['ranks'])} processes, but this training has {world_size}. "
+                f"Train with the earlier number of processes, or delete {self.path.parent} to start again."
             )
         mine = state_dict["ranks"][rank]
         device = self.trainer.lightning_module.device
@@ -69,7 +72,10 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs callbacks of this 
         self.restored = mine
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the random states and the position in the batches. Hooks that run earlier may draw random numbers."""
+        """Restore the random states and the position in the batches.
+
+        The random states are not restored earlier, because earlier hooks may draw random numbers.
+        """
         if self.restored:
             loader: Any = trainer.train_dataloader
             loader.load_state_dict(self.restored["batches"])
@@ -79,7 +85,10 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs callbacks of this 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save every `interval` steps and after a stop signal, unless a validation or the epoch end saves anyway."""
+        """Save a checkpoint every `interval` steps and after a stop signal.
+
+        If a validation or the end of the epoch follows, the checkpoint is saved there instead.
+        """
         due = trainer.global_step % self.interval == 0 or self.stop.received
         last = batch_idx + 1 == trainer.num_training_batches
         validates = trainer.enable_validation and (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
@@ -100,17 +109,20 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning runs callbacks of this 
         self.stop.stop_after_save(self.trainer)
 
     def is_accumulating(self, batch_idx: int) -> bool:
-        """Return whether gradients are accumulated after this batch. A checkpoint does not contain such gradients."""
+        """Return whether accumulated gradients exist after a batch.
+
+        A checkpoint cannot contain accumulated gradients.
+        """
         return (batch_idx + 1) % self.trainer.accumulate_grad_batches != 0
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write checkpoints atomically and keep the previous checkpoint."""
+    """Write checkpoints atomically, and keep a copy of the previous checkpoint."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        """Write a checkpoint. Raises UserError if the write fails. In this case, the previous checkpoint stays."""
+        """Write a checkpoint to `path`. Raises UserError if the write fails, and keeps the previous checkpoint."""
         path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,23 +131,23 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except (OSError, RuntimeError, UserError) as error:  # PyTorch raises RuntimeError if the disk is full
             raise UserError(
                 f"The checkpoint {path} could not be written: {first_cause(error)}. An earlier checkpoint was kept. "
-                "Free some space and run the same command again to continue from this checkpoint."
+                "Free some space and run the same command again to continue from the earlier checkpoint."
             ) from error
 
 
 def first_cause(error: BaseException) -> BaseException:
-    """Return the error that caused this error, such as an error of the operating system."""
+    """Return the first error in the chain of causes of an error, such as an error of the operating system."""
     cause = error.__cause__ or error.__context__
     return first_cause(cause) if cause else error
 
 
 def previous_checkpoint(path: Path) -> Path:
-    """Return the path of the checkpoint before the last checkpoint."""
+    """Return the path at which the previous checkpoint is kept when a new checkpoint is written to `path`."""
     return path.with_name(f"{path.name}.previous")
 
 
 def last_valid_checkpoint(path: Path) -> Path | None:
-    """Return the newest checkpoint that can be loaded, or None."""
+    """Return the newest of the last two checkpoints that can be loaded, or None if neither can be loaded."""
     for candidate in (path, previous_checkpoint(path)):
         if candidate.exists():
             try:

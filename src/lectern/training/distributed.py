@@ -1,4 +1,4 @@
-"""Find the rank of this process in its training, and start processes under Slurm."""
+"""Find the rank of this process, and configure Lightning for processes that Slurm starts."""
 
 import torch.distributed as dist
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
@@ -7,18 +7,18 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 
 
 def slurm_plugins() -> list[SLURMEnvironment]:
-    """Return Lightning's Slurm plugin if Slurm started this process.
+    """Return a list with Lightning's Slurm plugin if Slurm started this process, and otherwise an empty list.
 
-    The plugin does not requeue the job, because the job script does this.
+    The plugin must not requeue the job, because the job script requeues the job.
     """
     under_slurm = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
     return [SLURMEnvironment(auto_requeue=False)] if under_slurm else []
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """Return (rank, world size).
+    """Return the rank and the world size (number of processes), which are (0, 1) before the processes are connected.
 
-    Call this function late, because loaders are created before the processes are connected.
+    Loaders are created before the processes are connected, so loaders must call `rank_and_world_size` later.
     """
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
@@ -28,6 +28,6 @@ def rank_and_world_size() -> tuple[int, int]:
 def is_first_process() -> bool:
     """Return whether this process is rank 0, which writes all files.
 
-    This function works before the processes are connected.
+    The result is correct even before the processes are connected.
     """
     return bool(getattr(rank_zero_only, "rank", 0) == 0)

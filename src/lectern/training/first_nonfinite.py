@@ -1,4 +1,4 @@
-"""Find the first layer, in the order of the forward pass, whose output or gradient is not finite."""
+"""Find the first layer in forward order with an output or gradient that is not finite."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ from lectern.training.random_state import get_cuda_random_state
 
 @dataclass
 class StepStart:
-    """The batch of a training step and the states before this step, so that the step can be repeated."""
+    """The batch of a training step and the states before the training step, from which the step can be repeated."""
 
     batch: Any
     batch_idx: int
-    items: Any  # numbers of the items in the batch, as in ResumableLoader
+    items: Any  # numbers of the batch's items, see ResumableLoader
     resume_state: dict[str, Tensor]
-    # random state of PyTorch; the states of Python and NumPy would cost 0.3 ms per step
+    # random state of PyTorch only; to store the random states of Python and NumPy would take 0.3 ms per step
     random: Tensor = field(default_factory=torch.get_rng_state)
     cuda_random: Tensor | None = field(default_factory=get_cuda_random_state)
 
@@ -33,10 +33,10 @@ class StepStart:
 
 @dataclass
 class Pass:
-    """A repeated forward pass.
+    """The record of a repeated forward pass.
 
-    `modules` contains the layers in the order in which they ended. `first` is the name of the first layer whose output
-    is not finite.
+    `modules` contains the layers in the order in which their forward passes ended. `first` is the name of the first
+    layer whose output is not finite.
     """
 
     modules: dict[str, nn.Module]
@@ -44,10 +44,10 @@ class Pass:
 
 
 def locate_in_steps(trainer: pl.Trainer, module: TrainableModule, steps: Sequence[StepStart]) -> tuple[str, Any] | None:
-    """Repeat the batches of an optimizer step and find the first value that is not finite.
+    """Repeat the batches of an optimizer step, and find the first output, loss or gradient that is not finite.
 
-    Return the name of this value and the items of its batch.
-    Returns None if every value of this rank is finite.
+    Return a description of the found value and the items of its batch. Return None if all values of this rank are
+    finite.
     """
     resume_state = module.resume_state
     try:
@@ -60,9 +60,10 @@ def locate_in_steps(trainer: pl.Trainer, module: TrainableModule, steps: Sequenc
 
 
 def locate_in_batch(trainer: pl.Trainer, module: TrainableModule, step: StepStart) -> str | None:
-    """Repeat one batch, and describe the first output, loss or gradient that is not finite.
+    """Repeat the training step of one batch, and describe the first output, loss or gradient that is not finite.
 
-    Return None if all values are finite."""
+    Return None if all outputs, losses and gradients are finite.
+    """
     module.resume_state = dict(step.resume_state)
     torch.set_rng_state(step.random)
     if step.cuda_random is not None:
@@ -83,7 +84,10 @@ def locate_in_batch(trainer: pl.Trainer, module: TrainableModule, step: StepStar
 
 @contextmanager
 def record_outputs(module: nn.Module) -> Iterator[Pass]:
-    """Record the forward pass inside the block. The hook of an inner layer runs before the hook of the outer layer."""
+    """Record the forward pass of a module inside the block.
+
+    PyTorch calls the hook of an inner layer before the hook of the outer layer.
+    """
     forward = Pass({})
     hooks = []
 
@@ -106,13 +110,13 @@ def record_outputs(module: nn.Module) -> Iterator[Pass]:
 
 
 def enumerate_tensors(name: str, output: Any) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of a nested output, with unique names."""
+    """Yield (unique name, tensor) for each tensor in the nested output of a layer."""
     tensors = (leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor))
     return ((f"{name}[{index}]", tensor.detach()) for index, tensor in enumerate(tensors))
 
 
 def in_forward_order(module: nn.Module, forward: Pass) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield the parameters of the recorded layers, and then the parameters of other layers."""
+    """Yield the parameters of the recorded layers in forward order, and then all parameters of the module."""
     for name, layer in forward.modules.items():
         for key, parameter in layer.named_parameters(recurse=False):
             yield f"{name}.{key}", parameter
@@ -120,9 +124,9 @@ def in_forward_order(module: nn.Module, forward: Pass) -> Iterator[tuple[str, nn
 
 
 def find_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
-    """Return the name of the first tensor with a value that is not finite, or None.
+    """Return the name of the first tensor with a value that is not finite, or None if all values are finite.
 
-    The norm of all tensors is computed first, because this computation needs no memory for a mask.
+    The norm of all tensors is checked first, because `isfinite` needs memory for a mask of each tensor.
     """
     floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
     if get_total_norm(list(floating.values())).isfinite():

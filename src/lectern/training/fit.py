@@ -1,4 +1,4 @@
-"""Train a module, keep the weights with the best validation result and return the history."""
+"""Train a module, restore the weights with the best validation result, and return the history of the training."""
 
 import sys
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from lectern.training.stop_signals import StopOnSignal
 
 
 def set_determinism(seed: int, threads: PositiveInt) -> None:
-    """Set the random seed and the number of threads. Call this function before the module is created."""
+    """Set the random seed and the number of threads. `set_determinism` must be called before the module is created."""
     torch.set_num_threads(threads)
     pl.seed_everything(seed, verbose=False)
 
@@ -44,13 +44,13 @@ def fit(
     on_records: Callable[[list[Record], list[TextSample]], None] | None = None,
     name: str = "training",
 ) -> History:
-    """Train `module` in place and return the history.
+    """Train `module` in place and return the history of the training.
 
-    At the end, the module has the weights with the best validation result. A killed training resumes from
-    `folder/last.ckpt` and ends with the same bytes as an undisturbed training. After SIGINT, SIGTERM or SIGHUP, it
-    saves a checkpoint and exits with 128 plus the number of the signal. `best` is `{metric: validation_<name>, mode:
-    min or max}`. Raises UserError if training diverges, if the metric does not exist or if this machine cannot run the
-    trainer.
+    At the end, the module has the weights with the best validation result. `best` is `{metric: validation_<name>, mode:
+    min or max}` and defines which result is best. A killed training resumes from `folder/last.ckpt` and ends with the
+    same bytes as an undisturbed training. After SIGINT, SIGTERM or SIGHUP, the training saves a checkpoint and exits
+    with 128 plus the number of the signal. Raises UserError if the training diverges, if the metric in `best` does not
+    exist, or if this machine cannot run the trainer.
     """
     history, keep_best = History(on_records=on_records), KeepBest(**best)
     check, stop = StopOnDivergence(folder / "last.ckpt"), StopOnSignal()
@@ -68,7 +68,7 @@ def fit(
     try:
         with stop.handle_signals():
             runner.fit(module, train, validation, ckpt_path=checkpoint, weights_only=True)
-    except SIGTERMException:  # Lightning would exit with code 0, which means success for DVC
+    except SIGTERMException:  # Lightning itself would exit with code 0, and DVC treats code 0 as success
         stop.report_saved_step()
         sys.exit(128 + stop.received)
     keep_best.restore_best_weights(module)
@@ -76,7 +76,7 @@ def fit(
 
 
 def create_trainer(trainer: dict[str, Any], callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
-    """Create Lightning's trainer from `conf/trainer`. Raises UserError if this machine cannot run the trainer."""
+    """Create Lightning's Trainer from a trainer config. Raises UserError if this machine cannot run the trainer."""
     arguments = {key: value for key, value in trainer.items() if key != "threads"}
     try:
         return pl.Trainer(
@@ -85,7 +85,7 @@ def create_trainer(trainer: dict[str, Any], callbacks: list[pl.Callback], **opti
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO(), *slurm_plugins()],
             deterministic=trainer["accelerator"] == "cpu",
-            num_sanity_val_steps=0,  # Lightning makes none when it resumes, so the first start makes none either
+            num_sanity_val_steps=0,  # a resumed training makes no sanity check, so a new training makes none either
             use_distributed_sampler=False,
             logger=False,
             enable_progress_bar=False,
@@ -94,5 +94,5 @@ def create_trainer(trainer: dict[str, Any], callbacks: list[pl.Callback], **opti
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise UserError(
             f"This machine cannot run this trainer: {error} "
-            "Choose another trainer with TRAINER=laptop or trainer=<name>."
+            "Select a different trainer with TRAINER=laptop or trainer=<name>."
         ) from error

@@ -1,4 +1,4 @@
-"""Record the metrics and text samples of a training."""
+"""Record the metrics and text samples during a training."""
 
 import math
 from collections.abc import Callable
@@ -15,19 +15,19 @@ from lectern.training.module import TrainableModule
 
 
 class History(pl.Callback):
-    """Keep all records in memory and in the checkpoint, so that a resumed training neither loses nor repeats a record.
+    """Keep all records in memory and in each checkpoint, so that a resumed training neither loses nor repeats a record.
 
-    Training metrics are averaged over intervals of `interval` steps and over ranks. The names of the averages are
-    `train_<name>`. Validation metrics are those that the module logs as `validation_<name>`. On rank 0, `on_records`
-    receives the new records and text samples after each validation and at the end of each epoch.
+    Training metrics are averaged over intervals of `interval` training steps and over ranks, and recorded as
+    `train_<name>`. Validation metrics are the metrics that the module logs as `validation_<name>`. On rank 0,
+    `on_records` is called with the new records and text samples after each validation and at the end of each epoch.
     """
 
     def __init__(self, interval: int = 50, on_records: Callable[[list[Record], list[TextSample]], None] | None = None):
         self.interval, self.on_records = interval, on_records
         self.records: list[Record] = []
         self.text_samples: list[TextSample] = []
-        self.resume_state: dict[str, torch.Tensor] = {}  # sums of this rank over the current interval
-        self.reported = (0, 0)  # numbers of records and text samples that `on_records` has received
+        self.resume_state: dict[str, torch.Tensor] = {}  # sums of this rank's training metrics
+        self.reported = (0, 0)  # numbers of records and text samples already given to `on_records`
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -43,7 +43,7 @@ class History(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, TrainableModule)
-        # The metrics are multiplied by the loss weight, so that the average over ranks equals the mean over all items.
+        # With the loss weight as a factor, the average over ranks equals the mean over all items of the batch.
         loss_weight = batch[-1] if rank_and_world_size()[1] > 1 else 1
         values = {name: value.detach().float() * loss_weight for name, value in pl_module.step_metrics.items()}
         for name, value in {**values, "steps": torch.ones(())}.items():
@@ -52,7 +52,7 @@ class History(pl.Callback):
             self.close_interval(trainer)
 
     def close_interval(self, trainer: pl.Trainer) -> None:
-        """Record the averages over the steps of the interval and over ranks, and start the next interval."""
+        """Record the averages of the training metrics over the interval and over ranks, and start the next interval."""
         steps = self.resume_state.pop("steps").item()
         for name, total in self.resume_state.items():
             if rank_and_world_size()[1] > 1:
@@ -75,7 +75,7 @@ class History(pl.Callback):
         self.report_new_records(trainer)
 
     def add_record(self, trainer: pl.Trainer, name: str, value: float) -> None:
-        """Append one value of the current step. Raises UserError if the value is not finite."""
+        """Append the value of a metric at the current training step. Raises UserError if the value is not finite."""
         if not math.isfinite(value):
             raise UserError(
                 f"{name} became {value} at step {trainer.global_step}: training has diverged. "
@@ -84,7 +84,7 @@ class History(pl.Callback):
         self.records.append(Record(trainer.global_step, trainer.current_epoch, name, value))
 
     def report_new_records(self, trainer: pl.Trainer) -> None:
-        """Call `on_records` with the records and text samples that are new since the last call."""
+        """Call `on_records` with the records and text samples that were added after the last call of `on_records`."""
         if self.on_records and trainer.is_global_zero:
             self.on_records(self.records[self.reported[0] :], self.text_samples[self.reported[1] :])
         self.reported = (len(self.records), len(self.text_samples))

@@ -1,4 +1,4 @@
-"""Load batches from tensors in memory, in an order that a resumed run repeats exactly."""
+"""Load batches from tensors in memory, in an order that a resumed training repeats exactly."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ from lectern.training.distributed import rank_and_world_size
 class ResumableLoader:
     """Base class of loaders that resume within an epoch.
 
-    A subclass implements `__iter__`, and `__len__` with the same value on every rank. `__iter__` must start at
-    batch `start % len(self)`, reset `start` to 0 and set `done` to the number of batches yielded in this epoch.
-    `identity` contains the values that determine the batches. A checkpoint with other values is rejected. Before each
-    batch, `__iter__` sets `items` to the numbers of the batch's items on this rank. `item_name` is the noun for these
-    items in messages.
+    A subclass implements `__iter__` and `__len__`. `__len__` must return the same value on every rank. `__iter__` must
+    start at batch `start % len(self)`, reset `start` to 0, and set `done` to the number of batches yielded in the
+    current epoch. Before it yields a batch, `__iter__` must set `items` to the numbers of the batch's items on this
+    rank. `item_name` is the noun for items in error messages. `identity` contains the values that determine the
+    batches, such as the seed. A checkpoint with a different `identity` is rejected.
     """
 
     item_name = "items"
@@ -25,9 +25,9 @@ class ResumableLoader:
         self.identity = identity
         self.items: Tensor | np.ndarray = torch.empty(0, dtype=torch.int64)
         self.epoch = 0
-        self.done = 0  # number of batches yielded in this epoch
-        self.start = 0  # the batch from which the next iteration starts
-        self.batch_sampler = None  # Lightning reads this attribute if a loader has a sampler.
+        self.done = 0  # number of batches yielded in the current epoch
+        self.start = 0  # number of the batch from which the next iteration starts
+        self.batch_sampler = None  # Lightning reads `batch_sampler` of loaders with a `sampler`
 
     @property
     def sampler(self) -> "ResumableLoader":
@@ -35,7 +35,7 @@ class ResumableLoader:
         return self
 
     def describe_items(self, items: Tensor | np.ndarray) -> str:
-        """Describe items by their numbers, such as "items 4, 2"."""
+        """Return a text with the numbers of items, such as "items 4, 2"."""
         return f"{self.item_name} {', '.join(map(str, items.tolist()))}"
 
     def set_epoch(self, epoch: int) -> None:
@@ -47,7 +47,7 @@ class ResumableLoader:
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Continue after the last batch before the checkpoint.
 
-        Raises ValueError if the checkpoint was made with different batches.
+        Raises ValueError if the checkpoint was saved with a different `identity`.
         """
         wrong = {key: (state_dict[key], value) for key, value in self.identity.items() if state_dict[key] != value}
         if wrong:
@@ -56,14 +56,13 @@ class ResumableLoader:
 
 
 class InMemoryLoader(ResumableLoader):
-    """A loader that yields batches of rows of several tensors in an order that depends only on seed and epoch.
+    """A loader of batches of rows of several tensors. The order of the rows depends only on the seed and the epoch.
 
-    A batch contains the selected rows of each tensor and, as its last item, the loss weight of this rank.
-
-    `batch_size` is the global batch size. Each rank receives one slice of every global batch. The loss weight is
-    `world_size * rows of this rank / rows of the global batch`. Each rank multiplies its mean loss by this weight.
-    DDP's average over ranks is then the mean over the global batch, even if the slices differ in size. If a batch has
-    fewer rows than there are ranks, some ranks receive a row that another rank counts, with a loss weight of 0.
+    A batch is a tuple of the selected rows of each tensor and the loss weight of this rank. `batch_size` is the size of
+    the global batch, and each rank receives one slice of every global batch. The loss weight is `world_size * rows of
+    this rank / rows of the global batch`. If each rank multiplies its mean loss by the loss weight, DDP's average over
+    ranks is the mean loss over the global batch, even if the slices differ in size. If a global batch has fewer rows
+    than ranks, the ranks without a row receive a row with a loss weight of 0.
     """
 
     def __init__(self, *tensors: Tensor, batch_size: int, shuffle: bool = False, seed: int = 0):
@@ -75,17 +74,17 @@ class InMemoryLoader(ResumableLoader):
         return -(-self.rows // self.batch_size)
 
     def order(self) -> Tensor:
-        """Return the rows in the order of this epoch."""
+        """Return the row numbers in the order of the current epoch."""
         if not self.shuffle:
             return torch.arange(self.rows)
-        # A PyTorch generator would use only 32 bits of the seed and the epoch.
+        # NumPy mixes the seed and the epoch; a PyTorch generator would use only 32 bits of both.
         return torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.rows))
 
     def __iter__(self) -> Iterator[tuple[Tensor | float, ...]]:
-        # This code runs at the first next(). At this time, Lightning has already set the epoch.
+        # The body of a generator function starts at the first next(), when Lightning has already set the epoch.
         rank, world_size = rank_and_world_size()
         order = self.order()
-        # A rank without rows in a batch uses this row of the first batch.
+        # `spare` is a row of the first batch, which this rank receives in batches without a row for this rank.
         spare = order[min(self.batch_size, self.rows) * rank // world_size :][:1]
         start, self.start = self.start % len(self), 0
         for index in range(start, len(self)):

@@ -1,4 +1,4 @@
-"""Define what a Lightning module must provide to be trained with history and exact resume."""
+"""Define the base class of Lightning modules that are trained with a history and with exact resume."""
 
 from typing import Protocol, runtime_checkable
 
@@ -8,21 +8,21 @@ from torch import Tensor
 
 @runtime_checkable
 class HasResumeState(Protocol):
-    """A module or callback with tensors that are passed from one step to the next.
+    """A module or callback whose `resume_state` contains tensors that are passed from one training step to the next.
 
-    The checkpoint contains the `resume_state` of every rank in addition to the weights.
+    Each checkpoint contains the `resume_state` of every rank in addition to the weights.
     """
 
     resume_state: dict[str, Tensor]
 
 
 class TrainableModule(pl.LightningModule):
-    """Base class of the modules of all tasks.
+    """Base class of the Lightning modules of all tasks.
 
-    `resume_state` contains the tensors that a training step needs from the step before, such as the hidden state of a
-    recurrent network. `step_metrics` contains the metrics of the last training step. The history records the averages
-    of these metrics as `train_<name>`. Metrics that the module logs as `validation_<name>` are recorded after each
-    validation.
+    `resume_state` contains the tensors that a training step needs from the previous training step, such as the hidden
+    state of a recurrent network. `step_metrics` contains the metrics of the last training step. The history records
+    averages of `step_metrics` as `train_<name>`. Metrics that the module logs as `validation_<name>` are recorded after
+    each validation.
     """
 
     def __init__(self) -> None:
@@ -31,8 +31,5 @@ class TrainableModule(pl.LightningModule):
         self.step_metrics: dict[str, Tensor] = {}
 
     def text_samples(self) -> dict[str, str]:
-        """Return texts by name that show the progress of the training.
-
-        The history records these texts after each validation.
-        """
+        """Return a dict from names to sample texts, which the history records after each validation."""
         return {}

@@ -1,4 +1,4 @@
-"""Build the network that the config of a model selects."""
+"""Create the network that a model config selects."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -16,10 +16,8 @@ def build_network(
 ) -> Network:
     """Create the network that a config section describes, such as `{class: DigitCNN, dropout: 0.3}`.
 
-    `networks` contains the classes that a config can select.
-
-    The class gets `arguments` and `more` in addition to the arguments of the section. Raises UserError if the class is
-    unknown or if the section does not fit the class.
+    `networks` contains the classes that a config can select. The selected class is called with `arguments`, `more` and
+    the arguments in the section. Raises UserError if the class is unknown, or if the section does not fit the class.
     """
     name, chosen = split_class(section)
     choices = {network.__name__: network for network in networks}

@@ -1,4 +1,4 @@
-"""Create the optimizer and the learning-rate schedule of a module from its hyperparameters."""
+"""Create the optimizer and the learning-rate schedule of a Lightning module from the module's hyperparameters."""
 
 import math
 from collections.abc import Callable
@@ -11,14 +11,13 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 
 def one_cycle(first: int, last: int, warm_up: float, start: float = 0.0, head_start: int = 0) -> Callable[[int], float]:
-    """Return a function that maps a step to a factor of the peak learning rate, for `LambdaLR`.
+    """Return a one-cycle schedule (Smith 2018, arXiv:1803.09820) for `LambdaLR`.
 
-    The schedule is the one-cycle schedule (Smith 2018, arXiv:1803.09820). The factor is zero outside `first <= step <
-    last`. During the share `warm_up` of these steps, the factor rises from `start` to 1 along half a cosine. Then the
-    factor falls to zero in the same way. With a `head_start` of 1, the first step has the rate of the second step.
-    Otherwise a cycle that starts from zero would waste its first step.
-
-    This function exists because PyTorch's `OneCycleLR` cannot use different cycles for groups of parameters.
+    The schedule is a function that maps a training step to a factor of the peak learning rate. The factor is zero
+    outside `first <= step < last`. During the share `warm_up` of the steps from `first` to `last`, the factor rises
+    from `start` to 1 along half a cosine. Then the factor falls to zero along half a cosine. With a `head_start` of 1,
+    the first step has the learning rate of the second step, because a learning rate of zero would waste the first step.
+    PyTorch's `OneCycleLR` is not used, because it cannot use different cycles for groups of parameters.
     """
     steps = last - first
     rise = max(1.0, warm_up * steps)
@@ -36,14 +35,14 @@ def one_cycle(first: int, last: int, warm_up: float, start: float = 0.0, head_st
 
 
 def half_cosine(position: float) -> float:
-    """Return 0 at position 0, 1 at position 1 and 0 again at position 2."""
+    """Return the value of a cosine wave that is 0 at position 0, 1 at position 1 and 0 at position 2."""
     return 0.5 - 0.5 * math.cos(math.pi * position)
 
 
 def adamw_one_cycle(module: pl.LightningModule, **cycle: Any) -> OptimizerLRSchedulerConfig:
     """Return AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) with PyTorch's one-cycle schedule.
 
-    Reads the hyperparameters `learning_rate`, `weight_decay` and `warm_up` of the module. The learning rate rises to
+    The module must have the hyperparameters `learning_rate`, `weight_decay` and `warm_up`. The learning rate rises to
     `learning_rate` during the share `warm_up` of all steps, and then falls almost to zero. The momentum falls while the
     learning rate rises, and rises while the learning rate falls. `cycle` contains further arguments of `OneCycleLR`.
     """

@@ -1,4 +1,4 @@
-"""Check the config of a training and compute the key of its checkpoints."""
+"""Check the config of a training, and compute the key that identifies the checkpoints of the training."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ from lectern.training.world_size import check_batch_divides
 class Plan:
     """A dataset, a model, a budget, a seed, and the keys of the trainer that can change the weights.
 
-    The weights depend on these values, the data and the code, and on nothing else.
+    The trained weights depend only on the plan, the data and the code.
     """
 
     dataset: Dataset
@@ -58,7 +58,8 @@ class Plan:
     def key(self) -> str:
         """The hash of the config, the data and the code, which is the name of the run directory.
 
-        A training therefore resumes only from checkpoints of the same config, data and code.
+        A training resumes only from checkpoints in its run directory, so config, data and code of the checkpoints are
+        equal.
         """
         model = {name: getattr(self.model, name) for name in ("task", "batches", "module", "best")}
         data = file_digest(self.processed / "facts.json")
@@ -68,9 +69,9 @@ class Plan:
 
 
 def read_plan(config: dict[str, Any]) -> Plan:
-    """Check every section of a composed config and return the plan.
+    """Check every section of a composed config, and return the plan of the training.
 
-    Raises UserError with the file, the key, the value found and what was expected.
+    Raises UserError with the file, the key, the wrong value and the expected value.
     """
     dataset: Dataset = call(Dataset, config["dataset"], str(CONF / "dataset"))
     model: Model = call(Model, config["model"], str(CONF / "model"))
@@ -94,7 +95,10 @@ def read_plan(config: dict[str, Any]) -> Plan:
 
 
 def check_model(model: Model, where: str) -> None:
-    """Check that each section of a model config fits the function or class that receives it, for every budget."""
+    """Check that each section of a model config fits the function or class that is called with the section.
+
+    The sections of all budgets are checked.
+    """
     from_plan = {"processed": None, "split": None, "seed": None}
     check_section(task_module(model.task, "model.loader").load, model.batches, f"{where}, batches", more=from_plan)
     name, arguments = split_class(model.module)
@@ -106,9 +110,10 @@ def check_model(model: Model, where: str) -> None:
 
 
 def resolve_precision(model: Model, budget: str, trainer: dict[str, Any]) -> dict[str, Any]:
-    """Return the `fit` section of a budget. If the CPU does not support bfloat16, replace bfloat16 by float32.
+    """Return the `fit` section of a budget, with float32 instead of bfloat16 if the CPU does not support bfloat16.
 
-    On such a CPU, bfloat16 makes oneDNN's LSTM fail at the first step, and a GRU takes ten times as long as in float32.
+    On a CPU without bfloat16, oneDNN's LSTM fails in bfloat16 at the first training step, and a GRU in bfloat16 takes
+    ten times as long as in float32.
     """
     fit = model.fit[budget]
     if "bf16" not in fit.get("precision", "") or trainer["accelerator"] != "cpu" or has_bfloat16():

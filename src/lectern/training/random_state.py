@@ -8,7 +8,7 @@ import torch
 
 
 def get_random_state() -> dict[str, Any]:
-    """Return the states of torch, Python and NumPy as values that `torch.load` accepts with `weights_only`."""
+    """Return the random states of torch, Python and NumPy as values that `torch.load` accepts with `weights_only`."""
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
@@ -19,12 +19,12 @@ def get_random_state() -> dict[str, Any]:
 
 
 def get_cuda_random_state() -> torch.Tensor | None:
-    """Return the state of the current GPU, or None if there is no GPU."""
+    """Return the random state of the current GPU, or None if there is no GPU."""
     return torch.cuda.get_rng_state() if torch.cuda.is_available() else None
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Restore the states of torch, Python and NumPy that `get_random_state` has returned."""
+    """Restore the random states of torch, Python and NumPy that `get_random_state` has returned."""
     torch.set_rng_state(state["torch"])
     random.setstate(state["python"])
     kind, keys, position, has_gauss, gauss = state["numpy"]

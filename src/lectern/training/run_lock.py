@@ -1,4 +1,4 @@
-"""Lock the directory with the checkpoints of a training, and delete the directory when the model is complete."""
+"""Lock the run directory, which contains the checkpoints of a training, and delete it after the training."""
 
 import os
 import shutil
@@ -11,15 +11,16 @@ from filelock import FileLock, Timeout
 
 from lectern.errors import UserError
 
-# maximum waiting time in seconds; a shared file system keeps the lock of a dead node for some time
+# maximum waiting time in seconds after a restart by Slurm; a shared file system can keep the lock of a failed node
 SHARED_LOCK_TIMEOUT = 180.0
 
 
 @contextmanager
 def lock_run_directory(folder: Path) -> Iterator[None]:
-    """Create the run directory and lock it. Raises UserError if another process has locked it.
+    """Create a run directory, and lock the run directory until the block ends.
 
-    The operating system releases the lock of a killed process.
+    Raises UserError if another process has locked the run directory. The operating system releases the lock of a killed
+    process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     owner = folder.with_suffix(".owner")
@@ -30,23 +31,24 @@ def lock_run_directory(folder: Path) -> Iterator[None]:
     except Timeout as error:
         holder = f" The directory is locked by {owner.read_text()}." if owner.exists() else ""
         raise UserError(
-            f"{folder} is in use: another process runs the same training. Wait for that process, or stop it.{holder}"
+            f"{folder} is in use: another process runs the same training. "
+            f"Wait until the other process has finished, or stop the process.{holder}"
         ) from error
 
 
 def lock_timeout() -> float:
-    """Return the number of seconds to wait for the lock, which is 0 unless Slurm has restarted this job."""
+    """Return the maximum number of seconds to wait for the lock, which is 0 unless Slurm has restarted this job."""
     return SHARED_LOCK_TIMEOUT if os.environ.get("SLURM_RESTART_COUNT") else 0.0
 
 
 def describe_process() -> str:
-    """Describe this process by its id, its machine and its Slurm job."""
+    """Return a text with the ID, the host name and the Slurm job of this process."""
     job = os.environ.get("SLURM_JOB_ID")
     return f"process {os.getpid()} on {socket.gethostname()}{f', Slurm job {job}' if job else ''}"
 
 
 def clear_run_directory(folder: Path, keep: Iterable[Path]) -> None:
-    """Delete the lock and everything else in the run directory, except the folders in `keep`."""
+    """Delete a run directory and its lock, except the folders in `keep`."""
     kept = set(keep)
     for path in folder.iterdir():
         if path in kept:

@@ -1,4 +1,4 @@
-"""Stop a training that receives SIGINT, SIGTERM or SIGHUP after the current step, so that it can save a checkpoint."""
+"""Stop a training after SIGINT, SIGTERM or SIGHUP: finish the current training step and save a checkpoint."""
 
 import os
 import signal
@@ -13,28 +13,31 @@ import torch.distributed as dist
 
 from lectern.training.distributed import is_first_process, rank_and_world_size
 
-STOP_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # a closed terminal sends SIGHUP
+STOP_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # SIGHUP means that the terminal was closed
 STOPPING = "\nlectern: {} received; stopping after this step to save a checkpoint. Press Ctrl-C again to end at once.\n"
 SAVED = "lectern: saved at step {}. Run the same command again to continue.\n"
 
 
 class StopOnSignal(pl.Callback):
-    """Record a stop signal, and let all ranks stop after the same step.
+    """Record stop signals, and stop the training on all ranks after the same training step.
 
-    Lightning's own signal handler starts a collective operation immediately. Such an operation deadlocks if the other
-    ranks are in a different collective operation. Lightning's handler also interrupts a validation, so that the last
-    step cannot be saved. This callback only records the signal. Before each possible checkpoint, the ranks exchange the
+    Lightning's own signal handler is not used. It starts a collective operation immediately, which deadlocks if other
+    ranks are in a different collective operation. It also interrupts a validation, so that the last training step
+    cannot be saved. StopOnSignal only records the signal. Before each possible checkpoint, the ranks exchange the
     signals that they have received.
     """
 
     def __init__(self) -> None:
-        self.received = 0  # number of a received signal, or 0
+        self.received = 0  # number of a received stop signal, or 0
         self.saved_step: int | None = None
 
     @contextmanager
     def handle_signals(self) -> Iterator[None]:
-        """Record stop signals inside the block. Signals that are ignored, as in a background job, stay ignored."""
-        if threading.current_thread() is not threading.main_thread():  # only the main thread can set signal handlers
+        """Record stop signals inside the block.
+
+        Signals that the process ignores, for example under nohup, stay ignored.
+        """
+        if threading.current_thread() is not threading.main_thread():  # Python sets handlers only in the main thread
             yield
             return
         handled = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
@@ -46,7 +49,10 @@ class StopOnSignal(pl.Callback):
                 signal.signal(number, handler)
 
     def record_signal(self, number: int, _: Any) -> None:
-        """Record the first signal. A second SIGINT ends the process at once, even inside a collective operation."""
+        """Record the first stop signal.
+
+        A second SIGINT ends the process at once, even inside a collective operation.
+        """
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         if not self.received and is_first_process():
@@ -54,7 +60,7 @@ class StopOnSignal(pl.Callback):
         self.received = self.received or number
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Replace the signal handler that Lightning has just installed."""
+        """Replace the handler for SIGTERM that Lightning installs before `on_train_start`."""
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
             signal.signal(signal.SIGTERM, self.record_signal)
         trainer._signal_connector.received_sigterm = False
@@ -71,16 +77,16 @@ class StopOnSignal(pl.Callback):
         self.exchange_signals(trainer)
 
     def exchange_signals(self, trainer: pl.Trainer) -> None:
-        """Set `received` to the largest signal that any rank has received."""
+        """Set `received` on all ranks to the largest signal number that any rank has received."""
         if rank_and_world_size()[1] > 1:
             received = torch.tensor(self.received, device=trainer.strategy.root_device)
             dist.all_reduce(received, dist.ReduceOp.MAX)
             self.received = int(received.item())
 
     def stop_after_save(self, trainer: pl.Trainer) -> None:
-        """End the training at the next point at which Lightning can end it.
+        """If a stop signal was received, end the training at the next point at which Lightning can end a training.
 
-        Call this method after a checkpoint was saved.
+        `stop_after_save` is called after each saved checkpoint.
         """
         if self.received:
             self.saved_step = trainer.global_step
@@ -92,9 +98,9 @@ class StopOnSignal(pl.Callback):
 
 
 def write_message(text: str) -> None:
-    """Write to stderr without Python's buffer, which a signal handler must not use.
+    """Write a text to stderr without Python's buffer, because a signal handler must not use Python's buffer.
 
-    A closed terminal must not cause an error here.
+    Errors are ignored, because the terminal can be closed.
     """
     with suppress(OSError):
         os.write(2, text.encode())

@@ -1,4 +1,4 @@
-"""Compute the number of processes of a trainer config, and check that the global batch can be divided among them."""
+"""Compute the number of processes of a training, and check that the global batch can be divided among the processes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,9 +7,12 @@ from lectern.errors import UserError
 
 
 def world_size(trainer: Mapping[str, Any]) -> int:
-    """Return the number of processes on all nodes. `devices: -1` or `auto` means all GPUs of this machine."""
+    """Return the total number of processes on all nodes that a trainer config requires.
+
+    `devices: -1` or `devices: auto` means all GPUs of this machine.
+    """
     devices = trainer["devices"]
-    if not isinstance(devices, int) or devices < 1:  # Lightning rejects other values.
+    if not isinstance(devices, int) or devices < 1:  # -1 or auto; Lightning rejects all other values
         from torch.cuda import device_count
 
         devices = max(device_count(), 1)
@@ -20,8 +23,8 @@ def world_size(trainer: Mapping[str, Any]) -> int:
 def check_batch_divides(batches: Mapping[str, Any], trainer: Mapping[str, Any], where: str) -> None:
     """Raise UserError if the global `batch_size` is not divisible by the number of processes.
 
-    A batch that is limited by its number of tokens has no `batch_size`. The sentences of such a batch are assigned to
-    the processes in turn.
+    A batch config with a limit on the number of tokens has no `batch_size` and is always valid. The sentences of a
+    batch are then assigned to the processes in turn.
     """
     processes, batch_size = world_size(trainer), batches.get("batch_size", 0)
     if batch_size % processes == 0:
@@ -30,5 +33,5 @@ def check_batch_divides(batches: Mapping[str, Any], trainer: Mapping[str, Any], 
     choices = [str(size) for size in (smaller, smaller + processes) if size]
     raise UserError(
         f"{where}: global batch_size {batch_size} is not divisible by {processes} processes "
-        f"({nodes} nodes x {processes // nodes}); use {' or '.join(choices)}, or another number of processes."
+        f"({nodes} nodes x {processes // nodes}); use {' or '.join(choices)}, or a different number of processes."
     )

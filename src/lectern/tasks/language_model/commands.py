@@ -12,7 +12,7 @@ from lectern.errors import UserError
 
 
 def register_commands(app: typer.Typer) -> None:
-    """Add the commands of this task to the command line interface."""
+    """Add the commands of the task language_model to the command line interface."""
     app.command("write")(write)
     app.command("memory")(memory)
 
@@ -20,17 +20,22 @@ def register_commands(app: typer.Typer) -> None:
 def write(
     name: Annotated[str, typer.Argument(help="name of a registered model, for example shakespeare")],
     prompt: Annotated[str, typer.Option(help="text to continue")] = "",
-    length: Annotated[int, typer.Option(help="number of characters that are generated")] = 400,
+    length: Annotated[int, typer.Option(help="number of characters to generate")] = 400,
     temperature: Annotated[
-        float, typer.Option(help="0 selects the most likely character; 1 samples from the predicted probabilities")
+        float,
+        typer.Option(
+            help="with 0, the most likely character is selected; "
+            "with 1, characters are drawn from the predicted probabilities"
+        ),
     ] = 1.0,
     top_k: Annotated[
-        int, typer.Option(help="sample only from this number of most likely characters; 0 means all characters")
+        int,
+        typer.Option(help="number of most likely characters from which a character is drawn; 0 means all characters"),
     ] = 0,
     top_p: Annotated[
-        float, typer.Option(help="sample only from the most likely characters that together have this probability")
+        float, typer.Option(help="total probability of the most likely characters from which a character is drawn")
     ] = 1.0,
-    seed: Annotated[int, typer.Option(help="random seed; the same seed gives the same text")] = 0,
+    seed: Annotated[int, typer.Option(help="random seed; equal seeds give equal texts")] = 0,
 ) -> None:
     """Generate a text with the champion of a language model and print it one character at a time.
 
@@ -44,7 +49,10 @@ def write(
     champion = load_champion(name, "language_model")
     unknown = find_unknown_characters(prompt, champion.model.facts)
     if unknown:
-        print(f"lectern: {name} has not been trained on the characters {' '.join(map(repr, unknown))}", file=sys.stderr)
+        print(
+            f"lectern: {name} has not been trained on the characters {' '.join(map(repr, unknown))}",
+            file=sys.stderr,
+        )
     params = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     characters = champion.model.iterate("stream", pd.DataFrame({"prompt": [prompt]}), params)
     print(prompt, end="", flush=True)
@@ -59,7 +67,7 @@ def memory(
     ],
     out: Annotated[Path, typer.Option(help="path of the plot")] = REPORTS / "memory.png",
 ) -> None:
-    """Plot how much context several language models use.
+    """Draw how much context several language models use.
 
     Example: lectern memory char-rnn-small char-gru-small char-lstm-small
     """
@@ -70,7 +78,10 @@ def memory(
 
 
 def read_details(experiment: str) -> dict[str, Any]:
-    """Read `details.json` of an experiment. Raises UserError if the experiment has no report of a language model."""
+    """Return the content of `details.json` in the report of an experiment.
+
+    Raises UserError if the experiment has no report of a language model.
+    """
     path = REPORTS / experiment / "details.json"
     details: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     if "loss_after_reset" not in details:

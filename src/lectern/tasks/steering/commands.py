@@ -8,14 +8,14 @@ import typer
 
 from lectern.atomic import atomic_file
 
-if TYPE_CHECKING:  # The imports of numpy and torch are slow.
+if TYPE_CHECKING:  # importing numpy and torch is slow
     import numpy as np
 
     from lectern.serving.champions import Champion
 
 
 def register_commands(app: typer.Typer) -> None:
-    """Add the command of this task."""
+    """Add the command of the task steering to the command line interface."""
     app.command()(steer)
 
 
@@ -24,9 +24,9 @@ def steer(
         str, typer.Argument(help="name of a registered model, which is the name of its dataset, such as udacity_sim")
     ],
     video: Annotated[Path, typer.Option(help="path of a video, or of a folder with images that are sorted by name")],
-    out: Annotated[Path, typer.Option(help="path of the new video; the predictions are also written to a .csv file")],
+    out: Annotated[Path, typer.Option(help="path of the new video; a .csv file next to it gets the predictions")],
 ) -> None:
-    """Predict the steering angle at each frame of a video and draw a steering wheel below it.
+    """Predict the steering angle at each frame of a video, and draw a steering wheel below each frame.
 
     Example: lectern steer udacity_sim --video drive.mp4 --out drawn.mp4
     """
@@ -37,7 +37,7 @@ def steer(
 
 
 def draw_video(champion: "Champion", video: Path, out: Path) -> int:
-    """Write the video with the steering wheel, and the table of predictions. Return the number of frames.
+    """Write a video with the predicted steering wheel, and a table of predictions. Return the number of frames.
 
     Only one frame at a time is in memory.
     """
@@ -55,7 +55,7 @@ def draw_video(champion: "Champion", video: Path, out: Path) -> int:
 
 
 def draw_frames(champion: "Champion", video: Path, rate: float, rows: list[dict[str, float]]) -> Iterator["np.ndarray"]:
-    """Yield each frame with the predicted steering wheel below the image, and append the predictions to `rows`."""
+    """Yield each frame of a video with the predicted steering wheel below it, and append the predictions to `rows`."""
     from lectern.tasks.steering.data.progress import progress
     from lectern.tasks.steering.data.readers.videos import count_frames
     from lectern.tasks.steering.report.wheel_overlay import draw_wheels

@@ -10,14 +10,14 @@ import typer
 from lectern.artifacts.paths import REPORTS
 from lectern.errors import UserError
 
-if TYPE_CHECKING:  # The import of torch is slow.
+if TYPE_CHECKING:  # importing torch is slow
     from lectern.serving.champions import Champion
 
 BATCH_LINES = 64
 
 
 def register_commands(app: typer.Typer) -> None:
-    """Add the commands of this task."""
+    """Add the commands of the task translation to the command line interface."""
     app.command()(translate)
     app.command("by-length")(by_length)
 
@@ -28,19 +28,19 @@ def translate(
     ],
     text: Annotated[
         str | None,
-        typer.Argument(help="the sentence to translate; if it is missing, each line of standard input is translated"),
+        typer.Argument(help="sentence to translate; without this argument, each line of standard input is translated"),
     ] = None,
     beam: Annotated[
         int, typer.Option(help="number of partial translations that the search keeps; 1 means greedy search")
     ] = 5,
     n_best: Annotated[
-        int, typer.Option(help="number of translations per sentence; if the number is above 1, scores are printed")
+        int, typer.Option(help="number of translations per sentence; with more than 1, scores are also printed")
     ] = 1,
     attention: Annotated[
-        Path | None, typer.Option(help="write the attention map of the sentence to this PNG file")
+        Path | None, typer.Option(help="path of a PNG file to which the attention map of the sentence is written")
     ] = None,
 ) -> None:
-    """Translate a sentence, or each line of standard input, with the champion.
+    """Translate a sentence, or each line of standard input, with the champion of a model.
 
     Example: lectern translate multi30k_en_de "A man is riding a bicycle." --attention map.png
     """
@@ -50,7 +50,7 @@ def translate(
         raise UserError("The sentence is empty. Enter a sentence to translate.")
     lines = [text] if text is not None else read_lines(sys.stdin.buffer.read())
     if attention and len(lines) != 1:
-        raise UserError(f"--attention draws one sentence, but the input has {len(lines)} lines.")
+        raise UserError(f"--attention draws the attention map of one sentence, but the input has {len(lines)} lines.")
     champion = load_champion(name, "translation")
     if attention:
         draw_attention(champion, lines[0], beam, attention)
@@ -59,7 +59,10 @@ def translate(
 
 
 def translate_lines(champion: "Champion", lines: list[str], beam: int, n_best: int) -> Iterator[list[str]]:
-    """Yield the output lines of each input line. An empty line stays empty. A progress bar is shown for long input."""
+    """Yield a list of output lines for each input line. The output for an empty line is an empty line.
+
+    A progress bar is shown if the input has more than BATCH_LINES lines.
+    """
     from tqdm import tqdm
 
     has_text = [check_line(champion, number, line) for number, line in enumerate(lines, 1)]
@@ -83,7 +86,7 @@ def translate_batch(champion: "Champion", lines: list[str], beam: int, n_best: i
 
 
 def check_line(champion: "Champion", number: int, line: str) -> bool:
-    """Return whether a line contains text. Raises UserError with the number of the line if it cannot be translated."""
+    """Return whether a line contains text. Raises UserError with the line number if the line cannot be translated."""
     from lectern.tasks.translation.data.format.cleaning import normalize
     from lectern.tasks.translation.data.format.sentences import prepare
 
@@ -94,12 +97,12 @@ def check_line(champion: "Champion", number: int, line: str) -> bool:
 
 
 def format_translations(translations: list[tuple[str, float]], n_best: int) -> list[str]:
-    """Return the text of each translation. If `n_best` is above 1, the score is printed before the text."""
+    """Return a line of text for each translation. If `n_best` is above 1, each line starts with the score."""
     return [text if n_best == 1 else f"{score:.4f}\t{text}" for text, score in translations]
 
 
 def read_lines(data: bytes) -> list[str]:
-    """Split UTF-8 text into lines. Raises UserError if the text is not UTF-8."""
+    """Return the lines of UTF-8 bytes as text. Raises UserError if the bytes are not UTF-8."""
     try:
         return data.decode("utf-8-sig").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
@@ -108,23 +111,23 @@ def read_lines(data: bytes) -> list[str]:
 
 
 def draw_attention(champion: "Champion", text: str, beam: int, path: Path) -> None:
-    """Draw the attention map of a sentence. Raises UserError if the network has no attention."""
+    """Draw the attention map of a sentence to a file. Raises UserError if the network has no attention."""
     from lectern.tasks.translation.report import plots
 
     attention_map = champion.model.call("token_attention", text, beam)
     if attention_map is None:
         raise UserError(
-            "This champion has no attention, so there is no map to draw. To promote a version with attention, run "
-            "`lectern promote NAME --version N`."
+            "The network of the champion has no attention, so there is no attention map to draw. "
+            "To promote a version with attention, run `lectern promote NAME --version N`."
         )
     plots.draw_attention([attention_map], path)
 
 
 def by_length(
     experiments: Annotated[list[str], typer.Argument(help="names of evaluated experiments of the same dataset")],
-    out: Annotated[Path, typer.Option(help="the PNG to write")] = Path("by_length.png"),
+    out: Annotated[Path, typer.Option(help="path of the PNG file to create")] = Path("by_length.png"),
 ) -> None:
-    """Draw how the score of experiments depends on the length of the sentence.
+    """Draw how the scores of experiments depend on the length of the source sentence.
 
     Example: lectern by-length en-de-seq2seq en-de-attention
     """

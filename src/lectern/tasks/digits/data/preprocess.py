@@ -1,4 +1,4 @@
-"""Convert raw IDX archives to packed splits and compute facts about the training images."""
+"""Convert raw IDX files to `.npy` files with the images and labels of each split, and compute facts."""
 
 import gzip
 import math
@@ -51,7 +51,7 @@ def preprocess(raw: Path, out: Path, validation: PositiveInt, stratified: bool =
 def compute_facts(splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> Facts:
     """Return the number of images per split and the statistics of the training split.
 
-    `mean` and `deviation` describe the training pixels after scaling to [0, 1].
+    `mean` and `deviation` are the mean and the standard deviation of the training pixels, scaled to [0, 1].
     """
     images, labels = splits["train"]
     pixels = images.astype(np.float32) / 255
@@ -66,7 +66,11 @@ def compute_facts(splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> Facts:
 
 
 def read_labeled_images(raw: Path, images_name: str, labels_name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read images and their labels. Raises UserError if the shapes, the counts or the labels are not as expected."""
+    """Read images (n, 28, 28) and their labels (n,).
+
+    Raises UserError if the images have a different shape, if the numbers of images and labels differ, or if a label is
+    not from 0 to 9.
+    """
     images = read_idx(raw / images_name, dimensions=3)
     labels = read_idx(raw / labels_name, dimensions=1)
     if images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE):
@@ -86,8 +90,8 @@ def read_labeled_images(raw: Path, images_name: str, labels_name: str) -> tuple[
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """Read a gzipped IDX file of uint8 values with the given number of dimensions.
 
-    The format is described on the MNIST page of LeCun, Cortes and Burges.
-    Raises UserError if the file is missing or damaged, or if its size does not match its header.
+    The MNIST page of LeCun, Cortes and Burges describes the IDX format. Raises UserError if the file is missing or
+    damaged, or if the size of the file does not match its header.
     """
     try:
         data = gzip.decompress(path.read_bytes())
@@ -95,13 +99,14 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         raise UserError(f"{path} is missing. Run `dvc repro download@{path.parent.name}`.") from error
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(
-            f"{path} is not a complete gzip file ({error}). Delete this file and download it again."
+            f"{path} is not a complete gzip file ({error}). Delete the file and download it again."
         ) from error
     magic, start = (0x800 + dimensions).to_bytes(4), 4 + 4 * dimensions
     if len(data) < start or data[:4] != magic:
         raise UserError(
-            f"{path} is not an IDX file with {dimensions} dimensions. Such a file must start with {magic!r}, "
-            f"followed by {dimensions} sizes of 4 bytes each; found {data[:start]!r}."
+            f"{path} is not an IDX file with {dimensions} dimensions. "
+            f"An IDX file must start with {magic!r}, followed by {dimensions} sizes of 4 bytes each; "
+            f"found {data[:start]!r}."
         )
     shape, body = tuple(map(int, np.frombuffer(data[4:start], ">u4"))), data[start:]
     if len(body) != math.prod(shape):

@@ -8,11 +8,14 @@ import numpy as np
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 from lectern.tasks.digits.data.preprocess import TEST_FILES, TRAIN_FILES
 
-TEST_COUNT = 300  # The last images are the test data, because few of their writers appear earlier.
+TEST_COUNT = 300  # number of test images; the last images are used, because few of their writers wrote earlier images
 
 
 def make(out: Path) -> dict[str, str]:
-    """Write the four archives of the sample. Return the version of scikit-learn, which contains the images."""
+    """Write the images and labels of the sample to four IDX files.
+
+    Return the version of scikit-learn, the library that contains the images.
+    """
     import sklearn
     from sklearn.datasets import load_digits
 
@@ -28,7 +31,7 @@ def make(out: Path) -> dict[str, str]:
 def enlarge_images(images: np.ndarray) -> np.ndarray:
     """Convert images (n, 8, 8) with values from 0 to 16 to uint8 (n, 28, 28).
 
-    Each pixel becomes a square of 3x3 pixels. A margin of two pixels surrounds the image, as in MNIST.
+    Each pixel becomes a square of 3x3 pixels. A margin of two pixels is added on each side of the image.
     """
     large = images.repeat(3, axis=1).repeat(3, axis=2) * (255 / 16)
     margin = (IMAGE_SIZE - large.shape[1]) // 2
@@ -36,6 +39,6 @@ def enlarge_images(images: np.ndarray) -> np.ndarray:
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:
-    """Write a gzipped IDX file. The same values always result in the same bytes."""
+    """Write an array as a gzipped IDX file. Equal arrays give equal files."""
     header = np.array([0x800 + values.ndim, *values.shape], ">u4").tobytes()
     path.write_bytes(gzip.compress(header + values.tobytes(), mtime=0))

@@ -23,7 +23,7 @@ NETWORKS = (networks.DigitCNN, networks.DigitResNet)
 class DigitClassifier(TrainableModule):
     """A network trained with cross-entropy, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
-    `network` contains the name of the network class and the arguments of this class, for example
+    `network` contains the name and the arguments of the network class, for example
     `{class: DigitCNN, dropout: 0.5}`. `shift`, `rotate` and `scale` limit the random changes of training images, see
     `random_affine`.
     """
@@ -54,7 +54,7 @@ class DigitClassifier(TrainableModule):
         return logits
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Scale uint8 images (B, 28, 28) to float32 (B, 1, 28, 28) with about zero mean and unit deviation."""
+        """Scale uint8 images (B, 28, 28) to float32 (B, 1, 28, 28) with a mean near 0 and a deviation near 1."""
         normalized: Tensor = (images.unsqueeze(1).float() / 255 - self.facts["mean"]) / self.facts["deviation"]
         return normalized
 
@@ -73,7 +73,7 @@ class DigitClassifier(TrainableModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor, float], batch_idx: int) -> None:
         images, labels, loss_weight = batch
-        if loss_weight == 0:  # This image only fills the batch of this rank. Another rank counts it.
+        if loss_weight == 0:  # the image is only padding, and another rank counts the image
             return
         logits = self(images)
         self.validation_loss.update(F.cross_entropy(logits, labels, reduction="none"))

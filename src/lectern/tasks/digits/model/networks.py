@@ -10,7 +10,7 @@ class DigitCNN(nn.Sequential):
     def __init__(self, dropout: float = 0.5):
         super().__init__(
             nn.Conv2d(1, 32, 3),  # (B, 32, 26, 26)
-            nn.MaxPool2d(2),  # (B, 32, 13, 13); in the lecture, pooling follows ReLU, which is slower
+            nn.MaxPool2d(2),  # (B, 32, 13, 13); pooling after ReLU, as in the lecture, would be slower
             nn.ReLU(),
             nn.Flatten(),  # (B, 5408)
             nn.Linear(32 * 13 * 13, 128),
@@ -65,7 +65,7 @@ class DigitResNet(nn.Sequential):
         ]
         super().__init__(
             nn.Conv2d(1, width, 3, padding=1, bias=False),  # (B, width, 28, 28)
-            nn.MaxPool2d(2),  # (B, width, 14, 14); a stage at 28x28 would cost four times as much
+            nn.MaxPool2d(2),  # (B, width, 14, 14); without pooling, a stage would take four times as long
             *stages,  # (B, 4 width, 4, 4)
             nn.BatchNorm2d(channels[-1]),
             nn.ReLU(),

@@ -1,4 +1,4 @@
-"""Score a digit classifier on the test images and write the report."""
+"""Score a digit classifier on the test images, and write the report."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def evaluate(module: "DigitClassifier", processed: Path, out: Path) -> dict[str, float]:
-    """Write the report to `out` and return the metrics.
+    """Score the model on the test images, write the report to the folder `out`, and return the metrics.
 
-    The calibration error is computed as in Guo et al. 2017 (arXiv:1706.04599), with 15 bins.
+    The calibration error is computed with 15 bins, as in Guo et al. 2017 (arXiv:1706.04599).
     """
     images, labels, probabilities = predict_test_images(module, processed)
     items = tabulate_predictions(probabilities, labels)
@@ -44,7 +44,7 @@ def evaluate(module: "DigitClassifier", processed: Path, out: Path) -> dict[str,
 
 
 def measure(module: "DigitClassifier", processed: Path) -> pd.DataFrame:
-    """Return one row per test image for the gate, without writing a report."""
+    """Return a table with one row per test image for the promotion gate. No report is written."""
     _, labels, probabilities = predict_test_images(module, processed)
     return tabulate_predictions(probabilities, labels)
 
@@ -56,9 +56,9 @@ def predict_test_images(module: "DigitClassifier", processed: Path) -> tuple[np.
 
 
 def tabulate_predictions(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """Return one row per image with its label, the predicted digit and the confidence.
+    """Return a table with one row per image, which contains the label, the predicted digit and the confidence.
 
-    The files do not contain the writers of the digits, so all images are one group.
+    All images are in one group, because the writers of the digits are unknown.
     """
     return pd.DataFrame(
         {
@@ -73,7 +73,7 @@ def tabulate_predictions(probabilities: np.ndarray, labels: np.ndarray) -> pd.Da
 
 
 def compute_class_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Return lists of precision, recall and F1 per class, and the calibration error."""
+    """Return the precision, recall and F1 of each class as lists, and the calibration error."""
     scores, targets = torch.from_numpy(probabilities), torch.from_numpy(labels.astype(np.int64))
     metrics = {"precision": MulticlassPrecision, "recall": MulticlassRecall, "f1": MulticlassF1Score}
     lists = {name: metric(NUM_CLASSES, average="none")(scores, targets).tolist() for name, metric in metrics.items()}
@@ -81,15 +81,15 @@ def compute_class_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict
 
 
 def score(items: pd.DataFrame) -> float:
-    """Return the accuracy."""
+    """Return the share of correctly classified images."""
     return score_sums(statistics(items).sum().to_dict())
 
 
 def statistics(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the statistics of each item. The score is computed from their sums over the items."""
+    """Return one row of statistics per item. The sums of the statistics over all items determine the score."""
     return items[["correct"]].assign(images=1).astype(float)
 
 
 def score_sums(sums: Mapping[str, float]) -> float:
-    """Compute the accuracy from the sums of the statistics."""
+    """Return the accuracy, computed from the sums of the statistics over the items."""
     return float(sums["correct"] / sums["images"])

@@ -10,7 +10,7 @@ from lectern.tasks.digits.data.format.images import NUM_CLASSES
 
 
 def draw_confusion(items: pd.DataFrame, path: Path) -> None:
-    """Draw the confusion matrix. Only mistakes are coloured, so that they are easy to see."""
+    """Draw the confusion matrix of the predictions. Only cells with mistakes are coloured."""
     counts = np.zeros((NUM_CLASSES, NUM_CLASSES), int)
     np.add.at(counts, (items["label"], items["prediction"]), 1)
     mistakes = np.where(np.eye(NUM_CLASSES, dtype=bool), 0, counts)
@@ -40,7 +40,10 @@ def draw_mistakes(images: np.ndarray, items: pd.DataFrame, path: Path) -> None:
 
 
 def draw_calibration(items: pd.DataFrame, path: Path, bins: int = 15) -> None:
-    """Draw the accuracy over the confidence. The curve of a calibrated network is close to the diagonal."""
+    """Draw the accuracy of a network over its confidence.
+
+    The curve of a calibrated network is close to the diagonal.
+    """
     bucket = np.minimum((items["confidence"] * bins).astype(int), bins - 1)
     groups = items.groupby(bucket)
     with saved_figure(path, 5.0, 5.0) as (_, axis):

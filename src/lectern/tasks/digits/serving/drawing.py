@@ -7,16 +7,16 @@ from lectern.errors import UserError
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 
 DIGIT_SIZE = 20  # number of pixels of the longer side of a digit in MNIST
-MIN_INK = 0.15  # fraction of the strongest ink; pixels with less ink are background, dust or shadow
-MIN_CONTRAST = 0.1  # If the difference from the background is smaller, the image is blank.
+MIN_INK = 0.15  # fraction of the strongest ink; less ink is background, dust or shadow
+MIN_CONTRAST = 0.1  # if no pixel differs more from the background, the image is blank
 
 
 def to_mnist_image(picture: Image.Image) -> np.ndarray:
-    """Convert a picture to uint8 (28, 28) with bright ink and the centre of mass in the middle, as in MNIST.
+    """Convert a picture to an image in the style of MNIST: uint8 (28, 28), bright ink, centre of mass in the middle.
 
-    Ink is every pixel that differs from the colour of the border. The ink can be darker or lighter than the background.
-    A picture of 28x28 pixels with a dark background already has the style of MNIST and is not changed. Raises UserError
-    if the picture is blank.
+    Every pixel that differs from the colour of the picture's border is ink. Ink can be darker or lighter than the
+    border. A picture of 28x28 pixels with a dark background already has the style of MNIST and is not changed. Raises
+    UserError if the picture is blank.
     """
     gray = np.asarray(picture.convert("L"), np.float32)
     if picture.size == (IMAGE_SIZE, IMAGE_SIZE) and measure_background(gray) < 128:
@@ -25,12 +25,12 @@ def to_mnist_image(picture: Image.Image) -> np.ndarray:
 
 
 def measure_background(gray: np.ndarray) -> float:
-    """Return the median grey value of the border."""
+    """Return the median grey value of the pixels on the border of a picture."""
     return float(np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))
 
 
 def measure_ink(gray: np.ndarray) -> np.ndarray:
-    """Return the amount of ink of each pixel, from 0 to 1. Raises UserError if the picture is blank."""
+    """Return the amount of ink in each pixel, from 0 to 1. Raises UserError if the picture is blank."""
     strength = np.abs(gray - measure_background(gray)) / 255
     if strength.max() < MIN_CONTRAST:
         raise UserError("Nothing is drawn. Draw a digit in a color that differs from the background.")
@@ -45,11 +45,10 @@ def crop_to_ink(ink: np.ndarray) -> np.ndarray:
 
 
 def resize_to_digit_size(ink: np.ndarray) -> np.ndarray:
-    """Resize the longer side to 20 pixels and keep the proportions.
+    """Resize a digit so that its longer side has 20 pixels, and keep the proportions.
 
-    Each new pixel is the mean of the area that it covers.
-
-    Thin lines lose contrast at a smaller size. The values are therefore scaled so that the strongest pixel is 1.
+    Each new pixel is the mean of the area that the new pixel covers. Thin lines lose contrast when the digit gets
+    smaller, so the values are scaled until the strongest pixel is 1.
     """
     factor = DIGIT_SIZE / max(ink.shape)
     height, width = (max(1, round(side * factor)) for side in ink.shape)
@@ -59,7 +58,7 @@ def resize_to_digit_size(ink: np.ndarray) -> np.ndarray:
 
 
 def center_by_mass(ink: np.ndarray) -> np.ndarray:
-    """Place the ink on uint8 (28, 28) with the centre of mass as close to the middle as possible."""
+    """Return an image, uint8 (28, 28), with the ink's centre of mass as close to the middle as possible."""
     image = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32)
     corner = []
     for axis, side in enumerate(ink.shape):

@@ -7,7 +7,7 @@ import numpy as np
 
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE, NUM_CLASSES, validate_images
 
-if TYPE_CHECKING:  # The imports of MLflow and torch are slow.
+if TYPE_CHECKING:  # importing MLflow and torch is slow
     from mlflow.models import ModelSignature
 
     from lectern.tasks.digits.model.module import DigitClassifier
@@ -19,7 +19,7 @@ def predict(module: "DigitClassifier", inputs: np.ndarray) -> np.ndarray:
 
 
 def signature() -> "ModelSignature":
-    """Return the signature that MLflow uses to validate requests."""
+    """Return the MLflow signature, which defines the types and shapes of inputs and outputs."""
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 

@@ -1,4 +1,4 @@
-"""Prepare a digit classifier for the export to ONNX."""
+"""Define the network that is exported to ONNX for a digit classifier."""
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +9,9 @@ INPUT_NAME, OUTPUT_NAME = "images", "probabilities"
 
 
 class OnnxClassifier(nn.Module):
-    """A classifier that converts raw images to probabilities.
+    """A network that converts raw images to probabilities.
 
-    The classifier includes the scaling of the pixels and the softmax.
+    The network includes the scaling of the pixels and the softmax.
     """
 
     def __init__(self, module: nn.Module):
@@ -25,11 +25,11 @@ class OnnxClassifier(nn.Module):
 
 
 def exportable_network(module: nn.Module) -> nn.Module:
-    """Return the module to export."""
+    """Return the network that is exported to ONNX."""
     return OnnxClassifier(module)
 
 
 def example_inputs(module: nn.Module, rows: int) -> Tensor:
-    """Return random images to trace the module and to compare its predictions with those of ONNX."""
+    """Return random images that are used to trace the network and to compare the outputs of ONNX and PyTorch."""
     generator = torch.Generator().manual_seed(rows)
     return torch.randint(0, 256, (rows, IMAGE_SIZE, IMAGE_SIZE), dtype=torch.uint8, generator=generator)

@@ -18,7 +18,7 @@ EMPTY_NOTE = "No drawing has been classified yet."
 
 
 def build_tab(tab: Tab) -> None:
-    """Build the tab for one visitor."""
+    """Build the page tab for one visitor."""
     with ui.element("div").classes("two-columns"):
         with ui.column().classes("card"):
             model = tab.model_select()
@@ -78,7 +78,7 @@ class PredictionPanel:
 
 
 def to_data_url(image: np.ndarray) -> str:
-    """Return the image as a data URL of a PNG file, which keeps the exact pixel values."""
+    """Return an image as a data URL with a PNG file. PNG keeps the exact pixel values."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""Define the limits of requests to a digits model and the files that it can read."""
+"""Define the limits of requests to a digits model, and read uploaded files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +11,17 @@ from lectern.serving.images import read_image
 from lectern.tasks.digits.serving.drawing import to_mnist_image
 
 MAX_ROWS = 512
-SUPPORTS_BATCHING = True  # Images are independent, and a batch of 16 images takes less time than four single images.
+SUPPORTS_BATCHING = True  # a batch of 16 images takes less time than four single images
 PARAM_LIMITS: dict[str, Any] = {}
 
 
 def read_picture(path: Path, module: object, megapixels: float) -> Iterator[np.ndarray]:
-    """Read a picture of one digit and convert it to the style of MNIST."""
+    """Yield the picture of one digit in a file, converted to the style of MNIST."""
     yield to_mnist_image(read_image(path, megapixels))
 
 
 def read_array(path: Path, module: object, megapixels: float) -> Iterator[np.ndarray]:
-    """Read the images, uint8 (n, 28, 28), of an `.npy` file. Only one image at a time is read into memory."""
+    """Yield the images in an `.npy` file of uint8 (n, 28, 28). Only one image at a time is read into memory."""
     try:
         yield from np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Split raw works into three texts, build the alphabet from the training text and encode the texts as character ids."""
+"""Split raw works into training, validation and test text, build the alphabet, and encode texts as character ids."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from lectern.tasks.language_model.data.format.alphabet import NormalForm, encode
 
 SPLITS = ("train", "validation", "test")
 
-Works = dict[str, str]  # This type maps the name of each work to its text, in reading order.
+Works = dict[str, str]  # maps the name of each work to its text, in reading order
 
 
 def preprocess(
@@ -35,9 +35,9 @@ def preprocess(
     - With `position`, `validation` and `test` are shares of each work, taken from its end.
     - With `hash`, `validation` and `test` are shares of complete works, selected by a hash of their names.
 
-    The alphabet contains the characters that occur at least `min_count` times in the training text. With a `min_count`
-    above 1, the training text contains unknown characters, so that the network learns to read them. If the test text
-    has several works, `test_works.json` contains the line in which each work starts.
+    The alphabet contains the characters that occur at least `min_count` times in the training text. If `min_count` is
+    above 1, rare characters of the training text become unknown characters, so that the network is trained with unknown
+    characters. If the test text has several works, `test_works.json` contains the line in which each work starts.
     Raises UserError if a split would be empty.
     """
     works = split_works(read_works(raw), split_by, validation, test)
@@ -57,7 +57,10 @@ def preprocess(
 
 
 def build_alphabet(text: str, min_count: int = 1) -> str:
-    """Return the characters that occur at least `min_count` times, sorted. The first character gets the id 1."""
+    """Return the sorted characters that occur at least `min_count` times in a text.
+
+    The position of a character in the alphabet, counted from 1, is its id.
+    """
     code_points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     characters, counts = np.unique(code_points, return_counts=True)
     return "".join(map(chr, characters[counts >= min_count]))
@@ -68,7 +71,7 @@ def count_lines(text: str) -> int:
 
 
 def find_first_lines(works: Works, normal_form: NormalForm) -> dict[str, int]:
-    """Return the number of the line in which each work starts, if the works follow each other in one text."""
+    """Return a dict from the name of each work to the line in which it starts in the joined text of all works."""
     newlines = [normalize(text, normal_form).count("\n") for text in works.values()]
     return dict(zip(works, accumulate(newlines, initial=0), strict=False))
 
@@ -76,7 +79,7 @@ def find_first_lines(works: Works, normal_form: NormalForm) -> dict[str, int]:
 def split_works(
     works: Works, split_by: str, validation: list[str] | float, test: list[str] | float
 ) -> dict[str, Works]:
-    """Return the works of each split.
+    """Return a dict from each split to its works.
 
     Raises UserError if the arguments do not fit `split_by`, or if a split would be empty.
     """
@@ -103,7 +106,7 @@ def split_works(
 
 
 def split_by_name(works: Works, validation: list[str], test: list[str]) -> dict[str, Works]:
-    """Assign complete works to the splits by their names."""
+    """Assign complete works to the splits by the names of the works."""
     missing = [name for name in (*validation, *test) if name not in works]
     if missing:
         raise UserError(f"There is no work named {', '.join(missing)}. Available works: {', '.join(works)}.")
@@ -112,9 +115,9 @@ def split_by_name(works: Works, validation: list[str], test: list[str]) -> dict[
 
 
 def split_by_hash(works: Works, validation: float, test: float) -> dict[str, Works]:
-    """Assign complete works to the splits by a hash of their names.
+    """Assign complete works to the splits by a hash of the names of the works.
 
-    If works are added or removed, the other works stay in their splits.
+    If a work is added or removed, all other works stay in their splits.
     """
     parts: dict[str, Works] = {split: {} for split in SPLITS}
     for name, text in works.items():
@@ -135,10 +138,10 @@ def split_by_position(works: Works, validation: float, test: float) -> dict[str,
 
 
 def read_works(raw: Path) -> Works:
-    """Read the works of a folder. A `.txt` file contains one work, and a `.jsonl` file contains one work per line.
+    """Read the works in the files of a folder.
 
-    The format of a line is `{"name": ..., "text": ...}`.
-    Raises UserError if there are no works, or if a file is empty or not UTF-8.
+    A `.txt` file contains one work. A `.jsonl` file contains one work per line, in the format `{"name": ..., "text":
+    ...}`. Raises UserError if there are no works, or if a file is empty or not UTF-8.
     """
     works: Works = {}
     for path in sorted(raw.glob("*.txt")):
@@ -162,5 +165,5 @@ def read_text(path: Path) -> str:
             "Convert the file to UTF-8, or download it again."
         ) from error
     if not text.strip():
-        raise UserError(f"{path} is empty. Delete this file, or download it again.")
+        raise UserError(f"{path} is empty. Delete the file, or download it again.")
     return text

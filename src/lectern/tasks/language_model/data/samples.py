@@ -1,4 +1,4 @@
-"""Write the standard library of the running Python as one file, with one module per line."""
+"""Write the source code of Python's standard library to one file, with one module per line."""
 
 import hashlib
 import json
@@ -9,11 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 
 EXCLUDED_FOLDERS = {"test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data", "site-packages", "dist-packages"}
-MAX_FILE_BYTES = 60_000  # A module with more characters would fill most of the validation or test split.
+MAX_FILE_BYTES = 60_000  # larger modules are left out, because one would fill most of a split
 
 
 def make(out: Path, max_bytes: int) -> dict[str, str]:
-    """Write `library.jsonl` with lines `{"name": path, "text": ...}`. Return the version of Python."""
+    """Write the modules of the standard library to `library.jsonl`, and return the version of Python.
+
+    Each line has the format `{"name": path, "text": ...}`.
+    """
     library = Path(sysconfig.get_paths()["stdlib"])
     lines, remaining_bytes = [], max_bytes
     for name, text in read_modules(library):
@@ -28,11 +31,11 @@ def make(out: Path, max_bytes: int) -> dict[str, str]:
 def read_modules(library: Path) -> Iterator[tuple[str, str]]:
     """Yield the path and the text of each module, ordered by a hash of the path.
 
-    Because of this order, the first modules are an unbiased selection of the library.
+    With the order by hash, the first modules are an unbiased selection of the library.
     """
     paths = (path.relative_to(library) for path in library.rglob("*.py"))
     names = [path.as_posix() for path in paths if not EXCLUDED_FOLDERS & set(path.parts)]
     for name in sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest()):
-        with suppress(UnicodeDecodeError):  # Skip modules that are not UTF-8.
+        with suppress(UnicodeDecodeError):  # skip modules that are not UTF-8
             if (library / name).stat().st_size <= MAX_FILE_BYTES:
                 yield name, (library / name).read_text(encoding="utf-8")

@@ -12,23 +12,26 @@ from torch import nn
 from lectern.errors import UserError
 from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID, decode
 
-if TYPE_CHECKING:  # This import is only for type checkers, because module.py imports this module.
+if TYPE_CHECKING:  # avoids a circular import, because module.py imports generation.py
     from lectern.tasks.language_model.model.module import CharacterModel
 
 MAX_LENGTH = 100_000
 
 
 def generate_text(module: "CharacterModel", prompt: np.ndarray, length: int = 400, **options: Any) -> str:
-    """Return the `length` characters that follow a prompt of ids. The options are those of `stream_characters`."""
+    """Return the `length` characters that follow a prompt of ids.
+
+    The keyword arguments are the options of `stream_characters`.
+    """
     return "".join(stream_characters(module, prompt, length, **options))
 
 
 def stream_characters(
     module: "CharacterModel", prompt: np.ndarray, length: int = 400, seed: int = 0, **sampling: Any
 ) -> Iterator[str]:
-    """Return an iterator of the characters that follow a prompt of ids. The same arguments give the same text.
+    """Return an iterator of the characters that follow a prompt of ids. Calls with equal arguments give equal texts.
 
-    The sampling options are those of `sample_ids`. Raises UserError immediately if an argument is out of range.
+    `sample_ids` explains the sampling options. Raises UserError immediately if an argument is out of range.
 
     >>> for character in stream_characters(module, encode("KING", facts), length=100, temperature=0.7):
     ...     print(character, end="")
@@ -43,7 +46,7 @@ def generate_texts(
 ) -> list[str]:
     """Return one text for each prompt. `prompts` contains character ids and has the shape (texts, time).
 
-    One call of this function is faster than a call of `generate_text` for each prompt.
+    One call of `generate_texts` is faster than a call of `generate_text` for each prompt.
     """
     check_sampling_options(length, seed, **sampling)
     columns = list(islice(generate_ids(module, prompts, seed, **sampling), length))
@@ -53,8 +56,8 @@ def generate_texts(
 def generate_ids(module: "CharacterModel", prompts: np.ndarray, seed: int, **sampling: Any) -> Iterator[np.ndarray]:
     """Yield the next ids, of shape (texts,), in an endless loop.
 
-    The network keeps its state, so one step per character is enough. Random numbers come from a separate generator.
-    Samples during a training therefore do not change the random state of the training.
+    The network keeps its state, so each new character needs only one step of the network. Random numbers come from a
+    separate generator, so samples during a training do not change the random state of the training.
     """
     generator = np.random.default_rng(seed)
     start = prompts if prompts.shape[1] else make_start_ids(module.facts, len(prompts))
@@ -94,12 +97,12 @@ def sample_ids(
     """Sample one id per text from logits (texts, characters), with draws (texts,) from [0, 1).
 
     A low temperature prefers likely characters, and 0 selects the most likely character. `top_k` is the number of most
-    likely characters to keep. The value 0 keeps all characters. `top_p` keeps the smallest set of characters with at
-    least this total probability (Holtzman et al. 2020, arXiv:1904.09751). UNKNOWN_ID is never sampled.
+    likely characters to keep. A `top_k` of 0 keeps all characters. `top_p` keeps the smallest set of characters whose
+    total probability is at least `top_p` (Holtzman et al. 2020, arXiv:1904.09751). UNKNOWN_ID is never sampled.
     """
     logits = logits.astype(np.float64)
     logits[:, UNKNOWN_ID] = -np.inf
-    order: np.ndarray = np.argsort(-logits, axis=1, kind="stable")  # The most likely character comes first.
+    order: np.ndarray = np.argsort(-logits, axis=1, kind="stable")  # most likely character first
     if temperature == 0:
         return order[:, 0]
     sorted_logits = np.take_along_axis(logits, order, 1)
@@ -107,7 +110,7 @@ def sample_ids(
     if top_k:
         probabilities[:, top_k:] = 0
     probabilities /= probabilities.sum(1, keepdims=True)
-    # The characters before this position already reach top_p.
+    # The probabilities of the characters before a position already have a sum of at least top_p.
     probabilities[probabilities.cumsum(1) - probabilities >= top_p] = 0
     sums = probabilities.cumsum(1)
     rank = (draws[:, np.newaxis] * sums[:, -1:] >= sums).sum(1)

@@ -12,8 +12,8 @@ from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID
 from lectern.training.distributed import rank_and_world_size
 from lectern.training.loader import ResumableLoader
 
-IGNORE_INDEX = -100  # marks targets that the loss ignores; this is the default value of cross_entropy
-# minimum number of characters; in a long stream, the empty state at the start hardly affects the mean loss
+IGNORE_INDEX = -100  # marks targets that the loss ignores; default value of `ignore_index` of cross_entropy
+# minimum number of characters of a long stream, whose mean loss hardly depends on the empty state at the start
 LONG_STREAM_LENGTH = 4000
 
 
@@ -25,9 +25,9 @@ class TextStreams(ResumableLoader):
     batch has about `unroll` characters per stream, and the lengths of batches differ by at most one. Each character is
     a target exactly once per epoch.
 
-    With `random_start`, the end of the text continues at its start. In this case, each epoch starts at another random
-    position, which depends on `seed` and the epoch. Each rank reads the same rows of every batch, so that the rank can
-    keep the states of these rows.
+    With `random_start`, the start of the text follows the end of the text, and each epoch starts at a random position
+    that depends on `seed` and the epoch. Each rank reads the same rows of every batch, so that the rank can keep the
+    states of these rows.
     """
 
     item_name = "texts that start at the characters"
@@ -37,7 +37,7 @@ class TextStreams(ResumableLoader):
         self.streams, self.random_start, self.seed = streams, random_start, seed
         self.text, self.inputs = text, text.roll(1)
         if not random_start:
-            self.inputs[0] = UNKNOWN_ID  # The first character has no previous character.
+            self.inputs[0] = UNKNOWN_ID  # the first character has no previous character
         self.boundaries = [stream * len(text) // streams for stream in range(streams + 1)]
         self.longest = max(end - start for start, end in zip(self.boundaries, self.boundaries[1:], strict=False))
         self.batches = -(-self.longest // unroll)
@@ -46,13 +46,13 @@ class TextStreams(ResumableLoader):
         return self.batches
 
     def offset(self) -> int:
-        """Return the position in the text at which the first stream starts in this epoch."""
+        """Return the position in the text at which the first stream starts in the current epoch."""
         if not self.random_start:
             return 0
         return int(np.random.default_rng([self.seed, self.epoch]).integers(len(self.text)))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, float]]:
-        # This code runs at the first next(). At this time, Lightning has already set the epoch.
+        # The body of a generator function starts at the first next(), when Lightning has already set the epoch.
         rank, world_size = rank_and_world_size()
         rows = slice(self.streams * rank // world_size, self.streams * (rank + 1) // world_size)
         offset, start, self.start = self.offset(), self.start % len(self), 0
@@ -71,7 +71,7 @@ class TextStreams(ResumableLoader):
     def get_batch(self, index: int, offset: int) -> tuple[Tensor, Tensor]:
         """Return the ids and the targets of one batch of all streams.
 
-        Some streams are shorter by one character. In these streams, the target after the end is IGNORE_INDEX.
+        Streams can differ in length by one character. In a shorter stream, the target after the end is IGNORE_INDEX.
         """
         columns = torch.arange(index * self.longest // len(self), (index + 1) * self.longest // len(self))
         starts = torch.tensor(self.boundaries[:-1]).unsqueeze(1)
@@ -82,7 +82,7 @@ class TextStreams(ResumableLoader):
 
 
 def load(processed: Path, split: str, seed: int, batch_size: int, unroll: int) -> TextStreams:
-    """Load a split as streams. `batch_size` is the number of streams of the training split.
+    """Return a loader of a split. `batch_size` is the number of streams of the training split.
 
     Raises UserError if the training text is too short for one batch.
     """

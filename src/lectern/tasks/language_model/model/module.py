@@ -22,9 +22,10 @@ NETWORKS: Sequence[type[CharacterNetwork]] = (RecurrentNetwork, TransformerNetwo
 class CharacterModel(TrainableModule):
     """A network trained with cross-entropy in nats, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
-    `network` contains the name of the network class and the arguments of this class, for example
-    `{class: RecurrentNetwork, cell: gru, ...}`. The state of the streams is passed from one batch to the next, but
-    gradients are not. This method is called truncated backpropagation through time (TensorFlow without a PhD, part 2).
+    `network` contains the name and the arguments of the network class, for example `{class:
+    RecurrentNetwork, cell: gru, ...}`. The state of the streams is passed from one batch to the next batch, but
+    gradients are not passed. The method is called truncated backpropagation through time (TensorFlow without a PhD,
+    part 2).
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class CharacterModel(TrainableModule):
         return logits, new_state
 
     def on_train_epoch_start(self) -> None:
-        self.resume_state = {}  # The state is reset here, because each epoch cuts the text at other positions.
+        self.resume_state = {}  # each epoch cuts the text into different streams
 
     def training_step(self, batch: tuple[Tensor, Tensor, float], batch_idx: int) -> Tensor:
         ids, targets, loss_weight = batch
@@ -80,9 +81,12 @@ class CharacterModel(TrainableModule):
         return adamw_one_cycle(self, cycle_momentum=False)
 
     def text_samples(self) -> dict[str, str]:
-        """Generate a sample without a prompt. Samples of successive validations show the progress of the training."""
+        """Return a text that is generated without a prompt.
+
+        Texts of successive validations show the progress of the training.
+        """
         return {"sample": self.predict(np.zeros(0, np.uint16), length=300, seed=0)}
 
     def predict(self, prompt: np.ndarray, **options: Any) -> str:
-        """Generate the text that follows a prompt of ids. The options are those of `generate_text`."""
+        """Generate the text that follows a prompt of ids. The keyword arguments are the options of `generate_text`."""
         return generate_text(self, prompt, **options)

@@ -1,8 +1,8 @@
-"""Define networks that read characters and predict the next one.
+"""Define networks that read characters and predict the next character.
 
-All networks are called as `logits, state = network(ids, state)`. The state summarises the text before the ids. A text
-can be read in pieces. If the state after each piece is the input of the next piece, the logits are the same as for the
-complete text.
+All networks are called as `logits, state = network(ids, state)`. The state summarises the text before the ids. A
+network can read a text in pieces. If the state after each piece is passed to the call for the next piece, the logits
+are equal to those for the complete text.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ STEP_FUNCTIONS: dict[type[nn.RNNBase], Callable[..., Any]] = {
 
 
 class CharacterNetwork(nn.Module):
-    """Base class of the networks."""
+    """Base class of the networks that predict the next character."""
 
     def initial_state(self, batch: int) -> Tensor:
         """Return the state before the first character."""
@@ -76,7 +76,9 @@ class RecurrentNetwork(CharacterNetwork):
 def run_layer(
     layer: nn.Module, inputs: Float[Tensor, "time batch _"], state: Float[Tensor, "batch parts hidden"]
 ) -> tuple[Float[Tensor, "time batch hidden"], Float[Tensor, "batch parts hidden"]]:
-    """Run one recurrent layer over a sequence. Return the outputs and the last state of the layer.
+    """Run one recurrent layer over a sequence.
+
+    Return the outputs of the layer at all positions, and the state after the last position.
 
     PyTorch expects a state of shape (1, batch, hidden), or a pair of such states for an LSTM.
     """
@@ -94,9 +96,9 @@ def run_layer(
 
 
 def initialize_weights(network: RecurrentNetwork) -> None:
-    """Initialise a recurrent network so that it learns from the first steps.
+    """Initialise a recurrent network so that the loss falls from the first training steps.
 
-    The weights are scaled so that one character changes the state of the first layer by about one. At the start, the
+    The weights are scaled so that one character changes the state of the first layer by about one. Before training, the
     gates let new values pass. With PyTorch's default initialisation, three layers learn only the frequencies of
     characters for hundreds of steps.
     """
@@ -113,11 +115,11 @@ def initialize_weights(network: RecurrentNetwork) -> None:
 def initialize_layer(layer: nn.RNNBase) -> None:
     """Initialise one layer with orthogonal recurrent weights.
 
-    At the start of the training, these weights keep the size of the state constant.
+    At the start of the training, orthogonal weights keep the size of the state constant.
     """
     size = layer.hidden_size
     for weight in torch.split(layer.get_parameter("weight_hh_l0").data, size):
-        nn.init.orthogonal_(weight)  # The orthogonal weights follow Saxe et al. 2014, arXiv:1312.6120.
+        nn.init.orthogonal_(weight)  # orthogonal initialisation as in Saxe et al. 2014, arXiv:1312.6120
     for weight in torch.split(layer.get_parameter("weight_ih_l0").data, size):
         nn.init.xavier_uniform_(weight)
     bias = layer.get_parameter("bias_ih_l0")
@@ -126,7 +128,7 @@ def initialize_layer(layer: nn.RNNBase) -> None:
     # PyTorch orders the gates as input, forget, cell, output (LSTM) and reset, update, new (GRU).
     second_gate = bias.data[size : 2 * size]
     if isinstance(layer, nn.LSTM):
-        second_gate.fill_(1.0)  # This bias follows Jozefowicz, Zaremba and Sutskever 2015.
+        second_gate.fill_(1.0)  # bias of 1 as in Jozefowicz, Zaremba and Sutskever 2015
     if isinstance(layer, nn.GRU):
         second_gate.fill_(-1.0)
 
@@ -157,7 +159,7 @@ class TransformerNetwork(CharacterNetwork):
                 nn.init.normal_(layer.get_parameter("weight"), std=0.02 / (2 * layers) ** 0.5)
 
     def initial_state(self, batch: int) -> Float[Tensor, "batch layers 2 memory width"]:
-        """Return keys and values that are zero. They add nothing to the output of the attention."""
+        """Return keys and values that are zero. Keys and values of zero add nothing to the output of the attention."""
         return self.output.weight.new_zeros(batch, len(self.blocks), 2, self.memory, self.width)
 
     def forward(
@@ -184,7 +186,7 @@ class TransformerNetwork(CharacterNetwork):
 class TransformerBlock(nn.Module):
     """A block with attention and a feed-forward network.
 
-    Both parts have a residual connection and follow a normalisation.
+    The attention and the feed-forward network each have a residual connection and follow a normalisation.
     """
 
     def __init__(self, width: int, heads: int, dropout: float):

@@ -17,15 +17,15 @@ def score_baseline(processed: Path) -> float:
 
 
 def compute_baseline_nats(processed: Path, ids: np.ndarray) -> np.ndarray:
-    """Return the loss of each character of the test text in nats.
+    """Return the loss in nats of the n-gram model at each character of a text.
 
-    The n-gram model is learned from the training text.
+    The probabilities of the n-gram model are computed from the training text.
     """
     return compute_ngram_nats(np.load(processed / "train.npy"), ids, 1 + len(read_facts(processed)["alphabet"]))
 
 
 def read_test_text(processed: Path) -> str:
-    """Read the raw test text."""
+    """Return the raw test text of a prepared dataset."""
     with open(processed / "test.txt", encoding="utf-8", newline="") as file:
         return file.read()
 
@@ -33,13 +33,13 @@ def read_test_text(processed: Path) -> str:
 def compute_ngram_nats(
     train: np.ndarray, text: np.ndarray, vocabulary: int, context: int = CONTEXT_LENGTH
 ) -> np.ndarray:
-    """Return the loss of each id of `text` in nats, given the `context` ids before it.
+    """Return the loss in nats of each id in `text`, predicted from the previous `context` ids.
 
-    The probabilities come from the counts in `train` (Witten and Bell 1991). Consider a context that occurs n times and
-    is followed by t different characters. The probability of a character after this context is p = (count + t *
-    p_shorter) / (n + t). `p_shorter` is the probability after the context without its first character. Below the
-    shortest context, all characters have the same probability. The counts are stored in sorted arrays, so that a text
-    of five million characters takes only seconds.
+    The probabilities come from the counts in `train` (Witten and Bell 1991). If a context occurs n times and is
+    followed by t different characters, the probability of a character after the context is p = (count + t * p_shorter)
+    / (n + t). `count` is how often the character follows the context. `p_shorter` is the probability of the character
+    after the context without its first character. For the empty context, `p_shorter` is 1 / vocabulary. With sorted
+    arrays of counts, the computation takes only seconds for a text of five million characters.
     """
     probability = np.full(len(text), 1 / vocabulary)
     for length in range(1, context + 2):
@@ -69,6 +69,6 @@ def pack_ngrams(ids: np.ndarray, length: int, vocabulary: int) -> np.ndarray:
 
 
 def look_up_values(keys: np.ndarray, sorted_keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Look up each key in `sorted_keys` and return its value, or 0 for a missing key."""
+    """Return the value of each key in a table with the columns `sorted_keys` and `values`, or 0 for a missing key."""
     index = np.searchsorted(sorted_keys, keys).clip(max=len(sorted_keys) - 1)
     return np.where(sorted_keys[index] == keys, values[index], 0)

@@ -6,7 +6,7 @@ CHARACTER_CLASSES = ("first letter", "later letter", "capital", "digit", "space"
 
 
 def compute_class_losses(text: str, nats: np.ndarray, baseline_nats: np.ndarray) -> dict[str, dict[str, int | float]]:
-    """Return the number of characters in each class and their mean loss for the network and the baseline."""
+    """Return the number of characters in each class, and the mean loss of the network and of the baseline per class."""
     classes = np.array(classify_characters(text))
     return {
         name: {
@@ -20,7 +20,10 @@ def compute_class_losses(text: str, nats: np.ndarray, baseline_nats: np.ndarray)
 
 
 def classify_characters(text: str) -> list[str]:
-    """Return the class of each character. The first letter of a word is harder to predict than the later letters."""
+    """Return the class of each character in a text.
+
+    First and later letters of words are separate classes, because the first letter is harder to predict.
+    """
     whitespace = {" ": "space", "\n": "new line", "\t": "tab"}
     classes = []
     for previous, character in zip(" " + text, text, strict=False):

@@ -9,22 +9,22 @@ from lectern.tasks.language_model.report.scoring import score_with_reset
 if TYPE_CHECKING:
     from lectern.tasks.language_model.model.module import CharacterModel
 
-Curve = dict[str, list[int] | list[float]]  # maps the name of a quantity to a list; all lists have the same length
+Curve = dict[str, list[int] | list[float]]  # maps names to lists of equal length
 
-WINDOW_LENGTH = 300  # number of characters after a reset
-# Bins of positions and distances in characters. The bins have about equal widths on a logarithmic axis.
+WINDOW_LENGTH = 300  # number of characters after a reset of the network's state
+# Edges of the bins for positions and distances in characters, with about equal widths on a logarithmic axis.
 BIN_EDGES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512)
 OPENING_BRACKETS = {")": "(", "]": "[", "}": "{"}
 QUOTES = "\"'"
-# maximum distance in characters; a bracket that stays open for longer is treated as an error in the text
+# maximum distance in characters; a bracket that is open for more characters is treated as an error in the text
 MAX_DISTANCE = 2000
 
 
 def loss_after_reset(module: "CharacterModel", ids: np.ndarray, nats: np.ndarray) -> Curve:
-    """Return the mean loss by the position after a reset of the state, and its excess over the loss without a reset.
+    """Return the mean loss by position after a reset of the state, and its excess over the loss without a reset.
 
-    `nats` is the loss without a reset. The excess compares two losses of the same characters, so it does not depend on
-    how difficult the characters are.
+    `nats` is the loss without a reset. The excess is the difference of two losses of one character, so it does not
+    depend on how difficult the character is.
     """
     window = min(WINDOW_LENGTH, len(ids))
     reset_nats = score_with_reset(module, ids, window)
@@ -39,7 +39,7 @@ def loss_after_reset(module: "CharacterModel", ids: np.ndarray, nats: np.ndarray
 
 
 def loss_by_bracket_distance(text: str, nats: np.ndarray) -> Curve:
-    """Return the mean loss and the number of closing brackets and quotes by their distance to the opening character."""
+    """Return the mean loss and the number of closing brackets and quotes, by the distance to the opening character."""
     positions, distances = find_closing_characters(text)
     bins = np.digitize(distances, BIN_EDGES) - 1
     used = [bin_ for bin_ in range(len(BIN_EDGES)) if (bins == bin_).any()]
@@ -51,7 +51,7 @@ def loss_by_bracket_distance(text: str, nats: np.ndarray) -> Curve:
 
 
 def find_closing_characters(text: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions of closing brackets and quotes, and their distances to the opening characters.
+    """Return the positions of closing brackets and quotes in a text, and their distances to the opening characters.
 
     A quote must be closed on the line on which it was opened. A quote within a word, as in don't, is ignored.
 
@@ -76,14 +76,14 @@ def find_closing_characters(text: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def opens_quote(text: str, position: int, opened: list[tuple[str, int]]) -> bool:
-    """Return whether the character is a quote at the start of a word and does not close another quote."""
+    """Return whether the character at `position` is a quote at the start of a word and closes no open quote."""
     character = text[position]
     starts_word = not text[position - 1 : position].isalnum()
     return character in QUOTES and not is_last_opened(character, opened) and starts_word
 
 
 def closes_quote(text: str, position: int, opened: list[tuple[str, int]]) -> bool:
-    """Return whether the character is a quote at the end of a word and closes the last opened quote."""
+    """Return whether the character at `position` is a quote at the end of a word and closes the last open quote."""
     character = text[position]
     ends_word = not text[position + 1 : position + 2].isalnum()
     return character in QUOTES and is_last_opened(character, opened) and ends_word

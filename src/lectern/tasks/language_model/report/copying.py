@@ -1,4 +1,4 @@
-"""Find the longest run of characters that a network copies from the training text."""
+"""Find the longest sequence of characters that a network copies from the training text."""
 
 from typing import Any
 
@@ -12,10 +12,11 @@ HASH_BASE = np.uint64(0x9E3779B97F4A7C15 | 1)  # base of a rolling hash modulo 2
 def compare_copying(
     samples: list[np.ndarray], held_out: np.ndarray, train: np.ndarray, facts: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Find the longest run of training text in samples, and in parts of a held-out text that have the same size.
+    """Find the longest sequence of characters that generated samples share with the training text.
 
-    The held-out text is not copied from the training text, so its longest run is the reference value. Such a run
-    consists of names and common phrases.
+    For comparison, also find the longest sequence that parts of a held-out text, of the size of the samples, share with
+    the training text. A held-out text is not a copy, so its longest shared sequence consists of names and common
+    phrases.
     """
     starts = np.linspace(0, max(len(held_out) - len(samples[0]), 0), len(samples)).astype(int)
     parts = [held_out[start : start + len(samples[0])] for start in starts]
@@ -23,8 +24,8 @@ def compare_copying(
 
 
 def find_longest_copy(texts: list[np.ndarray], train: np.ndarray, facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the longest run that a text shares with the training text, and the number of characters in all texts."""
-    # This id separates the texts. No text contains it, so no run crosses from one text to the next.
+    """Return the longest sequence that a text shares with the training text, and the total number of characters."""
+    # an id that no text contains; between two texts, it prevents sequences that cross from one text to the next
     separator = np.full(1, len(facts["alphabet"]) + 1, np.uint16)
     joined = np.concatenate([part for text in texts for part in (text, separator)])
     length, start = find_longest_shared_run(joined, train)
@@ -36,18 +37,18 @@ def find_longest_copy(texts: list[np.ndarray], train: np.ndarray, facts: dict[st
 
 
 def find_longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, int]:
-    """Return the length and the start in `text` of the longest run of ids that also occurs in `source`.
+    """Return the length and the start in `text` of the longest sequence of ids that also occurs in `source`.
 
-    If a run of n ids is shared, its parts of n - 1 ids are also shared. Therefore, a binary search finds the length.
-    Runs are compared by their hashes.
+    If a sequence of n ids is shared, its parts of n - 1 ids are also shared. A binary search can therefore find the
+    largest n. Sequences are compared by their hashes.
 
     >>> find_longest_shared_run(np.array([9, 1, 2, 3, 8]), np.array([1, 2, 3, 4]))
     (3, 1)
     """
-    # A run of `low` ids is shared, and no run of `high + 1` ids is shared.
+    # A sequence of `low` ids is shared, and no sequence of `high + 1` ids is shared.
     low, high, start = 0, min(len(text), len(source)), 0
     while low < high:
-        middle = min((low + high + 1) // 2, 2 * low + 8)  # Most shared runs are short.
+        middle = min((low + high + 1) // 2, 2 * low + 8)  # most shared sequences are short
         shared_start = find_shared_run(text, source, middle)
         if shared_start is None:
             high = middle - 1
@@ -57,21 +58,21 @@ def find_longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, 
 
 
 def find_shared_run(text: np.ndarray, source: np.ndarray, length: int) -> int | None:
-    """Return the start in `text` of a run of `length` ids that also occurs in `source`, or None."""
+    """Return the start in `text` of a sequence of `length` ids that also occurs in `source`, or None."""
     text_hashes, source_hashes = hash_runs(text, length), hash_runs(source, length)
-    known = np.sort(text_hashes)  # The text is shorter than the source, so its hashes fit into the cache.
+    known = np.sort(text_hashes)  # sort the hashes of the shorter text, which fit into the cache
     shared = source_hashes[known[np.searchsorted(known, source_hashes).clip(max=len(known) - 1)] == source_hashes]
     return int(np.isin(text_hashes, shared).argmax()) if len(shared) else None
 
 
 def hash_runs(ids: np.ndarray, length: int) -> np.ndarray:
-    """Return a hash of each run of `length` ids.
+    """Return a hash of each sequence of `length` ids.
 
-    The hash of a long run is computed from the hashes of its halves. The computation time therefore grows with the
-    logarithm of the length.
+    The hash of a long sequence is computed from the hashes of its halves, so the computation time grows with the
+    logarithm of `length`.
     """
     ids = ids.astype(np.uint64) + np.uint64(1)
-    with np.errstate(over="ignore"):  # The hash is computed modulo 2**64.
+    with np.errstate(over="ignore"):  # hashes are computed modulo 2**64
         hashes, size, power = ids, 1, HASH_BASE
         for bit in bin(length)[3:]:
             hashes = hashes[:-size] * power + hashes[size:]
@@ -83,12 +84,13 @@ def hash_runs(ids: np.ndarray, length: int) -> np.ndarray:
 
 
 def format_copying(copying: dict[str, dict[str, Any]]) -> str:
-    """Return the result of `compare_copying` as Markdown."""
+    """Return a Markdown text with the result of `compare_copying`."""
     sampled, held_out = copying["sampled"], copying["held_out"]
     return (
         "# Longest copy of the training text\n\n"
-        f"In {sampled['characters']:,} generated characters, the longest run that also occurs in the training text has "
-        f"{sampled['length']} characters:\n\n```text\n{sampled['run']}\n```\n\n"
-        f"In {held_out['characters']:,} characters of the test text, it has {held_out['length']} characters. This text "
-        f"was not generated, so its runs are common phrases:\n\n```text\n{held_out['run']}\n```\n"
+        f"In {sampled['characters']:,} generated characters, the longest sequence that is also in the training text "
+        f"has {sampled['length']} characters:\n\n```text\n{sampled['run']}\n```\n\n"
+        f"In {held_out['characters']:,} characters of the test text, the longest shared sequence has "
+        f"{held_out['length']} characters. The test text is not a copy, "
+        f"so shared sequences are common phrases:\n\n```text\n{held_out['run']}\n```\n"
     )

@@ -22,11 +22,14 @@ from lectern.tasks.language_model.report.scoring import score_text
 if TYPE_CHECKING:
     from lectern.tasks.language_model.model.module import CharacterModel
 
-COPYING_SAMPLES = (10, 1000)  # number of texts that are checked for copies, and number of characters per text
+COPYING_SAMPLES = (10, 1000)  # number of generated texts that are checked for copies, and their length
 
 
 def evaluate(module: "CharacterModel", processed: Path, out: Path) -> dict[str, float]:
-    """Write the report to `out` and return the metrics. The test text is read once from its start."""
+    """Score the model on the test text, write the report to the folder `out`, and return the metrics.
+
+    The network reads the test text once from start to end.
+    """
     ids = encode(read_test_text(processed), module.facts)
     text = decode(ids, module.facts)
     nats, hits = score_text(module, ids)
@@ -58,23 +61,23 @@ def evaluate(module: "CharacterModel", processed: Path, out: Path) -> dict[str, 
 
 
 def measure(module: "CharacterModel", processed: Path) -> pd.DataFrame:
-    """Return one row per line of the test text for the gate, without writing a report."""
+    """Return a table with one row per line of the test text for the promotion gate. No report is written."""
     ids = encode(read_test_text(processed), module.facts)
     return tabulate_lines(decode(ids, module.facts), *score_text(module, ids), read_first_lines(processed))
 
 
 def read_first_lines(processed: Path) -> list[int]:
-    """Return the line numbers at which the works of the test text start: `[0]` for a single work."""
+    """Return the numbers of the lines in which the works of the test text start, which is `[0]` for a single work."""
     path = processed / "test_works.json"
     return sorted(json.loads(path.read_text(encoding="utf-8")).values()) if path.is_file() else [0]
 
 
 def tabulate_lines(text: str, nats: np.ndarray, hits: np.ndarray, first_lines: list[int]) -> pd.DataFrame:
-    """Return one row per line with its number of characters, its total loss and its number of correct predictions.
+    """Return the number of characters, the total loss and the number of correct predictions of each line of a text.
 
-    The lines of a work are one group.
+    All lines of a work form one group.
     """
-    line = np.cumsum([0] + [character == "\n" for character in text[:-1]])  # a line includes the line ending
+    line = np.cumsum([0] + [character == "\n" for character in text[:-1]])  # the line ending is part of its line
     number = np.arange(line[-1] + 1)
     return pd.DataFrame(
         {
@@ -88,22 +91,22 @@ def tabulate_lines(text: str, nats: np.ndarray, hits: np.ndarray, first_lines: l
 
 
 def score(items: pd.DataFrame) -> float:
-    """Return the loss in nats per character."""
+    """Return the mean loss in nats per character."""
     return score_sums(statistics(items).sum().to_dict())
 
 
 def statistics(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns whose sums determine the score."""
+    """Return the columns of the items whose sums over all items determine the score."""
     return items[["nats", "characters"]].astype(float)
 
 
 def score_sums(sums: Mapping[str, float]) -> float:
-    """Return the loss in nats per character from the sums of the statistics."""
+    """Return the mean loss in nats per character, computed from the sums of the statistics over the items."""
     return float(sums["nats"] / sums["characters"])
 
 
 def score_validation_text(module: "CharacterModel", processed: Path) -> dict[str, float]:
-    """Return the loss of the network and the baseline on the validation text. Some papers report this loss."""
+    """Return the mean loss of the network and of the baseline on the validation text, because some papers report it."""
     ids = np.load(processed / "validation.npy")
     nats, _ = score_text(module, ids)
     baseline_nats = compute_baseline_nats(processed, ids)
@@ -111,11 +114,11 @@ def score_validation_text(module: "CharacterModel", processed: Path) -> dict[str
 
 
 def format_samples(samples: list[str]) -> str:
-    """Return texts that were generated without a prompt, at temperature 1, as Markdown."""
+    """Return a Markdown text with samples that were generated without a prompt at temperature 1."""
     return "# Samples\n\n" + "".join(f"```text\n{sample}\n```\n\n" for sample in samples)
 
 
 def write_text_samples(text_samples: list[TextSample], out: Path) -> None:
-    """Write the samples of all validations in the order of the training."""
+    """Write the text samples that the training recorded at its validations to a Markdown file."""
     parts = [f"## Step {row.step}, epoch {row.epoch}\n\n```text\n{row.text}\n```\n" for row in text_samples]
     (out / "samples_over_training.md").write_text("# Samples over training\n\n" + "\n".join(parts), encoding="utf-8")

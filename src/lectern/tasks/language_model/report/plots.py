@@ -8,11 +8,11 @@ import numpy as np
 
 from lectern.plotting import saved_figure
 
-MIN_COUNT = 20  # minimum number of closing characters per bin; the mean of fewer characters is too noisy
+MIN_COUNT = 20  # minimum number of closing characters per bin; the mean of fewer would be too noisy
 
 
 def draw_class_losses(by_class: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Draw the mean loss of each character class for the network and the baseline. The largest class is on top."""
+    """Draw the mean loss of each character class for the network and the baseline, with the largest class on top."""
     names = sorted(by_class, key=lambda name: by_class[name]["characters"])
     rows = np.arange(len(names))
     total = sum(values["characters"] for values in by_class.values())
@@ -27,9 +27,11 @@ def draw_class_losses(by_class: Mapping[str, Mapping[str, Any]], path: Path) -> 
 
 
 def draw_context_length(details: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Draw how much context the networks use, with one line per network. The data comes from the files `details.json`.
+    """Draw how much context networks use, with one line per network.
 
-    The left plot shows how much the loss increases without the context. The right plot shows the loss of closing
+    `details` contains the content of the file `details.json` of each network.
+
+    The left plot shows how much the loss increases after a reset of the state. The right plot shows the loss of closing
     brackets and quotes.
     """
     with saved_figure(path, 12.0, 4.2, ncols=2) as (_, (left, right)):

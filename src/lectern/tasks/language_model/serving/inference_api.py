@@ -9,7 +9,7 @@ import pandas as pd
 
 from lectern.tasks.language_model.data.format.alphabet import decode, encode, find_unknown_characters
 
-if TYPE_CHECKING:  # The imports of MLflow and torch are slow.
+if TYPE_CHECKING:  # importing MLflow and torch is slow
     from mlflow.models import ModelSignature
 
     from lectern.tasks.language_model.model.module import CharacterModel
@@ -18,10 +18,10 @@ PARAMS = {"length": 400, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0
 
 
 def predict(module: "CharacterModel", inputs: pd.DataFrame, **params: Any) -> pd.DataFrame:
-    """Continue each text of the column `prompt`, and return the results in the column `text`.
+    """Generate the continuation of each text in the column `prompt`, and return the continuations in the column `text`.
 
-    Each result depends only on its prompt and the params. Characters that are not in the alphabet are read as unknown
-    characters, and a warning lists them. Raises UserError if a param is out of range.
+    Each continuation depends only on its prompt and the params. A warning lists the characters that are not in the
+    alphabet, which the network reads as unknown characters. Raises UserError if a param is out of range.
     """
     for prompt in inputs["prompt"]:
         warn_of_unknown_characters(prompt, module.facts)
@@ -30,7 +30,7 @@ def predict(module: "CharacterModel", inputs: pd.DataFrame, **params: Any) -> pd
 
 
 def warn_of_unknown_characters(prompt: str, facts: dict[str, Any]) -> None:
-    """Issue a warning that lists the characters that are not in the alphabet."""
+    """Issue a warning that lists the characters of a prompt that are not in the alphabet."""
     unknown = find_unknown_characters(prompt, facts)
     if unknown:
         warnings.warn(
@@ -40,7 +40,7 @@ def warn_of_unknown_characters(prompt: str, facts: dict[str, Any]) -> None:
 
 
 def signature() -> "ModelSignature":
-    """Return the signature that MLflow uses to validate requests."""
+    """Return the MLflow signature, which defines the types of inputs, outputs and params."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 

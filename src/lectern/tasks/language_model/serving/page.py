@@ -15,7 +15,7 @@ DESCRIPTION = "Enter a prompt, and the network continues the text, one character
 
 
 def build_tab(tab: Tab) -> None:
-    """Build the tab for one visitor."""
+    """Build the page tab for one visitor."""
     with ui.element("div").classes("two-columns"):
         with ui.column().classes("card"):
             form = PromptForm(tab)
@@ -25,7 +25,7 @@ def build_tab(tab: Tab) -> None:
 
 
 class PromptForm:
-    """A form for the prompt and the sampling options, with buttons to start and stop."""
+    """A form for the prompt and the sampling options, with buttons that start and stop the generation."""
 
     def __init__(self, tab: Tab):
         self.tab, self.stopped = tab, False
@@ -41,9 +41,9 @@ class PromptForm:
             self.stop.disable()
 
     def example(self) -> str:
-        """Return the complete lines of the prompt that is stored with the version.
+        """Return the complete lines of the example prompt that is stored with the version.
 
-        If the prompt has no complete line, return the prompt.
+        If the example prompt has no complete line, return the complete example prompt.
         """
         prompt = str((self.tab.champion(self.model.value).example or {}).get("prompt", ""))
         return prompt[: prompt.rfind("\n") + 1] or prompt
@@ -52,7 +52,7 @@ class PromptForm:
         self.stopped = True
 
     async def generate(self, output: "Output") -> None:
-        """Generate text until it has the selected length, the visitor clicks Stop or the visitor disconnects."""
+        """Generate and show text until the text has the selected length, or the visitor clicks Stop or disconnects."""
         self.stopped, client = False, ui.context.client
         self.write.disable(), self.stop.enable()
         try:
@@ -79,7 +79,7 @@ class PromptForm:
 
 
 class Output:
-    """A panel with the prompt, the text generated so far and a note."""
+    """A panel that shows the prompt, the text that is being generated, and a note."""
 
     def __init__(self) -> None:
         with ui.element("div").classes("generated-text"):
@@ -91,7 +91,7 @@ class Output:
         self.prompt.set_text(prompt)
         self.text.set_text("")
         warning = (
-            f"The network has not been trained on these characters of the prompt: {' '.join(unknown)} "
+            f"The training text does not contain these characters of the prompt: {' '.join(unknown)} "
             if unknown
             else ""
         )
@@ -105,7 +105,7 @@ class Output:
 
 
 def add_slider(name: str, low: float, high: float, step: float, value: float) -> ui.slider:
-    """Add a slider with a label that shows its name and value."""
+    """Add a slider with a label that shows the name and the current value of the slider."""
     with ui.column().classes("labelled-slider"):
         label = ui.label().classes("note")
         slider = ui.slider(min=low, max=high, step=step, value=value).props(f'aria-label="{name}"')

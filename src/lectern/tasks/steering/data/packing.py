@@ -1,4 +1,4 @@
-"""Write frames one at a time to arrays on disk, so that memory use does not grow with the length of the recording."""
+"""Write frames to arrays on disk one at a time. The memory use does not depend on the length of the recording."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,13 +15,13 @@ from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.recording import DecodedFrame
 from lectern.tasks.steering.data.splits import HELD_OUT
 
-HEADER_BYTES = 128  # size of the header of an .npy file in bytes, which is enough for any number of frames
+HEADER_BYTES = 128  # size of the .npy header in bytes, with space for any number of frames
 
 
 class FrameWriter:
     """A writer that appends uint8 frames to an `.npy` file.
 
-    The header contains the number of frames and is written last.
+    The header of the file is written last, because it contains the number of frames.
     """
 
     def __init__(self, path: Path):
@@ -75,7 +75,7 @@ def pack_frames(
     bad_rows: BadRows,
     size: tuple[int, ...] | None = None,
 ) -> pd.DataFrame:
-    """Write the frame of each row of `table` with the writer of its split. Returns the rows whose frames are usable.
+    """Write the frame of each row in `table` with the writer of the row's split. Return the rows with usable frames.
 
     Training and validation frames are cropped and resized; test frames stay raw. All frames must have the shape
     `size`, or the shape of the first usable frame if `size` is None.

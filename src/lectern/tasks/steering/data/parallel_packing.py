@@ -36,9 +36,9 @@ def pack_drives(
     crop: Crop,
     bad_rows: BadRows,
 ) -> pd.DataFrame:
-    """Pack all frames like `packing.pack_frames`, but with one process per drive.
+    """Pack the frames of a recording as `packing.pack_frames` does, but with one process per drive.
 
-    After an interruption, the next call packs only the drives that are not finished.
+    After an interruption, the next call packs only the drives that are not packed yet.
     """
     folder = write_plan(raw, reader, recording, table, crop, bad_rows)
     drives = table["drive"].nunique()
@@ -51,10 +51,10 @@ def pack_drives(
 def write_plan(
     raw: Path, reader: str, recording: Recording, table: pd.DataFrame, crop: Crop, bad_rows: BadRows
 ) -> Path:
-    """Write everything that the processes need to a folder, and return the path of this folder.
+    """Write the options and the table of rows for the processes to a folder, and return the path of the folder.
 
-    The name of the folder contains a digest of the options, the raw files and the code. If the options, the raw files
-    or the code change, finished drives are therefore not reused.
+    The name of the folder contains a digest of the options, the raw files and the code. Drives that were packed with
+    different options, raw files or code are therefore not reused.
     """
     size = next((frame.shape for frame in recording.decode(table) if not isinstance(frame, str)), None)
     plan = {"raw": str(raw), "reader": reader, "crop": vars(crop), "bad_rows": bad_rows.policy, "size": size}
@@ -69,7 +69,7 @@ def write_plan(
 
 
 def pack_part(folder: Path, number: int) -> None:
-    """Pack one drive of a plan. Writes the frames of the drive and the indices of the rows that are kept."""
+    """Pack the frames of one drive, and write the frames and the indices of the rows with usable frames to a folder."""
     out = folder / str(number)
     if out.exists():
         return
@@ -85,7 +85,10 @@ def pack_part(folder: Path, number: int) -> None:
 
 
 def append_drive(drive: Path, writers: Writers, bad_rows: BadRows) -> np.ndarray:
-    """Append the packed frames of a drive to the frames of the recording. Returns the row indices of these frames."""
+    """Append the packed frames of a drive to the frames of the recording.
+
+    Return the row indices of the appended frames.
+    """
     for split in SPLITS:
         for frame in np.load(drive / f"{split}_frames.npy", mmap_mode="r"):
             writers[split].add(frame)

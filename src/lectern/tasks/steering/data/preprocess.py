@@ -19,7 +19,7 @@ from lectern.tasks.steering.data.readers.recording import Recording
 from lectern.tasks.steering.data.row_checks import drop_bad_rows, set_times
 from lectern.tasks.steering.data.splits import SPLITS, Block, assign_splits, average_angle, find_runs
 
-EXAMPLE_FRAMES = 2  # number of frames in the example request; two frames show that the request has a time axis
+EXAMPLE_FRAMES = 2  # number of frames in the example request; two frames make the time axis visible
 
 
 def preprocess(
@@ -40,9 +40,9 @@ def preprocess(
     frame_rate: PositiveFloat | None = None,
     shard_megabytes: int | float | None = None,
 ) -> None:
-    """Write `<split>_frames.npy` and `<split>.parquet` for each split, an example request, and the facts.
+    """Write `<split>_frames.npy` and the table `<split>.parquet` for each split, an example request, and the facts.
 
-    Training and validation frames are cropped and resized. Test frames stay raw. A table has one row per frame, with
+    Training and validation frames are cropped and resized. Test frames stay raw. Each table has one row per frame, with
     the columns `drive`, `row`, `run`, `time`, `angle`, `angle_averaged` (mean over `average_seconds` around the frame)
     and the other targets. Runs of fewer than `shortest` frames are left out and counted. `bad_rows` is `skip` to skip
     unusable rows, or `stop` to report the first unusable row as an error. If `frame_rate` is given, the times of the
@@ -87,9 +87,10 @@ def check_options(crop: Crop, shard_megabytes: int | float | None) -> None:
 
 
 def drop_short_runs(table: pd.DataFrame, break_seconds: float, shortest: int, bad_rows: BadRows) -> pd.DataFrame:
-    """Return the rows of runs with at least `shortest` frames.
+    """Return the rows that belong to uninterrupted runs of at least `shortest` frames.
 
-    Breaks in a recording are normal, so short runs are counted but never stop preprocessing.
+    Short runs are normal, because recordings contain breaks. Short runs are therefore only counted, even if `bad_rows`
+    is `stop`.
     """
     table = table.assign(run=find_runs(table, break_seconds))
     size = table.groupby("run")["run"].transform("size")
@@ -107,10 +108,7 @@ def drop_short_runs(table: pd.DataFrame, break_seconds: float, shortest: int, ba
 def pack_recording(
     raw: Path, reader: str, recording: Recording, table: pd.DataFrame, writers: Writers, crop: Crop, bad_rows: BadRows
 ) -> pd.DataFrame:
-    """Pack the frames.
-
-    If LAUNCH is set, the drives are packed in parallel. Returns the rows whose frames are usable.
-    """
+    """Pack the frames of a recording, with parallel processes if LAUNCH is set. Return the rows with usable frames."""
     if parallel_packing.is_enabled(table):
         return parallel_packing.pack_drives(raw, reader, recording, table, writers, crop, bad_rows)
     return pack_frames(recording.decode(table), table, writers, crop, bad_rows)
@@ -123,10 +121,7 @@ def save_tables(table: pd.DataFrame, targets: list[str], out: Path) -> None:
 
 
 def compute_facts(table: pd.DataFrame, targets: list[str]) -> Facts:
-    """Return the number of frames of every split and the statistics of the targets.
-
-    Only training frames are used for the statistics.
-    """
+    """Return the number of frames of each split, and the statistics of the targets on the training frames."""
     train = table[table["split"] == "train"]
     deviation = train[targets].std(ddof=0)
     return {
@@ -139,12 +134,12 @@ def compute_facts(table: pd.DataFrame, targets: list[str]) -> Facts:
 
 
 def shard_facts(writer: FrameWriter | ShardWriter) -> Facts:
-    """Return the number of training frames in each shard. The dict is empty if one file contains all frames."""
+    """Return a dict with the number of training frames in each shard, or an empty dict if there are no shards."""
     return {"shards": {"train": writer.sizes}} if isinstance(writer, ShardWriter) else {}
 
 
 def digest_test(out: Path, table: pd.DataFrame, targets: list[str]) -> str:
-    """Return a digest of the raw test frames, their targets, and the first frame of each run."""
+    """Return a digest of the raw test frames, the targets of the test frames, and the positions where runs start."""
     test = table[table["split"] == "test"]
     values = test[targets].to_numpy(np.float64)
     return content_digest([file_digest(out / "test_frames.npy")], values, test["run"].diff().to_numpy() != 0)

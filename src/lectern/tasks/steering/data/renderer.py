@@ -1,4 +1,4 @@
-"""Render the camera images of a simulated car. The renderer computes one ray per pixel, and many frames at a time."""
+"""Render the camera images of a simulated car. The renderer computes one ray per pixel, for many frames at a time."""
 
 import numpy as np
 
@@ -12,16 +12,16 @@ CAMERA_HEIGHT = 1.4  # height of the camera above the road in metres
 ASPHALT, GRASS, WHITE, YELLOW = (
     np.array(c, np.float32) for c in ((95, 95, 98), (92, 128, 62), (230,) * 3, (225, 190, 60))
 )
-# Colours of the sky at the top of the image and at the horizon.
+# colours of the sky at the top of the image and at the horizon
 SKY = np.array([[110, 160, 225], [205, 222, 240]], np.float32)
 HILLS = np.array([96, 116, 108], np.float32)
 
 
 def render(drive: SimulatedDrive, rows: slice, random: np.random.Generator) -> np.ndarray:
-    """Render these rows of a drive to uint8 frames (n, 80, 160, 3)."""
+    """Return the rendered frames of the selected rows of a drive, uint8 (n, 80, 160, 3)."""
     frames = np.concatenate([render_sky(drive, rows), render_ground(drive, rows)], 1)
     frames *= brightness(drive, rows)[:, None, None, None]
-    # a large image of noise; each frame uses a random part of this image
+    # large image of noise, of which each frame uses a random part
     noise = random.normal(0, 4, (HEIGHT * 2, WIDTH * 2)).astype(np.float32)
     for frame, (down, right) in zip(frames, random.integers(0, (HEIGHT, WIDTH), (len(frames), 2)), strict=True):
         frame += noise[down : down + HEIGHT, right : right + WIDTH, None]
@@ -29,8 +29,8 @@ def render(drive: SimulatedDrive, rows: slice, random: np.random.Generator) -> n
 
 
 def render_ground(drive: SimulatedDrive, rows: slice) -> np.ndarray:
-    """Render the part below the horizon, float32 (n, rows, columns, 3)."""
-    # Distance in metres, one value per image row.
+    """Return the part of the frames below the horizon, float32 (n, rows, columns, 3)."""
+    # distance in metres from the camera to the ground, one value per image row
     ahead = FOCAL * CAMERA_HEIGHT / (np.arange(HORIZON + 1, HEIGHT + 1) - HORIZON)
     # distance to the right of the camera in metres, one value per pixel
     right_of_camera = (np.arange(WIDTH) + 0.5 - WIDTH / 2) * ahead[:, None] / FOCAL
@@ -46,9 +46,9 @@ def render_ground(drive: SimulatedDrive, rows: slice) -> np.ndarray:
 
 
 def road_middle(drive: SimulatedDrive, rows: slice, ahead: np.ndarray) -> np.ndarray:
-    """Return the position of the middle of the road, in metres to the right of the camera axis.
+    """Return positions (n, rows) of the middle of the road, in metres to the right of the camera axis.
 
-    `ahead` contains distances from the car in metres. The result has the shape (n, rows).
+    `ahead` contains the distances from the car, in metres, at which the positions are computed.
     """
     road, distance = drive.road, drive.distance[rows, None]
     bend = road.at(road.sideways, distance + ahead) - road.at(road.sideways, distance)
@@ -70,8 +70,8 @@ def grass(along: np.ndarray, across: np.ndarray) -> np.ndarray:
 def ground_texture(along: np.ndarray, across: np.ndarray) -> np.ndarray:
     """Return a pseudo-random value from -1 to 1 for each square of the ground.
 
-    The value is a hash of the position. A square therefore has the same value in every frame, so the texture does not
-    move on the ground.
+    The value is a hash of the square's position, so a square has an equal value in all frames, and the texture does not
+    move relative to the ground.
     """
     mixed = np.floor(along).astype(np.int32) * 7919 + np.floor(across).astype(np.int32) * 104729
     mixed = (mixed ^ (mixed >> 7)) * 1274126177
@@ -82,21 +82,21 @@ def ground_texture(along: np.ndarray, across: np.ndarray) -> np.ndarray:
 def line_coverage(distance: np.ndarray, half_line: float, half_pixel: np.ndarray) -> np.ndarray:
     """Return the fraction of each pixel that a painted line covers.
 
-    `distance` is the distance of the pixel from the middle of the line. All arguments are in metres.
+    `distance` is the distance of each pixel from the middle of the line. All arguments are in metres.
     """
     coverage: np.ndarray = (half_line + half_pixel - abs(distance)) / (2 * half_pixel)
     return coverage.clip(0, np.minimum(1, half_line / half_pixel))
 
 
 def paint(image: np.ndarray, opacity: np.ndarray, color: np.ndarray) -> None:
-    """Blend a colour into the image, in place."""
+    """Blend a colour into an image in place. An opacity of 1 replaces the old colour."""
     image += opacity[..., None] * (color - image)
 
 
 def render_sky(drive: SimulatedDrive, rows: slice) -> np.ndarray:
-    """Render the part above the horizon.
+    """Return the part of the frames above the horizon.
 
-    This part shows the sky with a colour gradient, and hills that move when the car turns.
+    The sky has a colour gradient, and the hills move in the image when the car turns.
     """
     down = np.linspace(0, 1, HORIZON, dtype=np.float32)[:, None]
     gradient = (SKY[0] + (SKY[1] - SKY[0]) * down)[:, None]  # (rows, 1, 3)

@@ -26,9 +26,10 @@ def set_times(recording: Recording, frame_rate: int | float | None) -> Recording
 
 
 def drop_bad_rows(recording: Recording, bad_rows: BadRows) -> pd.DataFrame:
-    """Return the rows that have only finite numbers, an angle within the full lock, and a time that does not decrease.
+    """Return the usable rows of a recording, and report all unusable rows to `bad_rows`.
 
-    The other rows are reported to `bad_rows`.
+    In a usable row, all values are finite numbers, the angle is within the full lock, and the time is not before the
+    time of an earlier row.
     """
     table = recording.table
     for name in ("time", *recording.targets):

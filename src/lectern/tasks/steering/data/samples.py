@@ -16,14 +16,14 @@ from lectern.tasks.steering.data.road import MILES_PER_HOUR, STEP_SECONDS, simul
 DRIVES = 4
 PAUSE_SECONDS = 60  # seconds between two drives
 CHUNK = 100  # number of frames that are rendered together
-START = pd.Timestamp("2000-01-01")  # The names of the images contain their time, as in the simulator.
+START = pd.Timestamp("2000-01-01")  # the file names of the images contain the time, as in Udacity's simulator
 
 
 def make(out: Path, frames: int = 0, seed: int = 0, bring: str | None = None) -> None:
     """Write `sample_road.zip` with `driving_log.csv` and `IMG/center_*.jpg` of four drives on different roads.
 
-    If `bring` is given, the user must provide the recording. In this case, nothing is generated and UserError is raised
-    with instructions.
+    If `bring` is given, the user must provide the recording, and `make` only raises UserError with the instructions
+    `bring`.
     """
     if bring:
         raise UserError(
@@ -38,7 +38,7 @@ def make(out: Path, frames: int = 0, seed: int = 0, bring: str | None = None) ->
 
 
 def record_drive(number: int, frames: int, seed: int, archive: zipfile.ZipFile) -> pd.DataFrame:
-    """Write the images of one drive to the archive and return its log."""
+    """Write the images of one simulated drive to the archive, and return the log of the drive."""
     random = np.random.default_rng([seed, number])
     drive = simulate_drive(frames, random)
     start = START + pd.Timedelta(seconds=number * (frames * STEP_SECONDS + PAUSE_SECONDS))
@@ -47,7 +47,7 @@ def record_drive(number: int, frames: int, seed: int, archive: zipfile.ZipFile) 
     for first in range(0, frames, CHUNK):
         rows = slice(first, first + CHUNK)
         for name, frame in zip(names[rows], render(drive, rows, random), strict=True):
-            # A ZipInfo without a time has the date 1980, so every archive has the same bytes.
+            # a ZipInfo without a time has the fixed date 1980, so equal frames give equal archives
             archive.writestr(zipfile.ZipInfo(name), encode_jpeg(frame))
     return pd.DataFrame(
         {"center": names, "left": "", "right": "", "steering": drive.steering, "throttle": drive.throttle,

@@ -1,4 +1,4 @@
-"""Find uninterrupted runs of frames, and assign frames to splits. A gap surrounds the held-out blocks."""
+"""Find uninterrupted runs of frames, and assign frames to splits with a gap around each held-out block."""
 
 import pandas as pd
 
@@ -10,9 +10,9 @@ SPLITS = ("train", *HELD_OUT)
 
 
 def find_runs(table: pd.DataFrame, break_seconds: float) -> pd.Series:
-    """Return the number of the run that each row belongs to.
+    """Return for each row the number of the uninterrupted run of frames that contains the row.
 
-    A new run starts if the drive or the split changes, or after a pause that is longer than `break_seconds`.
+    A run starts at the first frame of a drive or of a split, and after a pause of more than `break_seconds`.
     """
     starts = table["drive"].ne(table["drive"].shift()) | (table["time"].diff() > break_seconds)
     if "split" in table:
@@ -21,9 +21,9 @@ def find_runs(table: pd.DataFrame, break_seconds: float) -> pd.Series:
 
 
 def average_angle(table: pd.DataFrame, seconds: float) -> pd.Series:
-    """Return the mean angle of each frame in a window of `seconds` around it.
+    """Return for each frame the mean angle of the frames in a window of `seconds` around the frame.
 
-    The window contains only frames of the same run.
+    The window contains only frames of one uninterrupted run.
     """
     time = pd.to_datetime(table["time"], unit="s")
     angle_by_run = pd.Series(table["angle"].to_numpy(), index=time).groupby(table["run"].to_numpy())
@@ -33,10 +33,10 @@ def average_angle(table: pd.DataFrame, seconds: float) -> pd.Series:
 
 
 def assign_splits(table: pd.DataFrame, blocks: dict[str, list[Block]], gap_seconds: float) -> pd.Series:
-    """Return `train`, `validation`, `test` or `gap` for each row.
+    """Return the split of each row: `train`, `validation`, `test` or `gap`.
 
-    Rows closer than `gap_seconds` to a held-out row become `gap` and are not used. Raises UserError if a block is
-    empty, or if a test block and a validation block are closer than the gap.
+    A row that is closer than `gap_seconds` to a held-out block becomes `gap` and is not used. Raises UserError if a
+    block is empty, or if a test block and a validation block are closer than `gap_seconds`.
     """
     split = pd.Series("train", index=table.index)
     for name in HELD_OUT:
@@ -68,7 +68,8 @@ def rows_of_block(table: pd.DataFrame, block: Block, name: str) -> pd.Series:
         inside = table["row"].between(block[0], block[1] - 1)
     else:
         raise UserError(
-            f"preprocess.{name}: {block} is not a block; write [first row, row after the last] or the name of a drive."
+            f"preprocess.{name}: {block} is not a block; "
+            "expected [first row, row after the last] or the name of a drive."
         )
     if not inside.any():
         drives = ", ".join(table["drive"].unique()[:10])
@@ -80,7 +81,7 @@ def rows_of_block(table: pd.DataFrame, block: Block, name: str) -> pd.Series:
 
 
 def find_near(table: pd.DataFrame, inside: pd.Series, gap_seconds: float) -> pd.Series:
-    """Return a mask of the rows in the gap around a block, which belong to the same drive and are outside the block."""
+    """Return a mask of the rows in the gap around a block. The gap belongs to the drive of the block."""
     near = pd.Series(False, index=table.index)
     for drive, times in table["time"][inside].groupby(table["drive"][inside]):
         between = table["time"].between(times.min() - gap_seconds, times.max() + gap_seconds, inclusive="neither")

@@ -5,9 +5,9 @@ from torch import Tensor
 
 
 def random_choice(count: int, probability: float, device: torch.device) -> Tensor:
-    """Return a bool tensor (count,) whose values are true with this probability.
+    """Return a bool tensor (count,) whose values are true with the given probability.
 
-    The values are drawn with torch's global generator, because a checkpoint contains the state of this generator.
+    The values are drawn with torch's global generator, whose state is part of each checkpoint.
     """
     return torch.rand(count, device=device) < probability
 

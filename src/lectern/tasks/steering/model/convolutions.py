@@ -1,7 +1,4 @@
-"""Create the convolutions of PilotNet (Bojarski et al. 2016, arXiv:1604.07316).
-
-All steering networks use these convolutions.
-"""
+"""Create the convolutions of PilotNet (Bojarski et al. 2016, arXiv:1604.07316), which all steering networks use."""
 
 import torch
 from torch import nn

@@ -21,8 +21,8 @@ def encode_frames(encoder: nn.Module, frames: Tensor | ShardedFrames) -> Tensor:
 
     `features[:, 0]` belongs to the recorded frames, and `features[:, 1]` to the mirrored frames.
 
-    The result is memory-mapped from a file in `data/features`. The name of the file is a digest of the weights and the
-    frames, and the file is written only if it does not exist.
+    The features are memory-mapped from a file in `data/features`. The name of the file is a digest of the weights and
+    the frames, and the file is written only if it does not exist.
     """
     path = FEATURES / f"{digest_inputs(encoder, frames)}.npy"
     if not path.is_file():
@@ -49,16 +49,17 @@ def write_features(path: Path, encoder: nn.Module, frames: Tensor | ShardedFrame
 
 
 def reserve_space(path: Path) -> None:
-    """Allocate the blocks of a file.
+    """Allocate the disk blocks of a file.
 
-    If the disk is full, this call raises an error. Without this call, writing to mapped memory would end the process.
+    If the disk is full, posix_fallocate raises OSError. Without the allocation, writing to the mapped file on a full
+    disk would kill the process.
     """
     with open(path, "r+b") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def digest_inputs(encoder: nn.Module, frames: Tensor | ShardedFrames) -> str:
-    """Return a digest of the encoder's weights and of the frames, on which the features depend."""
+    """Return a digest of everything that determines the features: the weights of the encoder and the frames."""
     digest = hashlib.sha256()
     for name, weights in sorted(encoder.state_dict().items()):
         digest.update(f"{name} {tuple(weights.shape)}\n".encode())

@@ -16,10 +16,10 @@ Predictions = dict[str, np.ndarray]  # maps the name of an output to float32 (n,
 
 @torch.inference_mode()
 def predict_windows(model: SteeringModel, windows: np.ndarray) -> Predictions:
-    """Predict the last frame of each prepared window, uint8 (n, time, height, width, 3).
+    """Return the predictions at the last frame of each prepared window, uint8 (n, time, height, width, 3).
 
-    If a window is longer than the window of the network, only its last frames are used. If a window is shorter, its
-    first frame is repeated.
+    If a window is longer than the window of the network, only its last frames are used. If a window is shorter than the
+    window of the network, the first frame of the window is repeated.
     """
     recent = windows[:, -model.network.window :]
     parts: list[Tensor] = []
@@ -34,10 +34,10 @@ def predict_windows(model: SteeringModel, windows: np.ndarray) -> Predictions:
 
 @torch.inference_mode()
 def predict_drive(model: SteeringModel, frames: np.ndarray) -> Predictions:
-    """Predict every prepared frame of one run, uint8 (n, height, width, 3).
+    """Return the predictions for all prepared frames, uint8 (n, height, width, 3), of one uninterrupted run.
 
-    `predict_windows` returns the same values for the windows that end with these frames. Here, the CNN encodes each
-    frame only once.
+    The predictions equal those of `predict_windows` for the windows that end with the frames, but `predict_drive`
+    encodes each frame only once.
     """
     parts, history = [], model.network.window - 1
     for start in range(0, len(frames), CHUNK):
@@ -49,7 +49,7 @@ def predict_drive(model: SteeringModel, frames: np.ndarray) -> Predictions:
 class StreamingPredictor:
     """A predictor for a live camera, which keeps the state of the network between frames.
 
-    The predictor returns the same numbers as `predict_drive`. Create a new predictor after each break in the recording.
+    The predictions are equal to those of `predict_drive`. Create a new predictor after each break in the recording.
     """
 
     def __init__(self, model: SteeringModel):
@@ -58,7 +58,7 @@ class StreamingPredictor:
 
     @torch.inference_mode()
     def __call__(self, frame: np.ndarray) -> dict[str, float]:
-        """Predict the next prepared frame, uint8 (height, width, 3)."""
+        """Return the predictions at the next prepared frame, uint8 (height, width, 3)."""
         scaled = to_scaled_tensor(self.model, frame[None, None])[:, 0]
         outputs, self.state = self.model.network.step(scaled, self.state)
         return {name: float(values[0]) for name, values in to_units(self.model, [outputs]).items()}

@@ -1,6 +1,6 @@
 """Load packed frames as batches of sequences.
 
-A sequence also contains the earlier frames that its first window needs.
+A sequence also contains the earlier frames that the first window of the sequence needs.
 """
 
 import sys
@@ -29,8 +29,9 @@ class SequenceLoader(InMemoryLoader):
 
     A batch is (inputs, targets, loss_weight) with inputs (B, window - 1 + sequence_length, ...) and targets of the same
     length. One forward pass over the frames of a sequence therefore computes the outputs of all its windows. A window
-    never crosses a break in the recording. At the start of a run, its first frame is repeated to fill the window. The
-    last sequence of a run ends with its last frame, so a few frames appear twice per epoch.
+    never crosses a break in the recording. At the start of an uninterrupted run of frames, the first frame is repeated
+    to fill the window. The last sequence of a run ends with the last frame of the run, so a few frames appear twice per
+    epoch.
     """
 
     item_name = "sequences that start at the frames"
@@ -101,9 +102,9 @@ def load(
 ) -> SequenceLoader:
     """Load the sequences of a split: uint8 frames (B, length, 66, 200, 3) and float32 targets (B, length, targets).
 
-    `facts["targets"]` lists the targets, which are in their own units. The frames are memory-mapped and stay on disk.
-    The training split is shuffled again in each epoch. If the frames of the split are in shards, only the sequences of
-    a few shards are shuffled together.
+    `facts["targets"]` lists the targets. Each target has the unit of the recording. The frames are memory-mapped and
+    stay on disk. The training split is shuffled again in each epoch. If the frames of the split are in shards, only the
+    sequences of a few shards are shuffled together.
     """
     facts = read_facts(processed)
     table = pd.read_parquet(processed / f"{split}.parquet")
@@ -122,7 +123,7 @@ def open_frames(processed: Path, split: str, facts: Facts) -> Frames:
     name = processed / f"{split}_frames"
     if split in facts.get("shards", {}):
         return ShardedFrames(name, facts["shards"][split])
-    # The file is mapped copy-on-write, because torch requires writable memory. No code writes to this memory.
+    # "c" maps the file copy-on-write, because torch requires writable memory. No code writes to the mapped memory.
     return torch.from_numpy(np.load(name.with_suffix(".npy"), mmap_mode="c"))
 
 

@@ -28,8 +28,8 @@ class SteeringModel(TrainableModule):
     """A network trained with squared error, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
     `network` is a section `{class: PilotNet, ...}`. `weights` and `label` select the targets to learn, see
-    `TargetScaling`. `mirror` and `shadow` are probabilities, and `brightness` is the largest relative change. Each
-    sequence gets its own random values.
+    `TargetScaling`. `mirror` and `shadow` are probabilities, and `brightness` is the largest relative change. The
+    random values are drawn separately for each sequence.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class SteeringModel(TrainableModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         frames, targets, loss_weight = batch
-        if loss_weight == 0:  # The sequence is padding, so that all ranks have equal batches. Another rank counts it.
+        if loss_weight == 0:  # the sequence is only padding, and another rank counts the sequence
             return
         self.update_metrics(self(frames), targets)
 
@@ -143,7 +143,7 @@ class SteeringModel(TrainableModule):
 
         Returns a float32 array (n,) for each output, in the unit of the recording.
         """
-        # This import is inside the function, because inference.py imports this module.
+        # The import is inside the function, because inference.py imports module.py.
         from lectern.tasks.steering.model.inference import predict_windows
 
         return predict_windows(self, windows)
@@ -163,8 +163,8 @@ def extend_signature(parent: type, **added: Any) -> inspect.Signature:
 class FeatureSteeringModel(SteeringModel):
     """A model that trains a CNN on single frames for `frame_model_epochs`, and then an LSTM on encoded frames.
 
-    The CNN encodes each recorded frame and each mirrored frame once. The results are cached in `data/features`. The
-    predictions are zero until the training of the LSTM begins, so that no earlier epoch becomes the best epoch.
+    The CNN encodes each recorded frame and each mirrored frame once. The encoded frames are cached in `data/features`.
+    The predictions are zero until the training of the LSTM begins, so that no epoch of the CNN becomes the best epoch.
     `validation_frame_model_rmse` is the RMSE of the CNN.
     """
 
@@ -193,7 +193,7 @@ class FeatureSteeringModel(SteeringModel):
                 "Choose a smaller number, so that epochs are left for the LSTM."
             )
         super().on_train_start()
-        self.switch_inputs()  # Lightning does not call on_train_epoch_start if a run resumes within an epoch.
+        self.switch_inputs()  # not called by on_train_epoch_start if a training resumes within an epoch
 
     def on_train_epoch_start(self) -> None:
         self.switch_inputs()

@@ -24,17 +24,17 @@ from lectern.training.network_factory import build_network
 Frame = Float[Tensor, "batch 3 height width"]
 Frames = Float[Tensor, "batch length 3 height width"]
 Outputs = Float[Tensor, "batch windows positions outputs"]
-State = Any  # returned by `step` for the previous frame; None before the first frame
+State = Any  # the state that `step` has returned for the previous frame, or None before the first frame
 
 
 class SteeringNetwork(nn.Module):
     """The interface that all networks of this module have."""
 
-    window: int  # number of frames on which an output depends
+    window: int  # number of frames on which each output depends
 
     @abstractmethod
     def step(self, frame: Frame, state: State) -> tuple[Float[Tensor, "batch outputs"], State]:
-        """Return the outputs at the next frame of each drive, and the state for the frame after it."""
+        """Return the outputs at the next frame of each drive, and the state that the following frame needs."""
 
 
 def build(network: Mapping[str, Any], prepare: Mapping[str, Any], outputs: int) -> SteeringNetwork:
@@ -132,7 +132,7 @@ class CNNLSTM(SteeringNetwork):
 class FeaturesLSTM(SteeringNetwork):
     """A CNN that is trained on single frames, and an LSTM that is then trained on long windows of encoded frames.
 
-    The team in third place of Udacity's challenge 2 used this idea. `frame_model` is the CNN. Only the encoder of this
+    The team in third place of Udacity's challenge 2 used this idea. `frame_model` is the CNN. Only the encoder of the
     CNN is used for the final predictions.
     """
 
@@ -212,10 +212,10 @@ class CNN3D(SteeringNetwork):
         return outputs.unsqueeze(2)
 
     def step(self, frame: Frame, state: State) -> tuple[Tensor, State]:
-        """Return the outputs and the new state.
+        """Return the outputs at the next frame of each drive, and the new state.
 
-        For each layer, the state contains the previous inputs that the kernel still needs. If `differences` is true,
-        the first item of the state is the previous frame.
+        For each layer, the state contains the previous inputs that the kernel of the layer still needs. If
+        `differences` is true, the first item of the state is the previous frame.
         """
         maps, state = frame.unsqueeze(2), state or [None] * (1 + len(self.encoder))
         new_state = []

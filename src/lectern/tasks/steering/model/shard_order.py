@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-# number of parts from which a batch is drawn; with this number, 1, 2, 4 and 8 processes get the same batches
+# number of parts from which each batch is drawn; with 8 parts, 1, 2, 4 and 8 processes get the same batches
 MIN_PARTS = 8
 SHUFFLED_SHARDS = 4  # number of shards whose items are shuffled together
 

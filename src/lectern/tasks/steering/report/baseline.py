@@ -1,4 +1,4 @@
-"""Score trivial predictions on the test drives, for comparison with a model."""
+"""Score predictions that need no model on the test drives, for comparison with a model."""
 
 from pathlib import Path
 
@@ -11,13 +11,16 @@ DELAY_SECONDS = 0.5
 
 
 def score_baseline(processed: Path) -> float:
-    """Return the RMSE if the prediction is always the mean angle of the training data."""
+    """Return the RMSE on the test frames of a prediction that is always the mean angle of the training data."""
     angles = pd.read_parquet(processed / "test.parquet", columns=["angle"])["angle"]
     return rmse(angles - read_facts(processed)["mean"]["angle"])
 
 
 def baseline_errors(items: pd.DataFrame, label: str, mean: float, step_seconds: float) -> dict[str, float]:
-    """Return the RMSE of three predictions: zero, the training mean, and the driver's angle half a second earlier."""
+    """Return the RMSE of three predictions that need no model.
+
+    The predictions are zero, the mean angle of the training data, and the driver's angle half a second earlier.
+    """
     true = items[label]
     earlier = shift_in_runs(items["angle"], items["run"], max(1, round(DELAY_SECONDS / step_seconds)))
     return {"zero": rmse(true), "mean": rmse(true - mean), "half_a_second_ago": rmse((true - earlier).dropna())}

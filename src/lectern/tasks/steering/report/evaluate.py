@@ -1,4 +1,4 @@
-"""Score a trained model on the raw test drives and draw its report."""
+"""Score a trained steering model on the raw test frames, and write the report."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +20,11 @@ CHUNK = 512  # number of raw frames that are in memory at a time
 
 
 def evaluate(module: SteeringModel, processed: Path, out: Path) -> dict[str, float]:
-    """Write `items.parquet`, `details.json` and the plots, and return the metrics.
+    """Score a model on the test frames, write `items.parquet`, `details.json` and the plots, and return the metrics.
 
     `score` is the RMSE of the recorded angle. `rmse_averaged` is the RMSE of the averaged angle. `rmse_turning` is the
-    RMSE on the frames in bends. `smoothness` is the mean absolute change of the prediction from frame to frame.
-    `lag_seconds` is the delay of the prediction in seconds.
+    RMSE on the test frames with a large angle, see `measure_turning`. `smoothness` is the mean absolute change of the
+    prediction from frame to frame. `lag_seconds` is the delay of the prediction in seconds.
     """
     facts, frames = read_facts(processed), np.load(processed / "test_frames.npy", mmap_mode="r")
     items = predict_items(module, processed, frames, facts)
@@ -43,23 +43,23 @@ def evaluate(module: SteeringModel, processed: Path, out: Path) -> dict[str, flo
 
 
 def measure(module: SteeringModel, processed: Path) -> pd.DataFrame:
-    """Return one row per test frame for the gate, without writing a report."""
+    """Return a table with one row per test frame for the promotion gate. No report is written."""
     frames = np.load(processed / "test_frames.npy", mmap_mode="r")
     return predict_items(module, processed, frames, read_facts(processed))
 
 
 def score(items: pd.DataFrame) -> float:
-    """Return the RMSE of the recorded angle, in the unit of the angle. Lower is better."""
+    """Return the RMSE of the recorded angle, in the unit of the angle. A lower RMSE is better."""
     return score_sums(statistics(items).sum().to_dict())
 
 
 def statistics(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns whose sums determine the score."""
+    """Return the columns of the items whose sums over all items determine the score."""
     return items[["squared_error"]].assign(frames=1.0)
 
 
 def score_sums(sums: Mapping[str, float]) -> float:
-    """Compute the RMSE from the sums of the statistics."""
+    """Return the RMSE, computed from the sums of the statistics over the items."""
     return float(np.sqrt(sums["squared_error"] / sums["frames"]))
 
 
@@ -83,13 +83,13 @@ def predict_items(module: SteeringModel, processed: Path, frames: np.ndarray, fa
 
 
 def predict_run(module: SteeringModel, frames: np.ndarray) -> Predictions:
-    """Predict all raw frames of one run. The frames are read from disk in chunks."""
+    """Return the predictions for all raw frames of one uninterrupted run. The frames are read from disk in chunks."""
     chunks = [prepare(frames[start : start + CHUNK], module.facts) for start in range(0, len(frames), CHUNK)]
     return predict_drive(module, np.concatenate(chunks))
 
 
 def compute_details(items: pd.DataFrame, module: SteeringModel, facts: Facts) -> dict[str, Any]:
-    """Return the baselines, the errors in bends, the smoothness, the lag, and the errors of the other targets."""
+    """Return baselines, errors in bends, smoothness, lag and errors of additional targets for `details.json`."""
     step, labels = facts["step_seconds"], ("angle", "angle_averaged")
     return {
         "unit": facts["unit"]["name"],
@@ -108,12 +108,12 @@ def compute_details(items: pd.DataFrame, module: SteeringModel, facts: Facts) ->
 
 
 def improvement_over_mean(items: pd.DataFrame, label: str, facts: Facts) -> float:
-    """Return the improvement of the RMSE over the mean angle, as a fraction."""
+    """Return by which fraction the RMSE of the model is lower than the RMSE of the training data's mean angle."""
     return 1 - rmse(items["prediction"] - items[label]) / rmse(items[label] - facts["mean"][label])
 
 
 def measure_turning(items: pd.DataFrame, facts: Facts) -> dict[str, float]:
-    """Return the errors on the frames whose angle exceeds one standard deviation of the training data."""
+    """Return the errors on the test frames whose angle exceeds one standard deviation of the training data's angles."""
     limit = facts["deviation"]["angle"]
     turning = items[items["angle"].abs() > limit]
     errors = turning["prediction"] - turning["angle"]
@@ -129,7 +129,7 @@ def measure_turning(items: pd.DataFrame, facts: Facts) -> dict[str, float]:
 def measure_target(items: pd.DataFrame, name: str, facts: Facts) -> dict[str, float]:
     """Return the errors of an additional target, such as the speed, in the unit of the target.
 
-    The RMSE of the training mean is the baseline.
+    `mean_rmse` is the RMSE of the training data's mean, for comparison.
     """
     errors = items[f"{name}_prediction"] - items[name]
     return {

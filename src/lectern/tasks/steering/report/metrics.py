@@ -12,23 +12,23 @@ def rmse(errors: np.ndarray | pd.Series) -> float:
 
 
 def smoothness(values: pd.Series, runs: pd.Series) -> float:
-    """Return the mean absolute change from one frame to the next within runs."""
+    """Return the mean absolute change of a value from one frame to the next frame of an uninterrupted run."""
     return float(values.groupby(runs).diff().abs().mean())
 
 
 def shift_in_runs(values: pd.Series, runs: pd.Series, frames: int) -> pd.Series:
-    """Return the value that is `frames` earlier in the same run, or NaN if there is no such frame.
+    """Return for each frame the value `frames` frames earlier, or NaN if this frame is not in the uninterrupted run.
 
-    A negative number of frames selects later values.
+    A negative number `frames` selects later frames.
     """
     return values.groupby(runs).shift(frames)
 
 
 def find_lag(items: pd.DataFrame, step_seconds: float) -> float:
-    """Return the delay of the prediction in seconds.
+    """Return the delay of the predicted angle after the true angle in seconds.
 
-    The delay is the shift at which the true angle fits the prediction best. All shifts are compared on the same
-    frames, which have a true angle at every shift. If there are no such frames, the delay is 0.
+    The delay is the shift in time at which the true angle fits the prediction best. Only frames that have a true angle
+    at every shift are used. If no frame has a true angle at every shift, the delay is 0.
     """
     largest = round(MAX_LAG_SECONDS / step_seconds)
     shifts = range(-largest, largest + 1)

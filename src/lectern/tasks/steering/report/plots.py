@@ -14,13 +14,13 @@ from lectern.tasks.steering.report.metrics import rmse
 from lectern.tasks.steering.report.saliency import compute_saliency
 from lectern.tasks.steering.report.wheel_overlay import draw_wheels
 
-TIMELINE_RUNS = 4  # number of runs that the timeline shows
+TIMELINE_RUNS = 4  # number of uninterrupted runs of frames that the timeline shows
 SALIENCY_FRAMES = 6
 ANIMATION_SECONDS, ANIMATION_RATE = 10, 5  # length of the animation in seconds, and number of frames per second
 
 
 def draw_plots(module: SteeringModel, items: pd.DataFrame, frames: np.ndarray, facts: Facts, out: Path) -> None:
-    """Draw all plots of the report. `frames` contains one raw test frame per item."""
+    """Draw all plots of a report. `frames` contains one raw test frame per item."""
     unit = facts["unit"]["name"]
     draw_timeline(items, unit, out / "timeline.png")
     draw_scatter(items, unit, out / "scatter.png")
@@ -30,7 +30,7 @@ def draw_plots(module: SteeringModel, items: pd.DataFrame, frames: np.ndarray, f
 
 
 def draw_timeline(items: pd.DataFrame, unit: str, path: Path) -> None:
-    """Draw the driver's and the predicted angle over time, with one panel for each of the longest runs."""
+    """Draw the driver's and the predicted angle over time, with one panel for each of the longest runs of frames."""
     runs = items["run"].value_counts().index[:TIMELINE_RUNS].sort_values()
     with saved_figure(path, 11.0, 2.3 * len(runs) + 0.4, nrows=len(runs), sharey=True, squeeze=False) as (figure, axes):
         for axis, (_, run) in zip(axes[:, 0], items[items["run"].isin(runs)].groupby("run"), strict=True):
@@ -47,7 +47,7 @@ def draw_timeline(items: pd.DataFrame, unit: str, path: Path) -> None:
 
 
 def draw_scatter(items: pd.DataFrame, unit: str, path: Path) -> None:
-    """Draw the predicted angle against the driver's angle, both as recorded and averaged."""
+    """Draw the predicted angle over the driver's angle: one panel for the recorded and one for the averaged angle."""
     limit = float(items[["angle", "prediction"]].abs().max().max()) * 1.05
     with saved_figure(path, 9.6, 5.4, ncols=2, sharex=True, sharey=True) as (_, axes):
         for axis, label, name in zip(axes, ("angle", "angle_averaged"), ("as recorded", "averaged"), strict=True):
@@ -60,12 +60,12 @@ def draw_scatter(items: pd.DataFrame, unit: str, path: Path) -> None:
 
 
 def draw_error_by_angle(items: pd.DataFrame, facts: Facts, path: Path, bins: int = 9) -> None:
-    """Draw the RMSE of the model and of the mean angle for each bin of the driver's angle, and the frames per bin."""
+    """Draw the RMSE of the model and of the mean angle, and the number of frames, per bin of the driver's angle."""
     edges = np.linspace(-1, 1, bins + 1) * float(items["angle"].abs().max())
     bin_of_item = np.clip(np.digitize(items["angle"], edges) - 1, 0, bins - 1)
     width = edges[1] - edges[0]
     groups = items.groupby(bin_of_item)
-    centers = ((edges[1:] + edges[:-1]) / 2)[list(groups.groups)]  # centres of the bins that contain a frame
+    centers = ((edges[1:] + edges[:-1]) / 2)[list(groups.groups)]  # centres of the bins with at least one frame
     baseline = ((items["angle"] - facts["mean"]["angle"]) ** 2).groupby(bin_of_item).mean() ** 0.5
     with saved_figure(path, 6.4, 5.4, nrows=2, sharex=True, height_ratios=(3, 1)) as (_, (errors, counts)):
         errors.bar(centers, groups["squared_error"].mean() ** 0.5, width * 0.9, color="tab:orange", label="network")
@@ -92,9 +92,9 @@ def draw_saliency(module: SteeringModel, items: pd.DataFrame, frames: np.ndarray
 
 
 def window_ending_at(items: pd.DataFrame, frames: np.ndarray, item: int, size: int) -> np.ndarray:
-    """Return the raw frames of the window that ends with an item.
+    """Return the raw frames of the window whose last frame is the frame of an item.
 
-    At the start of a run, the first frame is repeated to fill the window.
+    At the start of an uninterrupted run, the first frame is repeated to fill the window.
     """
     first = int(items.index[items["run"] == items.loc[item, "run"]][0])
     window: np.ndarray = frames[np.arange(item - size + 1, item + 1).clip(first)]
@@ -102,9 +102,9 @@ def window_ending_at(items: pd.DataFrame, frames: np.ndarray, item: int, size: i
 
 
 def draw_animation(items: pd.DataFrame, frames: np.ndarray, facts: Facts, path: Path) -> None:
-    """Draw the ten seconds with the most steering as an animated GIF.
+    """Draw an animated GIF of the ten seconds in which the angle changes most.
 
-    The GIF shows the steering wheels of the driver and of the network.
+    The GIF shows the frames and the steering wheels of the driver and of the network.
     """
     every = max(1, round(1 / (ANIMATION_RATE * facts["step_seconds"])))
     length = min(ANIMATION_SECONDS * ANIMATION_RATE * every, int(items["run"].value_counts().max()))
@@ -115,7 +115,7 @@ def draw_animation(items: pd.DataFrame, frames: np.ndarray, facts: Facts, path: 
         for row in chosen.itertuples()
     ]
     images = [image.resize((image.width * 2 // 3, image.height * 2 // 3)) for image in images]
-    # All images share a palette, so that the colours do not flicker.
+    # with one palette for all images, the colours do not flicker
     palette = Image.fromarray(np.concatenate([np.asarray(image) for image in images])).quantize(256)
     images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     images[0].save(path, save_all=True, append_images=images[1:], duration=1000 // ANIMATION_RATE, loop=0)

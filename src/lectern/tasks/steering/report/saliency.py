@@ -8,16 +8,16 @@ from torch.nn import functional as F
 from lectern.tasks.steering.model.module import SteeringModel
 from lectern.tasks.steering.model.scaling import scale
 
-SAMPLES = 12  # number of noisy copies whose gradients are averaged
-NOISE = 0.1  # standard deviation of the noise, for pixels from -1 to 1
+SAMPLES = 12  # number of noisy copies of the frame whose gradients are averaged
+NOISE = 0.1  # standard deviation of the noise; pixels have values from -1 to 1
 BLUR = 7  # side length of the smoothing square in pixels
 
 
 def compute_saliency(module: SteeringModel, window: np.ndarray) -> np.ndarray:
-    """Return the saliency of the last frame of a prepared window, uint8 (time, height, width, 3).
+    """Return the saliency (height, width), from 0 to 1, of the last frame of a window.
 
-    The result is float32 (height, width) from 0 to 1. The saliency is the absolute gradient of the angle, averaged over
-    noisy copies of the frame (SmoothGrad, Smilkov et al. 2017, arXiv:1706.03825).
+    `window` contains prepared frames, uint8 (time, height, width, 3). The saliency is the absolute gradient of the
+    angle, averaged over noisy copies of the frame (SmoothGrad, Smilkov et al. 2017, arXiv:1706.03825).
     """
     scaled = scale(torch.from_numpy(np.ascontiguousarray(window))[:, None].to(module.device))
     *earlier, last = scaled.unbind()

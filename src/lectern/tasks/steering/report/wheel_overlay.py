@@ -1,4 +1,4 @@
-"""Draw steering wheels below a frame, for the angles of the driver and of the network."""
+"""Draw steering wheels with the angles of the driver and of the network below a frame."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ DRIVER, NETWORK = (120, 190, 255), (255, 170, 70)
 
 @dataclass(frozen=True)
 class Wheel:
-    """The label, colour and angle of a wheel to draw."""
+    """The label, the angle and the colour of a drawn steering wheel."""
 
     name: str
     angle: float
@@ -23,10 +23,10 @@ class Wheel:
 
 
 def draw_wheels(frame: np.ndarray, driver: float | None, network: float, unit: dict[str, Any]) -> np.ndarray:
-    """Enlarge a raw frame, uint8 (height, width, 3), and draw the network's wheel below it.
+    """Return an enlarged raw frame, uint8 (height, width, 3), with the network's steering wheel below the frame.
 
-    If `driver` is given, the driver's wheel is also drawn. `unit` is `facts["unit"]`, which defines the direction and
-    the size of a turn of the wheel.
+    If `driver` is given, the driver's steering wheel is also drawn. `unit` is `facts["unit"]`, which states by how many
+    degrees and in which direction a steering wheel is turned for an angle.
     """
     wheels = [Wheel("network", network, NETWORK)]
     if driver is not None:
@@ -55,6 +55,6 @@ def draw_wheel(draw: ImageDraw.ImageDraw, center: tuple[int, int], wheel: Wheel,
 
 
 def point_on_circle(center: tuple[int, int], radius: int, degrees: float) -> tuple[float, float]:
-    """Return the point of a circle at an angle that is measured clockwise from its top."""
+    """Return the point of a circle at an angle in degrees, measured clockwise from the top of the circle."""
     radians = math.radians(degrees)
     return center[0] + radius * math.sin(radians), center[1] - radius * math.cos(radians)

@@ -10,28 +10,28 @@ from lectern.errors import UserError
 from lectern.tasks.steering.data.format.frames import prepare
 from lectern.tasks.steering.data.format.targets import OPTIONAL_TARGETS
 
-if TYPE_CHECKING:  # The imports of MLflow and torch are slow.
+if TYPE_CHECKING:  # importing MLflow and torch is slow
     from mlflow.models import ModelSignature
 
     from lectern.tasks.steering.model.module import SteeringModel
 
-REQUIRED = ("pillow",)  # Pillow crops and resizes the frames.
+REQUIRED = ("pillow",)  # Pillow crops and resizes the frames
 
 
 def predict(module: "SteeringModel", inputs: np.ndarray) -> pd.DataFrame:
-    """Predict the last frame of each window of raw RGB frames, uint8 (n, time, height, width, 3).
+    """Return the predictions at the last frame of each window of raw RGB frames, uint8 (n, time, height, width, 3).
 
-    Returns n rows with the column `angle` and one column for each additional target, such as `speed`.
+    The result has n rows, with the column `angle` and one column for each additional target, such as `speed`.
     """
     inputs = np.asarray(inputs)
     if inputs.ndim != 5 or 0 in inputs.shape[1:]:
         raise UserError(f"Frames must be uint8 of shape (n, time, height, width, 3); got shape {inputs.shape}.")
-    recent = inputs[:, -module.network.window :]  # Resize only the frames that the network uses.
+    recent = inputs[:, -module.network.window :]  # the last frames, which the network uses
     return pd.DataFrame(module.predict(prepare(recent, module.facts)))
 
 
 def signature() -> "ModelSignature":
-    """Return the signature that MLflow uses to validate requests.
+    """Return the MLflow signature, which defines the types and shapes of inputs and outputs.
 
     The signature accepts windows of any length and frames of any size.
     """

@@ -1,4 +1,4 @@
-"""Prepare a steering model that uses single frames for the export to ONNX."""
+"""Define the network that is exported to ONNX for a steering model that uses single frames."""
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,9 @@ INPUT_NAME, OUTPUT_NAME = "frames", "values"
 
 
 class OnnxSteeringModel(nn.Module):
-    """A model that converts prepared uint8 frames to values in the units of the recording.
+    """A network that converts prepared uint8 frames to outputs in the units of the recording.
 
-    The model includes the scaling of the pixels and of the outputs. The model does not crop or resize raw frames.
+    The network includes the scaling of the pixels and of the outputs. Raw frames must be cropped and resized before.
     """
 
     def __init__(self, module: SteeringModel):
@@ -21,7 +21,7 @@ class OnnxSteeringModel(nn.Module):
         self.network, self.scaling = module.network, module.scaling
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return values (n, outputs) for prepared frames, uint8 (n, height, width, 3).
+        """Return outputs (n, outputs) for prepared frames, uint8 (n, height, width, 3).
 
         The first output is the angle.
         """
@@ -30,7 +30,7 @@ class OnnxSteeringModel(nn.Module):
 
 
 def exportable_network(module: SteeringModel) -> nn.Module:
-    """Return the module that is exported. Raises UserError if the network uses earlier frames."""
+    """Return the network that is exported to ONNX. Raises UserError if the network uses earlier frames."""
     if module.network.window != 1:
         raise UserError(
             f"The network uses windows of {module.network.window} frames and keeps a state between them. "
@@ -40,6 +40,6 @@ def exportable_network(module: SteeringModel) -> nn.Module:
 
 
 def example_inputs(module: SteeringModel, rows: int) -> Tensor:
-    """Return random prepared frames to trace the module and to compare its predictions with those of ONNX."""
+    """Return random prepared frames, to trace the network and to compare the outputs of ONNX and PyTorch."""
     size, generator = module.facts["prepare"], torch.Generator().manual_seed(rows)
     return torch.randint(0, 256, (rows, size["height"], size["width"], 3), dtype=torch.uint8, generator=generator)

@@ -1,4 +1,4 @@
-"""Build the tab that plays a recorded drive and shows the driver's and the predicted steering angle."""
+"""Build the page tab that plays a recorded drive with the driver's and the predicted steering angle."""
 
 import tempfile
 from collections.abc import Callable
@@ -22,14 +22,14 @@ DESCRIPTION = (
 
 @cache
 def video_directory() -> Path:
-    """Return the directory whose files the server offers under /videos while it runs."""
+    """Return the temporary directory with the files that the server offers under the path /videos."""
     directory = Path(tempfile.mkdtemp(prefix="lectern-videos-"))
     app.add_media_files("/videos", directory)
     return directory
 
 
 def build_tab(tab: Tab) -> None:
-    """Build the tab for one visitor."""
+    """Build the page tab for one visitor."""
     video_directory()
     with ui.column().classes("card"):
         with ui.row().classes("actions"):
@@ -72,7 +72,7 @@ def build_tab(tab: Tab) -> None:
 
 
 def add_upload(tab: Tab, on_upload: Callable[[events.UploadEventArguments], Any]) -> ui.upload:
-    """Add a hidden upload element for videos; the visible button opens its file dialog."""
+    """Add a hidden upload element for videos. A visible button opens the file dialog of the upload element."""
     megabytes = tab.settings.max_upload_megabytes
     upload = ui.upload(
         auto_upload=True,

@@ -21,12 +21,12 @@ from lectern.tasks.steering.serving.request import read_limited_video
 from lectern.tasks.steering.serving.video_writer import write_video
 
 MAX_WIDTH = 480  # pixels
-MAX_VIDEOS = 30  # Only this number of videos is kept, and older videos are deleted.
+MAX_VIDEOS = 30  # maximum number of videos in the directory; older videos are deleted
 
 
 @dataclass(frozen=True)
 class Playback:
-    """A video with the network's angle at each frame, and with the driver's angle if this angle is known."""
+    """A video with the network's angle at each frame, and with the driver's angle if the driver's angle is known."""
 
     video: Path
     rate: int  # frames per second
@@ -36,9 +36,9 @@ class Playback:
 
 
 def list_test_drives(name: str) -> dict[str, slice]:
-    """Return a dict from the title of each test drive to its rows.
+    """Return a dict from the title of each test drive to the rows of the test drive in the test data.
 
-    The dict is empty if the dataset is not on this machine.
+    The dict is empty if this machine does not have the dataset.
     """
     path = PROCESSED / name / "test.parquet"
     if not path.is_file():
@@ -64,7 +64,7 @@ def play_video(champion: Champion, video: Path, directory: Path, megapixels: flo
 
 
 def limit_frames(frames: Iterable[np.ndarray], max_frames: int) -> Iterator[np.ndarray]:
-    """Yield the frames. Raises UserError if there are more than `max_frames` frames."""
+    """Yield the frames unchanged. Raises UserError if there are more than `max_frames` frames."""
     for number, frame in enumerate(frames):
         if number >= max_frames:
             raise UserError(f"The video has more than {max_frames} frames. Cut the video, or use `lectern steer`.")
@@ -74,7 +74,10 @@ def limit_frames(frames: Iterable[np.ndarray], max_frames: int) -> Iterator[np.n
 def create_playback(
     champion: Champion, frames: Iterable[np.ndarray], rate: float, directory: Path, key: str, driver: list[float] | None
 ) -> Playback:
-    """Write the video and predict all of its frames. The frames are read only once. `key` identifies the video."""
+    """Write the frames to a video, and predict the angle at each frame.
+
+    The frames are read only once. The name of the video file is a hash of `key`.
+    """
     directory.mkdir(exist_ok=True)
     video = directory / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.mp4"
     part = video.with_suffix(".part.mp4")
@@ -91,7 +94,7 @@ def create_playback(
 def shrink_and_prepare(
     frames: Iterable[np.ndarray], facts: dict[str, Any], prepared: list[np.ndarray]
 ) -> Iterator[np.ndarray]:
-    """Yield each frame in the size of the video. The frame for the network is appended to `prepared`."""
+    """Yield each frame in the size of the video, and append it in the network's input size to `prepared`."""
     for frame in frames:
         prepared.append(prepare(frame, facts))
         yield shrink_for_video(frame)
@@ -106,6 +109,6 @@ def shrink_for_video(frame: np.ndarray) -> np.ndarray:
 
 
 def delete_old_videos(directory: Path) -> None:
-    """Delete all but the newest MAX_VIDEOS videos."""
+    """Delete old videos, and keep the newest MAX_VIDEOS videos."""
     for old in sorted(directory.glob("*.mp4"), key=lambda path: path.stat().st_mtime)[:-MAX_VIDEOS]:
         old.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Define the video player with moving steering wheels."""
+"""Define the video player of the web page, which shows moving steering wheels."""
 
 from nicegui.element import Element
 
@@ -6,7 +6,7 @@ from lectern.tasks.steering.serving.playback import Playback
 
 
 class Player(Element, component="player.js"):
-    """A video player that shows the network's angle at each frame, and the driver's angle if this angle is known."""
+    """A video player that shows the network's angle at each frame, and the driver's angle if it is known."""
 
     def __init__(self, url: str, playback: Playback):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Define the limits of requests to a steering model and the files that it can read, and predict drives."""
+"""Define the limits of requests to a steering model, read uploaded files, and predict for complete drives."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -15,21 +15,20 @@ from lectern.tasks.steering.data.readers.videos import open_video, read_folder, 
 from lectern.tasks.steering.model import inference
 from lectern.tasks.steering.model.module import SteeringModel
 
-MAX_ROWS = 16  # maximum number of windows in memory; each window can have 50 raw frames
-SUPPORTS_BATCHING = False  # Requests are not combined, because frames of different cameras have different sizes.
+MAX_ROWS = 16  # maximum number of windows in memory; a window can have 50 raw frames
+SUPPORTS_BATCHING = False  # frames of different cameras have different sizes
 PARAM_LIMITS: dict[str, Any] = {}
 
 
 def read_picture(path: Path, module: SteeringModel, megapixels: float) -> Iterator[np.ndarray]:
-    """Read a picture as a window of one frame."""
+    """Yield the picture in a file as a window of one frame."""
     yield np.asarray(read_image(path, megapixels).convert("RGB"))[None]
 
 
 def read_drive(path: Path, module: SteeringModel, megapixels: float) -> Iterator[np.ndarray]:
-    """Yield a window (time, height, width, 3) for each frame of a video.
+    """Yield for each frame of a video the window (time, height, width, 3) that ends with the frame.
 
-    This frame is the last frame of the window. At the start of the video, the first frame is repeated to fill the
-    window.
+    At the start of the video, the first frame is repeated to fill the window.
     """
     window = module.network.window
     frames = read_folder(path) if path.is_dir() else read_limited_video(path, megapixels, window)
@@ -59,7 +58,7 @@ FILE_READERS = dict.fromkeys(PICTURES, read_picture) | dict.fromkeys(VIDEOS, rea
 
 
 def predict_drive(module: SteeringModel, frames: np.ndarray) -> inference.Predictions:
-    """Predict every prepared frame of one run, uint8 (n, height, width, 3)."""
+    """Return the predictions for all prepared frames of one uninterrupted run, uint8 (n, height, width, 3)."""
     return inference.predict_drive(module, frames)
 
 

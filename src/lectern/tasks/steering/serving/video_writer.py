@@ -13,30 +13,31 @@ from lectern.errors import UserError
 
 
 def write_video(frames: Iterable[np.ndarray], path: Path, rate: float) -> None:
-    """Write frames of equal size, uint8 (height, width, 3), as H.264. The file gets its final name when it is complete.
+    """Write frames of equal size, uint8 (height, width, 3), to a video file with the codec H.264.
 
-    H.264 requires even sides, so an odd height loses its last row and an odd width its last column. Raises UserError if
-    the format of `path` cannot contain such a video, or if the disk is full or cannot be written.
+    The file gets its final name when the video is complete. H.264 requires an even height and an even width, so the
+    last row of an odd height and the last column of an odd width are cut off. Raises UserError if the file format of
+    `path` does not support H.264, or if the disk is full or cannot be written.
     """
     with report_write_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent, path.name)
         with temporary_directory(path.parent, path.name) as scratch:
-            part = scratch / path.name  # PyAV chooses the format by the suffix
+            part = scratch / path.name  # PyAV selects the file format by the suffix
             try:
                 encode_video(frames, part, rate)
             except (av.FFmpegError, ValueError) as error:
                 if isinstance(error, av.FFmpegError) and error.errno in REMEDIES:
                     raise OSError(error.errno, error.strerror) from error
                 raise UserError(
-                    f"{path} cannot be written as a video: {error}. Use a name such as drawn.mp4."
+                    f"{path} cannot be written as a video: {error}. Use a file name such as drawn.mp4."
                 ) from error
             sync(part)
             os.replace(part, path)
 
 
 def encode_video(frames: Iterable[np.ndarray], path: Path, rate: float) -> None:
-    """Encode frames into a new file."""
+    """Encode frames to a new video file."""
     with av.open(str(path), "w") as container:
         stream: VideoStream | None = None
         for frame in frames:

@@ -1,4 +1,4 @@
-"""Read a parallel corpus, in which line n of one language is the translation of line n of the other."""
+"""Read a parallel corpus, which consists of sentence pairs in two languages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,10 @@ SIDES = ["source", "target"]
 
 @dataclass(frozen=True)
 class Corpus:
-    """Tables of sentence pairs with the columns `source` and `target`. The first test set determines the score."""
+    """The sentence pairs of each split, as tables with the columns `source` and `target`.
+
+    The first test set determines the score of a model.
+    """
 
     train: pd.DataFrame
     validation: pd.DataFrame
@@ -29,10 +32,10 @@ class Corpus:
 def read_corpus(
     raw: Path, languages: tuple[str, str], columns: Sequence[int], train: str, validation: str | int, tests: list[str]
 ) -> Corpus:
-    """Read all splits of a corpus. `read_pairs` describes the names.
+    """Read all splits of a corpus. `read_pairs` describes the format of the file names.
 
-    If `validation` is a number, that many pairs are moved from the training split to the validation split. Raises
-    UserError if two tests have the same name.
+    If `validation` is a number n, n pairs are moved from the training split to the validation split. Raises UserError
+    if two test sets have the same name.
     """
     train_pairs = read_pairs(raw, train, languages, columns)
     if isinstance(validation, int):
@@ -41,12 +44,12 @@ def read_corpus(
         validation_pairs = read_pairs(raw, validation, languages, columns)
     test_pairs = {test_name(name): read_pairs(raw, name, languages, columns) for name in tests}
     if len(test_pairs) < len(tests):
-        raise UserError(f"Two of these test files have the same name before the first dot: {tests}. Rename one.")
+        raise UserError(f"Two test files have the same name before the first dot: {tests}. Rename one of the files.")
     return Corpus(train_pairs, validation_pairs, test_pairs)
 
 
 def test_name(file_name: str) -> str:
-    """Return the name of a test file without its folder and its endings.
+    """Return the name of a test set, which is the name of the test file without the folder and the endings.
 
     >>> test_name("task1/test_2016_flickr.{language}.gz")
     'test_2016_flickr'
@@ -58,9 +61,9 @@ def read_pairs(raw: Path, name: str, languages: tuple[str, str], columns: Sequen
     """Read the sentence pairs of one split, unchanged, into the columns `source` and `target`.
 
     `name` is a file in `raw`. The file can be plain, gzipped (`.gz`) or in an archive (`corpus.zip/folder/file`). A
-    name that contains `{language}` selects two files with parallel lines. Any other name is a tab-separated file with
-    the sentences in `columns`. Raises UserError if a file is missing, damaged, not UTF-8, or if the two files have
-    different numbers of lines.
+    name that contains `{language}` selects two files with parallel lines. A name without `{language}` selects a
+    tab-separated file, whose columns `columns` contain the sentences. Raises UserError if a file is missing, damaged,
+    not UTF-8, or if the two files have different numbers of lines.
     """
     if LANGUAGE not in name:
         return read_table(raw, name, columns)
@@ -78,7 +81,7 @@ def read_pairs(raw: Path, name: str, languages: tuple[str, str], columns: Sequen
 
 
 def read_table(raw: Path, name: str, columns: Sequence[int]) -> pd.DataFrame:
-    """Read two columns of a tab-separated file."""
+    """Read the sentence pairs in two columns of a tab-separated file."""
     rows = [line.split("\t") for line in read_lines(raw, name)]
     for number, row in enumerate(rows, 1):
         if len(row) <= max(columns):
@@ -90,7 +93,7 @@ def read_table(raw: Path, name: str, columns: Sequence[int]) -> pd.DataFrame:
 
 
 def hold_out(pairs: pd.DataFrame, count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split pairs at random into (remaining pairs, `count` held-out pairs)."""
+    """Select `count` pairs at random. Return the remaining pairs and the selected pairs."""
     if not 0 < count < len(pairs):
         raise UserError(
             f"preprocess.validation is {count:,}, but there are {len(pairs):,} pairs. "

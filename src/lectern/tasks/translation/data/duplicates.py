@@ -8,10 +8,10 @@ from lectern.tasks.translation.data.format.words import UNHYPHENATED_WORD
 
 
 def drop_near_duplicates(pairs: pd.DataFrame, held_out: Iterable[pd.DataFrame], min_words: int | None) -> pd.DataFrame:
-    """Drop the pairs whose source or target is equal or similar to a sentence of a held-out split.
+    """Return the pairs without those whose source or target is equal or similar to a sentence of a held-out split.
 
-    Case and punctuation are ignored. Sentences of at least `min_words` words are similar if one word was added, removed
-    or replaced. If `min_words` is None, only equal sentences are dropped.
+    Case and punctuation are ignored. Two sentences of at least `min_words` words are similar if they differ by one
+    added, removed or replaced word. If `min_words` is None, only pairs with equal sentences are dropped.
     """
     is_duplicate = pd.Series(False, index=pairs.index)
     for side in ("source", "target"):
@@ -23,9 +23,9 @@ def drop_near_duplicates(pairs: pd.DataFrame, held_out: Iterable[pd.DataFrame], 
 
 
 def comparison_keys(text: str, min_words: int | None) -> set[str]:
-    """Return the words of a sentence, and all variants of this sentence with one word left out.
+    """Return the keys of a sentence: the words of the sentence, and all variants with one word left out.
 
-    Two sentences that differ by one word share at least one of these keys.
+    Two sentences that differ by one word have at least one common key.
 
     >>> sorted(comparison_keys("A man sleeps!", min_words=3))
     ['a man', 'a man sleeps', 'a sleeps', 'man sleeps']
@@ -37,5 +37,5 @@ def comparison_keys(text: str, min_words: int | None) -> set[str]:
 
 
 def drop_exact_duplicates(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Keep the first of several identical pairs."""
+    """Return the pairs without repetitions. The first of several identical pairs is kept."""
     return pairs.drop_duplicates().reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""Clean the splits of a parallel corpus, learn a vocabulary from the training split, and write the token ids."""
+"""Clean the splits of a parallel corpus, learn a vocabulary from the training split, and write texts and token ids."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -37,9 +37,9 @@ def preprocess(
 ) -> None:
     """Write `train.parquet` and `validation.parquet` (texts and ids), `test.parquet` (raw texts) and `facts.json`.
 
-    `corpus.read_pairs` describes the file names `train`, `validation`, `test` and `other_tests`. If `validation` is a
-    number, that many pairs of `train` are held out. Models are compared by their `score` on `test`. In training,
-    sentences are cut to `max_length` tokens. A served model rejects longer sentences.
+    `train`, `validation`, `test` and `other_tests` are file names, whose format `corpus.read_pairs` describes. If
+    `validation` is a number n, n pairs of `train` are held out. Models are compared by their `score` on `test`.
+    Training sentences with more than `max_length` tokens are cut. A served model rejects sentences with more tokens.
     """
     corpus = read_corpus(raw, (source, target), columns, train, validation, [test, *other_tests])
     cleaned, counts = clean_corpus(corpus, near_duplicate_min_words)
@@ -67,7 +67,10 @@ def describe_score(score: str, language: str, targets: Iterable[str]) -> dict[st
 
 
 def encode_pairs(pairs: pd.DataFrame, tokenizer: str, max_length: int) -> pd.DataFrame:
-    """Add the token ids of source and target. A source ends with EOS. A target begins with BOS and ends with EOS."""
+    """Add columns with the token ids of source and target.
+
+    A source ends with EOS. A target begins with BOS and ends with EOS.
+    """
     pairs = pairs.copy()
     for side, begin in zip(SIDES, ([], [BOS]), strict=True):
         sentences = vocabulary.encode(vocabulary.load_tokenizer(tokenizer), pairs[side])
@@ -81,7 +84,7 @@ def encode_pairs(pairs: pd.DataFrame, tokenizer: str, max_length: int) -> pd.Dat
 def write_splits(out: Path, encoded: dict[str, pd.DataFrame], corpus: Corpus) -> None:
     """Write one Parquet table per split.
 
-    The tests keep their raw texts, because a served model also receives raw texts.
+    The test table contains raw texts, because a served model also receives raw texts.
     """
     out.mkdir(parents=True, exist_ok=True)
     for split, pairs in encoded.items():
@@ -91,7 +94,7 @@ def write_splits(out: Path, encoded: dict[str, pd.DataFrame], corpus: Corpus) ->
 
 
 def collect_facts(encoded: dict[str, pd.DataFrame], corpus: Corpus, tokenizer: str) -> Facts:
-    """Return the tokenizer as text, its vocabulary size, the number of items per split and the test set's digest."""
+    """Return the tokenizer as text, the vocabulary size, the items per split and the digest of the test set."""
     scored_test = next(iter(corpus.tests))
     test = corpus.tests[scored_test]
     return {
@@ -104,9 +107,9 @@ def collect_facts(encoded: dict[str, pd.DataFrame], corpus: Corpus, tokenizer: s
 
 
 def check_tests(corpus: Corpus, facts: Facts) -> None:
-    """Raise UserError if a model would reject a test sentence. The error then appears before the training."""
+    """Raise UserError if a model would reject a test sentence, so that the error appears before the training."""
     for name, pairs in corpus.tests.items():
         try:
             prepare(pairs["source"].tolist(), facts)
         except UserError as error:
-            raise UserError(f"{name}: {error} Or increase preprocess.max_length.") from error
+            raise UserError(f"{name}: {error} Or set preprocess.max_length to a larger number.") from error

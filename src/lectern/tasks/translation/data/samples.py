@@ -1,6 +1,6 @@
 """Generate a sample corpus of numbers in English words and in French words.
 
-The library `num2words` writes the words, so every translation is exact. The French numerals are irregular.
+The library `num2words` generates the words, so every translation is exact. French numerals are irregular.
 """
 
 import math
@@ -14,9 +14,9 @@ HELD_OUT_SHARES = {"validation": 0.05, "test": 0.05}
 
 
 def make(out: Path, count: int, seed: int) -> dict[str, str]:
-    """Write `<split>.tsv` with one number per line, in English and French. No number is in two splits.
+    """Write `<split>.tsv` with one number per line, in English and French words.
 
-    Return the version of num2words, the library that writes numbers in words.
+    No number is in two splits. Return the version of the library num2words.
     """
     numbers = draw_numbers(count, random.Random(seed))
     start = 0
@@ -29,10 +29,10 @@ def make(out: Path, count: int, seed: int) -> dict[str, str]:
 
 
 def draw_numbers(count: int, generator: random.Random) -> list[int]:
-    """Draw different numbers below a million, in random order.
+    """Return `count` different random numbers below a million.
 
-    The logarithm of a number is uniformly distributed. Short numbers are therefore as frequent as long numbers, until
-    all short numbers have been drawn.
+    The logarithm of a drawn number is uniformly distributed, so numbers with few digits are as frequent as numbers with
+    many digits, until all numbers with few digits have been drawn.
     """
     drawn: dict[int, None] = {}
     while len(drawn) < count:

@@ -1,4 +1,4 @@
-"""Clean a raw corpus and make sure that no sentence is in two splits."""
+"""Clean a raw corpus, and drop pairs so that no sentence is in two splits."""
 
 from collections.abc import Iterable
 
@@ -15,9 +15,9 @@ Counts = dict[str, int]
 def clean_corpus(corpus: Corpus, min_words: int | None) -> tuple[Corpus, dict[str, Counts]]:
     """Return the cleaned corpus, and the number of defects and dropped pairs of each split.
 
-    The validation split contains no sentence of a test. The training split contains no sentence of validation or a
-    test. `min_words` is explained in `drop_near_duplicates`. Raises UserError if a test has an empty sentence, or if
-    training or validation would be empty.
+    The cleaned validation split contains no sentence of a test set. The cleaned training split contains no sentence of
+    the validation split or a test set. `drop_near_duplicates` explains `min_words`. Raises UserError if a test set has
+    an empty sentence, or if the training split or the validation split would be empty.
     """
     tests = {name: normalize_pairs(pairs) for name, pairs in corpus.tests.items()}
     for name, pairs in tests.items():
@@ -38,16 +38,16 @@ def clean_corpus(corpus: Corpus, min_words: int | None) -> tuple[Corpus, dict[st
 
 
 def normalize_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Normalise the sentences of both sides."""
+    """Return the pairs with normalised source and target sentences."""
     return pairs.assign(**{side: pairs[side].map(normalize) for side in SIDES})
 
 
 def drop_unusable(
     pairs: pd.DataFrame, held_out: Iterable[pd.DataFrame], min_words: int | None
 ) -> tuple[pd.DataFrame, Counts]:
-    """Drop empty pairs, repeated pairs and near duplicates of held-out pairs.
+    """Drop pairs with an empty sentence, repeated pairs, and near duplicates of held-out pairs.
 
-    Return the remaining pairs and the numbers of dropped pairs.
+    Return the remaining pairs, and the number of dropped pairs of each kind.
     """
     complete = pairs[(pairs["source"] != "") & (pairs["target"] != "")].reset_index(drop=True)
     distinct = drop_exact_duplicates(complete)
@@ -61,7 +61,10 @@ def drop_unusable(
 
 
 def require_no_empty_sentence(name: str, pairs: pd.DataFrame) -> None:
-    """Raise UserError if a test has an empty sentence. If such lines were dropped, scores would not be comparable."""
+    """Raise UserError if a test set has an empty sentence.
+
+    Pairs of a test set are not dropped, because scores on different pairs could not be compared.
+    """
     empty = [number for number, pair in enumerate(zip(pairs["source"], pairs["target"], strict=True), 1) if "" in pair]
     if empty:
         raise UserError(
@@ -71,5 +74,5 @@ def require_no_empty_sentence(name: str, pairs: pd.DataFrame) -> None:
 
 
 def count_corpus(pairs: pd.DataFrame) -> Counts:
-    """Count the pairs of a raw split and the sentences with each kind of defect."""
+    """Return the number of pairs in a raw split, and the number of sentences with each kind of defect."""
     return {"pairs_read": len(pairs), **count_defects(text for side in SIDES for text in pairs[side])}

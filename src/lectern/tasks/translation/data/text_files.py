@@ -9,14 +9,14 @@ from pathlib import Path
 from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 
-LANGUAGE = "{language}"  # the placeholder for the language in file names
+LANGUAGE = "{language}"  # placeholder for the language in the file names of a config
 
 
 def read_lines(raw: Path, name: str, language: str = "") -> list[str]:
-    """Read the lines of a UTF-8 file without their line endings.
+    """Return the lines of a UTF-8 file without line endings.
 
-    Only a line feed ends a line. Other Unicode line breaks occur inside sentences. If such a line break ended a line,
-    the lines of the two languages would no longer correspond.
+    Only a line feed ends a line, because other Unicode line breaks occur inside sentences. If other Unicode line breaks
+    ended a line, line n of one language would not be the translation of line n of the other language.
     """
     data = read_bytes(raw, name, language)
     try:
@@ -31,7 +31,7 @@ def read_lines(raw: Path, name: str, language: str = "") -> list[str]:
 
 
 def read_bytes(raw: Path, name: str, language: str) -> bytes:
-    """Read and decompress the file of one language."""
+    """Return the decompressed content of the file of one language."""
     path = name.replace(LANGUAGE, language)
     archive, _, member = path.partition(".zip/")
     try:
@@ -44,24 +44,31 @@ def read_bytes(raw: Path, name: str, language: str) -> bytes:
     except (FileNotFoundError, KeyError) as error:
         raise UserError(f"{raw / path} does not exist. {suggest_files(raw, name)}") from error
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise UserError(f"Cannot read {raw / path} ({error}). Delete this file and download it again.") from error
+        raise UserError(f"Cannot read {raw / path} ({error}). Delete the file and download it again.") from error
 
 
 def suggest_files(raw: Path, name: str) -> str:
-    """Return a hint for the user: the languages for which the file exists, or the available files if there are none."""
+    """Return a hint for the user with the languages for which the file exists.
+
+    If the file exists for no language, the hint lists the available files.
+    """
     files = list_files(raw, name)
     prefix, _, suffix = name.partition(LANGUAGE)
     pattern = re.compile(re.escape(prefix) + r"(\w+)" + re.escape(suffix))
     languages = [match[1] for match in map(pattern.fullmatch, files) if match]
     if LANGUAGE in name and languages:
         return (
-            f"{name} exists for: {', '.join(languages)}. Set preprocess.source and preprocess.target to two of these."
+            f"{name} exists for: {', '.join(languages)}. "
+            "Set preprocess.source and preprocess.target to two of these languages."
         )
     return f"Available files: {', '.join(files) or 'none'}. To download the files, run `dvc repro download@{raw.name}`."
 
 
 def list_files(raw: Path, name: str) -> list[str]:
-    """List the files of the folder, or of the archive in `name`. The names have the form that the config uses."""
+    """Return the names of all files in the folder `raw`, or in the archive that `name` selects.
+
+    The names have the format of file names in a config.
+    """
     archive, _, member = name.partition(".zip/")
     if not member or not (raw / f"{archive}.zip").is_file():
         return sorted(path.name for path in raw.glob("*"))

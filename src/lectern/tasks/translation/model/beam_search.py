@@ -13,7 +13,7 @@ from lectern.tasks.translation.model.encoder_decoder import EncoderDecoder, Stat
 class Hypothesis(NamedTuple):
     """A finished translation, stored without EOS.
 
-    `score` is its log-probability divided by length ** length_penalty.
+    `score` is the log-probability of the translation divided by length ** length_penalty.
     """
 
     tokens: list[int]

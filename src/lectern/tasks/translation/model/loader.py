@@ -17,7 +17,10 @@ Batch = tuple[Tensor, Tensor, float]  # source (B, S), target (B, T), weight of 
 
 
 def load(processed: Path, split: str, seed: int, tokens: int, round_to: int = 2) -> "PairLoader":
-    """Load a split. The training split is shuffled again in each epoch. The other splits are not shuffled."""
+    """Load a split.
+
+    The training split is shuffled again in each epoch. Splits other than the training split are not shuffled.
+    """
     pairs = pd.read_parquet(processed / f"{split}.parquet", columns=["source_ids", "target_ids"])
     source, target = (PackedSequences(list(pairs[side])) for side in pairs.columns)
     return PairLoader(source, target, tokens, round_to, shuffle=split == "train", seed=seed)
@@ -42,12 +45,12 @@ class PackedSequences:
 class PairLoader(ResumableLoader):
     """A loader that returns each sentence pair once per epoch, in an order that depends only on (seed, epoch).
 
-    `tokens` is the maximum number of tokens of a global batch. This number includes source tokens, target tokens and
-    padding. Lengths are rounded up to a multiple of `round_to`, so that only a few different shapes occur. Pairs with
-    the same rounded lengths are shuffled among each other, and then the batches are shuffled. Every epoch has the same
-    number of batches, because the lengths do not change. Each rank gets a part of every global batch. The last item of
-    a batch is the weight of this rank's loss: world size * (target tokens of this rank) / (target tokens of the global
-    batch).
+    `tokens` is the maximum number of tokens of a global batch. The number of tokens includes source tokens, target
+    tokens and padding. Lengths are rounded up to a multiple of `round_to`, so that only a few different shapes occur.
+    Pairs with the same rounded lengths are shuffled among each other, and then the batches are shuffled. Every epoch
+    has the same number of batches, because the lengths do not change. Each rank gets a part of every global batch. The
+    last item of a batch is the weight of this rank's loss: world size * (target tokens of this rank) / (target tokens
+    of the global batch).
     """
 
     item_name = "pairs"
@@ -73,7 +76,7 @@ class PairLoader(ResumableLoader):
         return rows[np.lexsort(self.rounded_lengths[:, rows])]
 
     def epoch_batches(self) -> list[np.ndarray]:
-        """Return the rows of each global batch of this epoch. `default_rng` mixes seed and epoch."""
+        """Return the rows of each global batch of the current epoch. `default_rng` mixes seed and epoch."""
         rows = self.all_rows()
         if not self.shuffle:
             return np.split(self.sort_by_length(rows), self.bounds[1:-1])
@@ -82,7 +85,7 @@ class PairLoader(ResumableLoader):
         return [batches[index] for index in random.permutation(len(batches))]
 
     def __iter__(self) -> Iterator[Batch]:
-        # This code runs at the first next(). At this time, Lightning has already set the epoch.
+        # The body of a generator function starts at the first next(), when Lightning has already set the epoch.
         rank, world_size = rank_and_world_size()
         batches = self.epoch_batches()
         start, self.start = self.start % len(self), 0
@@ -106,7 +109,8 @@ class PairLoader(ResumableLoader):
 def batch_bounds(rounded_lengths: np.ndarray, tokens: int) -> list[int]:
     """Return the start and end of each batch in a sorted list of pairs with these rounded lengths (2, n).
 
-    Each batch is as large as the limit `tokens` allows. Raises UserError if a single pair has more tokens.
+    Each batch is as large as the limit `tokens` allows. Raises UserError if a single pair has more than `tokens`
+    tokens.
     """
     largest = rounded_lengths.sum(0).max()
     if largest > tokens:

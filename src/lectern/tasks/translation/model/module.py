@@ -35,7 +35,7 @@ class Translator(TrainableModule):
 
     `teacher_forcing` is the probability that the decoder reads the target token instead of its own prediction
     (scheduled sampling, Bengio et al. 2015, arXiv:1506.03099). If `teacher_forcing_end` is set, the probability changes
-    linearly to this value during the training.
+    linearly from `teacher_forcing` to `teacher_forcing_end` during the training.
     """
 
     network: EncoderDecoder
@@ -60,7 +60,7 @@ class Translator(TrainableModule):
         last = teacher_forcing if teacher_forcing_end is None else teacher_forcing_end
         self.teacher_forcing_range = (teacher_forcing, last)
         check_teacher_forcing(self.network, self.teacher_forcing_range)
-        self.total_steps = 0.0  # This value is only known when the training starts.
+        self.total_steps = 0.0  # number of optimizer steps, known when the training starts
         self.validation_loss, self.validation_accuracy = MeanMetric(), MeanMetric()
         self.sample_pairs: tuple[Tensor, Tensor] | None = None
 
@@ -84,7 +84,7 @@ class Translator(TrainableModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         source, target, loss_weight = batch
-        if loss_weight == 0:  # Another rank counts this pair.
+        if loss_weight == 0:  # the pair is only padding, and another rank counts the pair
             return
         is_token = target[:, 1:] != PAD
         logits = self.network.logits(self.network(source, target[:, :-1])[is_token]).float()
@@ -154,9 +154,7 @@ class Translator(TrainableModule):
 
     @torch.inference_mode()
     def attention(self, prepared: list[int], beam: int = 5) -> tuple[list[str], list[str], np.ndarray] | None:
-        """Translate a prepared sentence.
-
-        Return its tokens, the tokens of the best translation and the attention weights.
+        """Return the tokens of a prepared sentence, the tokens of its best translation, and the attention weights.
 
         The weights have the shape (target, source) and are the mean over layers and heads. Returns None for a network
         without attention.

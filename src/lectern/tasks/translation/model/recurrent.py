@@ -23,7 +23,8 @@ class Encoder(nn.Module):
         rows = torch.arange(len(lengths), device=lengths.device)
         flip = (lengths[:, None] - 1 - torch.arange(embedded.shape[1], device=lengths.device)) % embedded.shape[1]
         forward_outputs = self.forward_gru(embedded)[0]
-        # This flip keeps the padding at the end. No packed sequences are needed, so cuDNN can use its fast kernels.
+        # The flip of each sentence keeps the padding at the end.
+        # Without packed sequences, cuDNN can use its fast kernels.
         flipped_outputs = self.backward_gru(embedded[rows[:, None], flip])[0]
         final = torch.cat([forward_outputs[rows, lengths - 1], flipped_outputs[rows, lengths - 1]], 1)
         return torch.cat([forward_outputs, flipped_outputs[rows[:, None], flip]], 2), final

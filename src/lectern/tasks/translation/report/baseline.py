@@ -1,6 +1,6 @@
-"""Score two baselines without a network.
+"""Score two baselines that use no network.
 
-The first baseline copies the source. The second baseline translates the source word by word.
+The first baseline copies the source sentence. The second baseline translates the source sentence word by word.
 """
 
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ from lectern.tasks.translation.report.scoring import score, tabulate_items
 
 
 def score_baseline(processed: Path) -> float:
-    """Return the score of the better baseline."""
+    """Return the score of the better one of the two baselines."""
     return max(score_baselines(processed).values())
 
 
 def score_baselines(processed: Path) -> dict[str, float]:
-    """Return the score of each baseline on the test that determines the score.
+    """Return the score of each baseline on the test set that determines the score.
 
-    The word-by-word baseline learns its lexicon from the training split.
+    The lexicon of the word-by-word baseline is computed from the training split.
     """
     facts = read_facts(processed)
     train = pd.read_parquet(processed / "train.parquet", columns=["source", "target"])
@@ -46,18 +46,18 @@ def read_tests(processed: Path) -> dict[str, tuple[list[str], list[str]]]:
 
 
 def translate_word_by_word(train: pd.DataFrame, sources: Iterable[str]) -> list[str]:
-    """Replace each word by the target word that `learn_lexicon` finds for it.
+    """Return the source sentences with each word replaced by its target word in the lexicon of `learn_lexicon`.
 
-    Punctuation and words that the training data does not contain stay unchanged.
+    Punctuation, and words that are not in the lexicon, stay unchanged.
     """
     lexicon = learn_lexicon(train)
     return [WORD.sub(lambda match: lexicon.get(match[0], match[0]), text.lower()) for text in sources]
 
 
 def learn_lexicon(train: pd.DataFrame) -> dict[str, str]:
-    """Map each source word to the target word with the highest Dice coefficient.
+    """Return a dict from each source word to the target word with the highest Dice coefficient.
 
-    The coefficient is 2 * (pairs with both words) / (pairs with the source word + pairs with the target word).
+    The Dice coefficient is 2 * (pairs with both words) / (pairs with the source word + pairs with the target word).
     """
     (sources, source_rows), (targets, target_rows) = (index_words(train[side]) for side in ("source", "target"))
     word_pairs = np.concatenate(
@@ -76,7 +76,7 @@ def learn_lexicon(train: pd.DataFrame) -> dict[str, str]:
 
 
 def index_words(texts: Iterable[str]) -> tuple[list[str], list[np.ndarray]]:
-    """Return the vocabulary, and the vocabulary indices of the different words of each text."""
+    """Return the list of all words, and for each text the list indices of the different words in the text."""
     distinct_words = [dict.fromkeys(WORD.findall(text.lower())) for text in texts]
     vocabulary = dict.fromkeys(word for words in distinct_words for word in words)
     indices = {word: index for index, word in enumerate(vocabulary)}

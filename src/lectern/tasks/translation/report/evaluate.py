@@ -26,9 +26,9 @@ __all__ = ["evaluate", "measure", "score", "score_sums", "statistics"]
 
 
 def evaluate(module: Translator, processed: Path, out: Path) -> dict[str, float]:
-    """Translate all tests with a beam of 5, write the report files to `out` and return the main metrics.
+    """Translate all test sets with a beam of 5, write the report to the folder `out`, and return the main metrics.
 
-    The metrics are the score of the dataset with its 95 % interval, case-sensitive BLEU, chrF and the share of exact
+    The main metrics are the score with its 95 % confidence interval, case-sensitive BLEU, chrF and the share of exact
     matches.
     """
     facts, tests = read_facts(processed), read_tests(processed)
@@ -50,7 +50,10 @@ def evaluate(module: Translator, processed: Path, out: Path) -> dict[str, float]
 
 
 def measure(module: Translator, processed: Path) -> pd.DataFrame:
-    """Return one row per sentence of the test that determines the score, for the gate. No report is written."""
+    """Return a table with one row per sentence for the promotion gate. No report is written.
+
+    The sentences are those of the test set that determines the score.
+    """
     facts = read_facts(processed)
     sources, references = read_tests(processed)[facts["scored_test"]]
     translations = translate(module, sources, BEAM)
@@ -58,7 +61,7 @@ def measure(module: Translator, processed: Path) -> pd.DataFrame:
 
 
 def summarize(items: pd.DataFrame, details: Mapping[str, float | str]) -> dict[str, float]:
-    """Return the metrics that are used to compare versions."""
+    """Return the main metrics, by which versions are compared."""
     low, high = confidence_interval(items)
     return {
         "score": score(items),
@@ -76,7 +79,7 @@ def translate(module: Translator, sources: list[str], beam: int) -> list[str]:
 
 
 def draw_attention(module: Translator, items: pd.DataFrame, path: Path, sentences: int = 4) -> None:
-    """Draw the attention maps of a few sentences of medium length. All models of a dataset use the same sentences."""
+    """Draw the attention maps of a few test sentences of medium length, which are equal for all models of a dataset."""
     medium = items[items["words"].between(*items["words"].quantile([0.4, 0.7]))]
     chosen = medium["source"].iloc[np.linspace(0, len(medium) - 1, sentences).astype(int)]
     maps = [module.attention(ids) for ids in prepare(list(chosen), module.facts)]

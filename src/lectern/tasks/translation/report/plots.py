@@ -11,9 +11,10 @@ from lectern.tasks.translation.report.scoring import MEASURES, confidence_interv
 
 
 def draw_score_by_length(experiments: dict[str, pd.DataFrame], path: Path, groups: int = 6) -> None:
-    """Draw the score over the length of the source, with one line and one 95 % band per experiment.
+    """Draw the score over the length of the source sentence, with one line and one 95 % band per experiment.
 
-    A network without attention compresses the source into one vector, so its score decreases with the length.
+    A network without attention compresses the source sentence into one vector, so its score is lower for long
+    sentences.
     """
     words = next(iter(experiments.values()))["words"]
     edges = np.unique([words.min() - 1, *words.quantile(np.linspace(0, 1, groups + 1)[1:]).round()])
@@ -36,9 +37,10 @@ def draw_score_by_length(experiments: dict[str, pd.DataFrame], path: Path, group
 
 
 def draw_attention(maps: Sequence[tuple[list[str], list[str], np.ndarray]], path: Path) -> None:
-    """Draw one panel per sentence, with the source tokens from left to right and the target tokens from top to bottom.
+    """Draw the attention maps of sentences, one panel per sentence. Source tokens are columns, target tokens are rows.
 
-    Each map is (source tokens, target tokens, weights of shape (target, source)). Darker cells have larger weights.
+    Each attention map is (source tokens, target tokens, weights of shape (target, source)). Darker cells have larger
+    weights.
     """
     columns = min(2, len(maps))
     rows = -(-len(maps) // columns)

@@ -1,4 +1,7 @@
-"""Score translations. The table of results has one row per sentence, and any selection of rows can be scored."""
+"""Score translations.
+
+The score of any selection of sentences can be computed from a table with one row per sentence.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -21,7 +24,11 @@ NGRAMS = [f"{kind}_{order}" for kind in ("matches", "ngrams") for order in ORDER
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure that computes statistics of each sentence, and a score from the sums of these statistics."""
+    """A measure of translation quality, such as BLEU.
+
+    A measure consists of a function that computes statistics of each sentence, and a function that computes a score
+    from the sums of the statistics.
+    """
 
     label: str
     columns: list[str]
@@ -43,7 +50,7 @@ def count_ngrams(translations: list[str], references: list[str], language: str) 
 
 
 def bleu_from_sums(sums: np.ndarray, _: int) -> float:
-    """Compute corpus BLEU (Papineni et al. 2002), from 0 to 100, from the sums over its sentences."""
+    """Return corpus BLEU (Papineni et al. 2002), from 0 to 100, from the sums of `count_ngrams` over sentences."""
     lengths, matches, ngrams = (part.tolist() for part in np.split(sums.astype(int), [2, 2 + len(ORDERS)]))
     return float(BLEU.compute_bleu(matches, ngrams, lengths[0], lengths[1], smooth_method="exp").score)
 
@@ -104,23 +111,29 @@ def tabulate_items(
 
 
 def score(items: pd.DataFrame) -> float:
-    """Return the score of these sentences as one corpus."""
+    """Return the score of all sentences in a table as one corpus."""
     return score_sums(statistics(items).sum().to_dict())
 
 
 def statistics(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the statistics of each item. The score is computed from their sums. The names depend on the measure."""
+    """Return the columns of the items whose sums over all items determine the score.
+
+    The columns depend on the measure.
+    """
     return items[MEASURES[items["measure"].iloc[0]].columns].assign(sentences=1.0)
 
 
 def score_sums(sums: Mapping[str, float]) -> float:
-    """Return the score of a corpus from the sums of the statistics of its sentences."""
+    """Return the score of a corpus, computed from the sums of the statistics over its sentences."""
     (measure,) = (measure for measure in MEASURES.values() if set(measure.columns) <= sums.keys())
     return measure.score_sums(np.array([sums[name] for name in measure.columns]), int(sums["sentences"]))
 
 
 def confidence_interval(items: pd.DataFrame, draws: int = 1000) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the score. Sentences are drawn with replacement (Koehn 2004)."""
+    """Return the 95 % bootstrap confidence interval of the score.
+
+    In each resample, sentences are drawn with replacement (Koehn 2004).
+    """
     measure, count = MEASURES[items["measure"].iloc[0]], len(items)
     weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), draws)
     scores = [measure.score_sums(sums, count) for sums in weights @ items[measure.columns].to_numpy()]

@@ -8,7 +8,7 @@ import pandas as pd
 from lectern.errors import UserError
 from lectern.tasks.translation.data.format.sentences import prepare
 
-if TYPE_CHECKING:  # The imports of MLflow and torch are slow.
+if TYPE_CHECKING:  # importing MLflow and torch is slow
     from mlflow.models import ModelSignature
 
     from lectern.tasks.translation.model.module import Translator
@@ -17,7 +17,7 @@ REQUIRED = ("tokenizers",)
 
 
 def predict(module: "Translator", inputs: pd.DataFrame, beam: int = 5, n_best: int = 1) -> pd.DataFrame:
-    """Return `n_best` rows per sentence of the column `source`, the best translation first.
+    """Return `n_best` rows with translations for each sentence in the column `source`, the best translation first.
 
     `score` is the log-probability of the translation divided by its length in tokens.
     """
@@ -28,7 +28,7 @@ def predict(module: "Translator", inputs: pd.DataFrame, beam: int = 5, n_best: i
 
 
 def signature() -> "ModelSignature":
-    """Return the signature that MLflow uses to validate requests."""
+    """Return the MLflow signature, which defines the types of inputs, outputs and params."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 

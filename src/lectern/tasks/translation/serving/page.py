@@ -19,7 +19,7 @@ MEAN = "mean"
 
 
 def build_tab(tab: Tab) -> None:
-    """Build the tab for one visitor."""
+    """Build the page tab for one visitor."""
     with ui.column().classes("card"):
         model = tab.model_select()
         source = ui.textarea("Sentence", value=example_sentence(tab, model.value))
@@ -53,7 +53,7 @@ def example_sentence(tab: Tab, name: str) -> str:
 
 
 def explain(champion: Champion, text: str, beam: int) -> WordAttention | None:
-    """Return the attention weights of the best translation, or None for a network without attention."""
+    """Return the attention weights between words for the best translation, or None for a network without attention."""
     attention = champion.model.call("word_attention", text, beam)
     return None if attention is None else WordAttention(*attention)
 
@@ -68,7 +68,7 @@ def translation_table(translations: pd.DataFrame) -> str:
 
 
 class AttentionPanel:
-    """A map of the attention weights, with menus for the layer and the head."""
+    """A panel that shows a map of the attention weights, with menus for the layer and the head."""
 
     def __init__(self) -> None:
         self.attention: WordAttention | None = None
@@ -101,16 +101,16 @@ class AttentionPanel:
 
 
 def select_or_mean(weights: np.ndarray, choice: int | str) -> np.ndarray:
-    """Return the entry `choice` of the first axis, counted from 1.
+    """Return the weights at the index `choice` of the first axis, counted from 1.
 
-    If no entry is chosen, return the mean over this axis.
+    If `choice` is not a number, return the mean over the first axis.
     """
     selected: np.ndarray = weights[choice - 1] if isinstance(choice, int) else weights.mean(0)
     return selected
 
 
 def attention_table(attention: WordAttention, weights: np.ndarray) -> str:
-    """Return an HTML table with one row per target word and one column per source word."""
+    """Return an HTML table of attention weights with one row per target word and one column per source word."""
     head = "".join(f"<th scope=col><span>{html.escape(word)}</span></th>" for word in attention.source)
     rows = (
         f"<tr><th scope=row>{html.escape(word)}</th>{''.join(map(weight_cell, row))}</tr>"
@@ -120,7 +120,10 @@ def attention_table(attention: WordAttention, weights: np.ndarray) -> str:
 
 
 def weight_cell(weight: float) -> str:
-    """Return an HTML table cell whose background is darker for larger weights. Weights below 10 % show no number."""
+    """Return an HTML table cell whose background is darker for larger weights.
+
+    The cell contains the weight in percent if the weight is at least 10 %.
+    """
     percent = round(100 * float(weight))
     label = percent if percent >= 10 else ""
     strength = "strong" if percent > 75 else "medium" if percent > 55 else ""

@@ -1,4 +1,4 @@
-"""Define the limits of requests to a translation model, and return its attention weights."""
+"""Define the limits of requests to a translation model, and compute attention weights for the web page."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lectern.tasks.translation.model.module import Translator
 
 MAX_ROWS = 64
-# Requests are not combined, because a search ends with its longest sentence, so short sentences would wait.
+# The search of a batch ends with its longest sentence, so requests with short sentences would wait for long sentences.
 SUPPORTS_BATCHING = False
 PARAM_LIMITS = {
     "beam": Field(
@@ -23,17 +23,23 @@ PARAM_LIMITS = {
     ),
     "n_best": Field(ge=1, le=MAX_BEAM, description="number of translations per sentence, which is at most `beam`"),
 }
-# No media types are needed here, because sentences are sent as tables, and every task can read tables.
+# empty, because sentences are sent as tables, which lectern.serving itself reads
 FILE_READERS: dict[str, Callable[..., Any]] = {}
 
 
 def word_attention(module: "Translator", text: str, beam: int) -> "tuple[list[str], list[str], np.ndarray] | None":
-    """Return the words and the attention weights of the best translation, as in `WordAttention`."""
+    """Return source words, target words and weights for the best translation, as in `WordAttention`, or None.
+
+    The result is None for a network without attention.
+    """
     prepared = prepare([text], module.facts)[0]
     attention = compute_attention(module, prepared, module.translate([prepared], beam)[0][0].tokens)
     return None if attention is None else (attention.source, attention.target, attention.weights)
 
 
 def token_attention(module: "Translator", text: str, beam: int) -> "tuple[list[str], list[str], np.ndarray] | None":
-    """Return the tokens and the attention weights of the best translation, as in `Translator.attention`."""
+    """Return source tokens, target tokens and weights for the best translation, as in `Translator.attention`, or None.
+
+    The result is None for a network without attention.
+    """
     return module.attention(prepare([text], module.facts)[0], beam)

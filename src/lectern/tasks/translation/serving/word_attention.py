@@ -1,4 +1,4 @@
-"""Merge the attention weights of tokens into weights of words, for each layer and head."""
+"""Merge the attention weights between tokens into attention weights between words, for each layer and head."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,11 +13,11 @@ from lectern.tasks.translation.data.format.words import is_unspaced
 if TYPE_CHECKING:
     from lectern.tasks.translation.model.module import Translator
 
-END = "end"  # label of EOS, which belongs to both sentences
+END = "end"  # label of EOS, which ends the source and the target
 
 
 class WordAttention(NamedTuple):
-    """The words of both sentences, and the attention weights of shape (layers, heads, target words, source words).
+    """Source words, target words, and attention weights of shape (layers, heads, target words, source words).
 
     The weights of each target word sum to 1.
     """
@@ -29,7 +29,10 @@ class WordAttention(NamedTuple):
 
 @torch.inference_mode()
 def compute_attention(module: "Translator", prepared: list[int], translation: list[int]) -> WordAttention | None:
-    """Return the attention for a translation (token ids), or None for a network without attention."""
+    """Return the attention weights between the words of a source and a translation, both given as token ids.
+
+    Return None for a network without attention.
+    """
     source, target = (torch.tensor([ids], device=module.device) for ids in (prepared, [BOS, *translation]))
     weights = module.network.attention_weights(source, target)
     if weights is None:
@@ -62,15 +65,15 @@ def group_into_words(tokens: list[str]) -> list[list[int]]:
 
 
 def word_texts(tokenizer: Tokenizer, ids: list[int], words: list[list[int]]) -> list[str]:
-    """Return the text of each word."""
+    """Return the text of each word, given the positions of its tokens."""
     texts = vocabulary.decode(tokenizer, [[ids[position] for position in word] for word in words])
     return [text.strip() or "␣" for text in texts]
 
 
 def merge_tokens(weights: np.ndarray, source_words: list[list[int]], target_words: list[list[int]]) -> np.ndarray:
-    """Merge the weights of tokens, including EOS at the end, into weights of words.
+    """Merge the weights (layers, heads, target, source) between tokens, including EOS, into weights between words.
 
-    The weight of a source word is the sum of the weights of its tokens. A target word gets the mean over its tokens.
+    The weight of a source word is the sum over its tokens. The weight of a target word is the mean over its tokens.
     """
     rows, columns = (
         [*words, [count - 1]] for words, count in ((target_words, weights.shape[2]), (source_words, weights.shape[3]))

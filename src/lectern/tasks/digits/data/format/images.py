@@ -8,10 +8,9 @@ IMAGE_SIZE, NUM_CLASSES = 28, 10
 
 
 def validate_images(images: np.ndarray) -> np.ndarray:
-    """Check that images are uint8 of shape (n, 28, 28) and return them unchanged.
+    """Return the images unchanged. Raises UserError if the images are not uint8 of shape (n, 28, 28).
 
-    Ink has high values, and the background is 0. The network scales the pixels. Raises UserError for another shape or
-    type.
+    Pixels with ink must have high values, and the background must be 0. The network itself scales the pixels.
     """
     images = np.asarray(images)
     if images.ndim != 3 or images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE) or images.dtype != np.uint8:

@@ -7,14 +7,14 @@ import numpy as np
 
 from lectern.artifacts.dataset import Facts
 
-UNKNOWN_ID = 0  # the id of all characters that are not in the alphabet
+UNKNOWN_ID = 0  # ID of all characters that are not in the alphabet
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # the text of UNKNOWN_ID
 
 NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 
 def encode(text: str, facts: Facts) -> np.ndarray:
-    """Convert a text to ids (uint16). A character that is not in the alphabet becomes UNKNOWN_ID.
+    """Return the character ids (uint16) of a text. A character that is not in the alphabet becomes UNKNOWN_ID.
 
     >>> encode("abé", {"alphabet": "ab", "prepare": {"normal_form": "NFC"}})
     array([1, 2, 0], dtype=uint16)
@@ -26,12 +26,12 @@ def encode(text: str, facts: Facts) -> np.ndarray:
 
 
 def normalize(text: str, normal_form: NormalForm) -> str:
-    r"""Replace all line endings by `\n` and apply a Unicode normal form."""
+    r"""Return a text in a Unicode normal form, with `\n` as the only line ending."""
     return unicodedata.normalize(normal_form, text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def decode(ids: np.ndarray, facts: Facts) -> str:
-    """Convert ids to text."""
+    """Return the text of character ids."""
     characters = REPLACEMENT_CHARACTER + facts["alphabet"]
     return "".join(characters[character_id] for character_id in ids)
 

@@ -11,10 +11,10 @@ from lectern.errors import UserError
 
 @dataclass(frozen=True)
 class Crop:
-    """The fractions of a frame's height to cut off, and the size to which the rest is resized."""
+    """The fractions of a frame's height that are cut off, and the size to which the cropped frame is resized."""
 
-    top: float  # usually the sky
-    bottom: float  # usually the car's hood
+    top: float  # fraction of the height, usually the sky
+    bottom: float  # fraction of the height, usually the car's hood
     height: int  # pixels
     width: int
 
@@ -22,8 +22,8 @@ class Crop:
 def shrink(frame: np.ndarray, crop: Crop) -> np.ndarray:
     """Crop and resize one raw frame, uint8 (height, width, 3).
 
-    Returns uint8 (crop.height, crop.width, 3). Pillow's bilinear filter averages all source pixels if the result is
-    smaller.
+    Returns uint8 (crop.height, crop.width, 3). If the frame gets smaller, Pillow's bilinear filter averages all pixels
+    of the frame.
     """
     height, width = frame.shape[:2]
     box = (0, round(height * crop.top), width, height - round(height * crop.bottom))
@@ -34,8 +34,8 @@ def shrink(frame: np.ndarray, crop: Crop) -> np.ndarray:
 def prepare(frames: np.ndarray, facts: Facts) -> np.ndarray:
     """Crop and resize raw RGB frames, uint8 (..., height, width, 3), with the values in `facts["prepare"]`.
 
-    Returns uint8 frames of the network's input size, such as (..., 66, 200, 3). Raises UserError if the shape or the
-    type of `frames` differs.
+    Returns uint8 frames of the network's input size, such as (..., 66, 200, 3). Raises UserError if `frames` is not
+    uint8 or has a different shape.
     """
     frames = np.asarray(frames)
     if frames.ndim < 3 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape[-3:]:

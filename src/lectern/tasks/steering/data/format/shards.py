@@ -1,6 +1,6 @@
-"""Store frames in Arrow files of some megabytes each, and read single frames back by their index.
+"""Store frames in shards, which are Arrow files of some megabytes, and read single frames by their index.
 
-A process memory-maps only the files with frames that the process reads.
+A process memory-maps only the shards that contain frames which the process reads.
 """
 
 from functools import lru_cache
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lectern.errors import UserError
 
-MAX_OPEN = 64  # number of memory-mapped shards per process; `shard_order` needs fewer shards at a time
+MAX_OPEN = 64  # maximum number of memory-mapped shards per process; `shard_order` needs fewer shards at a time
 
 
 class ShardWriter:
@@ -50,7 +50,10 @@ class ShardWriter:
 
 
 class ShardedFrames:
-    """A memory-mapped tensor with the frames of `<name>-00000.arrow` and the next files. Its index is the row."""
+    """A memory-mapped tensor with the frames of all shards `<name>-00000.arrow`, `<name>-00001.arrow`, and so on.
+
+    The index of a frame is its row number.
+    """
 
     dtype = torch.uint8
 
@@ -73,11 +76,11 @@ class ShardedFrames:
         return int(self.ends[-1])
 
     def shards_of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the number of the shard that contains each row."""
+        """Return for each row the number of the shard that contains the row."""
         return np.searchsorted(self.ends, rows, side="right")
 
     def __getitem__(self, index: Tensor | slice) -> Tensor:
-        """Read frames by int64 indices of any shape. Returns uint8 (..., height, width, 3)."""
+        """Return the frames with the given int64 indices (...) as uint8 (..., height, width, 3)."""
         rows = torch.arange(len(self))[index].numpy() if isinstance(index, slice) else index.numpy()
         shards = self.shards_of(rows)
         frames = np.empty((*rows.shape, *self.shape), np.uint8)
@@ -88,7 +91,7 @@ class ShardedFrames:
 
 
 def open_shard(path: Path) -> np.ndarray:
-    """Memory-map the frames of a shard, uint8 (n, height, width, 3).
+    """Return the memory-mapped frames of a shard, uint8 (n, height, width, 3).
 
     Raises UserError if the file is truncated or not an Arrow file.
     """

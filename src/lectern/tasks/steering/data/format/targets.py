@@ -1,3 +1,3 @@
-"""Name the targets that a recording can have in addition to the angle."""
+"""List the targets that a recording can have in addition to the steering angle."""
 
-OPTIONAL_TARGETS = ("speed", "throttle", "brake", "torque")  # Each target has the unit of the recording.
+OPTIONAL_TARGETS = ("speed", "throttle", "brake", "torque")  # in the units of the recording

@@ -1,4 +1,4 @@
-"""Handle rows of a recording that cannot be used."""
+"""Count unusable rows of a recording, or raise an error for the first unusable row."""
 
 import sys
 from collections import Counter
@@ -7,10 +7,10 @@ from lectern.errors import UserError
 
 
 class BadRows:
-    """A counter of the rows that cannot be used.
+    """A counter of the unusable rows of a recording.
 
-    `policy` is `stop` or `skip`. If `policy` is `stop`, the first unusable row is an error. `counts` maps each reason
-    to the number of skipped rows.
+    If `policy` is `skip`, unusable rows are counted. If `policy` is `stop`, the first unusable row raises UserError.
+    `counts` maps each reason to the number of unusable rows.
     """
 
     def __init__(self, policy: str):
@@ -20,10 +20,10 @@ class BadRows:
         self.counts: Counter[str] = Counter()
 
     def report(self, reason: str, place: str, detail: str = "") -> None:
-        """Count a skipped row. Raises UserError with the row's file and number if the policy is `stop`."""
+        """Count an unusable row. Raises UserError with the file and number of the row if the policy is `stop`."""
         problem = f"{place}: {reason}{detail and ': '}{detail}"
         if self.policy == "stop":
-            raise UserError(f"{problem}. Repair the row, or skip all such rows with preprocess.bad_rows=skip.")
+            raise UserError(f"{problem}. Repair the row, or skip all unusable rows with preprocess.bad_rows=skip.")
         if reason not in self.counts:
-            print(f"{problem}; such rows are skipped", file=sys.stderr)
+            print(f"{problem}; unusable rows are skipped", file=sys.stderr)
         self.counts[reason] += 1

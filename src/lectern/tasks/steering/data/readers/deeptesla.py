@@ -18,7 +18,7 @@ VIDEO, LOG = "_front.mkv", "_steering.csv"
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
     """Read the logs of all videos. Each video is one drive.
 
-    Raises UserError if the lengths of a video and its log differ, because then rows cannot be assigned to frames.
+    Raises UserError if a video and its log have different lengths, because rows could not be assigned to frames.
     """
     files = RecordingFiles(raw)
     drives = [read_drive(files, raw, name.removesuffix(VIDEO)) for name in files.find(VIDEO)]
@@ -32,7 +32,10 @@ def open_frames(raw: Path) -> FrameDecoder:
 
 
 def read_drive(files: RecordingFiles, raw: Path, name: str) -> pd.DataFrame:
-    """Read the log of a video, with the columns `ts_micro` (microseconds), `frame_index` and `wheel` (degrees)."""
+    """Read the log of a video.
+
+    The log has the columns `ts_micro` (microseconds), `frame_index` and `wheel` (degrees).
+    """
     log = files.read_csv(name + LOG, ["ts_micro", "frame_index", "wheel"])
     video, log_path = raw / (name + VIDEO), raw / (name + LOG)
     frames = count_frames(video)
@@ -53,7 +56,7 @@ def read_drive(files: RecordingFiles, raw: Path, name: str) -> pd.DataFrame:
 
 
 def decode_rows(rows: pd.DataFrame) -> Iterator[DecodedFrame]:
-    """Yield the frames of these rows. Each video is decoded once, from its start."""
+    """Yield the frame of each row in `rows`. Each video is decoded once, from its start."""
     for video, video_rows in rows.groupby("video", sort=False):
         numbers = set(video_rows["image"])
         for number, frame in enumerate(read_video(Path(video))):

@@ -21,7 +21,7 @@ COLUMNS = {"_index": "row", "_timestamp_ms": "time", "cam/image_array": "image",
 
 
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
-    """Read the catalogs. Rows that the manifest marks as deleted are left out.
+    """Read the rows in all catalogs of a tub, without the rows that the manifest marks as deleted.
 
     Angle and throttle are fractions of the full range of the driver's joystick.
     """

@@ -13,10 +13,9 @@ from lectern.errors import UserError
 
 
 class RecordingFiles:
-    """The files of an origin, which are read by their relative paths.
+    """The raw files of an origin, which are read by their relative paths.
 
-    The files come from `<origin>/<origin>.zip` if this file exists, and otherwise from the folder.
-
+    The files are read from `<origin>/<origin>.zip` if this zip file exists, and otherwise from the folder `<origin>`.
     Raises UserError if the folder does not exist.
     """
 
@@ -41,10 +40,10 @@ class RecordingFiles:
         return self.zip.read(name) if self.zip else (self.top / name).read_bytes()
 
     def find(self, ending: str) -> list[str]:
-        """Return the sorted names of files with this ending. Raises UserError if there is no such file."""
+        """Return the sorted names of the files that end in `ending`. Raises UserError if no file ends in `ending`."""
         names = sorted(name for name in self.names if name.endswith(ending))
         if not names:
-            raise UserError(f"{self.top} contains no file '*{ending}', which this format needs.")
+            raise UserError(f"{self.top} contains no file '*{ending}', which the format of the recording needs.")
         return names
 
     def read_csv(self, name: str, columns: list[str], without_header: list[str] | None = None) -> pd.DataFrame:
@@ -70,7 +69,7 @@ class RecordingFiles:
         if missing:
             raise UserError(
                 f"{self.top}, {name}: the columns {', '.join(missing)} are missing. "
-                f"The file has the columns: {', '.join(table)}."
+                f"The file contains the columns: {', '.join(table)}."
             )
         return table
 
@@ -88,5 +87,5 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise UserError(
-            f"{path} is not a complete zip file ({error}). Delete this file and download it again."
+            f"{path} is not a complete zip file ({error}). Delete the file and download it again."
         ) from error

@@ -1,4 +1,4 @@
-"""List the supported formats, and read a recording in one of them."""
+"""List the supported formats of recordings, and read a recording in a supported format."""
 
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,7 @@ from lectern.tasks.steering.data.readers.recording import FrameDecoder, Recordin
 
 
 class Reader(Protocol):
-    """The functions that the module of a format must define."""
+    """The functions that the reader module of each format must define."""
 
     def read_table(self, raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]: ...
 
@@ -30,14 +30,14 @@ READERS: dict[str, Reader] = {
 
 
 def read_recording(reader: str, raw: Path, bad_rows: BadRows) -> Recording:
-    """Read the recording in `raw`.
+    """Return the recording in the folder `raw`.
 
     Raises UserError if the format is unknown, or if the files of the recording are missing or invalid.
     """
     if reader not in READERS:
         raise UserError(
             f"preprocess.reader: unknown format {reader!r}{nearest(reader, list(READERS))} "
-            f"The formats are: {', '.join(READERS)}."
+            f"Supported formats: {', '.join(READERS)}."
         )
     table, unit = READERS[reader].read_table(raw, bad_rows)
     if table.empty:
@@ -46,5 +46,5 @@ def read_recording(reader: str, raw: Path, bad_rows: BadRows) -> Recording:
 
 
 def open_frames(reader: str, raw: Path) -> FrameDecoder:
-    """Return the function that decodes frames of `raw`. The logs are not read again."""
+    """Return the function that decodes the frames of the recording in `raw`, without reading the logs again."""
     return READERS[reader].open_frames(raw)

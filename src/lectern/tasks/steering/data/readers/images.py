@@ -1,4 +1,4 @@
-"""Decode image files in order, while other threads decode the next files in advance."""
+"""Decode image files with several threads, and yield the images in order."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.files import RecordingFiles
 from lectern.tasks.steering.data.readers.recording import DecodedFrame
 
-LOOKAHEAD = 32  # maximum number of frames that are decoded in advance and kept in memory
+LOOKAHEAD = 32  # maximum number of frames that are decoded before they are needed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,9 +37,9 @@ def decode_image(data: bytes) -> DecodedFrame:
 
 
 def decode_files(files: RecordingFiles, names: Iterable[str]) -> Iterator[DecodedFrame]:
-    """Decode the files in threads.
+    """Yield the decoded image in each file, in the order of `names`.
 
-    Threads make this faster, because Pillow releases the interpreter lock during decoding.
+    Several threads decode at the same time, which is faster because Pillow releases Python's interpreter lock.
     """
 
     def read_and_decode(name: str) -> DecodedFrame:
@@ -52,7 +52,10 @@ def decode_files(files: RecordingFiles, names: Iterable[str]) -> Iterator[Decode
 
 
 def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield `function(item)` in order. One thread per core computes up to LOOKAHEAD results in advance."""
+    """Yield `function(item)` for each item, in order, computed by one thread per core.
+
+    At most LOOKAHEAD results are computed before they are needed.
+    """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pending: deque[Future[Result]] = deque()
         for item in items:
@@ -64,7 +67,7 @@ def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item]) ->
 
 
 def drop_missing(table: pd.DataFrame, files: RecordingFiles, bad_rows: BadRows) -> pd.DataFrame:
-    """Return the rows for which the file in the column `image` exists. The other rows are reported to `bad_rows`."""
+    """Return the rows whose image file exists. Rows without an image file are reported to `bad_rows`."""
     exists = table["image"].isin(files.names)
     for row in table[~exists].itertuples():
         bad_rows.report("the log names a missing frame", row.place, row.image)

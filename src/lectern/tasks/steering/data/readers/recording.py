@@ -1,4 +1,4 @@
-"""Define the common form of a recording, which every reader returns."""
+"""Define the class Recording, which the readers of all formats return."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ import pandas as pd
 
 from lectern.tasks.steering.data.format.targets import OPTIONAL_TARGETS
 
-DecodedFrame = np.ndarray | str  # uint8 (height, width, 3) in RGB, or a message if the frame cannot be decoded
+DecodedFrame = np.ndarray | str  # uint8 (height, width, 3) in RGB, or an error message if the frame cannot be decoded
 FrameDecoder = Callable[[pd.DataFrame], Iterator[DecodedFrame]]
 
 
 @dataclass(frozen=True)
 class Unit:
-    """The meaning of a number in the column `angle`."""
+    """The unit, the range and the direction of the numbers in the column `angle`."""
 
     name: str
     lock: float  # the largest possible angle
     right: int  # 1 if a positive angle turns to the right, -1 if a positive angle turns to the left
-    degrees: float  # rotation of the drawn steering wheel in degrees per unit; an estimate if the real ratio is unknown
+    degrees: float  # rotation of the drawn steering wheel in degrees per unit of the angle; can be an estimate
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Recording:
     `table` has one row per frame and these columns:
 
     - `drive` is the name of the drive.
-    - `row` is the number of the row, counted from 0 over all drives.
+    - `row` is the number of the frame, counted from 0 over all drives.
     - `time` is the time in seconds.
     - `angle` is the recorded angle, in the unit of `unit`.
-    - The recorded OPTIONAL_TARGETS are also columns.
-    - `place` contains the file and the row for messages.
-    - Other columns contain what the reader needs to find a frame.
+    - The columns of OPTIONAL_TARGETS exist if the recording contains the targets.
+    - `place` contains the file and the row number for error messages.
+    - All remaining columns are used by the reader to find the frame of a row.
 
     `decode` yields the frames of the given rows in order.
     """
@@ -45,5 +45,5 @@ class Recording:
 
     @property
     def targets(self) -> list[str]:
-        """Return the names of the recorded targets, the angle first."""
+        """Return the names of all targets in the recording, the angle first."""
         return ["angle", *(name for name in OPTIONAL_TARGETS if name in self.table)]

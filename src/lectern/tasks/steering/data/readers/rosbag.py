@@ -17,17 +17,17 @@ CAMERA = ("/center_camera/image_color/compressed", "/center_camera/image_color")
 STEERING = "/vehicle/steering_report"
 REPORT_FIELDS = {"angle": "steering_wheel_angle", "speed": "speed", "torque": "steering_wheel_torque"}
 
-Message = Any  # a dataclass that rosbags generates from the definition in the bag
+Message = Any  # an object of a dataclass that the library rosbags generates from the definition in the bag
 
 
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
     """Read each `*.bag` file as one drive.
 
-    The car reports its state 50 times per second. The reader interpolates these reports at the time of each frame.
+    The car reports angle, speed and torque 50 times per second. The reports are interpolated at the time of each frame.
     """
     bags = sorted(raw.rglob("*.bag"))
     if not bags:
-        raise UserError(f"{raw} contains no file '*.bag'. Put the bags of the challenge into this folder.")
+        raise UserError(f"{raw} contains no file '*.bag'. Put the bags of the challenge into {raw}.")
     table = pd.concat([read_drive(bag) for bag in bags], ignore_index=True)
     table["row"] = range(len(table))
     return table, UNIT
@@ -38,7 +38,7 @@ def open_frames(raw: Path) -> FrameDecoder:
 
 
 def read_drive(bag: Path) -> pd.DataFrame:
-    """Read one row per frame of a bag, with the angle, speed and torque at the time of the frame."""
+    """Return a table with one row per frame of a bag, with the angle, speed and torque at the time of the frame."""
     frame_times, reports = [], []
     for topic, message in read_messages(bag, (*CAMERA, STEERING)):
         if topic == STEERING:
@@ -59,7 +59,7 @@ def read_drive(bag: Path) -> pd.DataFrame:
 
 
 def decode_rows(rows: pd.DataFrame) -> Iterator[DecodedFrame]:
-    """Yield the frames of these rows. Each bag is read again from its start."""
+    """Yield the frame of each row in `rows`. Each bag is read again from its start."""
     for bag, bag_rows in rows.groupby("bag", sort=False):
         numbers = iter(bag_rows["image"])
         next_number = next(numbers)
@@ -70,7 +70,10 @@ def decode_rows(rows: pd.DataFrame) -> Iterator[DecodedFrame]:
 
 
 def decode_message(message: Message) -> DecodedFrame:
-    """Decode a CompressedImage or an 8-bit colour Image to uint8 (height, width, 3) in RGB."""
+    """Return the pixels of a ROS message, uint8 (height, width, 3) in RGB, or a message if they cannot be decoded.
+
+    Supported are the message types CompressedImage and Image with 8-bit colours.
+    """
     if hasattr(message, "format"):
         return decode_image(bytes(message.data))
     if message.encoding not in ("bgr8", "rgb8"):
@@ -81,7 +84,10 @@ def decode_message(message: Message) -> DecodedFrame:
 
 
 def read_messages(bag: Path, topics: tuple[str, ...]) -> Iterator[tuple[str, Message]]:
-    """Yield (topic, message) in the recorded order. The bag itself contains the message definitions."""
+    """Yield (topic, message) for all messages of a bag, in the recorded order.
+
+    ROS is not needed, because the bag itself contains the definitions of its messages.
+    """
     from rosbags.highlevel import AnyReader, AnyReaderError
     from rosbags.rosbag1 import ReaderError
 
@@ -95,5 +101,5 @@ def read_messages(bag: Path, topics: tuple[str, ...]) -> Iterator[tuple[str, Mes
 
 
 def time_of(message: Message) -> float:
-    """Return the time in the message's header, in seconds since 1970."""
+    """Return the time in the header of a message, in seconds since 1970."""
     return float(message.header.stamp.sec + message.header.stamp.nanosec * 1e-9)

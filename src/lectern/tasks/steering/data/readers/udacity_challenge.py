@@ -1,7 +1,7 @@
 """Read the unpacked bags of Udacity's challenge 2.
 
-Unpack the bags with `bagdump.py` of github.com/rwightman/udacity-driving-reader. This program writes one folder per
-bag, with the frames and the log `interpolated.csv`.
+The user must unpack the bags with `bagdump.py` of github.com/rwightman/udacity-driving-reader. `bagdump.py` writes one
+folder per bag, which contains the frames and the log `interpolated.csv`.
 """
 
 from pathlib import Path, PurePosixPath
@@ -14,13 +14,13 @@ from lectern.tasks.steering.data.readers.images import decode_files, drop_missin
 from lectern.tasks.steering.data.readers.recording import FrameDecoder, Unit
 
 LOG = "interpolated.csv"
-# 9 radians are about one and a half turns. Counter-clockwise angles are positive.
+# The lock of 9 radians is about one and a half turns of the steering wheel. Counter-clockwise angles are positive.
 UNIT = Unit("the unit is radians of the steering wheel", lock=9.0, right=-1, degrees=57.3)
 CAMERA = "center_camera"
 
 
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
-    """Read the logs of all folders. Speed is in metres per second and torque in newton metres."""
+    """Read the logs in all folders. Speed is in metres per second and torque in newton metres."""
     files = RecordingFiles(raw)
     drives = [read_drive(files, log, raw.name) for log in files.find(LOG)]
     table = pd.concat(drives, ignore_index=True)
@@ -34,7 +34,7 @@ def open_frames(raw: Path) -> FrameDecoder:
 
 
 def read_drive(files: RecordingFiles, log_name: str, origin: str) -> pd.DataFrame:
-    """Read the log of a folder and return only the rows of the centre camera."""
+    """Return the rows of the centre camera in the log of one folder."""
     log = files.read_csv(log_name, ["timestamp", "frame_id", "filename", "angle", "torque", "speed"])
     folder = PurePosixPath(log_name).parent
     table = pd.DataFrame(

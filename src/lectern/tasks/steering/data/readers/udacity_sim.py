@@ -17,9 +17,9 @@ TIME_IN_NAME = r"center_(\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d_\d{3})\."
 
 
 def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
-    """Read the log of the centre camera. The images of the left and right cameras are not used.
+    """Read the driving log with the images of the centre camera. The left and right cameras are not used.
 
-    Angle, throttle and brake are fractions of their full range. Speed is in miles per hour.
+    Angle, throttle and brake are fractions of the full range. Speed is in miles per hour.
     """
     files = RecordingFiles(raw)
     log = files.read_csv(LOG, ["center", "steering", "throttle", "brake", "speed"], without_header=COLUMNS)
@@ -31,7 +31,7 @@ def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
             "time": parse_times(names),
             "angle": pd.to_numeric(log["steering"], "coerce"),
             **{name: pd.to_numeric(log[name], "coerce") for name in ("speed", "throttle", "brake")},
-            "image": "IMG/" + names.str.rpartition("/")[2],  # The log contains absolute paths of another machine.
+            "image": "IMG/" + names.str.rpartition("/")[2],  # without the folders of another machine
         }
     )
     table["place"] = f"{files.top}, {LOG}, row " + table["row"].astype(str)
@@ -44,7 +44,10 @@ def open_frames(raw: Path) -> FrameDecoder:
 
 
 def parse_times(names: pd.Series) -> pd.Series:
-    """Convert names such as `center_2016_12_01_13_30_48_287.jpg` to seconds since 1970, or NaN without a time."""
+    """Convert names such as `center_2016_12_01_13_30_48_287.jpg` to seconds since 1970.
+
+    A name without a time is converted to NaN.
+    """
     time_text = names.str.extract(TIME_IN_NAME)[0]
     time = pd.to_datetime(time_text + "000", format="%Y_%m_%d_%H_%M_%S_%f", errors="coerce")
     return (time - pd.Timestamp(0)).dt.total_seconds()

@@ -13,7 +13,7 @@ from lectern.tasks.steering.data.readers.displayed_frame import displayed_frame
 from lectern.tasks.steering.data.readers.images import decode_image, map_in_threads
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-# Frames per second that are assumed for a folder of images, and for a video without a frame rate.
+# number of frames per second for a folder of images, or for a video file that does not state its frame rate
 DEFAULT_FRAME_RATE = 10.0
 
 
@@ -31,7 +31,7 @@ def read_video(path: Path) -> Iterator[np.ndarray]:
 
 
 def read_folder(path: Path) -> Iterator[np.ndarray]:
-    """Yield the images of a folder in the order of their names."""
+    """Yield the images in a folder, sorted by file name."""
     paths = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise UserError(f"{path} contains no images ({', '.join(IMAGE_SUFFIXES)}).")
@@ -43,16 +43,16 @@ def read_folder(path: Path) -> Iterator[np.ndarray]:
 
 
 def count_frames(path: Path) -> int:
-    """Count the frames of a video without decoding them.
+    """Return the number of frames of a video without decoding the frames.
 
-    The header of the video also contains this number, but it can be wrong.
+    The number of frames in the header of the video is not used, because it can be wrong.
     """
     with open_video(path) as container:
         return sum(packet.size > 0 for packet in container.demux(video=0))
 
 
 def frame_rate(path: Path) -> float:
-    """Return the frames per second of a video or a folder of images."""
+    """Return the number of frames per second of a video or a folder of images."""
     if path.is_dir():
         return DEFAULT_FRAME_RATE
     with open_video(path) as container:
@@ -61,7 +61,7 @@ def frame_rate(path: Path) -> float:
 
 @contextmanager
 def open_video(path: Path) -> Iterator[InputContainer]:
-    """Open a video. Raises UserError if the file is missing, has no video stream or cannot be read."""
+    """Open a video file for a block. Raises UserError if the file is missing, has no video stream or cannot be read."""
     if not path.is_file():
         raise UserError(f"{path} does not exist; expected a video or a folder of images.")
     try:

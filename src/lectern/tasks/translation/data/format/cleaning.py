@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 
-# INVISIBLE contains soft hyphens, zero-width characters and direction marks.
+# soft hyphens, zero-width characters and direction marks
 INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and unpaired surrogates
 
@@ -21,16 +21,16 @@ DEFECTS: dict[str, Callable[[str], bool]] = {
 
 
 def normalize(text: str) -> str:
-    """Decode HTML entities, apply Unicode form NFKC, remove invisible characters and collapse whitespace.
+    """Return a sentence in Unicode form NFKC, without HTML entities, invisible characters and repeated whitespace.
 
     >>> normalize(" A&amp;B\\u00a0is  here.\\t")
     'A&B is here.'
     """
-    text = unicodedata.normalize("NFKC", html.unescape(text)).replace("▁", "_")  # "▁" marks a space in the vocabulary
+    text = unicodedata.normalize("NFKC", html.unescape(text)).replace("▁", "_")  # the vocabulary uses "▁" for spaces
     return " ".join(CONTROL.sub(" ", INVISIBLE.sub("", text)).split())
 
 
 def count_defects(texts: Iterable[str]) -> dict[str, int]:
-    """Count the sentences that have each kind of defect."""
+    """Return for each kind of defect the number of sentences that have the defect."""
     texts = list(texts)
     return {name: sum(map(has_defect, texts)) for name, has_defect in DEFECTS.items()}

@@ -10,7 +10,7 @@ from lectern.tasks.translation.data.format.vocabulary import EOS
 
 
 def prepare(sources: Sequence[object], facts: Facts) -> list[list[int]]:
-    """Return the token ids of each raw sentence, ending with EOS.
+    """Return the token ids of each raw sentence. The last id is EOS.
 
     Raises UserError if a sentence is not a string, is empty, or is longer than the model supports.
     """
@@ -23,7 +23,7 @@ def prepare(sources: Sequence[object], facts: Facts) -> list[list[int]]:
         if len(ids) > limit:
             raise UserError(
                 f"Sentence {number} has {len(ids)} tokens; this model accepts at most {limit}. "
-                "Split it into shorter sentences."
+                "Split the sentence into shorter sentences."
             )
     return [ids + [EOS] for ids in sentences]
 

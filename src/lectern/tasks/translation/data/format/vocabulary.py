@@ -8,11 +8,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 PAD, BOS, EOS = 0, 1, 2
 SPECIAL = ["<pad>", "<bos>", "<eos>"]
-BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # Text without a matching token is encoded byte by byte.
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]  # tokens for text that is encoded byte by byte
 
 
 def train_tokenizer(texts: Iterable[str], size: int) -> str:
-    """Learn a vocabulary of at most `size` tokens for both languages, and return it as text for `load_tokenizer`.
+    """Learn a vocabulary of at most `size` tokens for both languages, and return the tokenizer as text.
 
     The first token of a word begins with `▁`. Punctuation marks are separate tokens, so `man.` and `man` share their
     tokens.
@@ -22,12 +22,12 @@ def train_tokenizer(texts: Iterable[str], size: int) -> str:
     tokenizer.train_from_iterator(texts, trainer)
     model = json.loads(tokenizer.to_str())["model"]
     merges = [tuple(merge) for merge in model["merges"]]
-    # The second tokenizer has no special tokens, so that the text `<eos>` in a sentence does not end the sentence.
+    # The returned tokenizer has no special tokens, so the text `<eos>` in a sentence is not encoded as EOS.
     return build_tokenizer(models.BPE(model["vocab"], merges, byte_fallback=True)).to_str()
 
 
 def build_tokenizer(model: models.BPE) -> Tokenizer:
-    """Build a tokenizer whose decoder restores the text exactly, including spaces."""
+    """Return a tokenizer whose decoder restores a text exactly, including spaces."""
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation("isolated")]
@@ -40,7 +40,7 @@ def build_tokenizer(model: models.BPE) -> Tokenizer:
 
 @lru_cache(maxsize=8)
 def load_tokenizer(text: str) -> Tokenizer:
-    """Load the tokenizer from the text in the facts of the dataset."""
+    """Return the tokenizer that is stored as text in the facts of the dataset."""
     return Tokenizer.from_str(text)
 
 
@@ -55,7 +55,7 @@ def decode(tokenizer: Tokenizer, sequences: Sequence[Sequence[int]]) -> list[str
 
 
 def to_tokens(tokenizer: Tokenizer, ids: Iterable[int]) -> list[str]:
-    """Return the token of each id. Raises ValueError for an id outside the vocabulary."""
+    """Return the token of each id. Raises ValueError if an id is not in the vocabulary."""
     tokens = []
     for token_id in ids:
         token = tokenizer.id_to_token(token_id)
