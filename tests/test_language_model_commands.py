@@ -68,5 +68,5 @@ def test_memory_draws_a_plot_and_names_experiments_that_are_not_evaluated(tmp_pa
     (tmp_path / "reports/first").mkdir(parents=True)
     evaluate.evaluate(make_module(facts).eval(), processed, tmp_path / "reports/first")
     assert run_command("memory", "first").exit_code == 0
-    assert (tmp_path / "reports/memory.png").is_file()
-    assert "dvc repro evaluate@second" in str(run_command("memory", "first", "second").exception)
+    assert (tmp_path / "memory.png").is_file()
+    assert "dvc repro evaluate@second" in str(run_command("memory", "first", "second", "--overwrite").exception)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lectern.artifacts.output_path import check_output_path
 from lectern.cli.output import Json, connect, print_json
 from lectern.errors import UserError
 
@@ -45,6 +46,7 @@ def predict(
     param: Annotated[
         list[str] | None, typer.Option(help="parameter of the prediction as name=value; this option can be repeated")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
     as_json: Json = False,
 ) -> None:
     """Predict for all inputs in a file or a folder with a registered model, by default with its champion.
@@ -56,7 +58,7 @@ def predict(
     client = connect()
     from lectern.serving.batch_predict import predict_to_table
 
-    rows = predict_to_table(client, name, input, output, read_params(param or []))
+    rows = predict_to_table(client, name, input, output, read_params(param or []), overwrite)
     if as_json:
         print_json({"model": name, "output": str(output), "rows": rows})
         return
@@ -66,12 +68,15 @@ def predict(
 def export(
     name: VersionName,
     out: Annotated[Path | None, typer.Option(help="path for an additional copy of the ONNX file")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
     as_json: Json = False,
 ) -> None:
     """Export a version to ONNX, compare the predictions of ONNX and PyTorch, and attach the ONNX file to the version.
 
     Example: lectern export mnist --out mnist.onnx
     """
+    if out:
+        check_output_path("--out", out, [".onnx"], overwrite)
     client = connect()
     from lectern.registry.versions import find_version
     from lectern.serving.export import export

@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from tqdm import tqdm
 
 from lectern.artifacts.digests import file_digest
+from lectern.artifacts.output_path import check_output_path
 from lectern.atomic import atomic_file
 from lectern.config import nearest
 from lectern.errors import UserError
@@ -33,13 +34,15 @@ FILE_COLUMN, ROW_COLUMN = (
 LARGE_FILE_BYTES = 50_000_000
 
 
-def predict_to_table(client: MlflowClient, model: str, source: Path, output: Path, params: dict[str, Any]) -> int:
+def predict_to_table(
+    client: MlflowClient, model: str, source: Path, output: Path, params: dict[str, Any], overwrite: bool = False
+) -> int:
     """Write one output row per prediction to `output`, and return the number of rows.
 
     If an earlier call with the same arguments was killed, the version of the earlier call is used, even if the champion
     has changed. Raises UserError if the input cannot be read or the output cannot be written.
     """
-    check_output_path(output)
+    check_output_path("--output", output, OUTPUT_SUFFIXES, overwrite, [source])
     files = find_input_files(source)
     chunk_folder = output.with_name(f"{output.name}.parts")
     version = start_or_resume(client, model, chunk_folder, files, params)
@@ -52,17 +55,6 @@ def predict_to_table(client: MlflowClient, model: str, source: Path, output: Pat
         raise
     shutil.rmtree(chunk_folder)
     return rows
-
-
-def check_output_path(output: Path) -> None:
-    """Raise UserError if `output` exists, has no folder, or ends in a suffix other than .csv or .parquet."""
-    if output.suffix.lower() not in OUTPUT_SUFFIXES:
-        raise UserError(f"--output is {output}; the file name must end in .csv or .parquet.")
-    if output.exists():
-        raise UserError(f"{output} already exists. Delete {output}, or choose a different --output.")
-    folder = output.absolute().parent
-    if not folder.is_dir():
-        raise UserError(f"The folder {folder} does not exist. Create the folder with `mkdir -p {folder}`.")
 
 
 def start_or_resume(

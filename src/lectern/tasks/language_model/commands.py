@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lectern.artifacts.output_path import check_output_path
 from lectern.artifacts.paths import REPORTS
 from lectern.errors import UserError
 
@@ -65,7 +66,8 @@ def memory(
     experiments: Annotated[
         list[str], typer.Argument(help="names of evaluated experiments, for example char-rnn char-gru")
     ],
-    out: Annotated[Path, typer.Option(help="path of the plot")] = REPORTS / "memory.png",
+    out: Annotated[Path, typer.Option(help="path of the PNG file to create")] = Path("memory.png"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
 ) -> None:
     """Draw how much context several language models use.
 
@@ -73,6 +75,7 @@ def memory(
     """
     from lectern.tasks.language_model.report.plots import draw_context_length
 
+    check_output_path("--out", out, [".png"], overwrite)
     draw_context_length({name: read_details(name) for name in experiments}, out)
     print(out)
 

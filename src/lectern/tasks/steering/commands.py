@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lectern.artifacts.output_path import check_output_path
 from lectern.atomic import atomic_file
 
 if TYPE_CHECKING:  # importing numpy and torch is slow
@@ -25,13 +26,17 @@ def steer(
     ],
     video: Annotated[Path, typer.Option(help="path of a video, or of a folder with images that are sorted by name")],
     out: Annotated[Path, typer.Option(help="path of the new video; a .csv file next to it gets the predictions")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing video and its .csv file")] = False,
 ) -> None:
     """Predict the steering angle at each frame of a video, and draw a steering wheel below each frame.
 
     Example: lectern steer udacity_sim --video drive.mp4 --out drawn.mp4
     """
     from lectern.serving.champions import load_champion
+    from lectern.tasks.steering.serving.video_writer import SUFFIXES
 
+    check_output_path("--out", out, SUFFIXES, overwrite, [video])
+    check_output_path("--out, table", out.with_suffix(".csv"), [".csv"], overwrite, [video])
     frames = draw_video(load_champion(name, "steering"), video, out)
     print(f"{frames} frames: {out} and {out.with_suffix('.csv')}")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lectern.artifacts.output_path import check_output_path
 from lectern.artifacts.paths import REPORTS
 from lectern.errors import UserError
 
@@ -39,6 +40,7 @@ def translate(
     attention: Annotated[
         Path | None, typer.Option(help="path of a PNG file to which the attention map of the sentence is written")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
 ) -> None:
     """Translate a sentence, or each line of standard input, with the champion of a model.
 
@@ -51,6 +53,8 @@ def translate(
     lines = [text] if text is not None else read_lines(sys.stdin.buffer.read())
     if attention and len(lines) != 1:
         raise UserError(f"--attention draws the attention map of one sentence, but the input has {len(lines)} lines.")
+    if attention:
+        check_output_path("--attention", attention, [".png"], overwrite)
     champion = load_champion(name, "translation")
     if attention:
         draw_attention(champion, lines[0], beam, attention)
@@ -126,6 +130,7 @@ def draw_attention(champion: "Champion", text: str, beam: int, path: Path) -> No
 def by_length(
     experiments: Annotated[list[str], typer.Argument(help="names of evaluated experiments of the same dataset")],
     out: Annotated[Path, typer.Option(help="path of the PNG file to create")] = Path("by_length.png"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
 ) -> None:
     """Draw how the scores of experiments depend on the length of the source sentence.
 
@@ -135,6 +140,7 @@ def by_length(
 
     from lectern.tasks.translation.report import plots
 
+    check_output_path("--out", out, [".png"], overwrite)
     tables = {}
     for experiment in experiments:
         path = REPORTS / experiment / "items.parquet"

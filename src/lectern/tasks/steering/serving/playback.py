@@ -29,7 +29,7 @@ class Playback:
     """A video with the network's angle at each frame, and with the driver's angle if the driver's angle is known."""
 
     video: Path
-    rate: int  # frames per second
+    rate: float  # frames per second
     network: list[float]
     driver: list[float] | None
     unit: dict[str, Any]  # unit of the angles, see `facts["unit"]`
@@ -88,7 +88,7 @@ def create_playback(
     shutil.move(part, video)
     delete_old_videos(directory)
     network = champion.model.call("predict_drive", np.stack(prepared))["angle"]
-    return Playback(video, max(1, round(rate)), network.tolist(), driver, champion.model.facts["unit"])
+    return Playback(video, max(1.0, rate), network.tolist(), driver, champion.model.facts["unit"])
 
 
 def shrink_and_prepare(

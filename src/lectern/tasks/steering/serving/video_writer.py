@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,6 +11,9 @@ from av.video.stream import VideoStream
 
 from lectern.atomic import REMEDIES, remove_leftovers, report_write_error, sync, temporary_directory
 from lectern.errors import UserError
+
+SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")  # file formats that can contain H.264
+MAX_DENOMINATOR = 1001  # denominator of the usual rates that are no integers, such as 30000/1001
 
 
 def write_video(frames: Iterable[np.ndarray], path: Path, rate: float) -> None:
@@ -43,7 +47,7 @@ def encode_video(frames: Iterable[np.ndarray], path: Path, rate: float) -> None:
         for frame in frames:
             height, width = (side // 2 * 2 for side in frame.shape[:2])
             if stream is None:
-                stream = container.add_stream("libx264", rate=round(rate))
+                stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(MAX_DENOMINATOR))
                 stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
                 stream.options = {"crf": "20", "threads": "2"}
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
