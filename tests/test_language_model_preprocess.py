@@ -85,7 +85,7 @@ def test_error_names_the_empty_file(tmp_path):
 
 def test_error_for_invalid_utf8_names_the_file_and_the_offset(tmp_path):
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 noir")
-    with pytest.raises(UserError, match="latin.txt is not UTF-8 text: byte 0xe9 at offset 3"):
+    with pytest.raises(UserError, match="latin.txt, line 1: byte 0xe9 is not UTF-8 text"):
         read_works(tmp_path)
 
 

@@ -11,7 +11,6 @@ from lectern.artifacts.text_lines import split_lines
 from lectern.serving.batch_inputs import count_file_inputs, read_table
 from lectern.tasks.steering.data.readers import donkey
 from lectern.tasks.steering.data.readers.files import RecordingFiles
-from lectern.tasks.translation import commands
 
 ROOT = Path(__file__).parents[1]
 # characters at which str.splitlines splits, apart from the line feed
@@ -45,11 +44,6 @@ def test_a_text_file_for_predictions_has_one_row_per_line(tmp_path, character):
     path.write_bytes(f"\ufeffone{character}two\r\n\nthree".encode())
     (table,) = read_table(path, ["source"], 10)
     assert table["source"].tolist() == [f"one{character}two", "", "three"] and count_file_inputs(path) == 3
-
-
-@pytest.mark.parametrize("character", OTHERS)
-def test_the_lines_of_standard_input_are_kept(character):
-    assert commands.read_lines(f"one{character}two\nthree\n".encode()) == [f"one{character}two", "three"]
 
 
 def test_a_catalog_of_a_donkey_tub_is_split_at_line_feeds(tmp_path):

@@ -59,6 +59,13 @@ def test_each_line_of_standard_input_gives_one_output_line(lectern):
     assert "lines" in result.stderr  # The progress bar is written to standard error.
 
 
+@pytest.mark.parametrize("n_best", [1, 2])
+@pytest.mark.parametrize(("text", "lines"), [("", 0), ("\n", 1), ("A man.", 1), ("A man.\n\n\u2028\nA dog sits.", 4)])
+def test_each_input_line_gives_n_best_output_lines(lectern, n_best, text, lines):
+    result = lectern("translate", "toy", "--beam", "2", "--n-best", str(n_best), input=text.encode())
+    assert result.exit_code == 0 and result.stdout.count("\n") == n_best * lines
+
+
 def test_n_best_prints_scores_in_descending_order(lectern):
     result = lectern("translate", "toy", "A man.", "--n-best", "3")
     scores = [float(line.split("\t")[0]) for line in result.stdout.splitlines()]
@@ -85,7 +92,7 @@ def test_the_attention_option_is_rejected_for_a_network_without_attention(lecter
             b"a\nb\n",
             "map of one sentence, but the input has 2 lines",
         ),
-        (["toy"], b"fine\n\xff\n", "Line 2 of the input is not UTF-8"),
+        (["toy"], b"fine\n\xff\n", "The input, line 2: byte 0xff is not UTF-8 text"),
         (["toy"], b"fine\n" + b"man " * 60, "Line 2: Sentence 1 has 60 tokens; this model accepts at most 40"),
         (["toy", "A man.", "--beam", "99"], b"", "beam is 99"),
         (["toy", " "], b"", "The sentence is empty"),

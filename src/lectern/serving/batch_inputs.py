@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from lectern.artifacts.system_files import is_system_file
 from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 from lectern.serving.batching import Array
@@ -43,7 +44,11 @@ def find_input_files(source: Path) -> list[Path]:
 
     Raises UserError if there is no file.
     """
-    files = sorted(path for path in source.iterdir() if path.is_file()) if source.is_dir() else [source]
+    files = [source]
+    if source.is_dir():
+        files = sorted(
+            path for path in source.iterdir() if path.is_file() and not is_system_file(path.relative_to(source))
+        )
     if not source.exists() or not files:
         raise UserError(
             f"--input is {source}, which does not exist or is empty. Set --input to a file or to a folder of files."

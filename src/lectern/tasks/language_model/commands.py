@@ -9,6 +9,7 @@ import typer
 
 from lectern.artifacts.output_path import check_output_path
 from lectern.artifacts.paths import REPORTS
+from lectern.artifacts.plain_text import check_argument
 from lectern.errors import UserError
 
 
@@ -47,6 +48,7 @@ def write(
     from lectern.serving.champions import load_champion
     from lectern.tasks.language_model.data.format.alphabet import find_unknown_characters
 
+    check_argument("--prompt", prompt)
     champion = load_champion(name, "language_model")
     unknown = find_unknown_characters(prompt, champion.model.facts)
     if unknown:

@@ -9,6 +9,8 @@ import typer
 
 from lectern.artifacts.output_path import check_output_path
 from lectern.artifacts.paths import REPORTS
+from lectern.artifacts.plain_text import check_argument, decode_text
+from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 
 if TYPE_CHECKING:  # importing torch is slow
@@ -48,9 +50,10 @@ def translate(
     """
     from lectern.serving.champions import load_champion
 
+    check_argument("TEXT", text or "")
     if text is not None and not text.strip():
         raise UserError("The sentence is empty. Enter a sentence to translate.")
-    lines = [text] if text is not None else read_lines(sys.stdin.buffer.read())
+    lines = [text] if text is not None else split_lines(decode_text(sys.stdin.buffer.read(), "The input"))
     if attention and len(lines) != 1:
         raise UserError(f"--attention draws the attention map of one sentence, but the input has {len(lines)} lines.")
     if attention:
@@ -74,7 +77,7 @@ def translate_lines(champion: "Champion", lines: list[str], beam: int, n_best: i
     for start in tqdm(range(0, len(lines), BATCH_LINES), unit=unit, disable=len(lines) <= BATCH_LINES):
         rows = range(start, min(start + BATCH_LINES, len(lines)))
         translations = iter(translate_batch(champion, [lines[row] for row in rows if has_text[row]], beam, n_best))
-        yield from (format_translations(next(translations), n_best) if has_text[row] else [""] for row in rows)
+        yield from (format_translations(next(translations), n_best) if has_text[row] else [""] * n_best for row in rows)
 
 
 def translate_batch(champion: "Champion", lines: list[str], beam: int, n_best: int) -> list[list[tuple[str, float]]]:
@@ -103,15 +106,6 @@ def check_line(champion: "Champion", number: int, line: str) -> bool:
 def format_translations(translations: list[tuple[str, float]], n_best: int) -> list[str]:
     """Return a line of text for each translation. If `n_best` is above 1, each line starts with the score."""
     return [text if n_best == 1 else f"{score:.4f}\t{text}" for text, score in translations]
-
-
-def read_lines(data: bytes) -> list[str]:
-    """Return the lines of UTF-8 bytes as text. Raises UserError if the bytes are not UTF-8."""
-    try:
-        return data.decode("utf-8-sig").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"Line {line} of the input is not UTF-8. Convert the input with `iconv -t UTF-8`.") from error
 
 
 def draw_attention(champion: "Champion", text: str, beam: int, path: Path) -> None:

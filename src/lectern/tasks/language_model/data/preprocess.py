@@ -9,6 +9,8 @@ import numpy as np
 
 from lectern.artifacts.dataset import write_facts
 from lectern.artifacts.digests import content_digest
+from lectern.artifacts.plain_text import decode_text
+from lectern.artifacts.system_files import is_system_file
 from lectern.atomic import write_json
 from lectern.errors import UserError
 from lectern.tasks.language_model.data.format.alphabet import NormalForm, encode, normalize
@@ -144,9 +146,9 @@ def read_works(raw: Path) -> Works:
     ...}`. Raises UserError if there are no works, or if a file is empty or not UTF-8.
     """
     works: Works = {}
-    for path in sorted(raw.glob("*.txt")):
+    for path in find_files(raw, "*.txt"):
         works[path.name] = read_text(path)
-    for path in sorted(raw.glob("*.jsonl")):
+    for path in find_files(raw, "*.jsonl"):
         records = map(json.loads, read_text(path).removesuffix("\n").split("\n"))
         works |= {record["name"]: record["text"] for record in records}
     if not works:
@@ -154,16 +156,14 @@ def read_works(raw: Path) -> Works:
     return works
 
 
+def find_files(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder that match a pattern, without the files of an operating system."""
+    return sorted(path for path in folder.glob(pattern) if not is_system_file(path.relative_to(folder)))
+
+
 def read_text(path: Path) -> str:
     """Read a UTF-8 file. Raises UserError if the file is empty or not UTF-8."""
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start} ({error.reason}). "
-            "Convert the file to UTF-8, or download it again."
-        ) from error
+    text = decode_text(path.read_bytes(), str(path))
     if not text.strip():
         raise UserError(f"{path} is empty. Delete the file, or download it again.")
     return text

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from lectern.artifacts.plain_text import decode_text
 from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 
@@ -19,15 +20,7 @@ def read_lines(raw: Path, name: str, language: str = "") -> list[str]:
     ended a line, line n of one language would not be the translation of line n of the other language.
     """
     data = read_bytes(raw, name, language)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{raw / name.replace(LANGUAGE, language)}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8. "
-            "Convert the file (iconv -t UTF-8) or download it again."
-        ) from error
-    return split_lines(text)
+    return split_lines(decode_text(data, str(raw / name.replace(LANGUAGE, language))))
 
 
 def read_bytes(raw: Path, name: str, language: str) -> bytes:

@@ -4,11 +4,12 @@ import io
 import warnings
 import zipfile
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
+from lectern.artifacts.system_files import is_system_file
 from lectern.errors import UserError
 
 
@@ -31,7 +32,7 @@ class RecordingFiles:
     @cached_property
     def names(self) -> frozenset[str]:
         paths = self.zip.namelist() if self.zip else [str(path.relative_to(self.top)) for path in self.top.rglob("*")]
-        return frozenset(paths)
+        return frozenset(path for path in paths if not is_system_file(PurePosixPath(path)))
 
     def __contains__(self, name: str) -> bool:
         return name in self.names

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lectern.artifacts.system_files import is_system_file
 from lectern.errors import UserError
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.images import decode_image
@@ -25,7 +26,7 @@ def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
 
     The car reports angle, speed and torque 50 times per second. The reports are interpolated at the time of each frame.
     """
-    bags = sorted(raw.rglob("*.bag"))
+    bags = sorted(path for path in raw.rglob("*.bag") if not is_system_file(path.relative_to(raw)))
     if not bags:
         raise UserError(f"{raw} contains no file '*.bag'. Put the bags of the challenge into {raw}.")
     table = pd.concat([read_drive(bag) for bag in bags], ignore_index=True)

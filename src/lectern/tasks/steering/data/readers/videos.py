@@ -8,6 +8,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 
+from lectern.artifacts.system_files import is_system_file
 from lectern.errors import UserError
 from lectern.tasks.steering.data.readers.displayed_frame import displayed_frame
 from lectern.tasks.steering.data.readers.images import decode_image, map_in_threads
@@ -32,7 +33,8 @@ def read_video(path: Path) -> Iterator[np.ndarray]:
 
 def read_folder(path: Path) -> Iterator[np.ndarray]:
     """Yield the images in a folder, sorted by file name."""
-    paths = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+    files = (file for file in path.iterdir() if not is_system_file(file.relative_to(path)))
+    paths = sorted(file for file in files if file.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise UserError(f"{path} contains no images ({', '.join(IMAGE_SUFFIXES)}).")
     frames = map_in_threads(lambda file: decode_image(file.read_bytes()), paths)

@@ -1,0 +1,40 @@
+"""Decode text that comes from users."""
+
+from lectern.errors import UserError
+
+UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")  # byte order marks
+
+
+def decode_text(data: bytes, place: str) -> str:
+    """Decode UTF-8, without a byte order mark at the start. Line ends stay unchanged.
+
+    `place` is the start of an error message, such as the path of the file. Raises UserError if the bytes are not UTF-8
+    text.
+    """
+    if data.startswith(UTF_16_OR_32):
+        raise UserError(f"{place} is UTF-16 or UTF-32 text. Convert it to UTF-8, for example with iconv -t UTF-8.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{place}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8 text. "
+            "Convert the text to UTF-8, for example with iconv -t UTF-8, or download the file again."
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise UserError(
+            f"{place}, line {line}: the text contains a NUL character, so it is probably UTF-16 text or no text. "
+            "Convert UTF-16 to UTF-8 with iconv -f UTF-16LE -t UTF-8."
+        )
+    return text
+
+
+def check_argument(name: str, text: str) -> None:
+    """Raise UserError if an argument of a command contains bytes that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{name} contains a byte at position {error.start} that is not UTF-8. Check the locale of the terminal."
+        ) from error
