@@ -89,6 +89,7 @@ def run_in(folder: Path, run: Run, fatal: int | None = None) -> Ended:
     def count_and_run() -> None:
         os.chdir(folder)
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
+        os.environ["DVC_STAGE"] = "stage"  # DVC runs the stages, and deletes their outputs before it runs them again
         done = [0]
 
         def act(number: int, write: str) -> None:
