@@ -1,7 +1,7 @@
 """Convert a decoded image to the pixels that an image viewer shows.
 
-A file can say that its pixels are rotated, have 16 bits, are transparent, or have another color space. Pillow decodes
-the stored pixels, and ignores most of this information.
+An image file can declare that its pixels are rotated, have 16 bits, are transparent, or have a special color space.
+Pillow decodes the stored pixels, and ignores most of this information.
 """
 
 import io
@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, ImageOps
 from lectern.errors import UserError
 
 SIXTEEN_BITS = 257  # factor from values of 8 bits to values of 16 bits
-USUAL_GAMMA = 1 / 2.2  # the gamma that sRGB approximates, as a PNG stores it
+USUAL_GAMMA = 1 / 2.2  # value of the gAMA chunk of a PNG file with the colors of sRGB
 
 
 def displayed_image(image: Image.Image) -> Image.Image:

@@ -5,6 +5,6 @@
 
 
 def split_lines(text: str) -> list[str]:
-    """Return the lines of a text. A line ends with `\\n` or `\\r\\n`, and at the end of the text."""
+    """Return the lines of a text, which are separated by `\\n` or `\\r\\n`. The last line may have no line break."""
     lines = text.split("\n")
     return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]

@@ -46,7 +46,7 @@ def repack(source: Path, target: Path, archive: Archive) -> None:
 
 
 def is_repacked(path: Path, archive: Archive) -> bool:
-    """Return whether the file `path` is a zip file with the pinned members, written by `repack`."""
+    """Return whether `path` is a zip file that `repack` wrote and that contains the members in the config."""
     try:
         with open_members(path, path.parent) as members:
             selected = select_members(members, replace(archive, inside="", members=["*"]))

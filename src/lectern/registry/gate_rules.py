@@ -98,7 +98,7 @@ def metric_rule(name: str) -> str:
 
 
 def cost_limit(champion_cost: float, factor: int | float, absolute_slack: int | float) -> float:
-    """Return the highest latency or size of a candidate that passes the rule."""
+    """Return the highest latency or size with which a candidate passes the rule."""
     return max(champion_cost * factor, champion_cost + absolute_slack)
 
 

@@ -1,4 +1,4 @@
-"""Evaluate the guards of the promotion gate.
+"""Check the limits for the latency, the size and the metrics of a candidate, which are called guards.
 
 A guard limits how much the latency, the size or a metric of the candidate may be worse than that of the champion.
 """

@@ -145,7 +145,7 @@ def stage_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
 def compared_link(name: str, value: str, status: StageStatus, stage: str, broken: str = "") -> Link:
     """Return a link for a stage that is broken if DVC reports changes of the stage.
 
-    `broken` is the reason if an earlier check of the same link has failed.
+    If an earlier check of the link failed, `broken` contains the reason for the failure.
     """
     broken, note = broken or status.changes.get(stage, ""), status.refusal or status.failure
     return Link(name, value, broken, checked=bool(broken) or not note, note=note)

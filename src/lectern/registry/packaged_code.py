@@ -110,9 +110,9 @@ def importable(package: Path) -> Iterator[None]:
 
 @cache
 def code_digest(task: str) -> str:
-    """Return the digest of the code that predicts for models of a task, without comments and docstrings.
+    """Return the digest of a task's prediction code. Comments and docstrings do not change the digest.
 
-    The code also defines the MLflow signature of the models.
+    The prediction code also defines the MLflow signature of the models.
     """
     return source_digest([PYFUNC, *imported_files(task)], PACKAGE)
 

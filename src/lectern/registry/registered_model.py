@@ -143,7 +143,7 @@ class RegisteredModel:
     def update_challenger(self, scored: ModelVersionRecord) -> None:
         """Move the alias `challenger` to the best version that is not the champion.
 
-        Only versions that were scored on the test data of `scored` are considered.
+        Versions are ignored if their score was computed on other test data than the score of the version `scored`.
         """
         self.refresh()
         self.move_aliases({CHALLENGER: self.best_version(scored, self.champion_number)})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # importing Lightning takes seconds, and a rollback does not 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The score, the results per test item and the request for latency measurements of a model."""
+    """The score of a model, its result for each test item, and the request with which its latency is measured."""
 
     score: float
     items: pd.DataFrame  # one row per test item

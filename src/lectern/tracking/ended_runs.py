@@ -32,7 +32,7 @@ def delete_partly_restored_runs(client: MlflowClient, task: str, weights: str) -
 
 
 def find_ended_runs(client: MlflowClient, experiments: list[str], query: str) -> list[tuple[Run, ProcessRecord]]:
-    """Return the runs that match a query and whose process has ended, each with its process."""
+    """Return the runs that match a query and whose process has ended, as pairs of a run and its process."""
     found = client.search_runs(experiments, query, max_results=MAX_FOUND) if experiments else []
     processes = [(run, read_process(run)) for run in found]
     return [(run, process) for run, process in processes if process and has_ended(process)]

@@ -77,7 +77,7 @@ def find_entry(text: str, stage: str, digest: str) -> dict[str, Any] | None:
 
 
 def read_config(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the config of a training from the overrides and the params in the entry of its stage in dvc.lock."""
+    """Build the config of a training from its entry in dvc.lock, which contains overrides and params."""
     config: dict[str, Any] = {}
     for word in entry["cmd"].split():
         key, is_override, value = word.partition("=")

@@ -20,7 +20,8 @@ def copy_output(output: Path, copy: Path) -> Path:
     """Copy an output, which is a file or a folder, to the path `copy`, and return `copy`.
 
     Symbolic links into DVC's cache are replaced by copies of the linked files. The copies are writable, although files
-    in DVC's cache are read-only. Raises UserError if the output contains any other link that leads out of the outputs.
+    in DVC's cache are read-only. Raises UserError if a link leads to a file outside the output and outside DVC's
+    cache.
     """
     for path in checked_files(output):
         target = copy / path.relative_to(output)

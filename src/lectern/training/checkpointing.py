@@ -87,7 +87,7 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning calls Checkpoint callba
     ) -> None:
         """Save a checkpoint every `interval` steps and after a stop signal.
 
-        If a validation or the end of the epoch follows, the checkpoint is saved there instead.
+        If a validation or the end of the epoch follows this step, Lightning saves the checkpoint after it.
         """
         due = trainer.global_step % self.interval == 0 or self.stop.received
         last = batch_idx + 1 == trainer.num_training_batches

@@ -7,8 +7,8 @@ import numpy as np
 from lectern.errors import UserError
 from lectern.tasks.digits.data.format.images import NUM_CLASSES
 
-MAX_DISTANCE = 0.25  # largest share of images that would have to change their class to make two splits equal
-MIN_IMAGES = 100  # The shares in a smaller split vary too much by chance.
+MAX_DISTANCE = 0.25  # largest allowed difference of the class shares of two splits, from 0 to 1
+MIN_IMAGES = 100  # minimum size of a compared split; in a smaller split, the class shares vary by chance
 
 
 def last_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:

@@ -44,7 +44,7 @@ def preprocess(
 
     Training and validation frames are cropped and resized. Test frames stay raw. Each table has one row per frame, with
     the columns `drive`, `row`, `run`, `time`, `angle`, `angle_averaged` (mean over `average_seconds` around the frame)
-    and the other targets. Runs of fewer than `shortest` frames are left out and counted. `bad_rows` is `skip` to skip
+    and the other targets. A sequence of fewer than `shortest` frames is dropped. `bad_rows` is `skip` to skip
     unusable rows, or `stop` to report the first unusable row as an error. If `frame_rate` is given, the times of the
     frames are computed from it. `shard_megabytes` is the size of the Arrow files of training frames (docs/cluster.md).
     """

@@ -4,7 +4,7 @@
 outputs). A window consists of a frame and the `window - 1` frames before it, so `windows = length - window + 1`.
 `positions` is the number of frames at the end of each window for which the network has an output. The last position is
 the newest frame. `step` accepts one frame of each drive and the state that it returned for the previous frame. `step`
-returns the same outputs as `forward` for the window that ends with this frame.
+returns the same outputs as `forward` for the window that ends with the accepted frame.
 """
 
 from abc import abstractmethod

@@ -58,7 +58,10 @@ FILE_READERS = dict.fromkeys(PICTURES, read_picture) | dict.fromkeys(VIDEOS, rea
 
 
 def predict_drive(module: SteeringModel, frames: np.ndarray) -> inference.Predictions:
-    """Return the predictions for all prepared frames of one uninterrupted run, uint8 (n, height, width, 3)."""
+    """Return the predictions for the prepared frames of one uninterrupted sequence.
+
+    `frames` has the type uint8 and the shape (n, height, width, 3).
+    """
     return inference.predict_drive(module, frames)
 
 

@@ -84,7 +84,7 @@ class Translator(TrainableModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         source, target, loss_weight = batch
-        if loss_weight == 0:  # the pair is only padding, and another rank counts the pair
+        if loss_weight == 0:  # the pair only fills up the batch; the pair is counted on another rank
             return
         is_token = target[:, 1:] != PAD
         logits = self.network.logits(self.network(source, target[:, :-1])[is_token]).float()

@@ -21,7 +21,7 @@ def score_baseline(processed: Path) -> float:
 
 
 def score_baselines(processed: Path) -> dict[str, float]:
-    """Return the score of each baseline on the test set that determines the score.
+    """Return the score of each baseline on the first test set, on which models are also scored.
 
     The lexicon of the word-by-word baseline is computed from the training split.
     """

@@ -39,7 +39,9 @@ def displayed_frame(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
 
 
 def display_matrix(frame: av.VideoFrame) -> np.ndarray:
-    """Return the directions of the axes, (2, 2) with -1, 0 and 1. The rows are the new axes of x and y.
+    """Return a matrix of shape (2, 2) with the values -1, 0 and 1.
+
+    Its rows are the directions of the x axis and of the y axis after the rotation.
 
     Source: FFmpeg's documentation of `libavutil/display.h`.
     """
