@@ -11,7 +11,7 @@ from lectern.tasks.steering.data.readers.files import RecordingFiles
 from lectern.tasks.steering.data.readers.recording import DecodedFrame, FrameDecoder, Unit
 from lectern.tasks.steering.data.readers.videos import count_frames, read_video
 
-UNIT = Unit("the unit is degrees of the steering wheel", lock=540.0, right=1, degrees=1.0)
+UNIT = Unit("degrees of the steering wheel", lock=540.0, right=1, degrees=1.0)
 VIDEO, LOG = "_front.mkv", "_steering.csv"
 
 

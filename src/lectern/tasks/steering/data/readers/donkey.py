@@ -15,7 +15,7 @@ from lectern.tasks.steering.data.readers.files import RecordingFiles
 from lectern.tasks.steering.data.readers.images import decode_files, drop_missing
 from lectern.tasks.steering.data.readers.recording import FrameDecoder, Unit
 
-UNIT = Unit("the unit is a share of the full lock", lock=1.0, right=1, degrees=150.0)
+UNIT = Unit("share of the full lock", lock=1.0, right=1, degrees=150.0)
 COLUMNS = {"_index": "row", "_timestamp_ms": "time", "cam/image_array": "image", "user/angle": "angle",
            "user/throttle": "throttle"}  # fmt: skip
 

@@ -15,7 +15,7 @@ from lectern.tasks.steering.data.readers.recording import FrameDecoder, Unit
 
 LOG = "interpolated.csv"
 # The lock of 9 radians is about one and a half turns of the steering wheel. Counter-clockwise angles are positive.
-UNIT = Unit("the unit is radians of the steering wheel", lock=9.0, right=-1, degrees=57.3)
+UNIT = Unit("radians of the steering wheel", lock=9.0, right=-1, degrees=57.3)
 CAMERA = "center_camera"
 
 

@@ -12,7 +12,7 @@ from lectern.tasks.steering.data.readers.recording import FrameDecoder, Unit
 LOG = "driving_log.csv"
 # The simulator writes these columns without a header. Udacity's sample recording has a header.
 COLUMNS = ["center", "left", "right", "steering", "throttle", "brake", "speed"]
-UNIT = Unit("the unit is a share of the full lock of 25 degrees", lock=1.0, right=1, degrees=150.0)
+UNIT = Unit("share of the full lock of 25 degrees", lock=1.0, right=1, degrees=150.0)
 TIME_IN_NAME = r"center_(\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d_\d{3})\."
 
 
