@@ -108,7 +108,7 @@ def test_without_slurm_the_error_says_what_to_do(login_without_slurm):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["trainer=gpus"], "devices is -1, but a job needs a number"),
+        (["trainer=gpus"], "devices is -1, but a Slurm job needs a number"),
         (["trainer.num_nodes=3"], "batch_size 128 is not divisible by 3 processes (3 nodes x 1)"),
         (["model=digits_cn"], "digits_cnn"),
     ],
