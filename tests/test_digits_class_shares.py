@@ -68,6 +68,11 @@ def test_very_different_class_shares_are_refused():
 
 def test_the_variation_of_small_random_splits_is_accepted():
     draw = np.random.default_rng(1)
+    refused = 0
     for _ in range(50):
         splits = {"train": SHUFFLED, "validation": draw.choice(SHUFFLED, 240), "test": draw.choice(SHUFFLED, 300)}
-        check_class_shares(splits)
+        try:
+            check_class_shares(splits)
+        except UserError:
+            refused += 1
+    assert refused == 0

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from lectern.artifacts.displayed_image import displayed_image
 from lectern.errors import UserError
 from lectern.serving.images import read_image
 from lectern.tasks.digits.serving.request import read_picture
 from lectern.tasks.steering.data.readers.images import decode_image
 from lectern.tasks.steering.data.readers.videos import read_video
 from lectern.tasks.steering.serving import request
+from lectern.user_files.displayed_image import displayed_image
 
 COLORS = {"red": (220, 40, 30), "green": (30, 200, 60), "blue": (20, 40, 210), "gray": (200, 200, 200)}
 ORIENTATION = 0x0112  # tag of the EXIF data

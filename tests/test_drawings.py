@@ -6,10 +6,10 @@ from PIL import Image
 
 from drawn_digits import draw_digit
 from lectern.artifacts import model_folder
-from lectern.artifacts.displayed_image import displayed_image
 from lectern.errors import UserError
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 from lectern.tasks.digits.serving.drawing import to_mnist_image
+from lectern.user_files.displayed_image import displayed_image
 
 
 def center_of_mass(image: np.ndarray) -> np.ndarray:

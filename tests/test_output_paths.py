@@ -8,14 +8,19 @@ import pytest
 
 import steering_recordings as recordings
 from children import lectern
-from lectern.artifacts.output_path import check_output_path
 from lectern.errors import UserError
 from lectern.tasks.steering.data.readers.videos import count_frames, frame_rate
 from lectern.tasks.steering.serving.video_writer import write_video
+from lectern.user_files.output_path import check_output_path
 
 
-def test_a_new_file_in_an_existing_folder_is_accepted(tmp_path):
-    check_output_path("--out", tmp_path / "new.PNG", [".png"])
+def test_a_file_is_accepted_until_it_exists(tmp_path):
+    path = tmp_path / "new.PNG"
+    check_output_path("--out", path, [".png"])
+    assert not path.exists()
+    path.touch()
+    with pytest.raises(UserError, match="already exists"):
+        check_output_path("--out", path, [".png"])
 
 
 @pytest.mark.parametrize(

@@ -128,12 +128,12 @@ def delete_module(path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [append_code, add_expression_to_docstring, select_encoding, add_module, delete_module]
 )
-def test_changed_files_of_a_version_are_refused(client, change):
+def test_changed_files_of_a_version_are_refused_with_the_commit(client, change):
     version = register_inverted(client)
     commit_decision(version)
     (path,) = Path().glob(f"files/code/*/{INFERENCE_API}")
     change(path)
-    with pytest.raises(UserError, match="is not the code that was registered"):
+    with pytest.raises(UserError, match=f"is not the code that was registered.*git checkout {COMMIT}"):
         load_version(client, version)
 
 

@@ -7,8 +7,6 @@ import pytest
 
 import steering_recordings as recordings
 from children import lectern
-from lectern.artifacts.plain_text import decode_text
-from lectern.artifacts.system_files import is_system_file
 from lectern.errors import UserError
 from lectern.serving.batch_inputs import find_input_files
 from lectern.tasks.language_model.data.preprocess import read_works
@@ -16,6 +14,8 @@ from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.formats import read_recording
 from lectern.tasks.steering.data.readers.videos import read_video
 from lectern.tasks.translation.data.text_files import read_lines
+from lectern.user_files.plain_text import decode_text
+from lectern.user_files.system_files import is_system_file
 
 TEXT = "Zürich\nline two\n"
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lectern.artifacts.output_path import check_output_path
 from lectern.cli.output import Json, connect, print_json
 from lectern.errors import UserError
+from lectern.user_files.output_path import check_output_path
 
 VersionName = Annotated[
     str, typer.Argument(help="name of a registered model or of one of its versions, such as mnist or mnist@3")

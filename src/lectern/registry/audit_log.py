@@ -152,7 +152,12 @@ def label(described: Decision) -> str:
 def read_lines(name: str) -> set[str]:
     """Return the complete lines of the audit log's file. If the disk was full, the last line can be incomplete."""
     path = AUDIT_LOGS / f"{name}.jsonl"
-    return {line for line in split_lines(path.read_text("utf-8")) if line.endswith("}")} if path.is_file() else set()
+    return complete_lines(path.read_text("utf-8")) if path.is_file() else set()
+
+
+def complete_lines(text: str) -> set[str]:
+    """Return the lines of an audit log, without a line that was only written in part."""
+    return {line for line in split_lines(text) if line.endswith("}")}
 
 
 def parse_decisions(lines: set[str]) -> list[Decision]:

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from lectern.artifacts.system_files import is_system_file
 from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 from lectern.serving.batching import Array
 from lectern.serving.champions import Champion
 from lectern.serving.csv_tables import read_csv
 from lectern.serving.file_inputs import take_chunk
+from lectern.user_files.system_files import is_system_file
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".txt")
 

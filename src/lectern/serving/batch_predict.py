@@ -16,7 +16,6 @@ from mlflow import MlflowClient
 from tqdm import tqdm
 
 from lectern.artifacts.digests import file_digest
-from lectern.artifacts.output_path import check_output_path
 from lectern.atomic import atomic_file
 from lectern.config import nearest
 from lectern.errors import UserError
@@ -25,6 +24,7 @@ from lectern.registry.version_record import ModelVersionRecord
 from lectern.registry.versions import find_version
 from lectern.serving.batch_inputs import Chunk, count_inputs, find_input_files, read_chunks
 from lectern.serving.champions import Champion, load_version
+from lectern.user_files.output_path import check_output_path
 
 OUTPUT_SUFFIXES = (".csv", ".parquet")
 FILE_COLUMN, ROW_COLUMN = (

@@ -93,7 +93,10 @@ def load_version(client: MlflowClient, version: ModelVersionRecord, threads: int
         )
     check_approved(client, version)
     files = download_files(client, version)
-    model = PackagedModel(files, files / "artifacts" / version.experiment, version.code, threads)
+    try:
+        model = PackagedModel(files, files / "artifacts" / version.experiment, version.code, threads)
+    except UserError as error:
+        raise other_code_error(client, version, f"its packaged code cannot be used: {error}") from error
     if model.signature != task_module(version.task, "serving.inference_api").signature().to_dict():
         raise other_code_error(
             client, version, "the inputs, outputs or parameters of the version differ from those of this checkout"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from lectern.artifacts.displayed_image import displayed_image
 from lectern.errors import UserError
+from lectern.user_files.displayed_image import displayed_image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 PILLOW_MAX_MEGAPIXELS = 178  # Pillow rejects images with more megapixels

@@ -15,7 +15,7 @@ from typing import Any
 from lectern.errors import UserError
 from lectern.registry.packaged_code import extract_code
 from lectern.serving import packaged_worker
-from lectern.serving.deadline import ModelBusy, check_current_deadline
+from lectern.serving.deadline import Cancelled, ModelBusy, check_current_deadline
 
 CHECK_SECONDS = 0.02  # seconds between two checks of the time limit while a call waits
 
@@ -101,7 +101,7 @@ class PackagedModel:
         try:
             while not wait([future], CHECK_SECONDS).done:
                 check_current_deadline()
-        except Exception:
+        except (ModelBusy, Cancelled):
             os.kill(self.process, signal.SIGKILL)
             self.pool = None
             raise
@@ -115,7 +115,7 @@ class PackagedModel:
         except UserError:
             raise
         except Exception as error:
-            raise UserError(f"The packaged code cannot load the model: {error!r}") from error
+            raise UserError(f"the code cannot load the model ({error!r})") from error
         self.process, self.facts, self.signature = loaded
         self.pool = pool
         return pool

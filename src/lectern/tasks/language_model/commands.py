@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from lectern.artifacts.output_path import check_output_path
 from lectern.artifacts.paths import REPORTS
-from lectern.artifacts.plain_text import check_argument
 from lectern.errors import UserError
+from lectern.user_files.output_path import check_output_path
+from lectern.user_files.plain_text import check_argument
 
 
 def register_commands(app: typer.Typer) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lectern.artifacts.output_path import check_output_path
 from lectern.atomic import atomic_file
+from lectern.user_files.output_path import check_output_path
 
 if TYPE_CHECKING:  # importing numpy and torch is slow
     import numpy as np

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lectern.artifacts.output_path import check_output_path
 from lectern.artifacts.paths import REPORTS
-from lectern.artifacts.plain_text import check_argument, decode_text
 from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
+from lectern.user_files.output_path import check_output_path
+from lectern.user_files.plain_text import check_argument, decode_text
 
 if TYPE_CHECKING:  # importing torch is slow
     from lectern.serving.champions import Champion

@@ -9,11 +9,11 @@ import numpy as np
 
 from lectern.artifacts.dataset import write_facts
 from lectern.artifacts.digests import content_digest
-from lectern.artifacts.plain_text import decode_text
-from lectern.artifacts.system_files import is_system_file
 from lectern.atomic import write_json
 from lectern.errors import UserError
 from lectern.tasks.language_model.data.format.alphabet import NormalForm, encode, normalize
+from lectern.user_files.plain_text import decode_text
+from lectern.user_files.system_files import is_system_file
 
 SPLITS = ("train", "validation", "test")
 

@@ -6,9 +6,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from lectern.artifacts.plain_text import decode_text
 from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
+from lectern.user_files.plain_text import decode_text
 
 LANGUAGE = "{language}"  # placeholder for the language in the file names of a config
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from lectern.artifacts.system_files import is_system_file
 from lectern.errors import UserError
+from lectern.user_files.system_files import is_system_file
 
 
 class RecordingFiles:

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lectern.artifacts.displayed_image import displayed_image
 from lectern.errors import UserError
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.files import RecordingFiles
 from lectern.tasks.steering.data.readers.recording import DecodedFrame
+from lectern.user_files.displayed_image import displayed_image
 
 LOOKAHEAD = 32  # maximum number of frames that are decoded before they are needed
 

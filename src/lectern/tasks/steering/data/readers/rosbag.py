@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lectern.artifacts.system_files import is_system_file
 from lectern.errors import UserError
 from lectern.tasks.steering.data.readers.bad_rows import BadRows
 from lectern.tasks.steering.data.readers.images import decode_image
 from lectern.tasks.steering.data.readers.recording import DecodedFrame, FrameDecoder, Unit
 from lectern.tasks.steering.data.readers.udacity_challenge import UNIT
+from lectern.user_files.system_files import is_system_file
 
 CAMERA = ("/center_camera/image_color/compressed", "/center_camera/image_color")
 STEERING = "/vehicle/steering_report"

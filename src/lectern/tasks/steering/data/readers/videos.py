@@ -8,10 +8,10 @@ import av
 import numpy as np
 from av.container import InputContainer
 
-from lectern.artifacts.system_files import is_system_file
 from lectern.errors import UserError
 from lectern.tasks.steering.data.readers.displayed_frame import displayed_frame
 from lectern.tasks.steering.data.readers.images import decode_image, map_in_threads
+from lectern.user_files.system_files import is_system_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # number of frames per second for a folder of images, or for a video file that does not state its frame rate
