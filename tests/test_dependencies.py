@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lectern.registry import packaged_code
 from lectern.stages.experiments import code_dependencies
 from lectern.task_modules import task_names
 
@@ -81,6 +82,14 @@ def imported_files(script: Path, source: Path, task: str) -> set[Path]:
     return {file for file in files if file.name != "__init__.py"} - {script}
 
 
+@cache
+def stage_files(stage: str, task: str) -> set[Path]:
+    """Return the files that a stage imports, and the files that the register stage copies into a version."""
+    copied = set(packaged_code.imported_files(task)) if stage == "register" else set()
+    imported = imported_files(ROOT / "pipelines" / f"{stage}.py", ROOT / "src", task)
+    return imported | {file for file in copied if file.name != "__init__.py"}
+
+
 def is_below(path: Path, parents: list[Path]) -> bool:
     return any(path == parent or parent in path.parents for parent in parents)
 
@@ -88,9 +97,9 @@ def is_below(path: Path, parents: list[Path]) -> bool:
 @cache
 def unlisted(stage: str, task: str) -> list[str]:
     """Return the imported files that dvc.yaml does not list as dependencies of a stage."""
-    imported = imported_files(ROOT / "pipelines" / f"{stage}.py", ROOT / "src", task)
     listed = code_dependencies(stage, task, ROOT)
-    return sorted(str(path.relative_to(ROOT / "src/lectern")) for path in imported if not is_below(path, listed))
+    files = stage_files(stage, task)
+    return sorted(str(path.relative_to(ROOT / "src/lectern")) for path in files if not is_below(path, listed))
 
 
 @pytest.mark.parametrize("task", task_names())
@@ -111,9 +120,9 @@ def test_every_exception_is_needed(stage):
 def test_every_dependency_is_imported_for_some_task(stage):
     used = set()
     for task in task_names():
-        imported = imported_files(ROOT / "pipelines" / f"{stage}.py", ROOT / "src", task)
+        files = stage_files(stage, task)
         listed = code_dependencies(stage, task, ROOT)[1:]  # The first dependency is the script of the stage.
-        used |= {index for index, path in enumerate(listed) if any(is_below(file, [path]) for file in imported)}
+        used |= {index for index, path in enumerate(listed) if any(is_below(file, [path]) for file in files)}
     assert used == set(range(len(code_dependencies(stage, "digits", ROOT)) - 1))
 
 
