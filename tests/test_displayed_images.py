@@ -12,12 +12,12 @@ import pytest
 from PIL import Image, ImageCms
 
 from lectern.errors import UserError
-from lectern.serving.images import read_image
 from lectern.tasks.digits.serving.request import read_picture
 from lectern.tasks.steering.data.readers.images import decode_image
 from lectern.tasks.steering.data.readers.videos import read_video
 from lectern.tasks.steering.serving import request
 from lectern.user_files.displayed_image import displayed_image
+from lectern.user_files.images import read_image
 
 COLORS = {"red": (220, 40, 30), "green": (30, 200, 60), "blue": (20, 40, 210), "gray": (200, 200, 200)}
 ORIENTATION = 0x0112  # tag of the EXIF data
@@ -68,6 +68,7 @@ def test_the_exif_orientation_is_applied(orientation, kind):
         np.testing.assert_allclose(pixels[12::24, 16::32].astype(int), draw_quarters()[12::24, 16::32], atol=12)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of damaged tags
 def test_damaged_exif_data_is_ignored():
     exif = Image.Exif()
     exif[ORIENTATION] = 6

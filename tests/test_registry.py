@@ -92,7 +92,7 @@ def test_a_version_carries_only_the_code_that_it_imports(client):
     assert {"artifacts/model_folder.py", "tasks/digits/model/module.py"} <= files
     assert files == {str(path.relative_to(PACKAGE)) for path in imported_files("digits")}
     folders = {path.split("/")[0] for path in files if "/" in path}
-    assert folders == {"artifacts", "registry", "serving", "tasks", "training"}
+    assert folders == {"artifacts", "registry", "tasks", "training", "user_files"}
     assert {path.split("/")[1] for path in files if path.startswith("tasks/")} == {"__init__.py", "digits"}
     assert "registry/loaded_model.py" in files and "registry/promotion.py" not in files
     assert not [path for path in files if "page" in path or "preprocess" in path or "report" in path]

@@ -6,7 +6,7 @@ import io
 from nicegui.element import Element
 from PIL import Image
 
-from lectern.serving.images import read_image
+from lectern.user_files.images import read_image
 
 
 class Canvas(Element, component="canvas.js"):

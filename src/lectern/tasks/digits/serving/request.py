@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from lectern.errors import UserError
-from lectern.serving.images import read_image
 from lectern.tasks.digits.serving.drawing import to_mnist_image
+from lectern.user_files.images import read_image
 
 MAX_ROWS = 512
 SUPPORTS_BATCHING = True  # a batch of 16 images takes less time than four single images

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from lectern.errors import UserError
-from lectern.serving.images import read_image
 from lectern.tasks.steering.data.format.frames import prepare
 from lectern.tasks.steering.data.readers.displayed_frame import displayed_frame, displayed_size
 from lectern.tasks.steering.data.readers.videos import open_video, read_folder, read_video
 from lectern.tasks.steering.model import inference
 from lectern.tasks.steering.model.module import SteeringModel
+from lectern.user_files.images import read_image
 
 MAX_ROWS = 16  # maximum number of windows in memory; a window can have 50 raw frames
 SUPPORTS_BATCHING = False  # frames of different cameras have different sizes
