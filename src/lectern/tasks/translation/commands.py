@@ -66,7 +66,7 @@ def translate(
 
 
 def translate_lines(champion: "Champion", lines: list[str], beam: int, n_best: int) -> Iterator[list[str]]:
-    """Yield a list of output lines for each input line. The output for an empty line is an empty line.
+    """Yield a list of `n_best` output lines for each input line. The output lines of an empty line are empty.
 
     A progress bar is shown if the input has more than BATCH_LINES lines.
     """
