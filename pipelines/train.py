@@ -18,13 +18,14 @@ from lectern.tracking import runs
 from lectern.training import distributed, finished_result, fit, run_lock
 from lectern.training.history import History
 from lectern.training.module import TrainableModule
-from lectern.training.plan import Plan, read_plan
+from lectern.training.plan import Plan, check_module, read_plan
 
 
 @stage("train")
 def main(config: dict[str, Any]) -> None:
     plan = read_plan(config)
     facts = read_facts(plan.processed)
+    check_module(plan, facts)
     folder = RUNS / plan.key
     out = Path(config["out"] or folder / f"{plan.dataset.name}-{plan.model.name}")
     result = finished_result.result_path(folder, out.name)

@@ -150,6 +150,7 @@ def compose_config() -> dict[str, Any]:
             "trainer": TRAINERS["laptop"],
             "budget": "laptop",
             "seed": 7,
+            "out": None,
         }
     )
 
@@ -235,7 +236,7 @@ def test_model_and_dataset_of_different_tasks_are_rejected():
 def test_a_processor_without_bfloat16_trains_in_float32(model, trainer, bfloat16, precision, monkeypatch, capsys):
     monkeypatch.setattr(plan, "has_bfloat16", lambda: bfloat16)
     config = {"dataset": DATASETS["shakespeare"], "model": MODELS[model], "trainer": TRAINERS[trainer]}
-    planned = plan.read_plan({**config, "budget": "full", "seed": 7})
+    planned = plan.read_plan({**config, "budget": "full", "seed": 7, "out": None})
     assert planned.fit == {**MODELS[model]["fit"]["full"], "precision": precision}
     assert ("char_lstm in float32" in capsys.readouterr().err) is (planned.fit != MODELS[model]["fit"]["full"])
 

@@ -121,8 +121,8 @@ def test_image_with_loss_weight_zero_gives_no_gradient_and_is_not_measured():
     classifier.training_step((*batch, 0.0), 0).backward()
     assert all((weights.grad == 0).all() for weights in classifier.parameters())
     classifier.validation_step((*batch, 0.0), 0)
-    assert not classifier.validation_loss.update_called
-    assert not classifier.validation_accuracy.update_called
+    assert not classifier.validation_metric("loss").update_called
+    assert not classifier.validation_metric("accuracy").update_called
 
 
 def test_only_training_images_are_augmented(monkeypatch):
@@ -149,8 +149,8 @@ def test_validation_metrics_are_means_over_images_and_not_over_batches(monkeypat
     loss = torch.nn.functional.cross_entropy(logits, labels)
     assert logged["validation_loss"].item() == pytest.approx(loss.item(), rel=1e-4)
     assert logged["validation_accuracy"].item() == pytest.approx((logits.argmax(1) == labels).float().mean().item())
-    assert classifier.validation_loss.update_count == 0  # The metrics are reset before the next epoch.
-    assert classifier.validation_accuracy.update_count == 0
+    assert classifier.validation_metric("loss").update_count == 0  # The metrics are reset before the next epoch.
+    assert classifier.validation_metric("accuracy").update_count == 0
 
 
 def test_validation_loss_does_not_depend_on_label_smoothing(monkeypatch):

@@ -10,7 +10,8 @@ from language_model_texts import BY_NAME, WORKS, make_processed, write_works
 from lectern.errors import UserError
 from lectern.tasks.language_model.data import samples
 from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID, decode, encode, find_unknown_characters
-from lectern.tasks.language_model.data.preprocess import preprocess, read_works, split_works
+from lectern.tasks.language_model.data.preprocess import preprocess, read_works
+from lectern.tasks.language_model.data.splits import split_works
 
 SPLITS = [("name", ["three.txt-0"], ["four.txt-0", "four.txt-1"]), ("position", 0.2, 0.1), ("hash", 0.3, 0.3)]
 
@@ -41,6 +42,23 @@ def test_split_by_hash_keeps_works_in_their_split_if_others_are_added():
     before = split_works({name: name for name in "abcdefghijklmnop"}, "hash", 0.3, 0.3)
     after = split_works({name: name for name in "abcdefghijklmnopqr"}, "hash", 0.3, 0.3)
     assert all(set(before[split]) <= set(after[split]) for split in before)
+
+
+def test_a_number_of_works_or_of_characters_is_held_out():
+    works = {name: name * 10 for name in "abcdefgh"}
+    by_hash = split_works(works, "hash", 2, 3)
+    assert {split: len(parts) for split, parts in by_hash.items()} == {"train": 3, "validation": 2, "test": 3}
+    by_position = split_works({"all": "abcdefghij"}, "position", 3, 2)
+    assert by_position == {"train": {"all": "abcde"}, "validation": {"all": "fgh"}, "test": {"all": "ij"}}
+
+
+def test_works_with_equal_text_are_never_in_different_splits():
+    works = {f"{name}-{copy}": name * 10 for name in "abcdefghijklmnop" for copy in range(3)}
+    splits = split_works(works, "hash", 0.3, 0.3)
+    texts = [set(parts.values()) for parts in splits.values()]
+    assert all(texts) and sum(map(len, texts)) == 16
+    with pytest.raises(UserError, match=r"The works a-1 \(train\) and a-0 \(test\) have equal text"):
+        split_works(works, "name", ["b-0", "b-1", "b-2"], ["a-0"])
 
 
 def test_alphabet_contains_only_characters_of_the_training_text(tmp_path):
@@ -93,10 +111,12 @@ def test_error_for_invalid_utf8_names_the_file_and_the_offset(tmp_path):
     ("arguments", "message"),
     [
         ({"validation": ["five.txt"]}, "no work named five.txt. Available works: four.txt"),
-        ({"validation": 0.1}, "must be lists of work names"),
-        ({"split_by": "position"}, "must be shares"),
-        ({"split_by": "position", "validation": 0.5, "test": 0.6}, "a sum below 1; got 0.5 and 0.6"),
-        ({"split_by": "chance"}, "must be name, position or hash"),
+        ({"validation": 0.1}, "expected two lists of work names with split_by=name"),
+        ({"split_by": "position"}, "two numbers or shares with split_by=position"),
+        ({"split_by": "position", "validation": 0.5, "test": 0.6}, "expected shares with a sum below 1"),
+        ({"split_by": "hash", "validation": 0.1, "test": 4}, "preprocess.test is 4, which selects 4 of 4 works"),
+        ({"split_by": "position", "validation": 9, "test": 500}, "four.txt: preprocess.test is 500, which selects 500"),
+        ({"min_count": 1000}, "no character occurs so often"),
         ({"validation": []}, "validation text is empty"),
     ],
 )

@@ -120,6 +120,14 @@ def test_drive_can_be_held_out_by_name():
     assert split.tolist() == ["train"] * 2 + ["test"] * 2 + ["validation"] * 2
 
 
+@pytest.mark.parametrize("amounts", [(0.2, 0.25), (20, 20)], ids=["shares", "numbers"])
+def test_the_last_frames_of_each_drive_are_held_out_with_a_gap(amounts):
+    table = pd.DataFrame({"drive": ["a"] * 100 + ["b"] * 100, "time": [*range(100)] * 2, "row": range(200)})
+    split = assign_splits(table, dict(zip(("test", "validation"), amounts, strict=True)), 2.0)
+    expected = ["train"] * 58 + ["gap"] + ["validation"] * 20 + ["gap"] + ["test"] * 20
+    assert split.tolist() == expected * 2
+
+
 # Bad input
 
 

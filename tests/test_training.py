@@ -175,11 +175,6 @@ def test_unknown_best_metric_is_an_error_that_names_the_nearest(tmp_path):
         fit(RecordingClassifier(), tmp_path, best={"metric": "validation_acuracy", "mode": "max"})
 
 
-def test_unknown_best_mode_is_an_error_that_names_the_nearest(tmp_path):
-    with pytest.raises(UserError, match=r"best\.mode is 'maximum'; did you mean 'max'\?"):
-        fit(RecordingClassifier(), tmp_path, best={**BEST, "mode": "maximum"})
-
-
 @pytest.mark.parametrize(
     "wrong",
     [{"accelerator": "gpu"}, {"accelerator": "gpuu"}, {"strategy": "dpp"}, {"devices": 0}, {"devices": "many"}],

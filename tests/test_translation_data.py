@@ -9,7 +9,7 @@ import pytest
 from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
 from lectern.tasks.translation.data import samples
-from lectern.tasks.translation.data.corpus import read_corpus, read_pairs
+from lectern.tasks.translation.data.corpus import SIDES, CorpusFiles, read_corpus, read_pairs
 from lectern.tasks.translation.data.duplicates import drop_exact_duplicates, drop_near_duplicates
 from lectern.tasks.translation.data.format import vocabulary
 from lectern.tasks.translation.data.format.cleaning import DEFECTS, count_defects, normalize
@@ -34,17 +34,17 @@ def test_plain_gzipped_zipped_and_tab_separated_files_give_the_same_pairs(tmp_pa
         with zipfile.ZipFile(tmp_path / "all.zip", "a") as archive:
             archive.writestr(f"inside/train.{language}", text)
     (tmp_path / "table.tsv").write_text("1\tEin Mann.\tA man.\n2\tZwei Hunde.\tTwo dogs.\n")
-    expected = read_pairs(tmp_path, "plain.{language}", LANGUAGES, COLUMNS)
+    expected = read_pairs(CorpusFiles(tmp_path, LANGUAGES), "plain.{language}")
     assert expected.values.tolist() == [["A man.", "Ein Mann."], ["Two dogs.", "Zwei Hunde."]]
     for name in ("packed.{language}.gz", "all.zip/inside/train.{language}"):
-        pd.testing.assert_frame_equal(read_pairs(tmp_path, name, LANGUAGES, COLUMNS), expected)
-    pd.testing.assert_frame_equal(read_pairs(tmp_path, "table.tsv", LANGUAGES, (2, 1)), expected)
+        pd.testing.assert_frame_equal(read_pairs(CorpusFiles(tmp_path, LANGUAGES), name), expected)
+    pd.testing.assert_frame_equal(read_pairs(CorpusFiles(tmp_path, LANGUAGES, (2, 1)), "table.tsv"), expected)
 
 
 def test_only_a_line_feed_ends_a_line(tmp_path):
     (tmp_path / "x.en").write_bytes("\ufeffone\u2028two\x85three\r\nfour".encode())
     (tmp_path / "x.de").write_text("eins\nvier\n")
-    pairs = read_pairs(tmp_path, "x.{language}", LANGUAGES, COLUMNS)
+    pairs = read_pairs(CorpusFiles(tmp_path, LANGUAGES), "x.{language}")
     assert pairs["source"].tolist() == ["one\u2028two\x85three", "four"]
 
 
@@ -64,23 +64,56 @@ def test_an_invalid_corpus_file_is_rejected_with_its_name(tmp_path, files, name,
     for file, data in files.items():
         (tmp_path / file).write_bytes(data)
     with pytest.raises(UserError, match=message):
-        read_pairs(tmp_path, name, LANGUAGES, COLUMNS)
+        read_pairs(CorpusFiles(tmp_path, LANGUAGES), name)
 
 
 def test_two_tests_with_the_same_name_are_rejected(tmp_path):
     for name in ("test.tsv", "test.old.tsv"):
         (tmp_path / name).write_text("a\tb\n")
     with pytest.raises(UserError, match="Two test files have the same name before the first dot"):
-        read_corpus(tmp_path, LANGUAGES, COLUMNS, "test.tsv", "test.tsv", ["test.tsv", "test.old.tsv"])
+        read_corpus(CorpusFiles(tmp_path, LANGUAGES), "test.tsv", "test.tsv", "test.tsv", ["test.old.tsv"])
 
 
 def test_hold_out_takes_the_given_number_of_pairs_and_loses_none(tmp_path):
     (tmp_path / "all.tsv").write_text("".join(f"word {n}\tWort {n}\n" for n in range(20)))
-    corpus = read_corpus(tmp_path, LANGUAGES, COLUMNS, "all.tsv", 5, ["all.tsv"])
+    corpus = read_corpus(CorpusFiles(tmp_path, LANGUAGES), "all.tsv", 5, "all.tsv")
     assert len(corpus.validation) == 5 and len(corpus.train) == 15
     assert {*corpus.train["source"], *corpus.validation["source"]} == {f"word {n}" for n in range(20)}
-    with pytest.raises(UserError, match="preprocess.validation is 20, but there are 20 pairs"):
-        read_corpus(tmp_path, LANGUAGES, COLUMNS, "all.tsv", 20, ["all.tsv"])
+    with pytest.raises(UserError, match="preprocess.validation is 20, which selects 20 of 20 pairs"):
+        read_corpus(CorpusFiles(tmp_path, LANGUAGES), "all.tsv", 20, "all.tsv")
+
+
+def test_one_file_becomes_three_splits_and_the_test_split_has_no_incomplete_pair(tmp_path):
+    lines = [f"word {n}\tWort {n}\n" for n in range(40)] + ["only a source\t\n"] * 20
+    (tmp_path / "all.tsv").write_text("".join(lines))
+    corpus = read_corpus(CorpusFiles(tmp_path, LANGUAGES), "all.tsv", 0.25, 0.5)
+    sources = [*corpus.train["source"], *corpus.validation["source"], *corpus.tests["test"]["source"]]
+    assert sorted(sources) == sorted(f"word {n}" for n in range(40))
+    assert (len(corpus.train), len(corpus.validation), len(corpus.tests["test"])) == (15, 5, 20)
+
+
+def test_pairs_with_the_same_key_are_in_the_same_split(tmp_path):
+    lines = [f"word {n}\tWort {n}\tauthor {n % 9}\n" for n in range(60)]
+    (tmp_path / "all.tsv").write_text("".join(lines))
+    corpus = read_corpus(CorpusFiles(tmp_path, LANGUAGES, key_column=2), "all.tsv", 10, 0.3)
+    splits = [corpus.train, corpus.validation, corpus.tests["test"]]
+    authors = [{int(source.split()[1]) % 9 for source in pairs["source"]} for pairs in splits]
+    assert all(authors) and sum(map(len, authors)) == 9 and list(corpus.train.columns) == SIDES
+    assert len(corpus.validation) >= 10 and len(corpus.tests["test"]) >= 18 and sum(map(len, splits)) == 60
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "message"),
+    [
+        ({"columns": (1, 1)}, "x.tsv", r"preprocess.columns is \[1, 1\]; expected two different columns"),
+        ({"key_column": 5}, "x.tsv", r"selects the columns \[0, 1, 5\]"),
+        ({"key_column": 2}, "x.{language}", "has no columns"),
+    ],
+)
+def test_columns_that_cannot_be_read_are_rejected(tmp_path, files, name, message):
+    (tmp_path / "x.tsv").write_text("a\tb\tc\n")
+    with pytest.raises(UserError, match=message):
+        read_pairs(CorpusFiles(tmp_path, LANGUAGES, **files), name)
 
 
 # ---- cleaning ----
@@ -206,11 +239,6 @@ def test_an_invalid_sentence_is_rejected(tmp_path, sources, message):
 def test_control_characters_do_not_reach_the_network(tmp_path):
     facts = read_facts(make_processed(tmp_path))
     assert prepare(["A\x00 man\x1b \ud800sleeps.\r\n"], facts) == prepare(["A man sleeps."], facts)
-
-
-def test_an_unknown_score_is_rejected(tmp_path):
-    with pytest.raises(UserError, match="'rouge'; it must be one of: bleu, chrf, exact_match"):
-        make_processed(tmp_path, score="rouge")
 
 
 # ---- vocabulary ----

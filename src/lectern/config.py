@@ -3,11 +3,11 @@
 import difflib
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 from typing_extensions import TypedDict
 
 from lectern.errors import UserError
@@ -16,7 +16,12 @@ PositiveInt = Annotated[int, Gt(0)]
 NonNegativeInt = Annotated[int, Ge(0)]
 PositiveFloat = Annotated[int | float, Gt(0)]
 NonNegativeFloat = Annotated[int | float, Ge(0)]
+Amount = PositiveInt | Annotated[float, Gt(0), Lt(1)]  # a number of items, or a share of all items
+PositiveFraction = Annotated[float, Gt(0), Le(1)]
 Fraction = Annotated[float, Ge(0), Le(1)]
+DropoutRate = Annotated[float, Ge(0), Lt(1)]  # with a rate of 1, a layer would pass on only zeros
+Threads = Annotated[int, Gt(0), Le(4096)]
+Seed = Annotated[int, Ge(0), Lt(2**32)]  # the seeds that NumPy accepts
 
 KINDS = {  # maps pydantic's name of an error to the kind of value that was expected
     "int_type": "an integer",
@@ -117,7 +122,8 @@ def check_value(key: str, value: Any, hint: Any, where: str) -> None:
     """
     from pydantic import ConfigDict, TypeAdapter, ValidationError  # slow import
 
-    adapter = TypeAdapter(hint, config=None if is_typed_dict(hint) else ConfigDict(arbitrary_types_allowed=True))
+    options = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
+    adapter = TypeAdapter(hint, config=None if is_typed_dict(hint) else options)
     try:
         # pydantic's strict mode accepts a list as a tuple only for JSON
         adapter.validate_json(json.dumps(value, default=str), strict=True)
@@ -125,7 +131,7 @@ def check_value(key: str, value: Any, hint: Any, where: str) -> None:
         problems = [problem for problem in error.errors() if problem["type"] != "needs_python_object"]
         path, found = locate(key, value, problems[0]["loc"])
         expected = " or ".join(dict.fromkeys(map(describe_expected, problems)))
-        raise UserError(f"{where}: {path} is {found!r}; expected {expected}.") from error
+        raise UserError(f"{where}: {path} is {found!r}; expected {expected}.{quoting_hint(found, problems)}") from error
 
 
 def describe_expected(problem: Mapping[str, Any]) -> str:
@@ -136,6 +142,14 @@ def describe_expected(problem: Mapping[str, Any]) -> str:
         return KINDS[problem["type"]]
     message: str = problem["msg"].removeprefix("Input should be ")
     return f"a number {message}" if message.startswith(("greater", "less")) else message
+
+
+def quoting_hint(found: Any, problems: Sequence[Mapping[str, Any]]) -> str:
+    """Return a hint to use quotes if YAML has read a word such as `no` or `2024` as a value of another type."""
+    is_word_expected = all(problem["type"] in ("string_type", "literal_error") for problem in problems)
+    if not is_word_expected or not isinstance(found, bool | int | float):
+        return ""
+    return " YAML reads words such as no, on and 2024 as values of other types; put such a word in quotes."
 
 
 def is_typed_dict(hint: Any) -> bool:
@@ -155,9 +169,12 @@ def locate(key: str, value: Any, location: tuple[int | str, ...]) -> tuple[str, 
 def split_class(section: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Split a section, such as one with `class` and `dropout`, into the class name and the arguments of the class.
 
-    The class name is None if the section has no key `class`.
+    The class name is None if the section has no key `class`. Raises UserError if the class name is no string.
     """
-    return section.get("class"), {key: value for key, value in section.items() if key != "class"}
+    name = section.get("class")
+    if not isinstance(name, str | None):
+        raise UserError(f"class is {name!r}; expected the name of a class.")
+    return name, {key: value for key, value in section.items() if key != "class"}
 
 
 def nearest(word: str, choices: list[str]) -> str:

@@ -17,7 +17,7 @@ from lectern.cluster.job_script import JobSize, log_pattern, write_job_script
 from lectern.cluster.log_tail import LogTail
 from lectern.cluster.site import Site, read_site
 from lectern.errors import UserError
-from lectern.stages.config_files import check_config_files
+from lectern.stages.config_files import check_config_files, quote_names
 from lectern.training.world_size import check_batch_divides
 
 STAGE_SCRIPT = re.compile(r"pipelines/(\w+)\.py")
@@ -136,7 +136,7 @@ def required_job_size(command: list[str]) -> JobSize:
     check_config_files(stage_name(program), overrides)
     try:
         with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
-            config = compose(stage_name(program), overrides)
+            config = compose(stage_name(program), quote_names(overrides))
     except HydraException as error:
         raise UserError(f"The config of the stage is invalid: {error}") from error
     trainer = config.get("trainer")

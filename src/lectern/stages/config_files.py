@@ -1,9 +1,10 @@
-"""Check the syntax of a stage's config files before Hydra reads them.
+"""Check the config files that a command line selects, before and after Hydra reads them.
 
-Hydra would print a traceback for a damaged file.
+For some mistakes, Hydra would print a traceback, or read a file other than the one that the user means.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +12,9 @@ from omegaconf import OmegaConf
 
 from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import CONF, group_config
+from lectern.errors import UserError
+
+PLAIN_NAMES = re.compile(r"[\w.-]+(,[\w.-]+)*")
 
 
 def check_config_files(stage: str, overrides: Sequence[str]) -> None:
@@ -18,6 +22,39 @@ def check_config_files(stage: str, overrides: Sequence[str]) -> None:
     for path in composed_files(stage, overrides):
         if path.is_file():  # for a missing file, Hydra prints a good message, which lists the available files
             read_mapping(path)
+
+
+def quote_names(overrides: Sequence[str]) -> list[str]:
+    """Put the names of config files in quotes, so that Hydra reads `dataset=2024` or `dataset=on` as a name.
+
+    Raises UserError if a group has a list or a mapping instead of a name.
+    """
+    return [quote_name(override) for override in overrides]
+
+
+def quote_name(override: str) -> str:
+    group, separator, names = override.partition("=")
+    if not separator or not group or not (CONF / group).is_dir():
+        return override
+    if names.startswith(("[", "{")):
+        raise UserError(f"{override}: expected the name of one file in {CONF / group}, without .yaml.")
+    if not PLAIN_NAMES.fullmatch(names):
+        return override
+    return f"{group}=" + ",".join(f"'{name}'" for name in names.split(","))
+
+
+def check_names(config: Mapping[str, Any], selected: Mapping[str, str]) -> None:
+    """Raise UserError if a config file contains a name other than its file name.
+
+    `selected` is a dict from each config group to the name of the selected file. A copied file whose name was not
+    changed would replace the outputs of the original file.
+    """
+    for group, name in selected.items():
+        section = config.get(group)
+        if isinstance(section, dict) and "name" in section and section["name"] != name:
+            raise UserError(
+                f"{group_config(group, name)}: name is {section['name']!r}; expected {name!r}, the name of the file."
+            )
 
 
 def composed_files(stage: str, overrides: Sequence[str]) -> Iterator[Path]:

@@ -5,18 +5,19 @@ For an error that the user can fix, the command prints one line instead of a tra
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, NoReturn
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lectern.artifacts.paths import CONF
 from lectern.atomic import explain_write_error
 from lectern.errors import UserError
-from lectern.stages.config_files import check_config_files
+from lectern.stages.config_files import check_config_files, check_names, quote_names
 from lectern.stages.help_text import format_help
 from lectern.tracking.refusals import explain_refusal
 
@@ -32,14 +33,14 @@ def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
     def decorate(main: Main) -> Callable[[], None]:
         @wraps(main)
         def run(config: DictConfig) -> None:
-            run_main(main, config)
+            run_main(main, config, HydraConfig.get().runtime.choices)
 
         def command() -> None:
             if {"-h", "--help"} & set(sys.argv[1:]):
                 description = sys.modules[main.__module__].__doc__ or ""
                 print(format_help(config_name, description, CONF))
             else:
-                exit_if_damaged(config_name)
+                sys.argv[1:] = check_command_line(config_name, sys.argv[1:])
                 hydra.main(version_base="1.3", config_path=str(CONF.resolve()), config_name=config_name)(run)()
 
         return command
@@ -51,22 +52,29 @@ class Interrupted(KeyboardInterrupt):
     """Raised when the stage receives SIGTERM or SIGHUP, so that the stage deletes temporary files as for Ctrl-C."""
 
 
-def exit_if_damaged(config_name: str) -> None:
-    """Exit with code 1 and an error message if a config file that the command line selects is damaged."""
+def check_command_line(config_name: str, overrides: list[str]) -> list[str]:
+    """Return the overrides with quoted names of config files.
+
+    If a config file that the overrides select is damaged, exit with code 1 and an error message.
+    """
     try:
-        check_config_files(config_name, sys.argv[1:])
+        check_config_files(config_name, overrides)
+        return quote_names(overrides)
     except UserError as error:
         sys.exit(f"lectern: {error}")
 
 
-def run_main(main: Main, config: DictConfig) -> None:
+def run_main(main: Main, config: DictConfig, selected: Mapping[str, str]) -> None:
     """Call the main function of a stage.
 
-    After a UserError, a refused write or a stop signal, print one message and exit.
+    `selected` is a dict from each config group to the name of the selected file. After a UserError, a refused write or
+    a stop signal, print one message and exit.
     """
     previous = {number: signal.signal(number, interrupt) for number in stop_signals()}
     try:
-        main(to_plain(config))
+        plain = to_plain(config)
+        check_names(plain, selected)
+        main(plain)
     except UserError as error:
         sys.exit(f"lectern: {error}")
     except KeyboardInterrupt as error:

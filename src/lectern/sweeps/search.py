@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from lectern.artifacts.paths import CONF, SWEEPS
 from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
-from lectern.stages.config_files import check_config_files
+from lectern.stages.config_files import check_config_files, quote_names
 from lectern.stages.stage import to_plain
 from lectern.sweeps.mlflow_record import SweepRun, start_sweep_run
 from lectern.sweeps.search_space import get_value, read_search_space
@@ -55,7 +55,7 @@ class Search:
         overrides = self.trial_overrides(values)
         check_config_files("train", overrides)
         with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
-            return read_plan(to_plain(compose("train", overrides)))
+            return read_plan(to_plain(compose("train", quote_names(overrides))))
 
     def open_study(self) -> optuna.Study:
         """Create an Optuna study, or load the study of an earlier search.

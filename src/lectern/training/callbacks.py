@@ -1,7 +1,7 @@
 """Define Lightning callbacks that keep the best weights, clip gradients and show progress."""
 
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -20,9 +20,7 @@ SIGNS = {"min": -1, "max": 1}  # maps `mode` to the sign that turns a better met
 class KeepBest(pl.Callback):
     """Keep a copy of the weights with the best validation result, in memory and in each checkpoint."""
 
-    def __init__(self, metric: str, mode: str):
-        if mode not in SIGNS:
-            raise UserError(f"best.mode is {mode!r}{nearest(mode, list(SIGNS))} Available: {', '.join(SIGNS)}.")
+    def __init__(self, metric: str, mode: Literal["min", "max"]):
         self.metric, self.sign = metric, SIGNS[mode]
         self.value: float | None = None
         self.weights: dict[str, torch.Tensor] = {}
@@ -48,6 +46,11 @@ class KeepBest(pl.Callback):
             self.weights = {name: tensor.detach().cpu().clone() for name, tensor in pl_module.state_dict().items()}
 
     def restore_best_weights(self, module: pl.LightningModule) -> None:
+        if self.value is None:
+            raise UserError(
+                "The training ended without a validation, so there are no best weights. Train for more steps, or "
+                "remove the keys of the trainer that prevent a validation, such as check_val_every_n_epoch."
+            )
         module.load_state_dict(self.weights)
 
 

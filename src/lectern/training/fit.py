@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -11,7 +11,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lectern.artifacts.history_file import Record, TextSample
-from lectern.config import PositiveFloat, PositiveInt
+from lectern.config import PositiveFloat, PositiveInt, Threads
 from lectern.errors import UserError
 from lectern.training.callbacks import ClipNorm, KeepBest, Progress
 from lectern.training.checkpointing import AtomicCheckpointIO, ExactResume, last_valid_checkpoint
@@ -21,8 +21,10 @@ from lectern.training.history import History
 from lectern.training.module import TrainableModule
 from lectern.training.stop_signals import StopOnSignal
 
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]  # names that Lightning uses
 
-def set_determinism(seed: int, threads: PositiveInt) -> None:
+
+def set_determinism(seed: int, threads: Threads) -> None:
     """Set the random seed and the number of threads. `set_determinism` must be called before the module is created."""
     torch.set_num_threads(threads)
     pl.seed_everything(seed, verbose=False)
@@ -35,9 +37,9 @@ def fit(
     *,
     folder: Path,
     trainer: dict[str, Any],
-    best: dict[str, str],
+    best: dict[str, Any],
     epochs: PositiveInt,
-    precision: str = "32-true",
+    precision: Precision = "32-true",
     clip_norm: PositiveFloat | None = None,
     validations_per_epoch: PositiveInt = 1,
     accumulate: PositiveInt = 1,

@@ -3,7 +3,8 @@
 from typing import Protocol, runtime_checkable
 
 import pytorch_lightning as pl
-from torch import Tensor
+from torch import Tensor, nn
+from torchmetrics import Metric
 
 
 @runtime_checkable
@@ -21,14 +22,30 @@ class TrainableModule(pl.LightningModule):
 
     `resume_state` contains the tensors that a training step needs from the previous training step, such as the hidden
     state of a recurrent network. `step_metrics` contains the metrics of the last training step. The history records
-    averages of `step_metrics` as `train_<name>`. Metrics that the module logs as `validation_<name>` are recorded after
-    each validation.
+    averages of `step_metrics` as `train_<name>`. `validation_metrics` contains the metrics that a validation step
+    updates. After each validation, the history records them as `validation_<name>`.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.resume_state: dict[str, Tensor] = {}
         self.step_metrics: dict[str, Tensor] = {}
+        self.validation_metrics = nn.ModuleDict()
+
+    def validation_metric(self, name: str) -> Metric:
+        metric = self.validation_metrics[name]
+        assert isinstance(metric, Metric)
+        return metric
+
+    def validation_metric_names(self) -> list[str]:
+        """Return the names of the metrics that the module logs after each validation."""
+        return [f"validation_{name}" for name in self.validation_metrics]
+
+    def on_validation_epoch_end(self) -> None:
+        for name in self.validation_metrics:
+            metric = self.validation_metric(name)
+            self.log(f"validation_{name}", metric.compute())
+            metric.reset()
 
     def text_samples(self) -> dict[str, str]:
         """Return a dict from names to sample texts, which the history records after each validation."""

@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
+from lectern.artifacts.dataset import Facts
 from lectern.artifacts.digests import file_digest
 from lectern.artifacts.model_folder import find_class
 from lectern.artifacts.paths import CONF, PROCESSED, group_config
 from lectern.config import (  # fmt: skip
     Dataset,
     Model,
-    NonNegativeInt,
+    Seed,
     call,
     check_section,
     check_value,
@@ -81,12 +82,14 @@ def read_plan(config: dict[str, Any]) -> Plan:
         )
     where = str(group_config("model", model.name))
     budget = config["budget"]
+    check_value("budget", budget, str, "conf/train.yaml")
+    check_value("out", config["out"], str | None, "conf/train.yaml")
+    check_value("seed", config["seed"], Seed, "conf/train.yaml")
     if budget not in model.fit:
         budgets = list(model.fit)
         raise UserError(
             f"{where}: unknown budget {budget!r}{nearest(str(budget), budgets)} Available: {', '.join(budgets)}."
         )
-    check_value("seed", config["seed"], NonNegativeInt, "conf/train.yaml")
     check_model(model, where)
     check_trainer(config["trainer"], str(CONF / "trainer"))
     check_batch_divides(model.batches, config["trainer"], f"{where}, batches")
@@ -101,12 +104,33 @@ def check_model(model: Model, where: str) -> None:
     """
     from_plan = {"processed": None, "split": None, "seed": None}
     check_section(task_module(model.task, "model.loader").load, model.batches, f"{where}, batches", more=from_plan)
+    check_value("class", model.module.get("class"), str, f"{where}, module")
     name, arguments = split_class(model.module)
     check_section(find_class(model.task, name), arguments, f"{where}, module", more={"facts": None})
     check_section(KeepBest, model.best, f"{where}, best")
     from_stage = dict.fromkeys(("folder", "trainer", "best", "on_records", "name"))
     for budget, section in model.fit.items():
         check_section(training.fit, section, f"{where}, fit.{budget}", positional=3, more=from_stage)
+
+
+def check_module(plan: Plan, facts: Facts) -> None:
+    """Raise UserError if the module cannot be created from its config, or if it does not have the metric in `best`.
+
+    The module is created on PyTorch's `meta` device, which allocates no memory and draws no random numbers.
+    """
+    name, arguments = split_class(plan.model.module)
+    where = group_config("model", plan.model.name)
+    try:
+        with torch.device("meta"):
+            module = find_class(plan.model.task, name)(facts=facts, **arguments)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    metric, available = plan.model.best["metric"], module.validation_metric_names()
+    if metric not in available:
+        raise UserError(
+            f"{where}: best.metric: unknown metric {metric!r}{nearest(metric, available)} "
+            f"Available: {', '.join(available)}."
+        )
 
 
 def resolve_precision(model: Model, budget: str, trainer: dict[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,21 @@
 """Check the trainer section of a config, and select the keys of this section that can change the weights."""
 
 import inspect
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 
-from lectern.config import check_keys, check_values
+from lectern.config import NonNegativeInt, PositiveFraction, PositiveInt, Threads, check_keys, check_value, check_values
 from lectern.errors import UserError
-from lectern.training import fit as training
 
 PLACEMENT = ("accelerator", "devices", "num_nodes", "strategy", "threads")  # they say where a training runs
+RANGES: dict[str, Any] = {  # values that Lightning's annotations allow, although a training cannot use them
+    "devices": PositiveInt | Literal[-1, "auto"] | list[NonNegativeInt],
+    "num_nodes": PositiveInt,
+    "threads": Threads,
+    "limit_train_batches": PositiveInt | PositiveFraction,
+    "limit_val_batches": PositiveInt | PositiveFraction,
+}
 IN_FIT_SECTION = {  # Lightning's key: the key of the `fit` section that has the same meaning
     "max_epochs": "epochs",
     "precision": "precision",
@@ -21,6 +27,9 @@ SET_BY_LECTERN = (
     "callbacks", "plugins", "deterministic", "num_sanity_val_steps", "use_distributed_sampler", "logger",
     "enable_progress_bar", "enable_model_summary",
 )  # fmt: skip
+
+
+PREVENT_EXACT_RESUME = ("fast_dev_run", "max_steps", "max_time", "min_epochs", "min_steps")
 
 
 def check_trainer(trainer: dict[str, Any], where: str) -> None:
@@ -36,10 +45,17 @@ def check_trainer(trainer: dict[str, Any], where: str) -> None:
             )
         if key in SET_BY_LECTERN:
             raise UserError(f"{where}: Lectern sets trainer.{key} itself. Remove this key.")
+        if key in PREVENT_EXACT_RESUME:
+            raise UserError(
+                f"{where}: trainer.{key} is not supported, because a killed training could not resume exactly. Set the "
+                "length of the training with model.fit.<budget>.epochs."
+            )
     if "threads" not in trainer:
         raise UserError(f"{where}: missing key 'threads', the number of threads of each process.")
-    check_values(training.set_determinism, {"threads": trainer["threads"]}, where)
     check_values(pl.Trainer, trainer, where)
+    for key, value in trainer.items():
+        if key in RANGES:
+            check_value(key, value, RANGES[key], where)
 
 
 def numeric_keys(trainer: dict[str, Any]) -> dict[str, Any]:

@@ -9,15 +9,16 @@ from lectern.errors import UserError
 def world_size(trainer: Mapping[str, Any]) -> int:
     """Return the total number of processes on all nodes that a trainer config requires.
 
-    `devices: -1` or `devices: auto` means all GPUs of this machine.
+    `devices: -1` or `devices: auto` means all GPUs of this machine. A list contains the indices of GPUs.
     """
     devices = trainer["devices"]
-    if not isinstance(devices, int) or devices < 1:  # -1 or auto; Lightning rejects all other values
+    if isinstance(devices, list):
+        devices = len(devices)
+    if devices in (-1, "auto"):
         from torch.cuda import device_count
 
         devices = max(device_count(), 1)
-    nodes: int = trainer.get("num_nodes", 1)
-    return devices * nodes
+    return int(devices) * int(trainer.get("num_nodes", 1))
 
 
 def check_batch_divides(batches: Mapping[str, Any], trainer: Mapping[str, Any], where: str) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lectern.config import PositiveInt
 from lectern.training.loader import InMemoryLoader
 
 
-def load(processed: Path, split: str, seed: int, batch_size: int) -> InMemoryLoader:
+def load(processed: Path, split: str, seed: int, batch_size: PositiveInt) -> InMemoryLoader:
     """Load a split as batches of uint8 images (B, 28, 28) and int64 labels (B,).
 
     The training split is shuffled again in each epoch.

@@ -11,6 +11,7 @@ from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from lectern.config import Fraction, NonNegativeFloat, PositiveFloat
 from lectern.tasks.digits.model import networks
 from lectern.tasks.digits.model.augmentation import random_affine
 from lectern.training.module import TrainableModule
@@ -32,21 +33,21 @@ class DigitClassifier(TrainableModule):
         self,
         facts: dict[str, Any],
         network: dict[str, Any],
-        learning_rate: float,
-        weight_decay: float = 0.0,
-        warm_up: float = 0.25,
-        label_smoothing: float = 0.0,
-        shift: float = 0.0,
-        rotate: float = 0.0,
-        scale: float = 0.0,
+        learning_rate: PositiveFloat,
+        weight_decay: NonNegativeFloat = 0.0,
+        warm_up: Fraction = 0.25,
+        label_smoothing: Fraction = 0.0,
+        shift: NonNegativeFloat = 0.0,
+        rotate: NonNegativeFloat = 0.0,
+        scale: Fraction = 0.0,
     ):
         super().__init__()
         self.save_hyperparameters()
         self.facts = facts
         self.network = convert_conv2d_weight_memory_format(build_network(network, NETWORKS), torch.channels_last)
         initialize_weights(self.network)
-        self.validation_loss = MeanMetric()
-        self.validation_accuracy = MulticlassAccuracy(10, average="micro")
+        self.validation_metrics["loss"] = MeanMetric()
+        self.validation_metrics["accuracy"] = MulticlassAccuracy(10, average="micro")
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (B, 10) of raw uint8 images (B, 28, 28)."""
@@ -76,14 +77,8 @@ class DigitClassifier(TrainableModule):
         if loss_weight == 0:  # the image is only padding, and another rank counts the image
             return
         logits = self(images)
-        self.validation_loss.update(F.cross_entropy(logits, labels, reduction="none"))
-        self.validation_accuracy.update(logits, labels)
-
-    def on_validation_epoch_end(self) -> None:
-        metrics = {"validation_loss": self.validation_loss, "validation_accuracy": self.validation_accuracy}
-        self.log_dict({name: metric.compute() for name, metric in metrics.items()})
-        for metric in metrics.values():
-            metric.reset()
+        self.validation_metric("loss").update(F.cross_entropy(logits, labels, reduction="none"))
+        self.validation_metric("accuracy").update(logits, labels)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return adamw_one_cycle(self)

@@ -3,11 +3,13 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lectern.config import DropoutRate, PositiveInt
+
 
 class DigitCNN(nn.Sequential):
     """The network of lecture 5 of CS50's Introduction to AI with Python. It has 693,962 parameters."""
 
-    def __init__(self, dropout: float = 0.5):
+    def __init__(self, dropout: DropoutRate = 0.5):
         super().__init__(
             nn.Conv2d(1, 32, 3),  # (B, 32, 26, 26)
             nn.MaxPool2d(2),  # (B, 32, 13, 13); pooling after ReLU, as in the lecture, would be slower
@@ -56,7 +58,7 @@ class DigitResNet(nn.Sequential):
     The second and the third stage halve the size of the image.
     """
 
-    def __init__(self, width: int = 32, blocks: int = 2):
+    def __init__(self, width: PositiveInt = 32, blocks: PositiveInt = 2):
         channels = [width, width, 2 * width, 4 * width]
         stages = [
             ResidualBlock(channels[stage] if block == 0 else channels[stage + 1], channels[stage + 1], stride)

@@ -1,32 +1,30 @@
 """Split raw works into training, validation and test text, build the alphabet, and encode texts as character ids."""
 
-import hashlib
 import json
 from itertools import accumulate
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from lectern.artifacts.dataset import write_facts
 from lectern.artifacts.digests import content_digest
 from lectern.atomic import write_json
+from lectern.config import Amount, PositiveInt
 from lectern.errors import UserError
 from lectern.tasks.language_model.data.format.alphabet import NormalForm, encode, normalize
+from lectern.tasks.language_model.data.splits import Works, split_works
 from lectern.user_files.plain_text import decode_text
 from lectern.user_files.system_files import is_system_file
-
-SPLITS = ("train", "validation", "test")
-
-Works = dict[str, str]  # maps the name of each work to its text, in reading order
 
 
 def preprocess(
     raw: Path,
     out: Path,
-    split_by: str,
-    validation: list[str] | float,
-    test: list[str] | float,
-    min_count: int = 1,
+    split_by: Literal["name", "position", "hash"],
+    validation: list[str] | Amount,
+    test: list[str] | Amount,
+    min_count: PositiveInt = 1,
     normal_form: NormalForm = "NFC",
 ) -> None:
     """Write the ids of the training and validation text as `.npy` files, the test text as raw text, and `facts.json`.
@@ -34,17 +32,21 @@ def preprocess(
     `split_by` selects how the works are split:
 
     - With `name`, `validation` and `test` are lists of work names.
-    - With `position`, `validation` and `test` are shares of each work, taken from its end.
-    - With `hash`, `validation` and `test` are shares of complete works, selected by a hash of their names.
+    - With `position`, `validation` and `test` are taken from the end of each work. They are shares of the work, or
+      numbers of characters.
+    - With `hash`, `validation` and `test` are complete works, selected by a hash of their names. They are shares or
+      numbers of works.
 
     The alphabet contains the characters that occur at least `min_count` times in the training text. If `min_count` is
     above 1, rare characters of the training text become unknown characters, so that the network is trained with unknown
     characters. If the test text has several works, `test_works.json` contains the line in which each work starts.
-    Raises UserError if a split would be empty.
+    Raises UserError if a split would be empty, or if two works with equal text would be in different splits.
     """
     works = split_works(read_works(raw), split_by, validation, test)
     texts = {split: "".join(parts.values()) for split, parts in works.items()}
     alphabet = build_alphabet(normalize(texts["train"], normal_form), min_count)
+    if not alphabet:
+        raise UserError(f"preprocess.min_count is {min_count:,}, but no character occurs so often. Lower this number.")
     facts = {"prepare": {"normal_form": normal_form}, "alphabet": alphabet}
     out.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation"):
@@ -76,67 +78,6 @@ def find_first_lines(works: Works, normal_form: NormalForm) -> dict[str, int]:
     """Return a dict from the name of each work to the line in which it starts in the joined text of all works."""
     newlines = [normalize(text, normal_form).count("\n") for text in works.values()]
     return dict(zip(works, accumulate(newlines, initial=0), strict=False))
-
-
-def split_works(
-    works: Works, split_by: str, validation: list[str] | float, test: list[str] | float
-) -> dict[str, Works]:
-    """Return a dict from each split to its works.
-
-    Raises UserError if the arguments do not fit `split_by`, or if a split would be empty.
-    """
-    if split_by == "name":
-        if not (isinstance(validation, list) and isinstance(test, list)):
-            raise UserError("preprocess: with split_by=name, validation and test must be lists of work names.")
-        parts = split_by_name(works, validation, test)
-    elif split_by in ("position", "hash"):
-        if isinstance(validation, list) or isinstance(test, list) or not 0 < validation + test < 1:
-            raise UserError(
-                f"preprocess: with split_by={split_by}, validation and test must be shares with a sum below 1; "
-                f"got {validation} and {test}."
-            )
-        split = split_by_position if split_by == "position" else split_by_hash
-        parts = split(works, validation, test)
-    else:
-        raise UserError(f"preprocess.split_by is {split_by!r}; it must be name, position or hash.")
-    for name in SPLITS:
-        if not any(parts[name].values()):
-            raise UserError(
-                f"The {name} text is empty after splitting {len(works)} works by {split_by}. Change the split."
-            )
-    return parts
-
-
-def split_by_name(works: Works, validation: list[str], test: list[str]) -> dict[str, Works]:
-    """Assign complete works to the splits by the names of the works."""
-    missing = [name for name in (*validation, *test) if name not in works]
-    if missing:
-        raise UserError(f"There is no work named {', '.join(missing)}. Available works: {', '.join(works)}.")
-    assigned = {**dict.fromkeys(validation, "validation"), **dict.fromkeys(test, "test")}
-    return {split: {name: works[name] for name in works if assigned.get(name, "train") == split} for split in SPLITS}
-
-
-def split_by_hash(works: Works, validation: float, test: float) -> dict[str, Works]:
-    """Assign complete works to the splits by a hash of the names of the works.
-
-    If a work is added or removed, all other works stay in their splits.
-    """
-    parts: dict[str, Works] = {split: {} for split in SPLITS}
-    for name, text in works.items():
-        draw = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
-        split = "test" if draw < test else "validation" if draw < test + validation else "train"
-        parts[split][name] = text
-    return parts
-
-
-def split_by_position(works: Works, validation: float, test: float) -> dict[str, Works]:
-    """Take the test text from the end of each work, and the validation text from the part before the test text."""
-    parts: dict[str, Works] = {split: {} for split in SPLITS}
-    for name, text in works.items():
-        first, second = int(len(text) * (1 - test - validation)), int(len(text) * (1 - test))
-        for split, part in zip(SPLITS, (slice(first), slice(first, second), slice(second, None)), strict=True):
-            parts[split][name] = text[part]
-    return parts
 
 
 def read_works(raw: Path) -> Works:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lectern.config import PositiveInt
 from lectern.errors import UserError
 from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID
 from lectern.training.distributed import rank_and_world_size
@@ -81,7 +82,7 @@ class TextStreams(ResumableLoader):
         return self.inputs[ring].long(), self.text[ring].long().masked_fill(positions >= ends, IGNORE_INDEX)
 
 
-def load(processed: Path, split: str, seed: int, batch_size: int, unroll: int) -> TextStreams:
+def load(processed: Path, split: str, seed: int, batch_size: PositiveInt, unroll: PositiveInt) -> TextStreams:
     """Return a loader of a split. `batch_size` is the number of streams of the training split.
 
     Raises UserError if the training text is too short for one batch.

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
+from lectern.config import Fraction, NonNegativeFloat, PositiveFloat
 from lectern.tasks.language_model.model.generation import generate_text
 from lectern.tasks.language_model.model.loader import IGNORE_INDEX
 from lectern.tasks.language_model.model.networks import CharacterNetwork, RecurrentNetwork, TransformerNetwork
@@ -32,15 +33,15 @@ class CharacterModel(TrainableModule):
         self,
         facts: dict[str, Any],
         network: dict[str, Any],
-        learning_rate: float,
-        weight_decay: float = 0.0,
-        warm_up: float = 0.1,
+        learning_rate: PositiveFloat,
+        weight_decay: NonNegativeFloat = 0.0,
+        warm_up: Fraction = 0.1,
     ):
         super().__init__()
         self.save_hyperparameters()
         self.facts = facts
         self.network = build_network(network, NETWORKS, 1 + len(facts["alphabet"]))
-        self.validation_loss, self.validation_accuracy = MeanMetric(), MeanMetric()
+        self.validation_metrics.update({"loss": MeanMetric(), "accuracy": MeanMetric()})
         self.validation_state: Tensor | None = None
 
     def forward(self, ids: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -68,14 +69,8 @@ class CharacterModel(TrainableModule):
         logits, self.validation_state = self(ids, self.validation_state)
         counted = targets != IGNORE_INDEX
         logits, targets = logits[counted].float(), targets[counted]
-        self.validation_loss.update(F.cross_entropy(logits, targets, reduction="none"))
-        self.validation_accuracy.update((logits.argmax(1) == targets).float())
-
-    def on_validation_epoch_end(self) -> None:
-        metrics = {"validation_loss": self.validation_loss, "validation_accuracy": self.validation_accuracy}
-        self.log_dict({name: metric.compute() for name, metric in metrics.items()})
-        for metric in metrics.values():
-            metric.reset()
+        self.validation_metric("loss").update(F.cross_entropy(logits, targets, reduction="none"))
+        self.validation_metric("accuracy").update((logits.argmax(1) == targets).float())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return adamw_one_cycle(self, cycle_momentum=False)

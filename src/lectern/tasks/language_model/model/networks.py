@@ -6,13 +6,14 @@ are equal to those for the complete text.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lectern.config import DropoutRate, PositiveInt
 from lectern.errors import UserError
 from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID
 from lectern.training.byte_dropout import ByteDropout
@@ -45,10 +46,15 @@ class RecurrentNetwork(CharacterNetwork):
     of a checkpoint.
     """
 
-    def __init__(self, vocabulary: int, cell: str, layers: int, hidden: int, dropout: float = 0.0):
+    def __init__(
+        self,
+        vocabulary: int,
+        cell: Literal["rnn", "lstm", "gru"],
+        layers: PositiveInt,
+        hidden: PositiveInt,
+        dropout: DropoutRate = 0.0,
+    ):
         super().__init__()
-        if cell not in LAYER_CLASSES:
-            raise UserError(f"module.network.cell is {cell!r}; it must be one of {', '.join(LAYER_CLASSES)}.")
         self.vocabulary, self.hidden = vocabulary, hidden
         # The state of an LSTM layer consists of an output tensor and a cell tensor.
         self.parts = 2 if cell == "lstm" else 1
@@ -141,7 +147,15 @@ class TransformerNetwork(CharacterNetwork):
     generate one character per step.
     """
 
-    def __init__(self, vocabulary: int, layers: int, width: int, heads: int, memory: int, dropout: float = 0.0):
+    def __init__(
+        self,
+        vocabulary: int,
+        layers: PositiveInt,
+        width: PositiveInt,
+        heads: PositiveInt,
+        memory: PositiveInt,
+        dropout: DropoutRate = 0.0,
+    ):
         super().__init__()
         if width % (2 * heads):
             raise UserError(f"module.network.width is {width}; it must be a multiple of {2 * heads} (2 x heads).")

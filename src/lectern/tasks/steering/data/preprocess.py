@@ -1,13 +1,15 @@
 """Prepare a recording: assign its frames to splits, pack the frames, and compute facts about the training data."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from annotated_types import Ge, Le
 
 from lectern.artifacts.dataset import Facts, write_facts
 from lectern.artifacts.digests import content_digest, file_digest
-from lectern.config import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from lectern.config import Amount, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 from lectern.errors import UserError
 from lectern.tasks.steering.data import parallel_packing
 from lectern.tasks.steering.data.format.frames import Crop
@@ -19,6 +21,8 @@ from lectern.tasks.steering.data.readers.recording import Recording
 from lectern.tasks.steering.data.row_checks import drop_bad_rows, set_times
 from lectern.tasks.steering.data.splits import SPLITS, Block, assign_splits, average_angle, find_runs
 
+ImageSize = Annotated[int, Ge(1), Le(4096)]  # in pixels
+
 EXAMPLE_FRAMES = 2  # number of frames in the example request; two frames make the time axis visible
 
 
@@ -26,12 +30,12 @@ def preprocess(
     raw: Path,
     out: Path,
     reader: str,
-    test: list[Block],
-    validation: list[Block],
+    test: list[Block] | Amount,
+    validation: list[Block] | Amount,
     top: Fraction,
     bottom: Fraction,
-    height: PositiveInt = 66,
-    width: PositiveInt = 200,
+    height: ImageSize = 66,
+    width: ImageSize = 200,
     break_seconds: PositiveFloat = 0.5,
     gap_seconds: NonNegativeFloat = 2.0,
     average_seconds: PositiveFloat = 1.1,
@@ -41,6 +45,8 @@ def preprocess(
     shard_megabytes: int | float | None = None,
 ) -> None:
     """Write `<split>_frames.npy` and the table `<split>.parquet` for each split, an example request, and the facts.
+
+    `test` and `validation` are lists of blocks of frames. A number or a share selects the last frames of each drive.
 
     Training and validation frames are cropped and resized. Test frames stay raw. Each table has one row per frame, with
     the columns `drive`, `row`, `run`, `time`, `angle`, `angle_averaged` (mean over `average_seconds` around the frame)

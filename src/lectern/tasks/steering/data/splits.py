@@ -1,7 +1,11 @@
 """Find uninterrupted runs of frames, and assign frames to splits with a gap around each held-out block."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
+from lectern.artifacts.split_sizes import count_items
+from lectern.config import Amount
 from lectern.errors import UserError
 
 Block = list[int] | str  # [first row, row after the last], or the name of a drive
@@ -32,16 +36,17 @@ def average_angle(table: pd.DataFrame, seconds: float) -> pd.Series:
     return pd.Series(pd.concat(means).to_numpy(), index=table.index)
 
 
-def assign_splits(table: pd.DataFrame, blocks: dict[str, list[Block]], gap_seconds: float) -> pd.Series:
+def assign_splits(table: pd.DataFrame, blocks: dict[str, list[Block] | Amount], gap_seconds: float) -> pd.Series:
     """Return the split of each row: `train`, `validation`, `test` or `gap`.
+
+    A split of `blocks` is a list of blocks, or a number or a share of the frames at the end of each drive.
 
     A row that is closer than `gap_seconds` to a held-out block becomes `gap` and is not used. Raises UserError if a
     block is empty, or if a test block and a validation block are closer than `gap_seconds`.
     """
     split = pd.Series("train", index=table.index)
     for name in HELD_OUT:
-        for block in blocks[name]:
-            inside = rows_of_block(table, block, name)
+        for block, inside in select_blocks(table, split, blocks[name], name):
             near = find_near(table, inside, gap_seconds)
             other = HELD_OUT[1 - HELD_OUT.index(name)]
             if (split[inside | near] == other).any():
@@ -55,6 +60,18 @@ def assign_splits(table: pd.DataFrame, blocks: dict[str, list[Block]], gap_secon
     if missing:
         raise UserError(f"preprocess: no frame is left for {' and '.join(sorted(missing))}; choose other blocks.")
     return split
+
+
+def select_blocks(
+    table: pd.DataFrame, split: pd.Series, blocks: list[Block] | Amount, name: str
+) -> Iterator[tuple[Block, pd.Series]]:
+    """Yield each block of a split, and a mask of the rows that the block contains."""
+    if isinstance(blocks, list):
+        yield from ((block, rows_of_block(table, block, name)) for block in blocks)
+        return
+    for drive, rows in table[split == "train"].groupby("drive", sort=False):
+        count = count_items(blocks, len(rows), f"preprocess.{name}", f"free frames of the drive {drive}")
+        yield str(drive), table.index.to_series().isin(rows.index[-count:])
 
 
 def rows_of_block(table: pd.DataFrame, block: Block, name: str) -> pd.Series:

@@ -24,6 +24,13 @@ from lectern.training.optimizers import one_cycle
 Batch = tuple[Tensor, Tensor, float]  # frames (B, length, height, width, 3), targets (B, length, targets), loss weight
 
 
+class RootMean(MeanMetric):
+    """The square root of the mean of all values, such as the RMSE if the values are squared errors."""
+
+    def compute(self) -> Tensor:
+        return super().compute().sqrt()
+
+
 class SteeringModel(TrainableModule):
     """A network trained with squared error, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
@@ -51,7 +58,7 @@ class SteeringModel(TrainableModule):
         self.scaling = TargetScaling(weights, label, facts)
         self.outputs = self.scaling.outputs
         self.network = networks.build(network, facts["prepare"], len(self.outputs))
-        self.validation_metrics = nn.ModuleDict({name: MeanMetric() for name in ("loss", "rmse", "rmse_averaged")})
+        self.validation_metrics.update({"loss": MeanMetric(), "rmse": RootMean(), "rmse_averaged": RootMean()})
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return outputs (B, windows, positions, outputs) in standard deviations.
@@ -98,22 +105,10 @@ class SteeringModel(TrainableModule):
         self.validation_metric("rmse").update(self.squared_errors(last, targets, "angle"))
         self.validation_metric("rmse_averaged").update(self.squared_errors(last, targets, "angle_averaged"))
 
-    def validation_metric(self, name: str) -> MeanMetric:
-        metric = self.validation_metrics[name]
-        assert isinstance(metric, MeanMetric)
-        return metric
-
     def squared_errors(self, last: Tensor, targets: Tensor, label: str) -> Tensor:
         """Return the squared error of the angle at the last frame of each window, of shape (B, windows)."""
         true = targets[:, -last.shape[1] :, self.facts["targets"].index(label)]
         return (last[:, :, 0, 0] * self.scaling.deviations[0] - true).square()
-
-    def on_validation_epoch_end(self) -> None:
-        for name in self.validation_metrics:
-            metric = self.validation_metric(name)
-            mean: Tensor = metric.compute()
-            self.log(f"validation_{name}", mean if name == "loss" else mean.sqrt())
-            metric.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return self.create_optimizer([self.parameters()], [self.hparams["learning_rate"]], [0, self.steps])
@@ -178,7 +173,7 @@ class FeatureSteeringModel(SteeringModel):
         self.save_hyperparameters("frame_model_epochs", "frame_model_learning_rate")
         if not isinstance(self.network, networks.FeaturesLSTM):
             raise UserError("module.network: the class of a FeatureSteeringModel's network must be FeaturesLSTM.")
-        self.validation_metrics["frame_model_rmse"] = MeanMetric()
+        self.validation_metrics["frame_model_rmse"] = RootMean()
         self.resume_state = {"frame_model_rmse": torch.zeros(())}
 
     @property
@@ -234,7 +229,7 @@ class FeatureSteeringModel(SteeringModel):
         metric = self.validation_metric("frame_model_rmse")
         if not self.is_frame_model_epoch:
             metric.update(self.resume_state["frame_model_rmse"].square())
-        self.resume_state["frame_model_rmse"] = metric.compute().sqrt()
+        self.resume_state["frame_model_rmse"] = metric.compute()
         super().on_validation_epoch_end()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

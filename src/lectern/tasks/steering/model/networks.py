@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lectern.config import Fraction, PositiveInt
+from lectern.config import DropoutRate, PositiveInt
 from lectern.errors import UserError
 from lectern.tasks.steering.model.convolutions import CHANNELS, KERNELS, STRIDES, create_encoder, encoded_size
 from lectern.tasks.steering.model.windowed_lstm import WindowedLSTM
@@ -79,7 +79,7 @@ class PilotNet(SteeringNetwork):
 
     window = 1
 
-    def __init__(self, height: int, width: int, outputs: int, dropout: Fraction = 0.0):
+    def __init__(self, height: int, width: int, outputs: int, dropout: DropoutRate = 0.0):
         super().__init__()
         self.encoder = create_encoder()
         self.head = nn.Sequential(
@@ -112,7 +112,7 @@ class CNNLSTM(SteeringNetwork):
         window: PositiveInt = 10,
         features: PositiveInt = 64,
         hidden: PositiveInt = 64,
-        dropout: Fraction = 0.0,
+        dropout: DropoutRate = 0.0,
     ):
         super().__init__()
         self.window = window
@@ -144,7 +144,7 @@ class FeaturesLSTM(SteeringNetwork):
         window: PositiveInt = 50,
         features: PositiveInt = 64,
         hidden: PositiveInt = 64,
-        dropout: Fraction = 0.0,
+        dropout: DropoutRate = 0.0,
     ):
         super().__init__()
         self.window = window
@@ -184,7 +184,7 @@ class CNN3D(SteeringNetwork):
         outputs: int,
         times: Sequence[PositiveInt] = (1, 1, 3, 3, 3),
         differences: bool = True,
-        dropout: Fraction = 0.0,
+        dropout: DropoutRate = 0.0,
     ):
         super().__init__()
         if len(times) != len(CHANNELS) or min(times) < 1:

@@ -3,21 +3,21 @@
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
 from lectern.artifacts.dataset import Facts, write_facts
 from lectern.artifacts.digests import content_digest
+from lectern.config import Amount, NonNegativeInt, PositiveInt
 from lectern.errors import UserError
-from lectern.tasks.translation.data.corpus import SIDES, Corpus, read_corpus
+from lectern.tasks.translation.data.corpus import SIDES, Corpus, CorpusFiles, read_corpus
 from lectern.tasks.translation.data.format import vocabulary
 from lectern.tasks.translation.data.format.bleu_tokenizer import check_bleu_tokenizer
 from lectern.tasks.translation.data.format.sentences import prepare
 from lectern.tasks.translation.data.format.vocabulary import BOS, EOS
 from lectern.tasks.translation.data.splits import clean_corpus
 from lectern.tasks.translation.data.statistics import compute_statistics
-
-SCORES = ("bleu", "chrf", "exact_match")
 
 
 def preprocess(
@@ -26,22 +26,26 @@ def preprocess(
     source: str,
     target: str,
     train: str,
-    validation: str | int,
-    test: str,
-    vocabulary_size: int,
-    max_length: int,
+    validation: str | Amount,
+    test: str | Amount,
+    vocabulary_size: PositiveInt,
+    max_length: PositiveInt,
     other_tests: Sequence[str] = (),
-    score: str = "bleu",
-    near_duplicate_min_words: int | None = 8,
-    columns: Sequence[int] = (0, 1),
+    score: Literal["bleu", "chrf", "exact_match"] = "bleu",
+    near_duplicate_min_words: PositiveInt | None = 8,
+    columns: tuple[NonNegativeInt, NonNegativeInt] = (0, 1),
+    key_column: NonNegativeInt | None = None,
 ) -> None:
     """Write `train.parquet` and `validation.parquet` (texts and ids), `test.parquet` (raw texts) and `facts.json`.
 
     `train`, `validation`, `test` and `other_tests` are file names, whose format `corpus.read_pairs` describes. If
-    `validation` is a number n, n pairs of `train` are held out. Models are compared by their `score` on `test`.
-    Training sentences with more than `max_length` tokens are cut. A served model rejects sentences with more tokens.
+    `validation` or `test` is a number or a share, so many pairs of `train` are held out. Pairs with equal values in the
+    column `key_column` of a tab-separated file, such as the same author, are held out together. Models are compared by
+    their `score` on `test`. Training sentences with more than `max_length` tokens are cut. A served model rejects
+    sentences with more tokens.
     """
-    corpus = read_corpus(raw, (source, target), columns, train, validation, [test, *other_tests])
+    files = CorpusFiles(raw, (source, target), columns, key_column)
+    corpus = read_corpus(files, train, validation, test, other_tests)
     cleaned, counts = clean_corpus(corpus, near_duplicate_min_words)
     score_facts = describe_score(score, target, cleaned.train["target"])
     tokenizer = vocabulary.train_tokenizer(pd.concat([cleaned.train[side] for side in SIDES]), vocabulary_size)
@@ -60,9 +64,10 @@ def preprocess(
 
 
 def describe_score(score: str, language: str, targets: Iterable[str]) -> dict[str, str]:
-    """Return the name of the score, and the tokenizer of BLEU. Raises UserError if the score cannot be computed."""
-    if score not in SCORES:
-        raise UserError(f"preprocess.score is {score!r}; it must be one of: {', '.join(SCORES)}.")
+    """Return the name of the score, and the tokenizer of BLEU.
+
+    Raises UserError if the score cannot be computed.
+    """
     return {"score": score} | ({"bleu_tokenizer": check_bleu_tokenizer(language, targets)} if score == "bleu" else {})
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lectern.config import PositiveInt
 from lectern.errors import UserError
 from lectern.tasks.translation.data.format.vocabulary import PAD
 from lectern.training.distributed import rank_and_world_size
@@ -16,7 +17,7 @@ from lectern.training.loader import ResumableLoader
 Batch = tuple[Tensor, Tensor, float]  # source (B, S), target (B, T), weight of this rank's loss
 
 
-def load(processed: Path, split: str, seed: int, tokens: int, round_to: int = 2) -> "PairLoader":
+def load(processed: Path, split: str, seed: int, tokens: PositiveInt, round_to: PositiveInt = 2) -> "PairLoader":
     """Load a split.
 
     The training split is shuffled again in each epoch. Splits other than the training split are not shuffled.

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torchmetrics import MeanMetric
 
 from lectern.artifacts.dataset import Facts
+from lectern.config import Fraction, NonNegativeFloat, PositiveFloat
 from lectern.errors import UserError
 from lectern.tasks.translation.data.format import vocabulary
 from lectern.tasks.translation.data.format.vocabulary import BOS, EOS, PAD
@@ -44,12 +45,12 @@ class Translator(TrainableModule):
         self,
         facts: Facts,
         network: dict[str, Any],
-        learning_rate: float,
-        weight_decay: float = 0.0,
-        warm_up: float = 0.25,
-        label_smoothing: float = 0.0,
-        teacher_forcing: float = 1.0,
-        teacher_forcing_end: float | None = None,
+        learning_rate: PositiveFloat,
+        weight_decay: NonNegativeFloat = 0.0,
+        warm_up: Fraction = 0.25,
+        label_smoothing: Fraction = 0.0,
+        teacher_forcing: Fraction = 1.0,
+        teacher_forcing_end: Fraction | None = None,
     ):
         super().__init__()
         self.save_hyperparameters()
@@ -61,7 +62,7 @@ class Translator(TrainableModule):
         self.teacher_forcing_range = (teacher_forcing, last)
         check_teacher_forcing(self.network, self.teacher_forcing_range)
         self.total_steps = 0.0  # number of optimizer steps, known when the training starts
-        self.validation_loss, self.validation_accuracy = MeanMetric(), MeanMetric()
+        self.validation_metrics.update({"loss": MeanMetric(), "accuracy": MeanMetric()})
         self.sample_pairs: tuple[Tensor, Tensor] | None = None
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
@@ -89,16 +90,10 @@ class Translator(TrainableModule):
         is_token = target[:, 1:] != PAD
         logits = self.network.logits(self.network(source, target[:, :-1])[is_token]).float()
         tokens = target[:, 1:][is_token]
-        self.validation_loss.update(F.cross_entropy(logits, tokens, reduction="none"))
-        self.validation_accuracy.update((logits.argmax(1) == tokens).float())
+        self.validation_metric("loss").update(F.cross_entropy(logits, tokens, reduction="none"))
+        self.validation_metric("accuracy").update((logits.argmax(1) == tokens).float())
         if index == int(self.trainer.num_val_batches[0]) // 2:  # sentences of medium length
             self.sample_pairs = source[:3], target[:3]
-
-    def on_validation_epoch_end(self) -> None:
-        metrics = {"validation_loss": self.validation_loss, "validation_accuracy": self.validation_accuracy}
-        self.log_dict({name: metric.compute() for name, metric in metrics.items()})
-        for metric in metrics.values():
-            metric.reset()
 
     def text_samples(self) -> dict[str, str]:
         """Return three validation sentences, each with its greedy translation and its reference."""
@@ -178,9 +173,7 @@ def remove_special_tokens(ids: list[int]) -> list[int]:
 
 
 def check_teacher_forcing(network: EncoderDecoder, probabilities: tuple[float, float]) -> None:
-    """Raise UserError if a probability is invalid, or if it is below 1 and the network has no scheduled sampling."""
-    if not all(0 <= probability <= 1 for probability in probabilities):
-        raise UserError(f"module.teacher_forcing is {list(probabilities)}; a probability must be from 0 to 1.")
+    """Raise UserError if a probability is below 1 and the network has no scheduled sampling."""
     if min(probabilities) < 1 and not network.supports_scheduled_sampling:
         raise UserError(
             f"module.teacher_forcing is {min(probabilities)}, but {type(network).__name__} predicts all tokens in "

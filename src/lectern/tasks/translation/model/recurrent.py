@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from lectern.config import DropoutRate, PositiveInt
 from lectern.tasks.translation.data.format.vocabulary import PAD
 from lectern.tasks.translation.model.encoder_decoder import EncoderDecoder, State
 
@@ -63,7 +64,12 @@ class Seq2Seq(EncoderDecoder):
     supports_scheduled_sampling = True
 
     def __init__(
-        self, vocabulary_size: int, attention: bool, embedding_size: int, hidden_size: int, dropout: float = 0.0
+        self,
+        vocabulary_size: int,
+        attention: bool,
+        embedding_size: PositiveInt,
+        hidden_size: PositiveInt,
+        dropout: DropoutRate = 0.0,
     ):
         super().__init__(vocabulary_size, embedding_size)
         self.encoder = Encoder(embedding_size, hidden_size)

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from lectern.config import DropoutRate, PositiveInt
 from lectern.tasks.translation.data.format.vocabulary import PAD
 from lectern.tasks.translation.model.encoder_decoder import EncoderDecoder, State
 from lectern.training.byte_dropout import ByteDropout
@@ -124,11 +125,11 @@ class Transformer(EncoderDecoder):
     def __init__(
         self,
         vocabulary_size: int,
-        hidden_size: int,
-        feed_forward_size: int,
-        heads: int,
-        layers: int,
-        dropout: float = 0.0,
+        hidden_size: PositiveInt,
+        feed_forward_size: PositiveInt,
+        heads: PositiveInt,
+        layers: PositiveInt,
+        dropout: DropoutRate = 0.0,
     ):
         super().__init__(vocabulary_size, hidden_size)
         sizes = (hidden_size, feed_forward_size, heads, dropout)
