@@ -53,11 +53,11 @@ def zip_archive(members: dict[str, bytes], inside: str = "data/", compression: i
     return buffer.getvalue()
 
 
-def tar_archive(members: dict[str, bytes], *more: tarfile.TarInfo) -> bytes:
+def tar_archive(members: dict[str, bytes], *more: tarfile.TarInfo, inside: str = "data/") -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for path, content in members.items():
-            info = tarfile.TarInfo(f"data/{path}")
+            info = tarfile.TarInfo(f"{inside}{path}")
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
         for info in more:

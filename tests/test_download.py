@@ -150,8 +150,21 @@ def test_missing_permissions_are_reported(unprivileged_folder):
 
 def test_an_output_folder_that_cannot_be_created_is_reported(tmp_path):
     write_file(tmp_path, "data", b"a file instead of a folder")
-    with pytest.raises(UserError, match=r"data/raw could not be written.*permissions"):
+    with pytest.raises(UserError, match=r"data/raw could not be written.*Check the folder"):
         download_origin(file_origin([]), tmp_path / "data" / "raw", None, fast_downloader())
+
+
+def test_a_file_in_a_subfolder_is_downloaded_and_a_path_outside_the_folder_is_rejected(tmp_path):
+    mirror = write_file(tmp_path / "mirror", "texts/part/one/text.txt", TEXT)
+    origin = file_origin([])
+    (pinned,) = origin["files"].values()
+    download_origin(
+        {**origin, "files": {"part/one/text.txt": pinned}}, tmp_path / "out", str(mirror), fast_downloader()
+    )
+    assert (tmp_path / "out/part/one/text.txt").read_bytes() == TEXT
+    for name in ("../text.txt", "/text.txt", "part/../../text.txt"):
+        with pytest.raises(UserError, match="is not a path inside the folder of the origin"):
+            download_origin({**origin, "files": {name: pinned}}, tmp_path / "out", str(mirror), fast_downloader())
 
 
 # Failed transfers

@@ -71,7 +71,8 @@ def store() -> None:
 
     Example: mlflow ui --backend-store-uri "$(lectern store)"
     """
-    from lectern.tracking.store import connect, sqlite_file, store_address
+    from lectern.tracking.sqlite_address import sqlite_file
+    from lectern.tracking.store import connect, store_address
 
     if sqlite_file(store_address()):
         connect()

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,13 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from lectern.artifacts.paths import group_config
-from lectern.atomic import atomic_file, remove_leftovers, temporary_directory
+from lectern.atomic import atomic_file, explain_write_error, remove_leftovers, temporary_directory
 from lectern.config import call
 from lectern.download.archive_reader import MAX_ARCHIVE_BYTES
 from lectern.download.checks import SourceRejected, check_disk_space, check_pinned, print_progress
 from lectern.download.generated import generate
 from lectern.download.http import Downloader, is_url, without_credentials
-from lectern.download.repack import Archive, is_repacked, repack
+from lectern.download.repack import Archive, is_repacked, is_safe_name, repack
 from lectern.errors import UserError
 
 
@@ -48,10 +48,8 @@ def download_origin(
         remove_leftovers(out)
         call(SOURCES[kinds[0]], section, config_file, target)
     except OSError as error:
-        raise UserError(
-            f"{target.name}: {out} could not be written: {error}. No partial file was left. "
-            "Free some disk space or fix the permissions, and run the command again."
-        ) from error
+        message = explain_write_error(error) or f"{error}. Check the folder, and run the same command again."
+        raise UserError(f"{target.name}: {out} could not be written: {message} No partial file was left.") from error
 
 
 @dataclass(frozen=True)
@@ -108,6 +106,7 @@ class OriginDownload:
 
 def download_files(target: OriginDownload, urls: list[str], files: dict[str, PinnedFile]) -> None:
     """Download the files of an origin one by one. Each address in `urls` is a folder that contains all files."""
+    check_file_names(target.name, files)
     folders = [*target.mirror_folders(), *(url.rstrip("/") for url in urls)]
     missing = {file: pinned for file, pinned in files.items() if not is_verified(target.out / file, pinned)}
     target.report_space(sum(pinned["bytes"] for pinned in missing.values()))
@@ -116,11 +115,22 @@ def download_files(target: OriginDownload, urls: list[str], files: dict[str, Pin
         target.try_addresses(file, addresses, partial(fetch_file, target.out / file, pinned, target.downloader))
 
 
+def check_file_names(origin: str, names: Iterable[str]) -> None:
+    """Raise UserError if a file would be written outside the folder of the origin."""
+    for name in names:
+        if not is_safe_name(name):
+            raise UserError(
+                f"{group_config('origin', origin)}: files: {name!r} is not a path inside the folder of the origin; "
+                "expected a name such as train.txt or folder/train.txt."
+            )
+
+
 def fetch_file(path: Path, pinned: PinnedFile, downloader: Downloader, address: str) -> None:
     """Download one file, or copy it from a mirror folder.
 
     Raise SourceRejected if the size or SHA-256 of the file differs from the pinned values.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as part:
         if is_url(address):
             downloader.download(address, part, max_bytes=pinned["bytes"])

@@ -5,11 +5,12 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from stat import S_IFREG
 
 from lectern.download.archive_reader import Member, open_members, read_member
 from lectern.download.checks import SourceRejected
+from lectern.user_files.system_files import is_system_file
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def is_repacked(path: Path, archive: Archive) -> bool:
 def select_members(members: list[Member], archive: Archive) -> dict[str, Member]:
     """Return a dict from the path of each required member, relative to `inside`, to the member.
 
-    Raises SourceRejected if a member has an unsafe name, if two required members have the same path, or if a required
-    member is a link or a device.
+    Files of an operating system, such as `._a.jpg`, are left out. Raises SourceRejected if a member has an unsafe name,
+    if two required members have the same path, or if a required member is a link or a device.
     """
     used: dict[str, Member] = {}
     for member in members:
@@ -68,6 +69,8 @@ def select_members(members: list[Member], archive: Archive) -> dict[str, Member]
             raise SourceRejected(f"unsafe: the path of member {member.name!r} points outside the archive folder")
         path = member.name.removeprefix(archive.inside)
         if not member.name.startswith(archive.inside) or not matches_any(path, archive.members):
+            continue
+        if is_system_file(PurePosixPath(path)):
             continue
         if not member.is_regular:  # links among the members that are not required are common and harmless
             raise SourceRejected(f"unsafe: member {member.name!r} is a link or a device")

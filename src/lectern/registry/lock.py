@@ -9,7 +9,7 @@ from pathlib import Path
 from lectern.artifacts.paths import AUDIT_LOGS
 from lectern.registry.registered_model import RegisteredModel
 from lectern.tracking.database_lock import POSTGRES, lock_file, lock_in_postgres
-from lectern.tracking.store import sqlite_file
+from lectern.tracking.sqlite_address import sqlite_file
 
 TIMEOUT_S = 300  # long enough for a promotion, which takes a minute if champion and candidate are scored again
 

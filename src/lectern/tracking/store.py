@@ -12,6 +12,7 @@ from lectern.errors import UserError
 from lectern.tracking.account import hide_passwords
 from lectern.tracking.moved_store import ARTIFACTS, PREFIX
 from lectern.tracking.provenance import ROOT
+from lectern.tracking.sqlite_address import sqlite_address, sqlite_file
 from lectern.tracking.store_creation import incomplete_remedy, open_client
 
 PACKAGE = __name__.partition(".")[0]
@@ -23,7 +24,7 @@ def store_address() -> str:
 
     The address is absolute, because DVC may run a stage in a folder that is not the root folder.
     """
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{present_checkout() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_address(present_checkout() / "mlflow.db")
 
 
 def present_checkout() -> Path:
@@ -120,9 +121,3 @@ def artifact_root(address: str) -> Path | None:
         return None
     database = sqlite_file(address)
     return (database.parent if database else present_checkout()) / ARTIFACTS
-
-
-def sqlite_file(address: str) -> Path | None:
-    """Return the resolved path of a SQLite store's file, or None for any other store."""
-    prefix = "sqlite:///"
-    return Path(address.removeprefix(prefix)).resolve() if address.startswith(prefix) else None

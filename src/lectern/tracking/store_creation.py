@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from lectern.atomic import atomic_file
 from lectern.tracking.database_lock import POSTGRES, lock_file, lock_in_postgres
 from lectern.tracking.moved_store import correct_addresses, move_default_experiment
+from lectern.tracking.sqlite_address import sqlite_address
 
 TIMEOUT_S = 600  # one process needs some seconds to create the tables, but many processes can wait for the lock
 MESSAGE = (
@@ -45,7 +46,7 @@ def create_sqlite(database: Path) -> None:
         if is_created(database):
             return
         with atomic_file(database) as part:
-            address = f"sqlite:///{part.absolute()}"
+            address = sqlite_address(part)
             client = MlflowClient(address, address)
             client.search_experiments(max_results=1)
             client.search_registered_models(max_results=1)

@@ -88,7 +88,7 @@ def read_works(raw: Path) -> Works:
     """
     works: Works = {}
     for path in find_files(raw, "*.txt"):
-        works[path.name] = read_text(path)
+        works[path.relative_to(raw).as_posix()] = read_text(path)
     for path in find_files(raw, "*.jsonl"):
         records = map(json.loads, read_text(path).removesuffix("\n").split("\n"))
         works |= {record["name"]: record["text"] for record in records}
@@ -98,8 +98,8 @@ def read_works(raw: Path) -> Works:
 
 
 def find_files(folder: Path, pattern: str) -> list[Path]:
-    """Return the files of a folder that match a pattern, without the files of an operating system."""
-    return sorted(path for path in folder.glob(pattern) if not is_system_file(path.relative_to(folder)))
+    """Return the files of a folder and its subfolders that match a pattern, without files of an operating system."""
+    return sorted(path for path in folder.rglob(pattern) if not is_system_file(path.relative_to(folder)))
 
 
 def read_text(path: Path) -> str:
