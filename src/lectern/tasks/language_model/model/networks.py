@@ -18,6 +18,7 @@ from lectern.errors import UserError
 from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID
 from lectern.training.byte_dropout import ByteDropout
 
+Cell = Literal["rnn", "lstm", "gru"]
 LAYER_CLASSES: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 STEP_FUNCTIONS: dict[type[nn.RNNBase], Callable[..., Any]] = {
     nn.RNN: torch.rnn_tanh_cell,
@@ -47,12 +48,7 @@ class RecurrentNetwork(CharacterNetwork):
     """
 
     def __init__(
-        self,
-        vocabulary: int,
-        cell: Literal["rnn", "lstm", "gru"],
-        layers: PositiveInt,
-        hidden: PositiveInt,
-        dropout: DropoutRate = 0.0,
+        self, vocabulary: int, cell: Cell, layers: PositiveInt, hidden: PositiveInt, dropout: DropoutRate = 0.0
     ):
         super().__init__()
         self.vocabulary, self.hidden = vocabulary, hidden

@@ -47,20 +47,18 @@ def preprocess(
     """Write `<split>_frames.npy` and the table `<split>.parquet` for each split, an example request, and the facts.
 
     `test` and `validation` are lists of blocks of frames. A number or a share selects the last frames of each drive.
-
     Training and validation frames are cropped and resized. Test frames stay raw. Each table has one row per frame, with
     the columns `drive`, `row`, `run`, `time`, `angle`, `angle_averaged` (mean over `average_seconds` around the frame)
     and the other targets. A sequence of fewer than `shortest` frames is dropped. `bad_rows` is `skip` to skip
-    unusable rows, or `stop` to report the first unusable row as an error. If `frame_rate` is given, the times of the
-    frames are computed from it. `shard_megabytes` is the size of the Arrow files of training frames (docs/cluster.md).
+    unusable rows, or `stop` to report the first unusable row. If `frame_rate` is given, it determines the times.
+    `shard_megabytes` is the size of the Arrow files of training frames (docs/cluster.md).
     """
     bad, crop = BadRows(bad_rows), Crop(top, bottom, height, width)
     check_options(crop, shard_megabytes)
     recording = set_times(read_recording(reader, raw, bad), frame_rate)
     table = drop_bad_rows(recording, bad).assign(run=lambda rows: find_runs(rows, break_seconds))
     table["angle_averaged"] = average_angle(table, average_seconds)
-    blocks = {"test": test, "validation": validation}
-    table["split"] = assign_splits(table, blocks, gap_seconds)
+    table["split"] = assign_splits(table, blocks := {"test": test, "validation": validation}, gap_seconds)
     table = drop_short_runs(table[table["split"] != "gap"], break_seconds, shortest, bad)
     out.mkdir(parents=True, exist_ok=True)
     with open_writers(out, shard_megabytes) as writers:
