@@ -16,7 +16,6 @@ from lectern.errors import UserError
 from lectern.sweeps import trial_loop
 from lectern.sweeps.mlflow_record import SweepRun
 from lectern.sweeps.training_process import TrainingProcess, read_best_validation, start_training, stop_trainings
-from lectern.sweeps.trial_plans import read_trial_plan, trial_overrides
 from lectern.training.callbacks import SIGNS
 from lectern.training.plan import Plan
 
@@ -72,20 +71,16 @@ class SeedTraining:
 
 
 def compare_on_further_seeds(
-    overrides: list[str],
+    prepare: Callable[[dict[str, Any], int], SeedTraining],
     config: dict[str, Any],
     best: dict[str, Any],
     seeds: list[int],
-    folder: Path,
     train: Callable[[list[SeedTraining]], None],
 ) -> Comparison:
-    """Train with the values in the config and with the best values, each with every seed, and return the results."""
+    """Train with the values in the config and with the best values, each with every seed, and return the results.
 
-    def prepare(values: dict[str, Any], seed: int) -> SeedTraining:
-        words = [word for word in overrides if not word.startswith("seed=")] + [f"seed={seed}"]
-        plan = read_trial_plan(words, values)
-        return SeedTraining(plan, trial_overrides(words, values), folder / f"seed-{seed}-{plan.key}")
-
+    `prepare` creates the training with the given values and seed, and `train` runs trainings.
+    """
     pairs = [(prepare(config, seed), prepare(best, seed)) for seed in seeds]
     train([training for pair in pairs for training in pair if training.result is None])
     config_results, best_results = ([require_result(pair[column]) for pair in pairs] for column in (0, 1))

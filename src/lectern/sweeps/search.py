@@ -18,7 +18,7 @@ from lectern.artifacts.paths import SWEEPS, group_config
 from lectern.errors import UserError
 from lectern.stages.stage import interrupt, stop_signals
 from lectern.sweeps.apply_best import write_values
-from lectern.sweeps.comparison import Comparison, compare_on_further_seeds, train_in_parallel
+from lectern.sweeps.comparison import Comparison, SeedTraining, compare_on_further_seeds, train_in_parallel
 from lectern.sweeps.mlflow_record import SweepRun, open_sweep_run
 from lectern.sweeps.search_space import read_search_space
 from lectern.sweeps.study import VALUES, find_trial, open_study
@@ -27,12 +27,14 @@ from lectern.sweeps.trial_loop import Limits, Report, TrialLoop, find_better_tri
 from lectern.sweeps.trial_plans import (
     check_space,
     comparable_key,
+    compose_config,
     read_config_values,
     read_trial_plan,
     trial_overrides,
 )
 from lectern.tracking import store
 from lectern.tracking.ended_runs import settle_ended_runs
+from lectern.training.plan import read_plan
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,10 @@ class Search:
 
     def __init__(self, experiment: str, overrides: list[str]):
         self.experiment, self.overrides = experiment, overrides
-        self.plan = read_trial_plan(overrides, {})
+        self.config = compose_config(overrides)
+        self.plan = read_plan(self.config)
         self.space = read_search_space(self.plan.model.name)
-        check_space(overrides, self.plan, self.space)
+        check_space(self.config, self.plan, self.space)
         self.config_values = read_config_values(self.plan, self.space)
         self.key = comparable_key(self.plan, self.space)
         self.folder = SWEEPS / f"{experiment}-{self.key}"
@@ -87,13 +90,21 @@ class Search:
 
         Raises UserError if the config or the code has changed during the search, because the trials must be comparable.
         """
-        plan = read_trial_plan(self.overrides, values)
+        plan = read_trial_plan(compose_config(self.overrides), values)
         if comparable_key(plan, self.space) != self.key:
             raise UserError(
                 "The config, the data or the code of the training has changed during the search, so further trials "
                 "would not be comparable. No values were written. Run the same command again to start a new search."
             )
         return start_training(plan, trial_overrides(self.overrides, values), out)
+
+    def prepare(self, values: dict[str, Any], seed: int) -> SeedTraining:
+        """Return a training of the comparison with the given hyperparameters and seed."""
+        plan = read_trial_plan(self.config, values, seed)
+        words = trial_overrides(
+            [*(word for word in self.overrides if not word.startswith("seed=")), f"seed={seed}"], values
+        )
+        return SeedTraining(plan, words, self.folder / f"seed-{seed}-{plan.key}")
 
     def conclude(self, study: optuna.Study, sweep: SweepRun, limits: Limits, report: Report) -> Outcome:
         """Compare the best trial with the values in the config, and write the values of the best trial if better."""
@@ -111,7 +122,7 @@ class Search:
         values, seeds = best.user_attrs[VALUES], [self.plan.seed + number for number in range(1, limits.seeds + 1)]
         report(f"comparing trial {best.number} with the values in the config, on {limits.seeds} further seeds")
         train = partial(train_in_parallel, sweep=sweep, parallel=limits.parallel, report=report)
-        comparison = compare_on_further_seeds(self.overrides, self.config_values, values, seeds, self.folder, train)
+        comparison = compare_on_further_seeds(self.prepare, self.config_values, values, seeds, train)
         sweep.log_comparison(comparison, metric, int(time.time() * 1000))
         if comparison.is_better():
             self.write(values)
@@ -119,7 +130,7 @@ class Search:
 
     def write(self, values: dict[str, Any]) -> None:
         """Write values to the model config. Raises UserError if the config has changed during the search."""
-        plan = read_trial_plan(self.overrides, {})
+        plan = read_plan(compose_config(self.overrides))
         is_changed = read_config_values(plan, self.space) != self.config_values
         if is_changed or comparable_key(plan, self.space) != self.key:
             path = group_config("model", self.plan.model.name)

@@ -40,15 +40,23 @@ def format_override(value: Any) -> str:
     return json.dumps(value)  # null, true, false, and numbers
 
 
-def read_trial_plan(overrides: Sequence[str], values: dict[str, Any]) -> Plan:
-    """Return the plan of a training with the given hyperparameters. The train stage would create the same plan."""
-    words = trial_overrides(overrides, values)
-    check_config_files("train", words)
+def compose_config(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the config of a train stage with the given arguments."""
+    check_config_files("train", overrides)
     try:
         with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
-            return read_plan(to_plain(compose("train", words)))
+            return to_plain(compose("train", list(overrides)))
     except HydraException as error:
         raise UserError(f"The config of the train stage is invalid: {error}") from error
+
+
+def read_trial_plan(config: dict[str, Any], values: dict[str, Any], seed: int | None = None) -> Plan:
+    """Return the plan of a training with the given hyperparameters. The train stage would create the same plan."""
+    changed = copy.deepcopy(config)
+    for key, value in values.items():
+        *parents, last = key.split(".")
+        get_value(changed, ".".join(["model", *parents]), str(CONF))[last] = value
+    return read_plan({**changed, "seed": config["seed"] if seed is None else seed})
 
 
 def read_config_values(plan: Plan, space: SearchSpace) -> dict[str, Any]:
@@ -71,7 +79,7 @@ def comparable_key(plan: Plan, space: SearchSpace) -> str:
     return hashlib.sha256(f"{common} {sorted(space.items(), key=str)}".encode()).hexdigest()[:8]
 
 
-def check_space(overrides: Sequence[str], plan: Plan, space: SearchSpace) -> None:
+def check_space(config: dict[str, Any], plan: Plan, space: SearchSpace) -> None:
     """Create a module with the limits of each range and with each choice, as a training would create the module.
 
     Raises UserError if the config does not accept a value, or if a key does not change the training.
@@ -80,18 +88,18 @@ def check_space(overrides: Sequence[str], plan: Plan, space: SearchSpace) -> Non
     for key, values in space.items():
         if key.split(".")[0] not in SECTIONS or "." not in key:
             raise UserError(f"{path}: {key!r} cannot be searched; expected a key in {', '.join(SECTIONS)}.")
-        plans = [check_trial_value(overrides, key, value, f"{path}, {key}") for value in values.examples()]
+        plans = [check_trial_value(config, key, value, f"{path}, {key}") for value in values.examples()]
         if len({each.key for each in plans}) == 1:
             raise UserError(f"{path}: {key!r} does not change the training with the budget {plan.budget}. Remove it.")
 
 
-def check_trial_value(overrides: Sequence[str], key: str, value: Any, where: str) -> Plan:
+def check_trial_value(config: dict[str, Any], key: str, value: Any, where: str) -> Plan:
     """Return the plan of a training with one changed value.
 
     Raises UserError if the config does not accept the value.
     """
     try:
-        plan = read_trial_plan(overrides, {key: value})
+        plan = read_trial_plan(config, {key: value})
         name, arguments = split_class(plan.model.module)
         find_class(plan.model.task, name)(facts=read_facts(plan.processed), **arguments)
     except Exception as error:  # the constructors of PyTorch's layers raise various exceptions for wrong values
