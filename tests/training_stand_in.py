@@ -18,6 +18,8 @@ if fault != "ignore_signals":
 first_step = int(checkpoint.read_text()) if checkpoint.exists() else 0
 node = os.environ["SLURMD_NODENAME"]
 print(f"rank {rank} of {os.environ['SLURM_NTASKS']} on {node} starts at step {first_step}", flush=True)
+if "NOTE" in os.environ:
+    print(f"rank {rank} has the note {os.environ['NOTE']!r} and the override {overrides.get('+note')!r}", flush=True)
 if gpus := os.environ.get("CUDA_VISIBLE_DEVICES"):
     print(f"rank {rank} has GPUs {gpus}", flush=True)
 if fault == f"rank{rank}":

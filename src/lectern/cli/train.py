@@ -1,13 +1,16 @@
 """Define the commands that train on a cluster or search hyperparameters."""
 
-import re
-from typing import Annotated
+import signal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lectern.cli.durations import parse_duration
 from lectern.errors import UserError
 
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+if TYPE_CHECKING:  # importing Optuna and PyTorch takes seconds
+    from lectern.sweeps.search import Outcome
+
 PANEL = "Train on a cluster and search hyperparameters"
 
 
@@ -61,11 +64,17 @@ def launch(
 
 def sweep(
     experiment: Annotated[str, typer.Argument(help="name of an experiment in experiments.yaml, such as mnist-cnn")],
-    trials: Annotated[int, typer.Option(help="total number of trials, including the trials of earlier searches")] = 20,
-    parallel: Annotated[int, typer.Option(help="number of trials that run at the same time")] = 1,
+    trials: Annotated[
+        int, typer.Option(min=1, help="total number of trials, including the trials of earlier searches")
+    ] = 20,
+    parallel: Annotated[int, typer.Option(min=1, help="number of trainings that run at the same time")] = 1,
     time: Annotated[
-        str | None, typer.Option(help="duration after which no new trial starts, such as 90m or 2h")
+        str | None, typer.Option(help="duration after which no new trial starts, such as 90m or 1h30m")
     ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(min=2, help="number of further seeds on which the best trial is compared with the config"),
+    ] = 3,
     budget: Annotated[
         str | None,
         typer.Option(help="name of the training budget, laptop or full; the default is `budget` in params.yaml"),
@@ -73,30 +82,50 @@ def sweep(
 ) -> None:
     """Search for better values of the hyperparameters in conf/sweep/<model>.yaml.
 
-    The best values are written to conf/model/<model>.yaml.
+    At the end, the best trial and the values in the config are trained again with further seeds. If the values of the
+    best trial are better by more than noise, they are written to conf/model/<model>.yaml.
 
     Example: TRAINER=cluster LAUNCH="lectern submit" lectern sweep mnist-cnn --trials 50 --parallel 8 --time 2h
     """
-    from lectern.sweeps.apply_best import write_values
-    from lectern.sweeps.mlflow_record import best_trial
+    seconds = float("inf") if time is None else parse_duration(time, "--time")
+    from lectern.stages.stage import Interrupted
     from lectern.sweeps.search import Search, print_line
+    from lectern.sweeps.trial_loop import Limits
 
     overrides, sharers = training_overrides(experiment, budget)
-    search = Search(experiment, overrides)
-    best = best_trial(search.run(trials, parallel, seconds(time), print_line))
-    if best is None:
-        raise UserError(f"No trial finished. Increase --time, or read the logs in {search.folder}.")
-    if best.user_attrs["values"] == search.config_values():
+    try:
+        outcome = Search(experiment, overrides).run(Limits(trials, parallel, seconds, seeds), print_line)
+    except KeyboardInterrupt as error:
+        number = error.args[0] if isinstance(error, Interrupted) else signal.SIGINT
+        print_line(
+            f"lectern: stopped by {number.name}. No values were written. Run the same command again to continue."
+        )
+        raise typer.Exit(128 + number) from error
+    print_outcome(outcome, overrides, sharers)
+
+
+def print_outcome(outcome: "Outcome", overrides: list[str], sharers: list[str]) -> None:
+    """Print the best trial of a search, how it compares with the values in the config, and what to do next."""
+    from lectern.artifacts.paths import group_config
+
+    baseline, best, comparison = outcome.baseline, outcome.best, outcome.comparison
+    if best is None or comparison is None:
         print(
             "No trial was better than the values in the config. "
-            f"Trial {best.number} used the values in the config; its result is {best.value:.4f}."
+            f"Trial {baseline.number} used the values in the config; its result is {baseline.value:.5g}."
         )
         return
-    path = write_values(search.plan.model.name, best.user_attrs["values"])
+    model = next(word.removeprefix("model=") for word in overrides if word.startswith("model="))
+    path = group_config("model", model)
     print(
-        f"The best trial is trial {best.number} with the result {best.value:.4f}. "
-        f"Its values were written to {path}; see `git diff {path}`."
+        f"The best trial is trial {best.number} with the result {best.value:.5g}. "
+        f"Trial {baseline.number} used the values in the config; its result is {baseline.value:.5g}."
     )
+    print(comparison.describe())
+    if not outcome.is_written:
+        print(f"{path} was not changed. To search further, increase --trials. To measure more precisely, use --seeds.")
+        return
+    print(f"The values of trial {best.number} were written to {path}; see `git diff {path}`.")
     print(
         f"These experiments must be trained again: {', '.join(sharers)}. To undo the change, run `git checkout {path}`."
     )
@@ -118,13 +147,3 @@ def training_overrides(experiment: str, budget: str | None) -> tuple[list[str], 
     overrides = [f"dataset={chosen.dataset}", f"model={chosen.model}", f"seed={params['seed']}"]
     sharers = [name for name, other in read_experiments().items() if other.model == chosen.model]
     return [*overrides, f"budget={budget or params['budget']}"], sharers
-
-
-def seconds(time: str | None) -> float | None:
-    """Convert a duration such as 90s, 30m, 2h or 1d to seconds."""
-    if time is None:
-        return None
-    match = re.fullmatch(r"([\d.]+)([smhd])", time)
-    if not match:
-        raise UserError(f"--time is {time!r}; expected a number followed by s, m, h or d, such as 90m or 2h.")
-    return float(match[1]) * SECONDS[match[2]]

@@ -3,11 +3,15 @@
 When the time limit is near, the job saves a checkpoint and requeues itself.
 """
 
+import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from lectern.atomic import atomic_file
 from lectern.cluster.site import Site
+from lectern.errors import UserError
 
 # The batch script requeues the job after the training has saved its checkpoint.
 # Slurm itself requeues a job only if a node fails, or if a preempted job does not end within its grace period.
@@ -44,9 +48,11 @@ on_signal() {{
 trap on_signal USR1
 
 log "job $job starts on $SLURM_JOB_NODELIST${{SLURM_RESTART_COUNT:+ (restart $SLURM_RESTART_COUNT)}}"
+{setup}
+export SLURM_EXPORT_ENV=ALL  # the processes of the training get the environment that `setup` has changed
+command -v srun >/dev/null || {{ log "srun is not on the PATH of the first node"; exit 127; }}
 probe={probe}
 srun --overlap --ntasks-per-node=1 --ntasks="$SLURM_JOB_NUM_NODES" bash -c "$probe" || exit {not_shared}
-{setup}
 case ${{SLURM_ARRAY_TASK_ID:-0}} in
 {cases}
 esac
@@ -83,24 +89,26 @@ def write_job_script(path: Path, name: str, commands: list[list[str]], size: Job
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     probe = path.with_suffix(".probe").absolute()
-    probe.write_text(token)
-    path.write_text(
-        TEMPLATE.format(
-            path=path,
-            options="\n".join(f"#SBATCH {option}" for option in sbatch_options(path, name, len(commands), size, site)),
-            restarts=site.restarts,
-            timeout=max(site.warning - 20, site.warning // 2),
-            probe=shlex.quote(probe_command(probe, token)),
-            not_shared=FOLDER_NOT_SHARED,
-            setup="\n".join(site.setup),
-            cases="\n".join(f"  {index}) set -- {shlex.join(command)} ;;" for index, command in enumerate(commands)),
-            srun=shlex.join(["--kill-on-bad-exit=1", f"--cpus-per-task={site.cpus_per_process}", *site.srun]),
-        )
+    script = TEMPLATE.format(
+        path=path,
+        options="\n".join(f"#SBATCH {option}" for option in sbatch_options(path, name, len(commands), size, site)),
+        restarts=site.restarts,
+        timeout=max(site.warning - 20, site.warning // 2),
+        probe=shlex.quote(probe_command(probe, token)),
+        not_shared=FOLDER_NOT_SHARED,
+        setup="\n".join(site.setup),
+        cases="\n".join(f"  {index}) set -- {shlex.join(command)} ;;" for index, command in enumerate(commands)),
+        srun=shlex.join(["--kill-on-bad-exit=1", f"--cpus-per-task={site.cpus_per_process}", *site.srun]),
     )
+    with atomic_file(probe) as part:
+        part.write_text(token)
+    with atomic_file(path) as part:
+        part.write_bytes(os.fsencode(script))  # a path or an override can contain bytes that are not UTF-8
 
 
 def sbatch_options(path: Path, name: str, elements: int, size: JobSize, site: Site) -> list[str]:
-    """Return the sbatch options of the batch script, such as `--nodes=2`."""
+    """Return the options after each `#SBATCH` of the batch script, such as `--nodes=2`."""
+    log = log_pattern(path, elements)
     gpus = ":".join(filter(None, [site.gpu_type, str(size.processes_per_node)])) if size.gpu else None
     values = {
         "job-name": name,
@@ -116,11 +124,35 @@ def sbatch_options(path: Path, name: str, elements: int, size: JobSize, site: Si
         "constraint": site.constraint,
         "array": f"0-{elements - 1}" if elements > 1 else None,
         "signal": f"B:USR1@{site.warning}",
-        "output": log_pattern(path, elements).absolute(),
-        "chdir": Path.cwd(),
+        "output": f"{escape_log_path(log.parent.absolute())}/{log.name}",
     }
-    options = [f"--{option}={value}" for option, value in values.items() if value is not None]
-    return [*options, "--requeue", "--open-mode=append", *site.sbatch]
+    options = [quote_option(f"--{option}={value}") for option, value in values.items() if value is not None]
+    own = [" ".join(map(quote_option, site.sbatch))] if site.sbatch else []
+    return [*options, "--requeue", "--open-mode=append", *own]
+
+
+def quote_option(option: str) -> str:
+    """Put quotation marks around an option that sbatch would not read literally, such as an option with a blank.
+
+    In a batch script, sbatch supports quotation marks and comments, but only within one line.
+    """
+    if not re.search(r"""[\s"'#\\]""", option):
+        return option
+    escaped = re.sub(r"""(["\\])""", r"\\\1", option)
+    return f'"{escaped}"'
+
+
+def escape_log_path(path: Path) -> str:
+    """Return a path in which Slurm replaces no placeholders.
+
+    Raises UserError if the path contains a backslash or a line break, because Slurm cannot write a log to such a path.
+    """
+    if re.search(r"[\\\n\r]", str(path)):
+        raise UserError(
+            f"The path of the checkout, {str(path)!r}, contains a backslash or a line break, and Slurm cannot write a "
+            "log to such a path. Rename the folder."
+        )
+    return str(path).replace("%", "%%")
 
 
 def log_pattern(path: Path, elements: int) -> Path:
@@ -134,7 +166,7 @@ def log_pattern(path: Path, elements: int) -> Path:
 def probe_command(probe: Path, token: str) -> str:
     """Return a shell command that prints a message and fails if a node cannot read the token in the probe file."""
     message = (
-        f"lectern: node $SLURMD_NODENAME does not share {probe.parent} with the machine that submitted the job. "
-        "Move the checkout to a folder that all nodes share."
+        f'"lectern: node $SLURMD_NODENAME does not share" {shlex.quote(str(probe.parent))} '
+        '"with the machine that submitted the job. Move the checkout to a folder that all nodes share."'
     )
-    return f'[ "$(cat {shlex.quote(str(probe))} 2>/dev/null)" = {token} ] || {{ echo "{message}"; exit 1; }}'
+    return f'[ "$(cat {shlex.quote(str(probe))} 2>/dev/null)" = {token} ] || {{ echo {message}; exit 1; }}'

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import group_config
-from lectern.config import call, nearest
+from lectern.artifacts.text_lines import split_lines
+from lectern.config import NonNegativeInt, PositiveFloat, PositiveInt, call, nearest
 from lectern.errors import UserError
 
 
@@ -21,13 +22,13 @@ class Site:
     constraint: str | None = None
     gpu_type: str | None = None
     memory: str | None = None
-    cpus_per_process: int = 1
+    cpus_per_process: PositiveInt = 1
     setup: Sequence[str] = ()
     srun: Sequence[str] = ()
     sbatch: Sequence[str] = ()
-    warning: int = 120
-    restarts: int = 100
-    poll: int | float = 10
+    warning: PositiveInt = 120
+    restarts: NonNegativeInt = 100
+    poll: PositiveFloat = 10
 
 
 def read_site(name: str | None = None) -> tuple[str, Site]:
@@ -50,4 +51,15 @@ def read_site(name: str | None = None) -> tuple[str, Site]:
             f'{path}: put the value of `time` in quotes, such as "24:00:00". '
             f"Without quotes, YAML reads the value as the number {section['time']}."
         )
-    return name, call(Site, section, str(path))
+    site: Site = call(Site, section, str(path))
+    reject_line_breaks(site, str(path))
+    return name, site
+
+
+def reject_line_breaks(site: Site, where: str) -> None:
+    """Raise UserError if an option of sbatch contains a line break, because an option is one line of the job script."""
+    for key, value in vars(site).items():
+        words = [value] if isinstance(value, str) else value if key == "sbatch" else []
+        for word in words:
+            if split_lines(word) not in ([], [word]):
+                raise UserError(f"{where}: {key} contains {word!r}; expected a text without line breaks.")

@@ -1,5 +1,6 @@
 """Call Slurm's commands: submit, query and cancel jobs."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,9 @@ from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 
 FIELD = re.compile(r"(\w+)=(\S*)")
+# environment variables with which a user, or an allocation in which the user works, sets options of Slurm's commands
+OPTION_PREFIXES = ("SALLOC_", "SBATCH_", "SCANCEL_", "SINFO_", "SLURM_", "SQUEUE_", "SRUN_")
+KEPT_VARIABLES = ("SLURM_CLUSTERS", "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")  # these select the Slurm cluster
 
 
 class SlurmUnavailable(Exception):
@@ -27,12 +31,32 @@ def check_installed() -> None:
         )
 
 
+def run_slurm(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of Slurm without the environment variables that would change its options and those of the job."""
+    return subprocess.run(command, env=slurm_environment(), capture_output=True, text=True, errors="replace")
+
+
+def slurm_environment() -> dict[str, str]:
+    """Return the environment without the variables that set options of Slurm's commands.
+
+    Without this filter, a variable such as SBATCH_PARTITION would replace an option of the job script. The variables of
+    an allocation, such as SLURM_NTASKS, would replace options of `srun` in the job.
+    """
+    ignored = {name for name in os.environ if name.startswith(OPTION_PREFIXES) and name not in KEPT_VARIABLES}
+    return {name: value for name, value in os.environ.items() if name not in ignored}
+
+
+def list_ignored_variables() -> list[str]:
+    """Return the names of the ignored variables with which the user has set options of sbatch and srun."""
+    return sorted(name for name in os.environ.keys() - slurm_environment() if name.startswith(("SBATCH_", "SRUN_")))
+
+
 def submit_script(script: Path, site: str) -> str:
     """Submit a batch script and return the job ID.
 
     Raises UserError with Slurm's message and the requested resources if Slurm rejects the job.
     """
-    result = subprocess.run(["sbatch", "--parsable", script], capture_output=True, text=True)
+    result = run_slurm("sbatch", "--parsable", script)
     if result.returncode == 0:
         return result.stdout.strip().split(";")[0]
     message = " ".join(line.removeprefix("sbatch: error: ") for line in split_lines(result.stderr))
@@ -54,7 +78,7 @@ def count_partition_nodes(partition: str | None) -> int:
 
     If `partition` is None, count the nodes of the default partition.
     """
-    result = subprocess.run(["sinfo", "-h", "-o", "%P %D"], capture_output=True, text=True)
+    result = run_slurm("sinfo", "-h", "-o", "%P %D")
     rows = [line.split() for line in split_lines(result.stdout)]
     default = next((name for name, _ in rows if name.endswith("*")), "")
     return sum(int(nodes) for name, nodes in rows if name.rstrip("*") == (partition or default.rstrip("*")))
@@ -63,7 +87,7 @@ def count_partition_nodes(partition: str | None) -> int:
 def requested_options(script: Path) -> list[str]:
     """Return the lines of a batch script with options that Slurm may reject."""
     names = ("nodes", "ntasks", "cpus", "gpus", "mem", "time", "partition", "account", "qos", "constraint")
-    lines = split_lines(script.read_text())
+    lines = [line.replace('"', "") for line in split_lines(script.read_text(encoding="utf-8", errors="replace"))]
     return [line for line in lines if line.startswith(tuple(f"#SBATCH --{name}" for name in names))]
 
 
@@ -74,14 +98,15 @@ def read_job_records(job: str) -> list[dict[str, str]]:
 
     Raises SlurmUnavailable if Slurm does not respond, and UserError if Slurm has no record of the job.
     """
-    result = subprocess.run(["scontrol", "show", "job", "--oneliner", job], capture_output=True, text=True)
+    result = run_slurm("scontrol", "show", "job", "--oneliner", job)
     if "Invalid job id" in result.stderr:
         raise UserError(
             f"Slurm has no record of job {job} any more, so the result of the job is unknown. See the log of the job."
         )
     if result.returncode:
         raise SlurmUnavailable(result.stderr.strip())
-    return [dict(FIELD.findall(line)) for line in split_lines(result.stdout) if line]
+    # the first field with a name counts, because a path in a later field can contain a text such as ` JobState=FAILED`
+    return [dict(reversed(FIELD.findall(line))) for line in split_lines(result.stdout) if line]
 
 
 def find_active_job(name: str) -> str | None:
@@ -90,11 +115,9 @@ def find_active_job(name: str) -> str | None:
     Jobs in the state COMPLETING are ignored.
     """
     states = "--states=PENDING,CONFIGURING,RUNNING,SUSPENDED"
-    result = subprocess.run(
-        ["squeue", "--me", "-h", "-o", "%A", f"--name={name}", states], capture_output=True, text=True
-    )
+    result = run_slurm("squeue", "--me", "-h", "-o", "%A", f"--name={name}", states)
     return next(iter(result.stdout.split()), None)
 
 
 def cancel_job(job: str) -> None:
-    subprocess.run(["scancel", job], capture_output=True)
+    run_slurm("scancel", job)

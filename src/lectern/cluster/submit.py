@@ -22,6 +22,8 @@ from lectern.training.world_size import check_batch_divides
 
 STAGE_SCRIPT = re.compile(r"pipelines/(\w+)\.py")
 MULTIRUN = ("-m", "--multirun")
+UNSAFE = re.compile(r"[^A-Za-z0-9._-]")  # characters that a job name must not contain
+MAX_NAME = 100  # maximum number of characters of a job name without its hash; the name is part of file names
 
 
 def submit(command: list[str], cluster: str | None = None) -> None:
@@ -46,6 +48,9 @@ def submit(command: list[str], cluster: str | None = None) -> None:
 def submit_and_wait(commands: list[list[str]], size: JobSize, site: Site, site_name: str) -> None:
     """Submit the commands as a job, or find the active job of the same commands, and wait until the job has ended."""
     slurm.check_installed()
+    site_file = str(group_config("cluster", site_name))
+    if ignored := slurm.list_ignored_variables():
+        watch.print_status(f"{', '.join(ignored)} ignored; {site_file} sets the options of sbatch and srun")
     name = job_name(commands)
     script = JOBS / f"{name}.sh"
     job = slurm.find_active_job(name) if script.exists() else None
@@ -58,7 +63,7 @@ def submit_and_wait(commands: list[list[str]], size: JobSize, site: Site, site_n
         processes = f"{size.nodes} x {size.processes_per_node} {'GPUs' if size.gpu else 'processes'}"
         watch.print_status(f"{name}: submitted job {job} ({processes}); log: {log_file(script, job, commands)}")
     logs = LogTail(script.parent, f"{script.stem}-{job}{'_*' if len(commands) > 1 else ''}.log")
-    watch.wait_for_job(job, name, logs, site, str(group_config("cluster", site_name)))
+    watch.wait_for_job(job, name, logs, site, site_file)
 
 
 def check_node_count(nodes: int, site: Site, site_name: str) -> None:
@@ -79,12 +84,14 @@ def log_file(script: Path, job: str, commands: list[list[str]]) -> str:
 def job_name(commands: list[list[str]]) -> str:
     """Return a job name that consists of the output folder and a hash of the commands and the current folder.
 
-    The same commands give the same name, so `submit` can find the active job of a repeated command.
+    The same commands give the same name, so `submit` can find the active job of a repeated command. The name contains
+    only letters, digits, `.`, `_` and `-`, because Slurm replaces `%` in names of logs and splits names at commas.
     """
     stage = stage_name(split_command(commands[0])[0])
-    out = next((word.rpartition("/")[2] for word in commands[0] if word.startswith("out=")), stage)
-    digest = hashlib.sha256(repr([str(Path.cwd()), commands]).encode()).hexdigest()[:8]
-    return f"{out}-{digest}"
+    outs = [word.removeprefix("out=") for word in commands[0] if word.startswith("out=")] or [""]
+    readable = UNSAFE.sub("_", outs[-1].strip("'\"/").rpartition("/")[2])[:MAX_NAME].lstrip("-.") or stage
+    digest = hashlib.sha256(ascii([str(Path.cwd()), commands]).encode()).hexdigest()[:8]
+    return f"{readable}-{digest}"
 
 
 def expand_grid(command: list[str]) -> list[list[str]]:

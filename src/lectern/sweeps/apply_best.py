@@ -23,7 +23,18 @@ def write_values(model: str, values: dict[str, Any]) -> Path:
         section = content
         for parent in parents:
             section = section[parent]
-        section[last] = value
+        section[last] = to_yaml(value)
     with atomic_file(path) as part:
         yaml.dump(content, part)
     return path
+
+
+def to_yaml(value: Any) -> Any:
+    """Return a value that every YAML parser reads with the same type.
+
+    ruamel.yaml would write 0.00001 as 1e-05, which PyYAML reads as text because the number has no decimal point.
+    """
+    text = repr(value)
+    if isinstance(value, float) and "e" in text and "." not in text:
+        return YAML().load(text.replace("e", ".0e"))
+    return value

@@ -1,17 +1,25 @@
 """Record a sweep as an MLflow run, whose child runs are the trainings of the sweep."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
-import optuna
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from lectern.sweeps.search_space import SearchSpace
+from lectern.sweeps.study import VALUES
 from lectern.tracking import store
-from lectern.tracking.runs import TRAINING, reopen_run
+from lectern.tracking.process import current_process
+from lectern.tracking.runs import PROCESS, TRAINING, is_written_elsewhere, reopen_run, store_error
+
+if TYPE_CHECKING:
+    from lectern.sweeps.comparison import Comparison
 
 SWEEP = "lectern.sweep"
 
@@ -37,35 +45,64 @@ class SweepRun:
         self.client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, self.run_id)
         return run_id
 
+    def settle_training(self, run_id: str, status: str) -> None:
+        """Set the status of a training's run if the run is still RUNNING although its process has ended."""
+        run = self.client.get_run(run_id)
+        if run.info.status == "RUNNING" and not is_written_elsewhere(run):
+            self.client.set_terminated(run_id, status)
+
     def read_metric(self, run_id: str, metric: str) -> Iterator[tuple[int, float]]:
         """Yield (training step, value) for each value of a metric that a run has logged."""
         for entry in self.client.get_metric_history(run_id, metric):
             yield entry.step, entry.value
 
-    def finish(self, space: SearchSpace, study: optuna.Study, metric: str) -> None:
-        """Log the search space and the best trial to the sweep's run, and mark the run as FINISHED."""
+    def log_space(self, space: SearchSpace) -> None:
         params = [Param(f"space.{key}", str(values)[:6000]) for key, values in space.items()]
         self.client.log_batch(self.run_id, params=params)
-        best = best_trial(study)
-        if best and best.datetime_complete:
-            values = {f"best.{key}": value for key, value in best.user_attrs["values"].items()}
-            tags = [RunTag(key, str(value)) for key, value in {"best.trial": best.number, **values}.items()]
-            timestamp = int(best.datetime_complete.timestamp() * 1000)
-            best_metric = Metric(f"best_{metric}", study.best_value, timestamp, best.number)
-            self.client.log_batch(self.run_id, metrics=[best_metric], tags=tags)
-        self.client.set_terminated(self.run_id, "FINISHED")
+
+    def log_best(self, best: FrozenTrial, metric: str) -> None:
+        """Log the result and the values of the best trial."""
+        assert best.value is not None and best.datetime_complete is not None
+        values = {f"best.{key}": value for key, value in best.user_attrs[VALUES].items()}
+        tags = {"best.trial": best.number, **values}
+        timestamp = int(best.datetime_complete.timestamp() * 1000)
+        self.log({f"best_{metric}": best.value}, tags, timestamp, best.number)
+
+    def log_comparison(self, comparison: "Comparison", metric: str, timestamp: int) -> None:
+        """Log the mean results of the trainings with further seeds, and whether the best values were better."""
+        means = {"config": fmean(comparison.config), "best": fmean(comparison.best), "noise": comparison.noise}
+        metrics = {f"further_seeds_{name}_{metric}": value for name, value in means.items()}
+        self.log(metrics, {"best.is_better": comparison.is_better()}, timestamp, 0)
+
+    def log(self, metrics: dict[str, float], tags: dict[str, Any], timestamp: int, step: int) -> None:
+        points = [Metric(name, value, timestamp, step) for name, value in metrics.items()]
+        run_tags = [RunTag(name, str(value)) for name, value in tags.items()]
+        self.client.log_batch(self.run_id, metrics=points, tags=run_tags)
+
+
+@contextmanager
+def open_sweep_run(client: MlflowClient, task: str, name: str, experiment: str) -> Iterator[SweepRun]:
+    """Create the MLflow run of a sweep, or reopen the run of an earlier search with the same name.
+
+    At the end of the block, the run is marked as FINISHED, FAILED or KILLED.
+    """
+    sweep = start_sweep_run(client, task, name, experiment)
+    try:
+        yield sweep
+        client.set_terminated(sweep.run_id, "FINISHED")
+    except BaseException as error:
+        with suppress(MlflowException):  # raise the original error even if the tracking store is unreachable or full
+            client.set_terminated(sweep.run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        if isinstance(error, MlflowException):
+            raise store_error(error, "When the tracking store works, run the same command again.") from error
+        raise
 
 
 def start_sweep_run(client: MlflowClient, task: str, name: str, experiment: str) -> SweepRun:
-    """Create the MLflow run of a sweep, or reopen the run of an earlier sweep with the same name."""
+    """Create the MLflow run of a sweep, or set the status of its existing run to RUNNING."""
     experiment_id = store.experiment_id(client, task)
     runs = client.search_runs([experiment_id], f"tags.`{SWEEP}` = '{name}'", max_results=1)
-    tags = {SWEEP: name, "lectern.experiment": experiment}
+    tags = {SWEEP: name, "lectern.experiment": experiment, PROCESS: current_process().to_tag()}
     run = runs[0] if runs else client.create_run(experiment_id, run_name=f"sweep {experiment}", tags=tags)
     reopen_run(client, run)
     return SweepRun(client, experiment_id, run.info.run_id)
-
-
-def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """Return the best completed trial, or None if no trial is complete."""
-    return study.best_trial if study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]) else None

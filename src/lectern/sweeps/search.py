@@ -1,33 +1,55 @@
 """Search hyperparameters of an experiment with parallel trainings. An interrupted search can be resumed."""
 
-import hashlib
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
-from hydra import compose, initialize_config_dir
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from lectern.artifacts.paths import CONF, SWEEPS
-from lectern.artifacts.text_lines import split_lines
+from lectern.artifacts.paths import SWEEPS, group_config
 from lectern.errors import UserError
-from lectern.stages.config_files import check_config_files, quote_names
-from lectern.stages.stage import to_plain
-from lectern.sweeps.mlflow_record import SweepRun, start_sweep_run
-from lectern.sweeps.search_space import get_value, read_search_space
-from lectern.sweeps.trials import RunningTrial, start_trial
+from lectern.stages.stage import interrupt, stop_signals
+from lectern.sweeps.apply_best import write_values
+from lectern.sweeps.comparison import Comparison, SeedTraining, compare_on_further_seeds, train_in_parallel
+from lectern.sweeps.mlflow_record import SweepRun, open_sweep_run
+from lectern.sweeps.search_space import read_search_space
+from lectern.sweeps.study import VALUES, find_trial, open_study
+from lectern.sweeps.training_process import TrainingProcess, start_training, stop_orphans
+from lectern.sweeps.trial_loop import Limits, Report, TrialLoop, find_better_trial
+from lectern.sweeps.trial_plans import (
+    check_space,
+    comparable_key,
+    compose_config,
+    read_config_values,
+    read_trial_plan,
+    trial_overrides,
+)
 from lectern.tracking import store
-from lectern.training.plan import Plan, read_plan
+from lectern.tracking.ended_runs import settle_ended_runs
+from lectern.training.plan import read_plan
 
-FINISHED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
-POLL_SECONDS = 2.0
-MAX_FIRST_FAILURES = 3  # number of failed trials before the first success after which the search stops
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a search."""
+
+    study: optuna.Study
+    baseline: FrozenTrial  # the trial with the values in the config
+    best: FrozenTrial | None = None  # the best trial, if its result is better than the result of the baseline
+    comparison: Comparison | None = None  # the comparison of the best trial with the baseline on further seeds
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the values of the best trial were written to the config."""
+        return self.comparison is not None and self.comparison.is_better()
 
 
 class Search:
@@ -38,147 +60,110 @@ class Search:
 
     def __init__(self, experiment: str, overrides: list[str]):
         self.experiment, self.overrides = experiment, overrides
-        self.plan = self.read_trial_plan({})
+        self.config = compose_config(overrides)
+        self.plan = read_plan(self.config)
         self.space = read_search_space(self.plan.model.name)
-        # searches with different settings must not share trials
-        comparable = f"{self.plan.key} {sorted(self.space.items(), key=str)}"
-        self.name = f"{experiment}-{hashlib.sha256(comparable.encode()).hexdigest()[:8]}"
-        self.folder = SWEEPS / self.name
-        self.running: list[RunningTrial] = []
-        self.failed = 0
+        check_space(self.config, self.plan, self.space)
+        self.config_values = read_config_values(self.plan, self.space)
+        self.key = comparable_key(self.plan, self.space)
+        self.folder = SWEEPS / f"{experiment}-{self.key}"
 
-    def trial_overrides(self, values: dict[str, Any]) -> list[str]:
-        return [*self.overrides, *(f"model.{key}={value}" for key, value in values.items())]
+    def run(self, limits: Limits, report: Report) -> Outcome:
+        """Run trials until one of the limits is reached. Write the best values if they are better than the config.
 
-    def read_trial_plan(self, values: dict[str, Any]) -> Plan:
-        """Return the plan of a training with the given hyperparameters. The train stage would create the same plan."""
-        overrides = self.trial_overrides(values)
-        check_config_files("train", overrides)
-        with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
-            return read_plan(to_plain(compose("train", quote_names(overrides))))
-
-    def open_study(self) -> optuna.Study:
-        """Create an Optuna study, or load the study of an earlier search.
-
-        For comparison, the first trial uses the values that are in the config. Trials that were running when an earlier
-        search was interrupted start again with the same values, and their trainings resume from checkpoints.
+        `report` is called with a line of text for each finished training. Raises UserError if a different process
+        searches the same model, or if the training with the values in the config has no result.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(
-            study_name=self.name,
-            direction="maximize" if self.plan.model.best["mode"] == "max" else "minimize",
-            storage=JournalStorage(JournalFileBackend(str(self.folder / "trials.journal"))),
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
-            load_if_exists=True,
+        client, best_metric = store.connect(), self.plan.model.best
+        with raise_on_stop_signals(), self.lock():
+            for message in settle_ended_runs(client):
+                report(message)
+            stop_orphans(self.folder)
+            study = open_study(self.folder, best_metric["mode"], self.plan.seed)
+            with open_sweep_run(client, self.plan.model.task, self.folder.name, self.experiment) as sweep:
+                sweep.log_space(self.space)
+                TrialLoop(study, sweep, self.space, self.config_values, self.start, self.folder).run(limits, report)
+                return self.conclude(study, sweep, limits, report)
+
+    def start(self, values: dict[str, Any], out: Path) -> TrainingProcess:
+        """Start a training with the given hyperparameters.
+
+        Raises UserError if the config or the code has changed during the search, because the trials must be comparable.
+        """
+        plan = read_trial_plan(compose_config(self.overrides), values)
+        if comparable_key(plan, self.space) != self.key:
+            raise UserError(
+                "The config, the data or the code of the training has changed during the search, so further trials "
+                "would not be comparable. No values were written. Run the same command again to start a new search."
+            )
+        return start_training(plan, trial_overrides(self.overrides, values), out)
+
+    def prepare(self, values: dict[str, Any], seed: int) -> SeedTraining:
+        """Return a training of the comparison with the given hyperparameters and seed."""
+        plan = read_trial_plan(self.config, values, seed)
+        words = trial_overrides(
+            [*(word for word in self.overrides if not word.startswith("seed=")), f"seed={seed}"], values
         )
-        # A continued search must not draw the same random values again, so its seed depends on the number of trials.
-        study.sampler = optuna.samplers.TPESampler(seed=self.plan.seed + len(study.trials))
-        if not study.trials:
-            study.enqueue_trial(self.config_values())
-        for trial in study.get_trials(states=[TrialState.RUNNING]):
-            study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params)
-        return study
+        return SeedTraining(plan, words, self.folder / f"seed-{seed}-{plan.key}")
 
-    def config_values(self) -> dict[str, Any]:
-        """Return the values that the config contains for the keys of the search space."""
-        model = {name: getattr(self.plan.model, name) for name in ("batches", "module", "fit", "best")}
-        return {key: get_value(model, key, self.plan.model.name) for key in self.space}
+    def conclude(self, study: optuna.Study, sweep: SweepRun, limits: Limits, report: Report) -> Outcome:
+        """Compare the best trial with the values in the config, and write the values of the best trial if better."""
+        metric = self.plan.model.best["metric"]
+        baseline = find_trial(study, self.config_values, TrialState.COMPLETE)
+        if baseline is None:
+            raise UserError(
+                "The training with the values in the config has no result yet, so no values were written. "
+                f"Increase --time, or read the logs in {self.folder}."
+            )
+        sweep.log_best(study.best_trial, metric)
+        best = find_better_trial(study, baseline)
+        if best is None:
+            return Outcome(study, baseline)
+        values, seeds = best.user_attrs[VALUES], [self.plan.seed + number for number in range(1, limits.seeds + 1)]
+        report(f"comparing trial {best.number} with the values in the config, on {limits.seeds} further seeds")
+        train = partial(train_in_parallel, sweep=sweep, parallel=limits.parallel, report=report)
+        comparison = compare_on_further_seeds(self.prepare, self.config_values, values, seeds, train)
+        sweep.log_comparison(comparison, metric, int(time.time() * 1000))
+        if comparison.is_better():
+            self.write(values)
+        return Outcome(study, baseline, best, comparison)
 
-    def run(self, trials: int, parallel: int, seconds: float | None, report: Callable[[str], None]) -> optuna.Study:
-        """Run trainings until the study has `trials` finished trials. After `seconds` seconds, no new trial starts.
+    def write(self, values: dict[str, Any]) -> None:
+        """Write values to the model config. Raises UserError if the config has changed during the search."""
+        plan = read_plan(compose_config(self.overrides))
+        is_changed = read_config_values(plan, self.space) != self.config_values
+        if is_changed or comparable_key(plan, self.space) != self.key:
+            path = group_config("model", self.plan.model.name)
+            raise UserError(
+                f"{path}, the data or the code of the training has changed during the search, so no values were "
+                "written. Run the same command again to compare the trials with the changed config."
+            )
+        write_values(self.plan.model.name, values)
 
-        `report` is called with a line of text for each finished trial. Raises UserError if a different process searches
-        the same experiment, or if the first trials all fail.
-        """
-        client = store.connect()
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Reject a second search that would write to the same model config."""
+        model = self.plan.model.name
+        SWEEPS.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self.folder.with_suffix(".lock"), timeout=0):
-                study = self.open_study()
-                sweep = start_sweep_run(client, self.plan.model.task, self.name, self.experiment)
-                signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM acts like Ctrl-C
-                self.run_trials(study, sweep, trials, parallel, seconds, report)
-                sweep.finish(self.space, study, self.plan.model.best["metric"])
+            with FileLock(SWEEPS / f"{model}.lock", timeout=0):
+                yield
         except Timeout as error:
             raise UserError(
-                f"Another process already searches {self.experiment}. "
+                f"Another process already searches hyperparameters of the model {model}. "
                 "Wait until the other process has finished, or stop the process."
             ) from error
-        return study
 
-    def run_trials(
-        self,
-        study: optuna.Study,
-        sweep: SweepRun,
-        trials: int,
-        parallel: int,
-        seconds: float | None,
-        report: Callable[[str], None],
-    ) -> None:
-        """Start trainings and poll their processes until all trials have ended.
 
-        If the search is interrupted, the running trainings are stopped.
-        """
-        deadline = time.monotonic() + seconds if seconds else float("inf")
-        try:
-            while True:
-                remaining = trials - len(study.get_trials(deepcopy=False, states=FINISHED_STATES)) - self.failed
-                while len(self.running) < min(parallel, remaining) and time.monotonic() < deadline:
-                    self.running.append(self.start_next(study))
-                if not self.running:
-                    return
-                time.sleep(POLL_SECONDS)
-                for trial in list(self.running):
-                    trial.update(sweep)
-                    if trial.process.poll() is not None:
-                        self.running.remove(trial)
-                        report(self.finish_trial(study, trial, sweep))
-        finally:
-            self.stop_running()
-
-    def stop_running(self) -> None:
-        for trial in self.running:
-            trial.terminate()
-        for trial in self.running:
-            trial.process.wait()
-
-    def start_next(self, study: optuna.Study) -> RunningTrial:
-        """Start a training with the hyperparameters that Optuna suggests next."""
-        trial = study.ask()
-        values = {key: choice.suggest(trial, key) for key, choice in self.space.items()}
-        trial.set_user_attr("values", values)
-        out = self.folder / f"{trial.number:03}"
-        return start_trial(trial, self.read_trial_plan(values), values, self.trial_overrides(values), out)
-
-    def finish_trial(self, study: optuna.Study, trial: RunningTrial, sweep: SweepRun) -> str:
-        """Report the result of a training that has ended to Optuna. Return a line of text about the result."""
-        trial.update(sweep)  # report the last validations to Optuna
-        value, seconds = trial.best_validation(), time.monotonic() - trial.started
-        if value is not None:
-            study.tell(trial.trial, value)
-            result = f"{trial.metric} {value:.5g}, best so far {study.best_value:.5g}"
-        elif trial.pruned:
-            study.tell(trial.trial, state=TrialState.PRUNED)
-            trial.delete_checkpoints()
-            result = f"pruned at step {trial.last_step}"
-        else:
-            study.tell(trial.trial, state=TrialState.FAIL)
-            result = f"failed, see {trial.log}"
-            self.failed += 1
-            self.check_first_failures(study, trial)
-        values = ", ".join(f"{key.rpartition('.')[2]} {number}" for key, number in trial.values.items())
-        return f"trial {trial.trial.number}: {result} ({values}, {seconds:.0f} s)"
-
-    def check_first_failures(self, study: optuna.Study, trial: RunningTrial) -> None:
-        """Raise UserError if MAX_FIRST_FAILURES trials have failed and no trial has succeeded."""
-        if self.failed < MAX_FIRST_FAILURES or study.get_trials(states=FINISHED_STATES):
-            return
-        last_line = split_lines(trial.log.read_text().strip())[-1:] or ["(empty)"]
-        raise UserError(
-            f"The first {self.failed} trials failed. "
-            f"The last line of the last trial's log is: {last_line[0]} See {trial.log}."
-        )
+@contextmanager
+def raise_on_stop_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt in the block after SIGTERM and SIGHUP, as Python does after Ctrl-C."""
+    previous = {number: signal.signal(number, interrupt) for number in stop_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def print_line(line: str) -> None:

@@ -36,13 +36,18 @@ class ProcessRecord:
 
 def current_process() -> ProcessRecord:
     """Return the identity of this process."""
+    return identify_process(os.getpid())
+
+
+def identify_process(pid: int) -> ProcessRecord:
+    """Return the identity of a process on this machine and in the PID namespace of this process."""
     return ProcessRecord(
-        pid=os.getpid(),
+        pid=pid,
         host=platform.node(),
         machine=machine_digest(),
         boot=read_text("/proc/sys/kernel/random/boot_id"),
         namespace=read_link("/proc/self/ns/pid"),
-        started=read_status(os.getpid())[1],
+        started=read_status(pid)[1],
     )
 
 
