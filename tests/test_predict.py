@@ -2,50 +2,22 @@
 
 import os
 import resource
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from children import Ended, in_child
 from drawn_digits import draw_digit
 from lectern.artifacts.paths import PROCESSED
 from lectern.errors import UserError
 from lectern.serving import batch_predict
 from lectern.serving.file_inputs import MAX_CHUNK_BYTES, take_chunk
+from predict_command import lectern, predict
 from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
 
+__all__ = ["lectern"]  # `lectern` is imported because it is a fixture
 PROBABILITIES = [f"output_{digit}" for digit in range(10)]
-
-
-@pytest.fixture
-def lectern(serving_project, monkeypatch):
-    """Return a function that runs a `lectern` command in the serving project, in a child process."""
-    monkeypatch.chdir(serving_project)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{serving_project / 'mlflow.db'}")
-
-    def run_command(*words: object, before=lambda: None, after=lambda: None) -> Ended:
-        def run_in_child() -> None:
-            from lectern.cli import main
-
-            before()
-            sys.argv = ["lectern", *map(str, words)]
-            try:
-                main()
-            finally:
-                after()
-
-        return in_child(run_in_child)
-
-    return run_command
-
-
-def predict(lectern, name: str, source, output, *options) -> pd.DataFrame:
-    ended = lectern("predict", name, "--input", source, "--output", output, *options)
-    assert ended.code == 0, ended.said
-    return pd.read_csv(output) if output.suffix == ".csv" else pd.read_parquet(output)
 
 
 # Results
@@ -208,7 +180,7 @@ def test_the_frames_of_a_window_must_fit_into_the_megapixel_limit(serving_projec
         (TRANSLATION, "a.parquet", b"text", [], "cannot be read as parquet"),
         (TRANSLATION, "a.txt", b"A man sleeps.\n\n", [], "Sentence 2 is empty"),
         (TRANSLATION, "a.txt", b"A man sleeps.\n", ["--param", "bean=5"], "no parameter 'bean'; did you mean 'beam'?"),
-        (TRANSLATION, "a.txt", b"A man sleeps.\n", ["--param", "beam"], "name=number"),
+        (TRANSLATION, "a.txt", b"A man sleeps.\n", ["--param", "beam"], "name=value"),
         (TEXT, "a.txt", b"", [], "contains no rows"),
         ("sample_digit", "a.npy", b"", [], "did you mean 'sample_digits'?"),
     ],
