@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lectern.artifacts.digests import file_digest
-from lectern.atomic import atomic_file, write_json
+from lectern.atomic import atomic_file, process_suffix, write_json
 from lectern.serving.batch_inputs import Row
 
 BAD_ROWS = b"lectern.bad_rows"  # key in the metadata of a part
@@ -118,7 +118,11 @@ class PartFolder:
             self.delete()
 
     def delete(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Delete the folder. It is renamed first, so that a killed process leaves no incomplete folder of parts."""
+        if self.path.exists():
+            renamed = self.path.with_name(f".{self.path.name}.{process_suffix()}")
+            self.path.rename(renamed)
+            shutil.rmtree(renamed, ignore_errors=True)
 
 
 def row_digest(value: Any) -> bytes:
