@@ -1,51 +1,25 @@
 """Test `lectern predict`: equal results for all kinds of input, resuming after a kill, memory and error messages."""
 
-import os
 import resource
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from children import Ended, in_child
+from children import KILLED, at_call, die
 from drawn_digits import draw_digit
 from lectern.artifacts.paths import PROCESSED
 from lectern.errors import UserError
 from lectern.serving import batch_predict
 from lectern.serving.file_inputs import MAX_CHUNK_BYTES, take_chunk
+from lectern.serving.part_folder import PartFolder
+from predict_command import lectern, predict
 from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
 
+__all__ = ["lectern"]  # `lectern` is imported because it is a fixture
 PROBABILITIES = [f"output_{digit}" for digit in range(10)]
-
-
-@pytest.fixture
-def lectern(serving_project, monkeypatch):
-    """Return a function that runs a `lectern` command in the serving project, in a child process."""
-    monkeypatch.chdir(serving_project)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{serving_project / 'mlflow.db'}")
-
-    def run_command(*words: object, before=lambda: None, after=lambda: None) -> Ended:
-        def run_in_child() -> None:
-            from lectern.cli import main
-
-            before()
-            sys.argv = ["lectern", *map(str, words)]
-            try:
-                main()
-            finally:
-                after()
-
-        return in_child(run_in_child)
-
-    return run_command
-
-
-def predict(lectern, name: str, source, output, *options) -> pd.DataFrame:
-    ended = lectern("predict", name, "--input", source, "--output", output, *options)
-    assert ended.code == 0, ended.said
-    return pd.read_csv(output) if output.suffix == ".csv" else pd.read_parquet(output)
 
 
 # Results
@@ -110,53 +84,20 @@ def test_a_killed_prediction_continues_with_its_version_and_gives_the_same_table
     np.save(tmp_path / "images.npy", images)
     expected = predict(lectern, DIGITS, tmp_path / "images.npy", tmp_path / "undisturbed.csv")
 
-    def die_in_second_chunk() -> None:
-        write_chunk = batch_predict.write_chunk
-
-        def write_or_die(path, outputs) -> None:
-            if path.stem.endswith("1"):
-                os._exit(9)
-            write_chunk(path, outputs)
-
-        batch_predict.write_chunk = write_or_die
-
     command = ("predict", DIGITS, "--input", tmp_path / "images.npy", "--output", tmp_path / "killed.csv")
-    assert lectern(*command, before=die_in_second_chunk).code == 9
+    assert lectern(*command, before=partial(at_call, PartFolder, "write_part", 2, die)).code == KILLED
     assert not (tmp_path / "killed.csv").exists()
-    (first_chunk,) = (tmp_path / "killed.csv.parts").glob("*.parquet")
-    modified = first_chunk.stat().st_mtime_ns
+    (first_part,) = (tmp_path / "killed.csv.parts").glob("*.parquet")
+    modified = first_part.stat().st_mtime_ns
     move_champion("1")  # The resumed prediction must still use version 2.
 
-    def check_first_chunk_before_merge() -> None:
-        merge_chunks = batch_predict.merge_chunks
+    def check_first_part() -> None:
+        assert first_part.stat().st_mtime_ns == modified
 
-        def check_and_merge(chunk_files, output) -> int:
-            assert first_chunk.stat().st_mtime_ns == modified
-            return merge_chunks(chunk_files, output)
-
-        batch_predict.merge_chunks = check_and_merge
-
-    ended = lectern(*command, before=check_first_chunk_before_merge)
-    assert ended.code == 0, ended.said
+    ended = lectern(*command, before=partial(at_call, batch_predict, "merge_parts", 1, check_first_part))
+    assert ended.code == 0 and "with version 2, although the champion is version 1" in ended.said, ended.said
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "killed.csv"), expected)
     assert not (tmp_path / "killed.csv.parts").exists()
-
-
-def test_an_unfinished_run_is_not_continued_with_another_input(lectern, tmp_path):
-    np.save(tmp_path / "images.npy", np.zeros((3, 28, 28), np.uint8))
-    command = ("predict", DIGITS, "--input", tmp_path / "images.npy", "--output", tmp_path / "out.csv")
-
-    def die_before_merge() -> None:
-        batch_predict.merge_chunks = lambda *_: os._exit(9)
-
-    assert lectern(*command, before=die_before_merge).code == 9
-    np.save(tmp_path / "images.npy", np.ones((3, 28, 28), np.uint8))
-    ended = lectern(*command)
-    assert (
-        ended.code == 1
-        and "belongs to an unfinished `lectern predict`" in ended.said
-        and "Delete this folder" in ended.said
-    )
 
 
 def test_peak_memory_does_not_grow_with_the_number_of_inputs(lectern, tmp_path):
@@ -204,11 +145,17 @@ def test_the_frames_of_a_window_must_fit_into_the_megapixel_limit(serving_projec
         (DIGITS, "a.csv", b"x\n1\n", [], "sample_digits reads .bmp"),
         (DIGITS, "a.npy", b"text", [], "does not contain an array of images"),
         (TRANSLATION, "a.csv", b"sentence\nA man.\n", [], "has no column 'source'. Its columns are: sentence"),
-        (TRANSLATION, "a.csv", b"source\n\xff\xfe\n", [], "cannot be read as csv"),
+        (
+            TRANSLATION,
+            "a.csv",
+            b"source\n\xff\xfe\n",
+            [],
+            "row 0 (line 2): source contains a byte that is not UTF-8",
+        ),
         (TRANSLATION, "a.parquet", b"text", [], "cannot be read as parquet"),
-        (TRANSLATION, "a.txt", b"A man sleeps.\n\n", [], "Sentence 2 is empty"),
+        (TRANSLATION, "a.txt", b"A man sleeps.\n\n", [], "a.txt, row 1 (line 2): The sentence is empty"),
         (TRANSLATION, "a.txt", b"A man sleeps.\n", ["--param", "bean=5"], "no parameter 'bean'; did you mean 'beam'?"),
-        (TRANSLATION, "a.txt", b"A man sleeps.\n", ["--param", "beam"], "name=number"),
+        (TRANSLATION, "a.txt", b"A man sleeps.\n", ["--param", "beam"], "name=value"),
         (TEXT, "a.txt", b"", [], "contains no rows"),
         ("sample_digit", "a.npy", b"", [], "did you mean 'sample_digits'?"),
     ],

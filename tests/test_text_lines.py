@@ -42,8 +42,14 @@ def test_text_samples_with_any_character_are_read_back(tmp_path):
 def test_a_text_file_for_predictions_has_one_row_per_line(tmp_path, character):
     path = tmp_path / "lines.txt"
     path.write_bytes(f"\ufeffone{character}two\r\n\nthree".encode())
-    (table,) = read_table(path, ["source"], 10)
-    assert table["source"].tolist() == [f"one{character}two", "", "three"] and count_file_inputs(path) == 3
+    rows = [row.cells[0] for row in read_table(path, ["source"])]
+    assert rows == [f"one{character}two", "", "three"] and count_file_inputs(path) == 3
+
+
+@pytest.mark.parametrize("text", ["", "a", "a\n", "a\n\n", "\n", "a\r\nb\r\n", "a\r\nb", "\r"])
+def test_a_text_file_for_predictions_has_the_rows_of_split_lines(tmp_path, text):
+    (tmp_path / "lines.txt").write_bytes(text.encode())
+    assert [row.cells[0] for row in read_table(tmp_path / "lines.txt", ["source"])] == split_lines(text)
 
 
 def test_a_catalog_of_a_donkey_tub_is_split_at_line_feeds(tmp_path):

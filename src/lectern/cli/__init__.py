@@ -2,6 +2,7 @@
 
 import sys
 from functools import cache
+from io import TextIOWrapper
 from typing import NoReturn
 
 import typer
@@ -38,6 +39,8 @@ def main() -> None:
 
     For an error that the user can fix, print the error message and exit with the code of the error.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names can contain bytes that are not UTF-8
     try:
         full_app()()
     except UserError as error:

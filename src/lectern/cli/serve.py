@@ -46,23 +46,38 @@ def predict(
     param: Annotated[
         list[str] | None, typer.Option(help="parameter of the prediction as name=value; this option can be repeated")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
+    bad_rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="name of a .csv file to create with the rows that cannot be predicted; the other rows are predicted, "
+            "and the exit code is 0. Without this option, nothing is written and the exit code is 1"
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace existing files")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="delete the finished parts of an unfinished run with the same output")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Predict for all inputs in a file or a folder with a registered model, by default with its champion.
 
-    If the command is killed, run the same command again to continue.
+    If the command is killed, or if it refuses a row of the input, run the same command again to continue. Finished
+    predictions of unchanged rows are not repeated.
 
     Example: lectern predict mnist --input drawings --output answers.csv
     """
     client = connect()
-    from lectern.serving.batch_predict import predict_to_table
+    from lectern.serving.batch_predict import OutputPaths, predict_to_table
 
-    rows = predict_to_table(client, name, input, output, read_params(param or []), overwrite)
+    paths = OutputPaths(output, bad_rows, overwrite, restart)
+    predicted = predict_to_table(client, name, input, paths, read_params(param or []))
     if as_json:
-        print_json({"model": name, "output": str(output), "rows": rows})
+        counts = {"rows": predicted.rows, "bad_rows": predicted.bad_rows}
+        print_json({"model": name, "output": str(output), **counts})
         return
-    print(f"{output}: {rows:,} rows")
+    print(f"{output}: {predicted.rows:,} rows")
+    if bad_rows:
+        print(f"{bad_rows}: {predicted.bad_rows:,} rows of the input cannot be predicted")
 
 
 def export(
@@ -89,14 +104,19 @@ def export(
 
 
 def read_params(words: list[str]) -> dict[str, Any]:
-    """Convert arguments such as `beam=5` to a dict of parameters. Raises UserError if a value is not a number."""
-    params = {}
+    """Convert arguments such as `beam=5` to a dict of parameters. A value that is not JSON is a string.
+
+    Raises UserError if an argument has no `=` or if a parameter is repeated.
+    """
+    params: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(f"--param is {word!r}; expected name=value, such as --param beam=5.")
+        if name in params:
+            raise UserError(f"--param {name} is given twice. Give each parameter once.")
         try:
             params[name] = json.loads(value)
         except ValueError:
-            equals = ""
-        if not equals:
-            raise UserError(f"--param is {word!r}; expected name=number, such as --param beam=5.")
+            params[name] = value
     return params

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lectern.artifacts.model_metadata import read_metadata
+from lectern.registry.model_params import validate_params
 from lectern.task_modules import task_module
 
 if TYPE_CHECKING:
@@ -45,8 +46,11 @@ class LoadedModel:
         return signature
 
     def predict(self, inputs: Any, params: dict[str, Any] | None = None) -> Any:
-        """Return the prediction for `inputs`, which is equal to the prediction of the version's pyfunc model."""
-        return self.inference_api.predict(self.module, inputs, **(params or {}))
+        """Return the prediction for `inputs`, which is equal to the prediction of the version's pyfunc model.
+
+        Raises UserError if a parameter is wrong.
+        """
+        return self.inference_api.predict(self.module, inputs, **validate_params(self.task, params or {}))
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Call a function of the task's `serving/request.py` with the Lightning module as the first argument."""

@@ -1,48 +1,45 @@
-"""Read the input files of `lectern predict` in chunks."""
+"""Find the input files of `lectern predict`, and read their rows one after the other."""
 
 import mimetypes
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
+from mlflow.types import DataType, Schema
 
 from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
-from lectern.serving.batching import Array
 from lectern.serving.champions import Champion
-from lectern.serving.csv_tables import read_csv
-from lectern.serving.file_inputs import take_chunk
+from lectern.serving.csv_tables import TableRow, check_columns, read_csv
+from lectern.serving.deadline import ModelBusy
+from lectern.user_files.plain_text import UTF_16_OR_32, decode_text
 from lectern.user_files.system_files import is_system_file
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".txt")
+PARQUET_ROWS = 1024  # number of rows of a Parquet file that are in memory at the same time
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Model inputs of one prediction call, with the file name and the row number of each input."""
+class Row(NamedTuple):
+    """One input with its file name and its row number in the file.
 
-    inputs: Any
-    files: list[str]
-    rows: list[int]
-
-
-class Item(NamedTuple):
-    """One input of a tensor model, with its file name and its row number in the file."""
+    The value is an array for a tensor model, and the cells of a table row for other models. If a row cannot be
+    predicted, `problem` contains the reason.
+    """
 
     file: str
-    row: int
-    value: Array
+    number: int
+    value: Any
+    line: int | None = None
+    problem: str | None = None
 
 
 def find_input_files(source: Path) -> list[Path]:
     """Return the files in the folder `source`, sorted by name, or `source` itself if it is a file.
 
-    Raises UserError if there is no file.
+    Raises UserError if there is no file, or if the name of a file is not UTF-8, because tables contain UTF-8 only.
     """
     files = [source]
     if source.is_dir():
@@ -53,7 +50,33 @@ def find_input_files(source: Path) -> list[Path]:
         raise UserError(
             f"--input is {source}, which does not exist or is empty. Set --input to a file or to a folder of files."
         )
+    check_file_names(files)
     return files
+
+
+def check_file_names(files: list[Path]) -> None:
+    """Raise UserError if the name of a file is not UTF-8. The message shows a wrong byte as an escape."""
+    names = [escape_name(path.name) for path in files if has_surrogates(path.name)]
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise UserError(
+            f"--input: the file name {', '.join(names[:3])}{more} is not UTF-8, so the name cannot be written to a "
+            "table. Rename the file."
+        )
+
+
+def escape_name(name: str) -> str:
+    """Return a file name in which each byte that is not UTF-8 is an escape such as `\\xff`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def has_surrogates(text: str) -> bool:
+    """Return whether a text contains a surrogate, by which Python represents a byte that is not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def count_inputs(files: list[Path]) -> int | None:
@@ -73,71 +96,102 @@ def count_file_inputs(path: Path) -> int | None:
             return int(pq.ParquetFile(path).metadata.num_rows)
         if suffix == ".npy":
             return len(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, OSError, TypeError):  # `read_chunks` later raises UserError for a damaged file
+    except (ValueError, OSError, TypeError):  # `read_rows` later reports a damaged file
         return None
     return 1 if (mimetypes.guess_type(path.name)[0] or "").startswith("image/") else None
 
 
-def read_chunks(files: list[Path], champion: Champion) -> Iterator[Chunk]:
-    """Yield the inputs in all files in chunks of at most MAX_ROWS rows. Raises UserError if a file cannot be read."""
-    is_tensor_model = champion.inference_api.signature().inputs.is_tensor_spec()
-    readable = sorted(champion.request_module.FILE_READERS if is_tensor_model else TABLE_SUFFIXES)
+def reads_tables(champion: Champion) -> bool:
+    """Return whether the inputs of a model are the rows of a table."""
+    return not champion.inference_api.signature().inputs.is_tensor_spec()
+
+
+def check_file_types(files: list[Path], champion: Champion) -> None:
+    """Raise UserError if the model cannot read a file of this type."""
+    readable = sorted(TABLE_SUFFIXES if reads_tables(champion) else champion.request_module.FILE_READERS)
     for path in files:
         if path.suffix.lower() not in readable:
             raise UserError(f"{path}: unknown file type. {champion.name} reads {', '.join(readable)}.")
-    yield from (read_tensor_chunks if is_tensor_model else read_table_chunks)(files, champion)
 
 
-def read_tensor_chunks(files: list[Path], champion: Champion) -> Iterator[Chunk]:
-    """Yield chunks of inputs for a tensor model. All inputs of a chunk have the same shape.
+def read_rows(files: list[Path], champion: Champion) -> Iterator[Row]:
+    """Yield the rows of all files. A row that cannot be read has a problem.
 
-    A chunk can contain inputs from several files.
+    Raises UserError if a table cannot be read.
     """
-    items, max_rows = read_items(files, champion), champion.request_module.MAX_ROWS
-    while group := take_chunk(items, max_rows, lambda item: item.value.nbytes):
-        for shape in sorted({item.value.shape for item in group}):
-            same_shape = [item for item in group if item.value.shape == shape]
-            inputs = np.stack([item.value for item in same_shape])
-            yield Chunk(inputs, [item.file for item in same_shape], [item.row for item in same_shape])
+    check_file_types(files, champion)
+    if reads_tables(champion):
+        yield from read_table_rows(files, champion.inference_api.signature().inputs)
+    else:
+        for path in files:
+            yield from read_tensor_rows(path, champion)
 
 
-def read_items(files: list[Path], champion: Champion) -> Iterator[Item]:
+def read_tensor_rows(path: Path, champion: Champion) -> Iterator[Row]:
+    """Yield the inputs in a file for a tensor model. If the file is damaged, the last row has a problem."""
+    number = 0
+    try:
+        for value in champion.model.read_file(path, np.inf):
+            yield Row(path.name, number, np.asarray(value))
+            number += 1
+    except ModelBusy:
+        raise
+    except UserError as error:
+        yield Row(path.name, number, None, problem=str(error))
+
+
+def read_table_rows(files: list[Path], schema: Schema) -> Iterator[Row]:
+    """Yield table rows with the columns that the model needs. Each line of a `.txt` file is one row."""
+    columns = list(map(str, schema.input_names()))
+    texts = [index for index, kind in enumerate(schema.input_types()) if kind == DataType.string]
     for path in files:
-        try:
-            for row, value in enumerate(champion.model.read_file(path, np.inf)):
-                yield Item(path.name, row, value)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from error
+        for number, row in enumerate(read_table(path, columns)):
+            problem = row.problem or find_text_problem([(columns[index], row.cells[index]) for index in texts])
+            yield Row(path.name, number, row.cells, row.line, problem)
 
 
-def read_table_chunks(files: list[Path], champion: Champion) -> Iterator[Chunk]:
-    """Yield chunks of table rows with the columns that the model needs. Each line of a `.txt` file is one row."""
-    columns = champion.inference_api.signature().inputs.input_names()
-    for path in files:
-        start = 0
-        for table in read_table(path, columns, champion.request_module.MAX_ROWS):
-            missing = [name for name in columns if name not in table]
-            if missing:
-                found = ", ".join(map(str, table.columns))
-                raise UserError(f"{path} has no column {missing[0]!r}. Its columns are: {found}.")
-            yield Chunk(table[columns], [path.name] * len(table), list(range(start, start + len(table))))
-            start += len(table)
+def find_text_problem(cells: Iterable[tuple[str, Any]]) -> str | None:
+    """Return an error message if a cell is not a text, and otherwise None."""
+    for column, cell in cells:
+        if not isinstance(cell, str):
+            return f"{column} is {cell!r}; expected a text."
+        if has_surrogates(cell):
+            return f"{column} contains a byte that is not UTF-8. Convert the file to UTF-8, for example with iconv."
+        if "\0" in cell:
+            return f"{column} contains a NUL character, so the file is probably UTF-16. Convert the file to UTF-8."
+    return None
 
 
-def read_table(path: Path, columns: list[str], max_rows: int) -> Iterator[pd.DataFrame]:
-    """Yield a table in pieces of at most `max_rows` rows.
-
-    Raises UserError if the content of the file does not match the file type.
-    """
+def read_table(path: Path, columns: list[str]) -> Iterator[TableRow]:
+    """Yield the rows of a table. Raises UserError if the content of the file does not match the file type."""
     try:
         if path.suffix.lower() == ".parquet":
-            for batch in pq.ParquetFile(path).iter_batches(max_rows):
-                yield batch.to_pandas().reset_index(drop=True)
-        elif path.suffix.lower() == ".csv":
-            yield from read_csv(path, max_rows)
-        else:
-            with path.open(encoding="utf-8-sig", newline="\n") as file:
-                while lines := split_lines("".join(islice(file, max_rows))):
-                    yield pd.DataFrame({columns[0]: lines})
-    except (ValueError, OSError) as error:  # The file is not valid UTF-8, CSV or Parquet.
+            yield from read_parquet(path, columns)
+            return
+        check_byte_order_mark(path)
+        yield from read_csv(path, columns) if path.suffix.lower() == ".csv" else read_text_lines(path)
+    except (ValueError, OSError) as error:  # The file is damaged.
         raise UserError(f"{path} cannot be read as {path.suffix[1:]}: {split_lines(str(error))[0]}") from error
+
+
+def read_parquet(path: Path, columns: list[str]) -> Iterator[TableRow]:
+    with path.open("rb") as stream:
+        file = pq.ParquetFile(stream)
+        check_columns(path, file.schema_arrow.names, columns)
+        for batch in file.iter_batches(PARQUET_ROWS, columns=columns):
+            yield from map(TableRow, zip(*(batch.column(name).to_pylist() for name in columns), strict=True))
+
+
+def check_byte_order_mark(path: Path) -> None:
+    """Raise UserError if a file begins with the byte order mark of UTF-16 or UTF-32."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start.startswith(UTF_16_OR_32):
+        decode_text(start, str(path))
+
+
+def read_text_lines(path: Path) -> Iterator[TableRow]:
+    """Yield one row per line. An empty line is a row with an empty text."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
+        for number, line in enumerate(file, 1):
+            yield TableRow((line.removesuffix("\n").removesuffix("\r"),), number)

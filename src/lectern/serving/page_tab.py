@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from nicegui import ui
 
 from lectern.errors import UserError
+from lectern.registry.model_params import validate_params
 from lectern.serving.champions import Champion, Champions
 from lectern.serving.deadline import ModelBusy
 from lectern.serving.executor import Executor
@@ -47,8 +48,12 @@ class Tab:
         return text or ""
 
     async def predict(self, champion: Champion, inputs: Any, params: dict[str, Any] | None = None) -> Any:
-        """Return the prediction of a champion, computed in the same way as for the API."""
-        return await self.executor.predict(champion, inputs, params or {})
+        """Return the prediction of a champion, computed in the same way as for the API.
+
+        Raises UserError if a parameter is wrong.
+        """
+        complete = validate_params(champion.task, params, for_server=True) if params else {}
+        return await self.executor.predict(champion, inputs, complete)
 
     async def run_short(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Run a short function in a thread, to keep the event loop free."""

@@ -1,5 +1,6 @@
 """Build the request and response schemas of a task from the signature of its models, and parse request bodies."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Self
@@ -7,21 +8,18 @@ from typing import Annotated, Any, Self
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, ParamSchema, Schema, TensorSpec
+from mlflow.types import ColSpec, Schema, TensorSpec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, conlist, create_model, model_validator
-from pydantic.fields import FieldInfo
 
 from lectern.errors import UserError
+from lectern.registry.model_params import (
+    PYTHON_TYPES,
+    describe_wrong_param,
+    params_schema,
+    validate_params,
+)
 from lectern.task_modules import task_module
 
-PYTHON_TYPES: dict[str, type] = {
-    "string": str,
-    "long": int,
-    "integer": int,
-    "double": float,
-    "float": float,
-    "boolean": bool,
-}
 MAX_REPORTED_ERRORS = 3
 
 
@@ -65,7 +63,7 @@ def task_schemas(task: str, max_characters: int) -> TaskSchemas:
         "inputs": (rows, Field(default=None, description=f"a list of at most {max_rows} inputs")),
     }
     if signature.params:
-        params = params_schema(signature.params, request_module.PARAM_LIMITS, f"{title}Params")
+        params = params_schema(task, for_server=True)
         fields["params"] = (params, Field(default_factory=params))
     response = create_model(
         f"{title}Response",
@@ -121,15 +119,6 @@ def column_field(column: ColSpec | TensorSpec, max_characters: int | None) -> tu
     return (kind, ...) if column.required else (kind | None, None)
 
 
-def params_schema(schema: ParamSchema, limits: dict[str, FieldInfo], title: str) -> type[BaseModel]:
-    """Return a schema of the model parameters, with the default values and the limits that the task defines."""
-    fields: dict[str, Any] = {
-        spec.name: (Annotated[PYTHON_TYPES[spec.to_dict()["type"]], limits.get(spec.name, Field())], spec.default)
-        for spec in schema.params
-    }
-    return create_model(title, __config__=ConfigDict(extra="forbid", strict=True), **fields)
-
-
 def parse_body(body: bytes, task: str, max_characters: int) -> tuple[Any, dict[str, Any]]:
     """Parse a JSON body into the inputs and params of the model.
 
@@ -138,9 +127,9 @@ def parse_body(body: bytes, task: str, max_characters: int) -> tuple[Any, dict[s
     try:
         request: Any = task_schemas(task, max_characters).request.model_validate_json(body)
     except ValidationError as error:
-        raise UserError(format_errors(error)) from None
+        raise UserError(format_errors(error, task)) from None
     rows = [request.input] if "input" in request.model_fields_set else request.inputs
-    params = request.params.model_dump() if hasattr(request, "params") else {}
+    params = validate_params(task, request.params.model_dump(), for_server=True) if hasattr(request, "params") else {}
     return to_inputs(rows, model_signature(task).inputs), params
 
 
@@ -162,15 +151,20 @@ def to_outputs(outputs: Any) -> list[Any]:
     return rows
 
 
-def format_errors(error: ValidationError) -> str:
+def format_errors(error: ValidationError, task: str) -> str:
     """Return the first validation errors, each with its location in the body, as one line of text."""
     errors = error.errors(include_url=False, include_context=False)
-    lines = [
-        f"{format_location(error['loc'])}{error['msg']}{format_value(error['input'], error['type'])}"
-        for error in errors[:MAX_REPORTED_ERRORS]
-    ]
+    lines = [format_error(error["loc"], error, task) for error in errors[:MAX_REPORTED_ERRORS]]
     more = [f"and {len(errors) - MAX_REPORTED_ERRORS} more"] if len(errors) > MAX_REPORTED_ERRORS else []
     return "; ".join(lines + more)
+
+
+def format_error(location: tuple[int | str, ...], error: Mapping[str, Any], task: str) -> str:
+    """Return a validation error with its location in the body. A wrong parameter has the message of all commands."""
+    if location[:1] == ("params",) and len(location) > 1 and model_signature(task).params:
+        message = describe_wrong_param(params_schema(task, for_server=True), str(location[1]), error["input"])
+        return f"params.{location[1]}: {message}"
+    return f"{format_location(location)}{error['msg']}{format_value(error['input'], error['type'])}"
 
 
 def format_location(location: tuple[int | str, ...]) -> str:

@@ -1,7 +1,6 @@
 """Read the search space of a model from `conf/sweep/<model>.yaml`."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +55,6 @@ class Range:
     def find_problem(self) -> str | None:
         """Return what is wrong with the range, and what was expected, or None."""
         step = self.step
-        if not all(math.isfinite(number) for number in (self.low, self.high, step or 0)):
-            return f"low is {self.low} and high is {self.high}; expected finite numbers"
         if self.low >= self.high:
             return f"low is {self.low} and high is {self.high}; expected a value of low that is less than high"
         if self.log and self.low <= 0:

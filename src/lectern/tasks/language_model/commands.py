@@ -45,10 +45,15 @@ def write(
     """
     import pandas as pd
 
+    from lectern.registry.model_params import validate_params
     from lectern.serving.champions import load_champion
     from lectern.tasks.language_model.data.format.alphabet import find_unknown_characters
 
     check_argument("--prompt", prompt)
+    params = validate_params(
+        "language_model",
+        {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed},
+    )
     champion = load_champion(name, "language_model")
     unknown = find_unknown_characters(prompt, champion.model.facts)
     if unknown:
@@ -56,7 +61,6 @@ def write(
             f"lectern: {name} has not been trained on the characters {' '.join(map(repr, unknown))}",
             file=sys.stderr,
         )
-    params = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     characters = champion.model.iterate("stream", pd.DataFrame({"prompt": [prompt]}), params)
     print(prompt, end="", flush=True)
     for character in characters:

@@ -48,9 +48,11 @@ def translate(
 
     Example: lectern translate multi30k_en_de "A man is riding a bicycle." --attention map.png
     """
+    from lectern.registry.model_params import validate_params
     from lectern.serving.champions import load_champion
 
     check_argument("TEXT", text or "")
+    validate_params("translation", {"beam": beam, "n_best": n_best})
     if text is not None and not text.strip():
         raise UserError("The sentence is empty. Enter a sentence to translate.")
     lines = [text] if text is not None else split_lines(decode_text(sys.stdin.buffer.read(), "The input"))

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lectern.errors import UserError
+from lectern.tasks.digits.data.format.images import validate_images
 from lectern.tasks.digits.serving.drawing import to_mnist_image
 from lectern.user_files.images import read_image
 
 MAX_ROWS = 512
 SUPPORTS_BATCHING = True  # a batch of 16 images takes less time than four single images
-PARAM_LIMITS: dict[str, Any] = {}
+
+
+def check_inputs(facts: object, images: np.ndarray) -> None:
+    """Raise UserError if `lectern predict` must refuse one of the images."""
+    validate_images(images)
 
 
 def read_picture(path: Path, module: object, megapixels: float) -> Iterator[np.ndarray]:

@@ -53,6 +53,36 @@ def signature() -> "ModelSignature":
     )
 
 
+def param_limits() -> dict[str, Any]:
+    """Return the limits of the params as pydantic fields."""
+    from pydantic import Field
+
+    from lectern.tasks.language_model.model.generation import MAX_LENGTH
+
+    return {
+        "length": Field(ge=1, le=MAX_LENGTH, description="number of characters to generate"),
+        "temperature": Field(
+            ge=0,
+            le=10,
+            allow_inf_nan=False,
+            description="with 0, the most likely character is selected; "
+            "with 1, characters are drawn from the predicted probabilities",
+        ),
+        "top_k": Field(
+            ge=0,
+            le=10_000,
+            description="number of most likely characters from which a character is drawn; 0 means all characters",
+        ),
+        "top_p": Field(
+            gt=0,
+            le=1,
+            allow_inf_nan=False,
+            description="total probability of the most likely characters from which a character is drawn",
+        ),
+        "seed": Field(ge=0, le=2**63 - 1, description="random seed; equal seeds give equal texts"),
+    }
+
+
 def example(processed: Path) -> pd.DataFrame:
     """Return an example prompt, which is the first 60 characters of the validation text."""
     from lectern.artifacts.dataset import read_facts

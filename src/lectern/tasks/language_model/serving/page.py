@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from nicegui import ui
 
+from lectern.registry.model_params import validate_params
 from lectern.serving.page_tab import Tab, version_note
 from lectern.tasks.language_model.data.format.alphabet import find_unknown_characters
 from lectern.tasks.language_model.serving import request
@@ -60,7 +61,8 @@ class PromptForm:
                 champion = self.tab.champion(self.model.value)
                 prompt = self.tab.check_text(self.prompt.value)
                 output.begin(prompt, find_unknown_characters(prompt, champion.model.facts))
-                pieces = champion.model.iterate("stream", pd.DataFrame({"prompt": [prompt]}), self.params())
+                params = validate_params(champion.task, self.params(), for_server=True)
+                pieces = champion.model.iterate("stream", pd.DataFrame({"prompt": [prompt]}), params)
                 async with aclosing(self.tab.stream(champion, pieces)) as texts:
                     async for text in texts:
                         if self.stopped or not client.has_socket_connection:
@@ -72,9 +74,9 @@ class PromptForm:
 
     def params(self) -> dict[str, Any]:
         return {
-            "temperature": float(self.temperature.value),
-            "length": int(self.length.value),
-            "seed": int(self.seed.value or 0),
+            "temperature": self.temperature.value,
+            "length": as_integer(self.length.value),
+            "seed": as_integer(self.seed.value or 0),
         }
 
 
@@ -102,6 +104,11 @@ class Output:
 
     def end(self, note: str) -> None:
         self.note.set_text(f"{len(self.text.text):,} characters, {note}")
+
+
+def as_integer(value: Any) -> Any:
+    """Return a whole number as an int, because a browser sends every number as a float. Keep any other value."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def add_slider(name: str, low: float, high: float, step: float, value: float) -> ui.slider:

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,6 @@ from lectern.user_files.images import read_image
 
 MAX_ROWS = 16  # maximum number of windows in memory; a window can have 50 raw frames
 SUPPORTS_BATCHING = False  # frames of different cameras have different sizes
-PARAM_LIMITS: dict[str, Any] = {}
 
 
 def read_picture(path: Path, module: SteeringModel, megapixels: float) -> Iterator[np.ndarray]:

@@ -1,7 +1,7 @@
 """Define the inference API of a registered translation model."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -23,7 +23,7 @@ def predict(module: "Translator", inputs: pd.DataFrame, beam: int = 5, n_best: i
     """
     if "source" not in inputs:
         raise UserError(f"The input has no column 'source'. Its columns are: {', '.join(map(str, inputs))}.")
-    translations = module.predict(prepare(inputs["source"].tolist(), module.facts), beam=int(beam), n_best=int(n_best))
+    translations = module.predict(prepare(inputs["source"].tolist(), module.facts), beam=beam, n_best=n_best)
     return pd.DataFrame([row for best in translations for row in best], columns=["target", "score"])
 
 
@@ -37,6 +37,27 @@ def signature() -> "ModelSignature":
         outputs=Schema([ColSpec(DataType.string, "target"), ColSpec(DataType.double, "score")]),
         params=ParamSchema([ParamSpec("beam", DataType.long, 5), ParamSpec("n_best", DataType.long, 1)]),
     )
+
+
+def param_limits() -> dict[str, Any]:
+    """Return the limits of the params as pydantic fields."""
+    from pydantic import Field
+
+    from lectern.tasks.translation.model.module import MAX_BEAM
+
+    beam = "number of partial translations that the search keeps; 1 means greedy search"
+    n_best = "number of translations per sentence, which is at most `beam`"
+    return {
+        "beam": Field(ge=1, le=MAX_BEAM, description=beam),
+        "n_best": Field(ge=1, le=MAX_BEAM, description=n_best),
+    }
+
+
+def check_params(beam: int, n_best: int) -> None:
+    """Raise UserError if `n_best` is above `beam`."""
+    from lectern.tasks.translation.model.module import check_beam
+
+    check_beam(beam, n_best)
 
 
 def example(processed: Path) -> pd.DataFrame:

@@ -3,28 +3,29 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
+from lectern.errors import UserError
 from lectern.tasks.translation.data.format.sentences import prepare
-from lectern.tasks.translation.model.module import MAX_BEAM
 from lectern.tasks.translation.serving.word_attention import compute_attention
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
     from lectern.tasks.translation.model.module import Translator
 
 MAX_ROWS = 64
 # The search of a batch ends with its longest sentence, so requests with short sentences would wait for long sentences.
 SUPPORTS_BATCHING = False
-PARAM_LIMITS = {
-    "beam": Field(
-        ge=1, le=MAX_BEAM, description="number of partial translations that the search keeps; 1 means greedy search"
-    ),
-    "n_best": Field(ge=1, le=MAX_BEAM, description="number of translations per sentence, which is at most `beam`"),
-}
 # empty, because sentences are sent as tables, which lectern.serving itself reads
 FILE_READERS: dict[str, Callable[..., Any]] = {}
+
+
+def check_inputs(facts: dict[str, Any], inputs: "pd.DataFrame") -> None:
+    """Raise UserError if `lectern predict` must refuse one of the sentences in the column `source`."""
+    try:
+        prepare(inputs["source"].tolist(), facts)
+    except UserError as error:
+        raise UserError(str(error).replace("Sentence 1 ", "The sentence ", 1)) from error
 
 
 def word_attention(module: "Translator", text: str, beam: int) -> "tuple[list[str], list[str], np.ndarray] | None":
