@@ -29,6 +29,9 @@ def main(config: dict[str, Any]) -> None:
     folder = RUNS / plan.key
     out = Path(config["out"] or folder / f"{plan.dataset.name}-{plan.model.name}")
     result = finished_result.result_path(folder, out.name)
+    if is_finished(plan, out):
+        return
+    finished_result.check_output_folder(out, result)
     if not distributed.is_first_process():
         if not result.exists():
             train(plan, facts, config["trainer"], folder, out.name)
@@ -36,11 +39,7 @@ def main(config: dict[str, Any]) -> None:
     with run_lock.lock_run_directory(folder):
         is_found = result.exists()
         if is_found:
-            print(
-                f"lectern: this training is already finished, and its model folder is {result}. "
-                f"To train again, delete {result}.",
-                file=sys.stderr,
-            )
+            print_finished(result)
         if not is_found or not runs.is_recorded(plan, result):
             record_training(plan, facts, config, folder, result)
         finished_result.publish_result(result, out)
@@ -48,6 +47,23 @@ def main(config: dict[str, Any]) -> None:
     run_lock.clear_run_directory(folder, keep=[out, result.parent] if is_found or is_run_by_dvc else [out])
     if is_run_by_dvc:
         finished_result.discard_results(out.name, keep=folder)
+
+
+def is_finished(plan: Plan, out: Path) -> bool:
+    """Return whether the output folder contains the recorded result of this training, and print a message if so."""
+    if finished_result.is_run_by_dvc() or not finished_result.contains_model(out) or not runs.is_recorded(plan, out):
+        return False
+    if distributed.is_first_process():
+        print_finished(out)
+    return True
+
+
+def print_finished(folder: Path) -> None:
+    print(
+        f"lectern: this training is already finished, and its model folder is {folder}. "
+        f"To train again, delete {folder}.",
+        file=sys.stderr,
+    )
 
 
 def record_training(plan: Plan, facts: Facts, config: dict[str, Any], folder: Path, result: Path) -> None:

@@ -21,7 +21,8 @@ SHORT_TRAINING = (  # config of a training with two epochs of four steps and a s
 @pytest.fixture
 def project(project, raw_digits, tmp_path) -> Path:
     """Change to a checkout whose dataset has few images."""
-    from lectern.tasks.digits.data.preprocess import TEST_FILES, TRAIN_FILES, preprocess, read_idx
+    from lectern.tasks.digits.data.idx_files import read_idx
+    from lectern.tasks.digits.data.preprocess import TEST_FILES, TRAIN_FILES, preprocess
     from lectern.tasks.digits.data.samples import write_idx
 
     for name, dimensions in zip((*TRAIN_FILES, *TEST_FILES), (3, 1, 3, 1), strict=True):

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from children import KILLED, Ended, in_child, run_stage
+from children import KILLED, Ended, in_child, run_stage, warm
 from lectern.artifacts import digests
 from lectern.tracking import runs
 from lectern.training import finished_result, fit, run_lock
-from short_training import client, list_runs, logged_points, project, read_history, train, train_until
+from short_training import SHORT_TRAINING, client, list_runs, logged_points, project, read_history, train, train_until
 
 __all__ = ["client", "project"]  # imported because they are fixtures
 NAMES = ("weights.safetensors", "module.json", "history.csv")
@@ -34,8 +34,6 @@ def train_without_steps() -> Ended:
 
     def run() -> None:
         fit.pl.Trainer.fit = lambda *_, **__: exec("raise AssertionError('trained again')")
-        from short_training import SHORT_TRAINING
-
         run_stage("train", *SHORT_TRAINING)
 
     return in_child(run)
@@ -85,6 +83,24 @@ def test_the_result_in_another_store_is_recorded_as_a_full_run(project, client, 
     (run,) = list_runs(client)
     assert run.info.status == "FINISHED" and run.data.params["model.fit.laptop.epochs"] == "2"
     assert logged_points(client, run) == read_history(Path("models/brief"))
+
+
+def test_a_training_never_replaces_the_model_of_a_different_training(project, client):
+    warm()
+    ended = in_child(run_stage, "train", "-m", *SHORT_TRAINING, "seed=1,2")
+    assert ended.code == 1 and "models/brief already contains the model of a different training" in ended.said
+    assert "out=runs/seed-${seed}" in ended.said and "Traceback" not in ended.said
+    (run,) = list_runs(client)
+    assert run.data.params["seed"] == "1"
+    assert run.data.tags[runs.WEIGHTS] == digests.file_digest(Path("models/brief/weights.safetensors"))
+
+
+def test_a_finished_training_is_not_repeated_without_dvc(project, client):
+    assert train("seed=1").code == 0
+    before = Path("models/brief/weights.safetensors").stat().st_mtime_ns
+    ended = train("seed=1")
+    assert ended.code == 0 and "this training is already finished, and its model folder is models/brief" in ended.said
+    assert Path("models/brief/weights.safetensors").stat().st_mtime_ns == before and len(list_runs(client)) == 1
 
 
 def test_a_training_without_dvc_keeps_nothing(project, client):

@@ -36,6 +36,7 @@ def submit(command: list[str], cluster: str | None = None) -> None:
     """
     site_name, site = read_site(cluster)
     commands = expand_grid(command)
+    check_separate_outputs(commands)
     sizes = {required_job_size(each) for each in commands}
     if len(sizes) > 1:
         raise UserError(
@@ -43,6 +44,16 @@ def submit(command: list[str], cluster: str | None = None) -> None:
             "because one job array runs all commands."
         )
     submit_and_wait(commands, sizes.pop(), site, site_name)
+
+
+def check_separate_outputs(commands: list[list[str]]) -> None:
+    """Raise UserError if all commands of a grid would write the same model folder."""
+    words = {word for command in commands for word in command if word.startswith("out=")}
+    if len(commands) > 1 and len(words) == 1 and "${" not in min(words):
+        raise UserError(
+            f"All {len(commands)} commands of the grid would write {min(words)}. Give each command its own folder, "
+            "such as 'out=runs/seed-${seed}', or leave out=... away."
+        )
 
 
 def submit_and_wait(commands: list[list[str]], size: JobSize, site: Site, site_name: str) -> None:

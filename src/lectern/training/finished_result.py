@@ -5,6 +5,7 @@ DVC deletes the outputs of a stage before it runs the stage. If DVC is killed af
 the copy of the model folder in the run directory.
 """
 
+import filecmp
 import os
 import shutil
 from contextlib import suppress
@@ -12,7 +13,9 @@ from pathlib import Path
 
 from lectern.artifacts.paths import RUNS
 from lectern.atomic import atomic_directory
+from lectern.errors import UserError
 
+WEIGHTS = "weights.safetensors"
 FOLDER = "finished"  # name of the folder in the run directory
 
 
@@ -28,8 +31,32 @@ def is_run_by_dvc() -> bool:
     return "DVC_STAGE" in os.environ
 
 
+def contains_model(out: Path) -> bool:
+    return (out / WEIGHTS).exists()
+
+
+def check_output_folder(out: Path, result: Path) -> None:
+    """Raise UserError if the output folder contains the model of a different training.
+
+    `result` is the finished model folder of this training, which may not exist yet. Under DVC, the output folder may
+    contain any model, because DVC deletes the output folder before it runs the stage.
+    """
+    if is_run_by_dvc() or not contains_model(out) or is_copy(result, out):
+        return
+    raise UserError(
+        f"{out} already contains the model of a different training. Choose a different folder with out=..., or delete "
+        "the folder. In a grid, give each training its own folder, such as 'out=runs/seed-${seed}'."
+    )
+
+
+def is_copy(result: Path, out: Path) -> bool:
+    """Return whether the output folder contains the weights of a finished model folder."""
+    return contains_model(result) and filecmp.cmp(result / WEIGHTS, out / WEIGHTS, shallow=False)
+
+
 def publish_result(result: Path, out: Path) -> None:
     """Copy a finished model folder to the output folder of the train stage."""
+    check_output_folder(out, result)
     with atomic_directory(out) as part:
         for file in result.iterdir():
             shutil.copyfile(file, part / file.name)
