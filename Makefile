@@ -72,7 +72,7 @@ git:
 	is no git repository, as in a source archive. Clone it, or run: git init && git add . && git commit --message Import"; exit 1; }
 
 ui: $(READY)  ## open MLflow on the local store, http://127.0.0.1:5000
-	mlflow ui --backend-store-uri "$$(lectern store)" --host 127.0.0.1 --port 5000
+	MLFLOW_BACKEND_STORE_URI="$$(lectern store)" mlflow ui --host 127.0.0.1 --port 5000  # `ps` shows arguments
 
 mlflow-server: $(READY)  ## start an MLflow server with accounts, http://127.0.0.1:5001; see docs/server.md
 	deploy/mlflow/start

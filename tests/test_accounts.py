@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from children import in_child, lectern, run_stage
 from lectern.registry.registered_model import RegisteredModel
-from lectern.tracking.account import hide_passwords, server_account, system_user
+from lectern.tracking.account import server_account, system_user
 from registered import NAME, TRAINING_IMAGES, audit_log_file
 from store_servers import ROOT, run_mlflow_server
 from unnamed_user import run_unnamed
@@ -43,12 +43,6 @@ def test_the_account_is_read_from_every_place_that_the_client_logs_in_from(monke
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login netrc password secret\n")
     assert server_account(ADDRESS) == "netrc"
     assert server_account("sqlite:///mlflow.db") is None
-
-
-def test_passwords_in_addresses_are_hidden():
-    text = "postgresql://ada:secret@host/mlflow and http://ada:s3c:ret@host"
-    assert hide_passwords(text) == "postgresql://ada:***@host/mlflow and http://ada:***@host"
-    assert hide_passwords("sqlite:////tmp/a:b/mlflow.db") == "sqlite:////tmp/a:b/mlflow.db"
 
 
 def test_the_system_user_is_overridden_by_lectern_user(monkeypatch):

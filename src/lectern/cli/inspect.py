@@ -69,7 +69,9 @@ def experiments(
 def store() -> None:
     """Print the address of the tracking store, and prepare a SQLite store so that MLflow can open it.
 
-    Example: mlflow ui --backend-store-uri "$(lectern store)"
+    The address can contain a password. Pass the address in a variable, because other users can see arguments.
+
+    Example: MLFLOW_BACKEND_STORE_URI="$(lectern store)" mlflow ui
     """
     from lectern.tracking.sqlite_address import sqlite_file
     from lectern.tracking.store import connect, store_address

@@ -16,9 +16,9 @@ from lectern.config import call
 from lectern.download.archive_reader import MAX_ARCHIVE_BYTES
 from lectern.download.checks import SourceRejected, check_disk_space, check_pinned, print_progress
 from lectern.download.generated import generate
-from lectern.download.http import Downloader, is_url, without_credentials
+from lectern.download.http import Downloader, is_url
 from lectern.download.repack import Archive, is_repacked, is_safe_name, repack
-from lectern.errors import UserError
+from lectern.errors import UserError, hide_credentials
 
 
 class PinnedFile(TypedDict):
@@ -91,14 +91,14 @@ class OriginDownload:
         for address in addresses:
             try:
                 fetch(address)
-                return print_progress(f"{self.name}: {file} from {without_credentials(address)}")
+                return print_progress(f"{self.name}: {file} from {hide_credentials(address)}")
             except SourceRejected as reason:
-                reasons.append(f"{without_credentials(address)}: {reason}")
+                reasons.append(f"{hide_credentials(address)}: {reason}")
                 print_progress(f"{self.name}: {reasons[-1]}")
         attempts = "\n  ".join(reasons)
         raise UserError(
             f"{self.name}: {file} could not be downloaded from any address:\n  {attempts}\n"
-            f"The environment variable LECTERN_MIRROR is {without_credentials(self.mirror or 'not set')}. "
+            f"The environment variable LECTERN_MIRROR is {hide_credentials(self.mirror or 'not set')}. "
             f"Set LECTERN_MIRROR to a folder or URL that contains {self.name}/{file}, or check the network connection. "
             "Then run the command again. `make demo` needs no downloads."
         )

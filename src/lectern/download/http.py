@@ -1,6 +1,5 @@
 """Download a URL to a file, with a size limit, time limits and retries."""
 
-import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from tqdm import tqdm
 from urllib3.exceptions import MaxRetryError
 
 from lectern.download.checks import SourceRejected, check_disk_space, check_size_limit
+from lectern.errors import hide_credentials
 
 CHUNK_BYTES = 2**18
 
@@ -90,13 +90,8 @@ def describe_error(error: BaseException) -> str:
         return f"HTTP {error.response.status_code} {error.response.reason}"
     while error.__context__:
         error = error.__context__
-    return without_credentials(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    return hide_credentials(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
 def is_url(address: str) -> bool:
     return address.startswith(("http://", "https://"))
-
-
-def without_credentials(address: str) -> str:
-    """Return an address without its user name and password, so that the address can be printed."""
-    return re.sub(r"//[^/@]*@", "//", address)

@@ -84,13 +84,19 @@ def plain_text_card(card: str) -> str:
     return html.escape(re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", card), quote=False)
 
 
+def without_credentials(address: str) -> str:
+    """Return an address without its user name and password, which a link must not contain."""
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
 def run_url(client: MlflowClient, champion: Champion, settings: Settings) -> str:
     """Return the address of a version's run in MLflow's web interface, or of the version itself if its run was deleted.
 
     The web interface runs on the tracking server. For a local store, `make ui` starts the web interface.
     """
     uri = client.tracking_uri
-    base = uri.rstrip("/") if uri.startswith("http") else settings.mlflow_ui
+    base = without_credentials(uri).rstrip("/") if uri.startswith("http") else settings.mlflow_ui
     run = find_version_run(client, champion.version)
     if run is None:
         return f"{base}/#/models/{champion.name}/versions/{champion.version.number}"

@@ -4,7 +4,6 @@ import base64
 import binascii
 import getpass
 import os
-import re
 import socket
 
 import requests
@@ -53,8 +52,3 @@ def decode_account(authorization: str) -> str | None:
     except (binascii.Error, UnicodeDecodeError):
         return None
     return decoded.partition(":")[0] or None
-
-
-def hide_passwords(text: str) -> str:
-    """Return a text in which `***` replaces the password of every address."""
-    return re.sub(r"(://[^/:@\s]*):[^/@\s]+@", r"\1:***@", text)

@@ -42,15 +42,13 @@ def explain_file(error: OSError) -> UserError:
 
 def explain_store(reason: str) -> UserError:
     """Return an error that names the tracking store, the account, and the missing permission."""
-    from lectern.tracking.account import hide_passwords, server_account, system_user
+    from lectern.tracking.account import server_account, system_user
     from lectern.tracking.store import store_address
 
     address = store_address()
     account = server_account(address) or system_user()
     return UserError(
-        hide_passwords(
-            f"The tracking store {address} refuses this operation for the account {account}: {reason} "
-            "Ask the administrator of the tracking store for the permission to change this model or experiment; "
-            "docs/server.md lists the permissions."
-        )
+        f"The tracking store {address} refuses this operation for the account {account}: {reason} "
+        "Ask the administrator of the tracking store for the permission to change this model or experiment; "
+        "docs/server.md lists the permissions."
     )

@@ -9,7 +9,6 @@ from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
-from lectern.tracking.account import hide_passwords
 from lectern.tracking.moved_store import ARTIFACTS, PREFIX
 from lectern.tracking.provenance import ROOT
 from lectern.tracking.sqlite_address import sqlite_address, sqlite_file
@@ -55,10 +54,9 @@ def connect() -> MlflowClient:
         remedy = incomplete_remedy(sqlite_file(address), error)
         if remedy:
             raise UserError(f"{remedy} The error was: {first_line(error)}") from error
-        problem = hide_passwords(f"The tracking store {address} does not answer: {first_line(error)}.")
         raise UserError(
-            f"{problem} Start the tracking store, correct MLFLOW_TRACKING_URI, "
-            "or unset MLFLOW_TRACKING_URI to use the SQLite file of this checkout."
+            f"The tracking store {address} does not answer: {first_line(error)}. Start the tracking store, correct "
+            "MLFLOW_TRACKING_URI, or unset MLFLOW_TRACKING_URI to use the SQLite file of this checkout."
         ) from error
     finally:
         for name, value in previous.items():
