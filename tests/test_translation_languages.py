@@ -1,6 +1,7 @@
 """Test scores, word counts and duplicates in scripts without spaces, and the scores of perfect translations."""
 
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from lectern.tasks.translation.data.duplicates import comparison_keys
 from lectern.tasks.translation.data.format.bleu_tokenizer import bleu_tokenizer, check_bleu_tokenizer
 from lectern.tasks.translation.data.format.cleaning import normalize
 from lectern.tasks.translation.data.format.words import count_words
-from lectern.tasks.translation.data.preprocess import SCORES, describe_score
+from lectern.tasks.translation.data.preprocess import ScoreName, describe_score
 from lectern.tasks.translation.report import scoring
 from lectern.tasks.translation.report.baseline import read_tests
 from lectern.tasks.translation.serving.word_attention import group_into_words
@@ -83,7 +84,7 @@ def test_chrf_equals_that_of_sacrebleu(translations):
     assert score("chrf", "zh", translations, CHINESE) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", get_args(ScoreName))
 @pytest.mark.parametrize(("language", "references"), [("fr", FRENCH), ("zh", CHINESE)])
 def test_a_perfect_translation_has_the_best_score(name, language, references, tmp_path):
     """A model is trained on normalized targets, so it returns normalized sentences."""

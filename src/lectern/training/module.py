@@ -42,9 +42,9 @@ class TrainableModule(pl.LightningModule):
         return [f"validation_{name}" for name in self.validation_metrics]
 
     def on_validation_epoch_end(self) -> None:
-        for name in self.validation_metrics:
-            metric = self.validation_metric(name)
-            self.log(f"validation_{name}", metric.compute())
+        metrics = {name: self.validation_metric(name) for name in self.validation_metrics}
+        self.log_dict({f"validation_{name}": metric.compute() for name, metric in metrics.items()})
+        for metric in metrics.values():
             metric.reset()
 
     def text_samples(self) -> dict[str, str]:

@@ -19,6 +19,8 @@ from lectern.tasks.translation.data.format.vocabulary import BOS, EOS
 from lectern.tasks.translation.data.splits import clean_corpus
 from lectern.tasks.translation.data.statistics import compute_statistics
 
+ScoreName = Literal["bleu", "chrf", "exact_match"]
+
 
 def preprocess(
     raw: Path,
@@ -31,7 +33,7 @@ def preprocess(
     vocabulary_size: PositiveInt,
     max_length: PositiveInt,
     other_tests: Sequence[str] = (),
-    score: Literal["bleu", "chrf", "exact_match"] = "bleu",
+    score: ScoreName = "bleu",
     near_duplicate_min_words: PositiveInt | None = 8,
     columns: tuple[NonNegativeInt, NonNegativeInt] = (0, 1),
     key_column: NonNegativeInt | None = None,
