@@ -200,12 +200,16 @@ def server(serving_project):
 
 @pytest.fixture(scope="session")
 def server_with_key(serving_project):
-    """Run a server that needs an API key and limits the upload of a request body to two seconds. Yield the server."""
+    """Yield a server that needs an API key.
+
+    The upload of a request body may take two seconds. A model computes one request at a time.
+    """
     from lectern_server import run_server
 
     settings = serving_project / "conf" / "serve.yaml"
     text = settings.read_text()
-    settings.write_text(text.replace("body_timeout_seconds: 15", "body_timeout_seconds: 2"))
+    changed = text.replace("body_timeout_seconds: 15", "body_timeout_seconds: 2")
+    settings.write_text(changed.replace("max_requests_per_model: 256", "max_requests_per_model: 1"))
     try:
         with run_server(
             serving_project, f"sqlite:///{serving_project / 'mlflow.db'}", LECTERN_API_KEY="a key"

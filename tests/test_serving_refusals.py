@@ -171,6 +171,15 @@ def test_a_stream_stops_when_its_client_disconnects(server):
     assert finished_and_ended() == (finished, ended + 1)  # The stream has ended before the text was complete.
 
 
+def test_a_stream_beyond_the_limit_of_requests_is_503(server_with_key):
+    body, key = {"input": {"prompt": ""}, "params": {"length": 5000}}, {"Authorization": "Bearer a key"}
+    with server_with_key.post(f"/v1/models/{TEXT}/stream", json=body, headers=key, stream=True) as first:
+        assert first.status_code == 200 and next(first.iter_content(None))
+        second = server_with_key.post(f"/v1/models/{TEXT}/stream", json=body, headers=key)
+    assert second.status_code == 503 and second.headers["Retry-After"] == "1"
+    assert "1 requests in progress" in second.json()["detail"]
+
+
 # API key and address
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -164,16 +164,20 @@ async def stream(champion: ServedChampion, executor: ServerExecutor, request: Re
     inputs, params = await read_json(champion, executor, request)
     if len(inputs) != 1:
         raise UserError(f"A stream request accepts one input; found {len(inputs)}. Send one request per input.")
-    pieces = champion.model.iterate("stream", inputs, params)
-    return StreamingResponse(stream_events(champion, executor, pieces), media_type="text/event-stream")
+    texts = executor.stream(champion, champion.model.iterate("stream", inputs, params))
+    first = await anext(texts, "")  # an error must occur before the response starts, because a response has one status
+    return StreamingResponse(stream_events(champion, first, texts), media_type="text/event-stream")
 
 
-async def stream_events(champion: Champion, executor: Executor, pieces: Iterator[str]) -> AsyncIterator[str]:
+async def stream_events(champion: Champion, first: str, texts: AsyncIterator[str]) -> AsyncIterator[str]:
     """Yield the generated text as server-sent events.
 
-    Each event `text` contains a piece of the text. The last event, `end`, contains the number of the version.
+    Each event `text` contains a piece of the text. `first` is the first piece, and `texts` are the other pieces. The
+    last event, `end`, contains the number of the version.
     """
-    async for text in executor.stream(champion, pieces):
+    if first:
+        yield format_event("text", {"text": first})
+    async for text in texts:
         yield format_event("text", {"text": text})
     yield format_event("end", {"model": champion.name, "version": champion.version.number})
 

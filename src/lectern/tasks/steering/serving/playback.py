@@ -1,7 +1,6 @@
 """Prepare a recorded test drive or an uploaded video for playback in the browser."""
 
 import hashlib
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image
 
 from lectern.artifacts.dataset import read_facts
 from lectern.artifacts.paths import PROCESSED
+from lectern.atomic import temporary_directory
 from lectern.errors import UserError
 from lectern.serving.champions import Champion
 from lectern.tasks.steering.data.format.frames import prepare
@@ -79,16 +79,26 @@ def create_playback(
     The frames are read only once. The name of the video file is a hash of `key`.
     """
     directory.mkdir(exist_ok=True)
-    video = directory / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.mp4"
-    part = video.with_suffix(".part.mp4")
-    prepared: list[np.ndarray] = []
-    write_video(shrink_and_prepare(frames, champion.model.facts, prepared), part, max(1.0, rate))
-    if not prepared:
-        raise UserError("The video contains no frames.")
-    shutil.move(part, video)
+    video, rate = directory / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.mp4", max(1.0, rate)
+    prepared = write_and_prepare(frames, champion.model.facts, video, rate)
     delete_old_videos(directory)
-    network = champion.model.call("predict_drive", np.stack(prepared))["angle"]
-    return Playback(video, max(1.0, rate), network.tolist(), driver, champion.model.facts["unit"])
+    network = champion.model.call("predict_drive", prepared)["angle"]
+    return Playback(video, rate, network.tolist(), driver, champion.model.facts["unit"])
+
+
+def write_and_prepare(frames: Iterable[np.ndarray], facts: dict[str, Any], video: Path, rate: float) -> np.ndarray:
+    """Write the frames to a video file, and return the frames in the network's input size.
+
+    Several visitors can write the same file at the same time. Raises UserError if there are no frames.
+    """
+    prepared: list[np.ndarray] = []
+    with temporary_directory(video.parent) as scratch:
+        part = scratch / video.name
+        write_video(shrink_and_prepare(frames, facts, prepared), part, rate)
+        if not prepared:
+            raise UserError("The video contains no frames.")
+        part.replace(video)
+    return np.stack(prepared)
 
 
 def shrink_and_prepare(

@@ -14,6 +14,11 @@ from lectern.tasks.steering.data.readers.images import decode_image, map_in_thre
 from lectern.user_files.system_files import is_system_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+# FFmpeg opens only containers whose frames are in the file itself, and no playlist that refers to other files.
+SELF_CONTAINED = {
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,h264,hevc,mpegts,mpeg,flv,ogg,gif",
+    "protocol_whitelist": "file",
+}
 # number of frames per second for a folder of images, or for a video file that does not state its frame rate
 DEFAULT_FRAME_RATE = 10.0
 
@@ -67,9 +72,11 @@ def open_video(path: Path) -> Iterator[InputContainer]:
     if not path.is_file():
         raise UserError(f"{path} does not exist; expected a video or a folder of images.")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), options=SELF_CONTAINED) as container:
             if not container.streams.video:
                 raise UserError(f"{path} contains no video stream.")
             yield container
     except av.FFmpegError as error:
-        raise UserError(f"{path} cannot be read as a video: {error}") from error
+        raise UserError(
+            f"{path} cannot be read as a video: {error}. Expected a file such as .mp4, .mov, .mkv, .webm or .avi."
+        ) from error
