@@ -12,7 +12,7 @@ from lectern.tasks.steering.serving.playback import write_and_prepare
 from lectern.tasks.steering.serving.video_writer import write_video
 
 FRAMES = np.random.default_rng(0).integers(0, 255, (6, 64, 64, 3), dtype=np.uint8)
-FACTS = {"prepare": {"top": 0, "bottom": 0, "height": 64, "width": 64}}
+FACTS = {"prepare": {"top": 0.0, "bottom": 0.0, "height": 64, "width": 64}}
 SDP = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
 REFERENCES = {
     "playlist": ("x.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{path}\n#EXT-X-ENDLIST\n"),
