@@ -2,7 +2,7 @@
 
 import os
 
-# PyTorch reads this variable when it is imported, also in child processes of the tests.
+# PyTorch reads this variable when it is imported, including imports in child processes of the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import shutil
 import signal

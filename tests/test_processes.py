@@ -62,7 +62,7 @@ def assert_same_training(one: Path, other: Path) -> None:
 
 @pytest.fixture
 def poems(project) -> Path:
-    """Return a project whose language-model sample is a text of which each stream reads a different part."""
+    """Return a project with a language-model sample. Each stream reads a different part of its text."""
     preprocess(write_works(project / "poems"), project / "data" / "processed" / "sample_code", **BY_NAME)
     return project
 

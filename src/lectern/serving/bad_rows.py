@@ -75,7 +75,7 @@ def format_count(count: int) -> str:
 
 
 def find_bad_rows(run: Callable[[list[Row]], Any], rows: list[Row]) -> dict[int, str]:
-    """Return the error message for the index of each row for which `run` raises UserError.
+    """Return a dict from the index of each row for which `run` raises UserError to the error message.
 
     `run` is called for smaller and smaller groups of rows.
     """

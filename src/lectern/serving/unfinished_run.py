@@ -49,7 +49,7 @@ def start_or_continue(client: MlflowClient, model: str, params: Mapping[str, Any
 
 
 def make_plan(version: ModelVersionRecord, params: dict[str, Any]) -> dict[str, Any]:
-    """Return what identifies a run, apart from its input rows."""
+    """Return the values that identify a run, without its input rows."""
     return {
         "format": FORMAT,
         "model": version.name,

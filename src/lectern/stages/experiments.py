@@ -80,7 +80,7 @@ def stage_code_digest(stage: str, task: str, checkout: Path = CHECKOUT) -> str:
 
 
 def describe_file(path: Path) -> tuple[int, ...]:
-    """Return the numbers of a file that the system changes if a program writes the file."""
+    """Return the inode, the size and the times of a file. Some of these values change if a program writes the file."""
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 

@@ -1,7 +1,7 @@
-"""Compare the best values of a search with the values in the config on trainings with further seeds.
+"""Train the best values of a search and the values in the config with further seeds, and compare the results.
 
-The best of many trials is partly lucky with its seed. Trainings with seeds that the search has not used measure the
-improvement without this luck.
+The best result of many trials is partly due to the random seed of its trial. Seeds that the search has not used show
+whether the values themselves are better.
 """
 
 import math

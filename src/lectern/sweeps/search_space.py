@@ -53,7 +53,7 @@ class Range:
         return [self.low, self.high]
 
     def find_problem(self) -> str | None:
-        """Return what is wrong with the range, and what was expected, or None."""
+        """Return a text that says what is wrong with the range and what was expected, or None for a valid range."""
         step = self.step
         if self.low >= self.high:
             return f"low is {self.low} and high is {self.high}; expected a value of low that is less than high"
@@ -100,7 +100,7 @@ class Choices:
         return self.choices
 
     def find_problem(self) -> str | None:
-        """Return what is wrong with the choices, and what was expected, or None."""
+        """Return a text that says what is wrong with the choices and what was expected, or None for valid choices."""
         for value in self.choices:
             if not isinstance(value, CHOICE_TYPES):
                 return f"the choice {value!r} is not a number, a text, a list, true, false or null"

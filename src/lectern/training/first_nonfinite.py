@@ -21,7 +21,7 @@ class StepStart:
 
     batch: Any
     batch_idx: int
-    items: Any  # numbers of the batch's items, see ResumableLoader
+    items: Any  # indices of the batch's items, see ResumableLoader
     resume_state: dict[str, Tensor]
     # random state of PyTorch only; to store the random states of Python and NumPy would take 0.3 ms per step
     random: Tensor = field(default_factory=torch.get_rng_state)

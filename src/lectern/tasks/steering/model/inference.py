@@ -65,7 +65,7 @@ class StreamingPredictor:
 
 
 def predict_sequences(model: SteeringModel, frames: np.ndarray) -> Tensor:
-    """Return the outputs at the last frame of each window, in standard deviations.
+    """Return the normalized outputs at the last frame of each window.
 
     The sequences have the shape (B, length, height, width, 3), and the result has the shape (B, windows, outputs).
     """
@@ -78,7 +78,7 @@ def to_scaled_tensor(model: SteeringModel, frames: np.ndarray) -> Tensor:
 
 
 def to_units(model: SteeringModel, parts: list[Tensor]) -> Predictions:
-    """Concatenate outputs in standard deviations and convert them to the units of the recording."""
+    """Concatenate normalized outputs and convert them to the units of the recording."""
     outputs = torch.cat([part.float() for part in parts] or [torch.empty(0, len(model.outputs))])
     values = model.scaling.denormalize(outputs).cpu().numpy()
     return dict(zip(model.outputs, values.T, strict=True))

@@ -50,7 +50,7 @@ class TargetScaling(nn.Module):
         return windows[..., -outputs.shape[2] :].transpose(2, 3)
 
     def denormalize(self, outputs: Tensor) -> Tensor:
-        """Convert outputs (..., outputs) in standard deviations to the units of the recording."""
+        """Convert normalized outputs (..., outputs) to the units of the recording."""
         return outputs * self.deviations + self.means
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

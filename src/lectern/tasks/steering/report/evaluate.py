@@ -54,7 +54,7 @@ def score(items: pd.DataFrame) -> float:
 
 
 def statistics(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of the items whose sums over all items determine the score."""
+    """Return one row of statistics per item. The sums of the statistics over all items determine the score."""
     return items[["squared_error"]].assign(frames=1.0)
 
 

@@ -19,7 +19,7 @@ def smoothness(values: pd.Series, runs: pd.Series) -> float:
 def shift_in_runs(values: pd.Series, runs: pd.Series, frames: int) -> pd.Series:
     """Return for each frame the value `frames` frames earlier, or NaN if this frame is not in the uninterrupted run.
 
-    A negative number `frames` selects later frames.
+    If `frames` is negative, later frames are selected.
     """
     return values.groupby(runs).shift(frames)
 

@@ -73,7 +73,7 @@ def match_characters(translation: str, reference: str) -> list[int]:
 
 
 def chrf_from_sums(sums: np.ndarray, _: int) -> float:
-    """Compute corpus chrF (Popovic 2015), from 0 to 100, from the sums over its sentences. A recall counts twice."""
+    """Compute corpus chrF (Popovic 2015), from 0 to 100, from the sums over its sentences. Recall has double weight."""
     found, expected, matches = sums.reshape(-1, 3).T
     used = (found > 0) & (expected > 0)
     if not matches.any():
@@ -116,7 +116,7 @@ def score(items: pd.DataFrame) -> float:
 
 
 def statistics(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of the items whose sums over all items determine the score.
+    """Return one row of statistics per item. The sums of the statistics over all items determine the score.
 
     The columns depend on the measure.
     """
