@@ -15,7 +15,7 @@ import torch
 import lectern  # noqa: F401 (sets the log level of MLflow, which must not be imported earlier)
 from children import in_child
 
-# Imported here, because jaxtyping's hook compiles every library that a module of the package is the first to import.
+# Imported here, because jaxtyping's hook also compiles libraries that a module of the package imports first.
 for library in ("mlflow", "pytorch_lightning", "torchmetrics", "scipy.stats", "matplotlib.pyplot"):
     import_module(library)
 

@@ -33,7 +33,7 @@ def file_origin(urls: list[str], name: str = "text.txt", content: bytes = TEXT) 
 
 
 def archive_origin(urls: list[str], members: dict[str, bytes] = MEMBERS) -> dict:
-    """Return the config of an origin with an archive from which the given members are used."""
+    """Return the config of an origin that uses the given members of an archive."""
     lines = "".join(f"{sha256(content)}  {path}\n" for path, content in sorted(members.items()))
     archive = {
         "name": "data.zip",

@@ -44,14 +44,14 @@ class Score(TypedDict):
 
 @dataclass(frozen=True)
 class Dataset:
-    """The config of a dataset (`conf/dataset/<name>.yaml`), which prepares the data of an origin for one task."""
+    """The config of a dataset (`conf/dataset/<name>.yaml`), which is the data of an origin, prepared for one task."""
 
     name: str
     task: str
     origin: str
     score: Score
     preprocess: dict[str, Any] = field(default_factory=dict)
-    # guards of the promotion gate, which extend or replace the guards of conf/gate.yaml
+    # guards that extend or replace the guards of the promotion gate in conf/gate.yaml
     guards: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

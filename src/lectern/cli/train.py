@@ -84,8 +84,8 @@ def sweep(
 ) -> None:
     """Search for better values of the hyperparameters in conf/sweep/<model>.yaml.
 
-    At the end, the best trial and the values in the config are trained again with further seeds. If the values of the
-    best trial are better by more than noise, they are written to conf/model/<model>.yaml.
+    At the end, the best trial and the values in the config are trained again with further seeds. If the improvement by
+    the best trial is larger than the noise, its values are written to conf/model/<model>.yaml.
 
     Example: TRAINER=cluster LAUNCH="lectern submit" lectern sweep mnist-cnn --trials 50 --parallel 8 --time 2h
     """

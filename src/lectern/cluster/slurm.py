@@ -85,7 +85,7 @@ def count_partition_nodes(partition: str | None) -> int:
 
 
 def requested_options(script: Path) -> list[str]:
-    """Return the lines of a batch script with options that Slurm may reject."""
+    """Return the lines of a batch script that contain options which Slurm may reject."""
     names = ("nodes", "ntasks", "cpus", "gpus", "mem", "time", "partition", "account", "qos", "constraint")
     lines = [line.replace('"', "") for line in split_lines(script.read_text(encoding="utf-8", errors="replace"))]
     return [line for line in lines if line.startswith(tuple(f"#SBATCH --{name}" for name in names))]

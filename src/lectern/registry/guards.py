@@ -34,7 +34,7 @@ Guards = dict[str, dict[str, Any]]
 
 
 def dataset_guards(name: str) -> Guards:
-    """Return the guards in the config of a dataset, which extend or replace the guards of `conf/gate.yaml`.
+    """Return the guards in the config of a dataset. They extend or replace the guards of `conf/gate.yaml`.
 
     Raises UserError if this checkout does not have the config of the dataset.
     """

@@ -131,7 +131,7 @@ def predict_all_rows(champion: Champion, files: list[Path], run: Run, folder: Pa
 def predict_group(champion: Champion, group: RowGroup, params: dict[str, Any], folder: PartFolder) -> dict[int, str]:
     """Write the part of a group of rows, unless the part is finished.
 
-    Return a dict from the index of each row that could not be predicted to the reason.
+    Return the reason for each row that could not be predicted, by the index of the row.
     """
     if folder.has_part(group.part):
         return folder.read_bad_rows(group.part)
@@ -149,7 +149,7 @@ def predict_group(champion: Champion, group: RowGroup, params: dict[str, Any], f
 def predict_good_rows(
     champion: Champion, params: dict[str, Any], rows: list[Row]
 ) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Return the outputs of the good rows, and a dict from the index of each other row to the reason."""
+    """Return the outputs of the good rows, and the reason for each other row by the index of the row."""
     reasons = find_bad_rows(partial(check_inputs, champion), rows)
     if not reasons:
         reasons = find_bad_rows(partial(predict_rows, champion, params), rows)

@@ -80,7 +80,7 @@ class PartFolder:
             pq.write_table(table.replace_schema_metadata(metadata), file)
 
     def read_bad_rows(self, name: PartName) -> dict[int, str]:
-        """Return a dict from the index of each row of a part that could not be predicted to the reason."""
+        """Return the reason for each row of a part that could not be predicted, by the index of the row."""
         with (self.path / str(name)).open("rb") as file:
             metadata = pq.read_schema(file).metadata
         return {int(index): reason for index, reason in json.loads(metadata[BAD_ROWS]).items()}

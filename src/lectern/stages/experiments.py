@@ -87,7 +87,7 @@ def describe_file(path: Path) -> tuple[int, ...]:
 
 @lru_cache(maxsize=16)  # a search computes the digest for each of its trainings, and each digest takes 0.1 s
 def digest_files(files: tuple[tuple[Path, tuple[int, ...]], ...], checkout: Path) -> str:
-    """Return the digest of the given files, which have not changed since an earlier call with the same arguments."""
+    """Return the digest of the given files. Equal arguments mean that the files have not changed."""
     from lectern.artifacts.source_code import source_digest
 
     return source_digest([file for file, _ in files], checkout)

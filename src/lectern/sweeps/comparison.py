@@ -45,7 +45,7 @@ class Comparison:
         return float(t.ppf(CONFIDENCE, count - 1)) * stdev(self.differences) / math.sqrt(count)
 
     def is_better(self) -> bool:
-        """Return whether the best values are better than the values in the config by more than noise."""
+        """Return whether the improvement by the best values is larger than the noise."""
         return fmean(self.differences) > self.noise
 
     def describe(self) -> str:

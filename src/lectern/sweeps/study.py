@@ -28,7 +28,7 @@ def open_study(folder: Path, mode: str, seed: int) -> optuna.Study:
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
         load_if_exists=True,
     )
-    # A continued search must not draw the same random values again, so its seed depends on the number of trials.
+    # A continued search must not draw the same random values again, so the seed depends on the number of trials.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     for trial in study.get_trials(states=[TrialState.RUNNING]):
         study.tell(trial.number, state=TrialState.FAIL)

@@ -32,9 +32,9 @@ class CommittedFile(NamedTuple):
 def changed_files(root: Path, commit: str, used: Path) -> Iterator[Path]:
     """Yield the files that differ from a commit.
 
-    The files of the checkout `root` and the code that a stage uses are compared. `used` is the folder from which the
-    stage reads its scripts and configs. The folder `used` can be in a different checkout. Raises LookupError if the
-    commit does not contain the files of the checkout.
+    Compare the files of the checkout `root` and the code that a stage uses. `used` is the folder from which the stage
+    reads its scripts and configs. The folder `used` can be in a different checkout. Raises LookupError if the commit
+    does not contain the files of the checkout.
     """
     committed = {entry.path: entry for entry in committed_files(root, commit)}
     for path, entry in committed.items():

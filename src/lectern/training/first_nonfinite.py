@@ -17,7 +17,7 @@ from lectern.training.random_state import get_cuda_random_state
 
 @dataclass
 class StepStart:
-    """The batch of a training step and the states before the training step, from which the step can be repeated."""
+    """The batch of a training step and the states before the step, which are needed to repeat the step."""
 
     batch: Any
     batch_idx: int

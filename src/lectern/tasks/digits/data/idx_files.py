@@ -1,4 +1,4 @@
-"""Read images and labels from files in the IDX format, which the MNIST page of LeCun, Cortes and Burges describes."""
+"""Read images and labels from IDX files. The MNIST page of LeCun, Cortes and Burges describes the IDX format."""
 
 import gzip
 import math

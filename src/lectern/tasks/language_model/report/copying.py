@@ -60,7 +60,7 @@ def find_longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, 
 def find_shared_run(text: np.ndarray, source: np.ndarray, length: int) -> int | None:
     """Search for a sequence of `length` ids that occurs in both texts. Return its start in `text`, or None."""
     text_hashes, source_hashes = hash_runs(text, length), hash_runs(source, length)
-    known = np.sort(text_hashes)  # sort the hashes of the shorter text, which fit into the cache
+    known = np.sort(text_hashes)  # only the shorter text is sorted, because its hashes fit into the cache
     shared = source_hashes[known[np.searchsorted(known, source_hashes).clip(max=len(known) - 1)] == source_hashes]
     return int(np.isin(text_hashes, shared).argmax()) if len(shared) else None
 

@@ -39,7 +39,7 @@ def score_text(module: "CharacterModel", ids: np.ndarray) -> tuple[np.ndarray, n
 
 
 def compute_start_states(module: "CharacterModel", text: Tensor, boundaries: list[int]) -> Tensor:
-    """Return the state of the network at the start of each stream, which is the initial state for the first stream."""
+    """Return the state of the network at the start of each stream. The first stream starts with the initial state."""
     first = module.network.initial_state(1)
     if not boundaries:
         return first

@@ -36,8 +36,8 @@ def predict_windows(model: SteeringModel, windows: np.ndarray) -> Predictions:
 def predict_drive(model: SteeringModel, frames: np.ndarray) -> Predictions:
     """Return the predictions for all prepared frames, uint8 (n, height, width, 3), of one uninterrupted run.
 
-    The predictions equal those of `predict_windows` for the windows that end with the frames, but `predict_drive`
-    encodes each frame only once.
+    The prediction at a frame equals the prediction of `predict_windows` for the window that ends with this frame.
+    `predict_drive` is faster, because it encodes each frame only once.
     """
     parts, history = [], model.network.window - 1
     for start in range(0, len(frames), CHUNK):
@@ -47,7 +47,7 @@ def predict_drive(model: SteeringModel, frames: np.ndarray) -> Predictions:
 
 
 class StreamingPredictor:
-    """A predictor for a live camera, which keeps the state of the network between frames.
+    """A predictor for a live camera. The predictor keeps the state of the network between frames.
 
     The predictions are equal to those of `predict_drive`. Create a new predictor after each break in the recording.
     """

@@ -17,7 +17,7 @@ def smoothness(values: pd.Series, runs: pd.Series) -> float:
 
 
 def shift_in_runs(values: pd.Series, runs: pd.Series, frames: int) -> pd.Series:
-    """Return for each frame the value `frames` frames earlier, or NaN if this frame is not in the uninterrupted run.
+    """Return for each frame the value `frames` frames earlier, or NaN if the run did not contain that frame yet.
 
     If `frames` is negative, later frames are selected.
     """

@@ -33,7 +33,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class CorpusFiles:
-    """The folder with the files of a corpus, and the file names and columns of its two languages.
+    """The folder with the files of a corpus, and the two languages of the corpus.
 
     `languages` are the names of the source language and the target language in the file names. `columns` are the
     columns of the sentences in tab-separated files, counted from 0. If pairs are held out, pairs with equal values in

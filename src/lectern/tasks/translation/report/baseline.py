@@ -21,7 +21,7 @@ def score_baseline(processed: Path) -> float:
 
 
 def score_baselines(processed: Path) -> dict[str, float]:
-    """Return the score of each baseline on the first test set, on which models are also scored.
+    """Return the score of each baseline on the first test set. Models are scored on the same test set.
 
     The lexicon of the word-by-word baseline is computed from the training split.
     """

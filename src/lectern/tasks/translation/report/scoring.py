@@ -37,7 +37,7 @@ class Measure:
 
 
 def count_ngrams(translations: list[str], references: list[str], language: str) -> np.ndarray:
-    """Return the lengths, the numbers of matching n-grams and the numbers of n-grams of each sentence.
+    """Count the matching n-grams and all n-grams of each sentence. Return the lengths and the counts.
 
     The texts are lower-cased, and sacreBLEU's tokenizer for the target language splits them.
     """
@@ -56,7 +56,7 @@ def bleu_from_sums(sums: np.ndarray, _: int) -> float:
 
 
 def count_character_ngrams(translations: list[str], references: list[str], _: str) -> np.ndarray:
-    """Return the numbers of character n-grams of each translation and reference, and of those that match.
+    """Count the character n-grams of each translation and each reference, and the matching character n-grams.
 
     Spaces are not counted.
     """

@@ -33,7 +33,7 @@ class Recording:
     - `time` is the time in seconds.
     - `angle` is the recorded angle, in the unit of `unit`.
     - The columns of OPTIONAL_TARGETS exist if the recording contains the targets.
-    - `place` contains the file and the row number for error messages.
+    - `place` contains the file and the row for error messages.
     - The reader uses all remaining columns to find the frame of a row.
 
     `decode` yields the frames of the given rows in order.
