@@ -1,7 +1,7 @@
 """Simulate promotion gates on test sets of each kind: python bench/gate_simulation.py
 
 Prints how often the gate calls a candidate better if both models are equally good, and if the candidate is truly better
-by 1 % or 5 %: percentage points of accuracy, or percent of the loss, the RMSE or BLEU.
+by 1 % or 5 %. The percentages are percentage points of accuracy, or percent of the loss, the RMSE or BLEU.
 """
 
 import argparse
@@ -36,10 +36,10 @@ class Kind:
 def draw_digits(random: np.random.Generator, gain: float, writers: int, images: int, accuracy: float) -> Tables:
     """Draw images whose difficulty depends on the image and, for several writers, on the writer.
 
-    The correctness of both models depends on the same difficulty, and on what each model finds difficult.
+    The correctness depends on a difficulty that both models share, and on an additional difficulty for each model.
     """
     writer = np.repeat(np.arange(writers), images // writers)
-    spread = 0.3 if writers < images else 0.0  # of the writers, for each model and for both together
+    spread = 0.3 if writers < images else 0.0  # spread of the writers in the shared and in the additional difficulty
     shared = random.normal(0, 0.8, images) + random.normal(0, spread, writers)[writer]
     deviation = np.sqrt(0.8**2 + 0.4**2 + 2 * spread**2)
 
@@ -52,7 +52,7 @@ def draw_digits(random: np.random.Generator, gain: float, writers: int, images: 
 
 
 def draw_frames(random: np.random.Generator, gain: float, runs: int, frames: int) -> Tables:
-    """Draw the errors of two models on correlated frames. They share half of the error; bends increase all errors."""
+    """Draw the errors of two models on correlated frames. Half of the error is common. Bends increase all errors."""
     bend = np.exp(0.9 * draw_correlated(random, runs, frames, length=20))
     shared = draw_correlated(random, runs, frames, length=3)
 

@@ -24,7 +24,7 @@ from lectern.training.optimizers import one_cycle
 BATCH_SIZE, PEAK_LEARNING_RATE = 64, 0.003
 LABELS = {"angle": "recorded", "angle_averaged": "averaged"}
 
-Weights = Callable[[Tensor], Tensor]  # from angles (N,), in standard deviations, to the weight of each frame
+Weights = Callable[[Tensor], Tensor]  # maps normalized angles (N,) to the weight of each frame
 
 
 def equal_weights(angles: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Measure how fast a recording is decoded and packed, and the peak memory of that.
+"""Measure how fast a recording is decoded and packed, and the peak memory of the process.
 
     python bench/steering_packing.py data/raw/udacity_sim             # a recording in the format of the simulator
     python bench/steering_packing.py --frames 40000 --workplace /tmp  # a generated recording of 640x480

@@ -1,4 +1,4 @@
-"""Create a copy of the project in a temporary folder, in which tests run the real DVC stages."""
+"""Create a copy of the project in a temporary folder. Tests run the real DVC stages in this copy."""
 
 import json
 import os

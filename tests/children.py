@@ -37,8 +37,8 @@ class Child:
         self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in `ended`)
         # wait for threads that are ending, because a child process never releases a lock that such a thread holds
         time.sleep(0.02)
-        # exempt existing objects from the garbage collection of the child process, which would wait for threads of a
-        # video decoder that exist only in the parent process
+        # Exempt existing objects from the garbage collection of the child process. Otherwise, the child process would
+        # wait for threads of a video decoder that exist only in the parent process.
         gc.freeze()
         self.process = os.fork()
         if self.process == 0:

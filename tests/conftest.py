@@ -2,7 +2,7 @@
 
 import os
 
-# PyTorch reads this variable when it is imported, also in child processes of the tests.
+# PyTorch reads this variable when it is imported, including imports in child processes of the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import shutil
 import signal
@@ -15,7 +15,7 @@ import torch
 import lectern  # noqa: F401 (sets the log level of MLflow, which must not be imported earlier)
 from children import in_child
 
-# Imported here, because jaxtyping's hook compiles every library that a module of the package is the first to import.
+# Imported here, because jaxtyping's hook also compiles libraries that a module of the package imports first.
 for library in ("mlflow", "pytorch_lightning", "torchmetrics", "scipy.stats", "matplotlib.pyplot"):
     import_module(library)
 

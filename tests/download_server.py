@@ -33,7 +33,7 @@ def file_origin(urls: list[str], name: str = "text.txt", content: bytes = TEXT) 
 
 
 def archive_origin(urls: list[str], members: dict[str, bytes] = MEMBERS) -> dict:
-    """Return the config of an origin with an archive from which the given members are used."""
+    """Return the config of an origin that uses the given members of an archive."""
     lines = "".join(f"{sha256(content)}  {path}\n" for path, content in sorted(members.items()))
     archive = {
         "name": "data.zip",
@@ -77,7 +77,7 @@ def write_file(folder: Path, path: str, content: bytes) -> Path:
 
 
 def list_entries(folder: Path) -> list[str]:
-    """Return the names in a folder, hidden and temporary files included."""
+    """Return the names in a folder, including the names of hidden and temporary files."""
     return sorted(os.listdir(folder)) if folder.exists() else []
 
 
@@ -117,7 +117,7 @@ def running_file_server() -> Iterator[FileServer]:
 
 
 def send(content: bytes, length: int | None = None, code: int = 200) -> Respond:
-    """Return a response with the given content that declares `length` bytes, which can be more than the content has."""
+    """Return a response that declares `length` bytes. The given content can have fewer bytes."""
 
     def respond(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(code)

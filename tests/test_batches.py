@@ -13,18 +13,18 @@ from lectern.training.loader import InMemoryLoader
 
 
 def make_loader(count: int = 97, batch_size: int = 10, **options: Any) -> InMemoryLoader:
-    """Return a loader of the row numbers and of labels that are twice the row number."""
+    """Return a loader of the row indices and of labels that are twice the row index."""
     return InMemoryLoader(torch.arange(count), torch.arange(count) * 2, batch_size=batch_size, **options)
 
 
 def row_numbers(loader: InMemoryLoader, epoch: int = 0) -> list[int]:
-    """Return the row numbers of one epoch in the order in which the loader returns the rows."""
+    """Return the row indices of one epoch in the order in which the loader returns the rows."""
     loader.sampler.set_epoch(epoch)
     return sum(rows_by_batch(loader), [])
 
 
 def rows_by_batch(loader: InMemoryLoader) -> list[list[int]]:
-    """Return the row numbers of each batch of the next epoch."""
+    """Return the row indices of each batch of the next epoch."""
     return [rows.tolist() for rows, *_ in loader]
 
 

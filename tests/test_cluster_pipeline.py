@@ -1,4 +1,4 @@
-"""Test that trainings as Slurm jobs give the bytes of local trainings, also after preemption and a node failure."""
+"""Test that trainings as Slurm jobs give the bytes of local trainings, even after preemption and a node failure."""
 
 import json
 import tempfile

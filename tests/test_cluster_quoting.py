@@ -21,7 +21,7 @@ from local_slurm import LocalSlurm, LoginNode, finish, start_local_slurm, wait_u
 
 SPECIAL = "a $(touch hacked) 'b' \"c\" #e 100%j %% `f` é JobState=FAILED"
 NOTE = 'it\'s "$HOME" # `x` %j \\ é\n second line'
-# the variables of a user, and of an allocation in which the user works
+# variables that a user can set, and variables that Slurm sets in an allocation
 VARIABLES = {
     "SBATCH_EXPORT": "NONE",
     "SBATCH_JOB_NAME": "another",

@@ -86,7 +86,7 @@ def test_a_damaged_gate_is_named_and_nothing_is_promoted(registered_client):
 @pytest.mark.parametrize("path", ["conf/train.yaml", "conf/trainer/laptop.yaml", "conf/model/digits_cnn.yaml"])
 def test_a_stage_names_a_damaged_config(project, path):
     Path(path).write_text("<<<<<<< HEAD\n")
-    # The stage does not read the configs of other models, so an empty config of another model is no error.
+    # The stage does not read the configs of other models, so an empty config of another model is not an error.
     Path("conf/model/char_gru.yaml").write_text("")
     overrides = (f"dataset={NAME}", "model=digits_cnn")
     ended = in_child(run_stage, "train", *overrides)

@@ -1,4 +1,4 @@
-"""Test that commands work after runs were deleted with `mlflow runs delete`, also after `mlflow gc`."""
+"""Test that commands work after runs were deleted with `mlflow runs delete` or `mlflow gc`."""
 
 import shutil
 from pathlib import Path

@@ -56,7 +56,7 @@ def headings(page: Path) -> set[str]:
 
 @cache
 def source_text() -> str:
-    """Return the text of all files that define names, which are code, configs, scripts and tests."""
+    """Return the text of all files that can define names: code, configs, scripts and tests."""
     files = [path for folder in SOURCES for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
     files += [*ROOT.glob("*.yaml"), ROOT / "Makefile", ROOT / "pyproject.toml"]
     skipped = ("__pycache__", ".dvc", "lectern.egg-info")

@@ -80,7 +80,7 @@ def test_every_parameter_exists_in_its_file():
 
 
 def test_every_section_of_a_model_that_training_reads_is_a_parameter():
-    """If a section were no parameter, DVC would keep the old model after a change of a value in this section."""
+    """If a section were not a parameter, DVC would keep the old model after a change of a value in this section."""
     for stage in EXPANDED["train"]:
         (keys,) = stage["params"][0].values()
         assert {key.split(".")[0] for key in keys} == {"batches", "module", "fit", "best"}

@@ -1,4 +1,4 @@
-"""Test that a training which was killed after its end is not trained and not recorded a second time."""
+"""Test that a training that was killed after its end is not repeated and not recorded a second time."""
 
 from pathlib import Path
 from typing import Any

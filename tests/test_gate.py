@@ -132,7 +132,7 @@ def test_the_unit_of_a_score_comes_from_the_config_of_its_dataset(project):
 
 
 class Machine:
-    """A simulated machine with a clock, on which every request is ten times slower during a busy period."""
+    """A simulated machine with a clock. During a busy period, every request is ten times slower."""
 
     def __init__(self, busy: range = range(0)):
         self.busy, self.now, self.requests = busy, 0.0, []

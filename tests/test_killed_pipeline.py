@@ -24,7 +24,7 @@ def undisturbed(tmp_path_factory) -> Checkout:
 
 @pytest.fixture(scope="module")
 def disturbed(tmp_path_factory) -> Checkout:
-    """Return a checkout whose training is started a second time while it runs, killed, and run again."""
+    """Return a checkout whose training was started twice at the same time, then killed, and then run again."""
     checkout = Checkout(tmp_path_factory.mktemp("disturbed") / "another folder")
     first = checkout.start("dvc", "repro", "register@demo-digits")
     wait_for_file(checkout, "runs/*/last.ckpt", first)

@@ -62,7 +62,7 @@ def assert_same_training(one: Path, other: Path) -> None:
 
 @pytest.fixture
 def poems(project) -> Path:
-    """Return a project whose language-model sample is a text of which each stream reads a different part."""
+    """Return a project with a language-model sample. Each stream reads a different part of its text."""
     preprocess(write_works(project / "poems"), project / "data" / "processed" / "sample_code", **BY_NAME)
     return project
 
@@ -106,7 +106,7 @@ def test_four_processes_train_the_digits_as_one_does(project):
 
 @pytest.mark.slow
 def test_two_and_four_processes_train_a_text_as_one_does(poems):
-    """Each process reads different streams of the text and keeps their state from batch to batch."""
+    """Each process reads different streams of the text, and keeps the states of its streams from batch to batch."""
     train_in_child(*CHARACTERS, "out=runs/one")
     for world in (2, 4):
         train(*CHARACTERS, f"out=runs/{world}", "trainer=two_processes", f"trainer.devices={world}")

@@ -170,7 +170,7 @@ def test_damaged_donkey_tub_is_rejected(tmp_path):
 
 
 def test_empty_rows_of_a_donkey_tub_that_are_deleted_are_left_out(tmp_path):
-    """donkeycar's converter fills gaps with such rows, which have no index."""
+    """donkeycar's converter fills gaps with rows that do not have an index."""
     recordings.write_donkey(tmp_path, frames=6, deleted=(2,))
     catalog = tmp_path / "catalog_0.catalog"
     lines = catalog.read_text().split("\n")

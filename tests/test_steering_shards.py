@@ -56,7 +56,7 @@ def set_rank(monkeypatch, rank: int, world_size: int) -> None:
 
 
 def batch_starts(loader: SequenceLoader) -> list[list[int]]:
-    """Return the first row of each sequence in each batch. The targets of the loader are replaced by row numbers."""
+    """Return the first row of each sequence in each batch. The targets of the loader are replaced by row indices."""
     loader.targets = torch.arange(len(loader.targets), dtype=torch.float32)[:, None]
     return [
         targets[:, loader.window - 1, 0].long().tolist() if loss_weight else [] for _, targets, loss_weight in loader
@@ -93,7 +93,7 @@ def test_sequences_and_their_frames_are_the_same_as_without_shards(unsharded, sh
     expected, loader = (load(folder, "train", 7, **SEQUENCES) for folder in (unsharded, sharded))
     assert sorted(sum(batch_starts(expected), [])) == sorted(sum(batch_starts(loader), []))
     run = torch.from_numpy(pd.read_parquet(sharded / "train.parquet")["run"].to_numpy(copy=True))
-    for inputs, targets, _ in loader:  # The function `batch_starts` has replaced the targets by row numbers.
+    for inputs, targets, _ in loader:  # The function `batch_starts` has replaced the targets by row indices.
         rows = targets[..., 0].long()
         assert torch.equal(inputs, expected.inputs[rows]) and (run[rows] == run[rows[:, :1]]).all()
 

@@ -1,4 +1,4 @@
-"""Test that a sweep writes only values that are better than the config, whatever fails, and closes all MLflow runs."""
+"""Test that a failing sweep writes only values that are better than the old values, and closes all MLflow runs."""
 
 import os
 import signal

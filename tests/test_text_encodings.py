@@ -1,4 +1,4 @@
-"""Test that text which is not UTF-8 is refused with its place, and that files of an operating system are skipped."""
+"""Test that errors name the place of text that is not UTF-8, and that files of an operating system are skipped."""
 
 import zipfile
 from pathlib import PurePath

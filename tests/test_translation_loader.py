@@ -22,7 +22,7 @@ def make_loader(count: int = 157, tokens: int = 120, seed: int = 3, shuffle: boo
 
 
 def pairs_of(batch: loader.Batch) -> list[int]:
-    """Return the numbers of the pairs in a batch, and check that source and target belong together."""
+    """Return the indices of the pairs in a batch, and check that each source has the target of the same pair."""
     assert batch[0][:, 0].tolist() == batch[1][:, 0].tolist()
     return (batch[0][:, 0] - 10).tolist()
 

@@ -29,7 +29,7 @@ def module(processed):
 
 
 def tabulate(measure: str, rows: slice = slice(None), repeats: int = 1) -> pd.DataFrame:
-    """Return the items of the translations above, which are also used as sources."""
+    """Return the items of the translations above. The translations are also used as sources."""
     translations, references = TRANSLATIONS[rows] * repeats, REFERENCES[rows] * repeats
     return scoring.tabulate_items(measure, "en", translations, translations, references)
 

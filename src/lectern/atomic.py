@@ -24,7 +24,7 @@ REMEDIES = {  # maps the error number of a failed write to the advice in the err
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Make the folder writable"),
     errno.EIO: "Check the disk",
 }
-NUMPY_DISK_FULL = "requested and"  # part of the message of NumPy's OSError for a full disk, which has no error number
+NUMPY_DISK_FULL = "requested and"  # NumPy's OSError for a full disk contains this text and no error number
 STALE_SECONDS = 7 * 24 * 3600  # after this age, a temporary file is treated as left over from a process that has ended
 
 
@@ -131,7 +131,7 @@ def is_running(pid: int) -> bool:
 
 
 def process_suffix() -> str:
-    """Return a file suffix with the host name and the process ID, which differs between any two running processes."""
+    """Return a file suffix with the host name and the process ID. No two running processes have the same suffix."""
     return f"{socket.gethostname()}-{os.getpid()}.part"
 
 

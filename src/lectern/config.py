@@ -44,14 +44,14 @@ class Score(TypedDict):
 
 @dataclass(frozen=True)
 class Dataset:
-    """The config of a dataset (`conf/dataset/<name>.yaml`), which prepares the data of an origin for one task."""
+    """The config of a dataset (`conf/dataset/<name>.yaml`), which is the data of an origin, prepared for one task."""
 
     name: str
     task: str
     origin: str
     score: Score
     preprocess: dict[str, Any] = field(default_factory=dict)
-    # guards of the promotion gate, which extend or replace the guards of conf/gate.yaml
+    # guards that extend or replace the guards of the promotion gate in conf/gate.yaml
     guards: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -153,12 +153,12 @@ def quoting_hint(found: Any, problems: Sequence[Mapping[str, Any]]) -> str:
 
 
 def is_typed_dict(hint: Any) -> bool:
-    """Return whether a type is a TypedDict, for which pydantic accepts no `ConfigDict`."""
+    """Return whether a type is a TypedDict. Pydantic does not accept a `ConfigDict` for a TypedDict."""
     return isinstance(hint, type) and issubclass(hint, dict) and hasattr(hint, "__total__")
 
 
 def locate(key: str, value: Any, location: tuple[int | str, ...]) -> tuple[str, Any]:
-    """Return the dotted path from `key` to the wrong value that pydantic found at `location`, and the wrong value."""
+    """Return the wrong value that pydantic found, and its dotted path. The path starts with `key`."""
     for part in location:  # pydantic's location also contains names of union types
         entries = dict(enumerate(value)) if isinstance(value, list) else value
         if isinstance(entries, Mapping) and part in entries:
@@ -169,7 +169,7 @@ def locate(key: str, value: Any, location: tuple[int | str, ...]) -> tuple[str, 
 def split_class(section: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Split a section, such as one with `class` and `dropout`, into the class name and the arguments of the class.
 
-    The class name is None if the section has no key `class`. Raises UserError if the class name is no string.
+    The class name is None if the section has no key `class`. Raises UserError if the class name is not a string.
     """
     name = section.get("class")
     if not isinstance(name, str | None):

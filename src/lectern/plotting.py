@@ -26,7 +26,7 @@ def saved_figure(path: Path, width: float = 6.4, height: float = 4.8, **grid: An
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Save a figure as a PNG file without the version of matplotlib, so that equal figures give equal files."""
+    """Save a figure as a PNG file. The version of matplotlib is left out, so that equal figures give equal files."""
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

@@ -54,7 +54,7 @@ WRITTEN = {  # the outputs that DVC deletes before it runs a stage
 
 @pytest.fixture
 def prepared(request, evaluated_project, raw_digits, monkeypatch) -> Callable[[str], Path]:
-    """Return a function that prepares a project with an MLflow store, in which a command can run."""
+    """Return a function that prepares a project and its MLflow store, so that a command can run in the project."""
 
     def prepare(name: str) -> Path:
         if name in ON_FULL_STORE:
@@ -157,7 +157,7 @@ def digest(path: Path) -> str:
 def kill_and_repeat(base: Path, name: str, numbers: Callable[[int], Iterable[int]]) -> tuple[int, list[str]]:
     """Kill a command before the writes that `numbers` selects, and repeat it.
 
-    Return the number of kills, and a description of each kill after which the state differs from the expected state.
+    Return the number of kills, and a description of each kill that led to a wrong state.
     """
     expected, total = run_undisturbed(base, name)
     kills, broken = 0, []

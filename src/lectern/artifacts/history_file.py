@@ -11,7 +11,7 @@ from lectern.atomic import atomic_file
 
 
 class Record(NamedTuple):
-    """A value of a metric, with the training step and the epoch in which it was measured."""
+    """A value of a metric, and the training step and the epoch of its measurement."""
 
     step: int
     epoch: int

@@ -26,10 +26,11 @@ def count_items(amount: Amount, total: int, where: str, items: str) -> int:
 
 
 def select_groups(keys: Sequence[str], count: int) -> np.ndarray:
-    """Return a mask of at least `count` items, in which all items with equal keys are selected together.
+    """Return a mask that selects at least `count` items. Items with equal keys form a group.
 
-    The groups are selected in the order of a hash of their keys. If items are added, the order of the other groups
-    does not change. The mask selects as few groups as possible, and never all groups if there are several.
+    The groups are selected in the order of a hash of their keys. If items are added, the order of the other groups does
+    not change. The mask selects complete groups, and as few groups as possible. If there are several groups, the mask
+    never selects all of them.
     """
     values, group, sizes = np.unique(np.asarray(keys, dtype=str), return_inverse=True, return_counts=True)
     order = np.argsort([hashlib.sha256(value.encode()).hexdigest() for value in values])

@@ -156,7 +156,7 @@ def show_history(name: Name, as_json: Json = False) -> None:
 
 
 def format_version(described: dict[str, Any] | None) -> str | None:
-    """Format the description of a version that the audit log contains."""
+    """Format the description of a version in the audit log."""
     if described is None:
         return None
     return f"{described['version']} ({described['experiment']}, {float(described['score']):.4f})"

@@ -108,7 +108,7 @@ def describe(version: "ModelVersionRecord") -> dict[str, Any]:
 
 
 def reconcile(as_json: Json = False) -> None:
-    """Restore the runs, versions and decisions that the tracking store lacks, from DVC's outputs and the audit log.
+    """Restore missing runs, versions and decisions in the tracking store from DVC's outputs and the audit log.
 
     Example: MLFLOW_TRACKING_URI=http://mlflow.example.org lectern reconcile
     """

@@ -51,7 +51,7 @@ def launch(
         list[str], typer.Argument(metavar="COMMAND", help="the command to run, such as python pipelines/train.py ...")
     ],
 ) -> None:
-    """Run a command with the words of the environment variable LAUNCH before the command.
+    """Run a command with the value of the environment variable LAUNCH as a prefix.
 
     dvc.yaml starts trainings with `lectern launch`.
 
@@ -73,7 +73,9 @@ def sweep(
     ] = None,
     seeds: Annotated[
         int,
-        typer.Option(min=2, help="number of further seeds on which the best trial is compared with the config"),
+        typer.Option(
+            min=2, help="number of further seeds for the comparison of the best values with the config's values"
+        ),
     ] = 3,
     budget: Annotated[
         str | None,
@@ -82,8 +84,8 @@ def sweep(
 ) -> None:
     """Search for better values of the hyperparameters in conf/sweep/<model>.yaml.
 
-    At the end, the best trial and the values in the config are trained again with further seeds. If the values of the
-    best trial are better by more than noise, they are written to conf/model/<model>.yaml.
+    At the end, the best trial and the values in the config are trained again with further seeds. If the improvement by
+    the best trial is larger than the noise, its values are written to conf/model/<model>.yaml.
 
     Example: TRAINER=cluster LAUNCH="lectern submit" lectern sweep mnist-cnn --trials 50 --parallel 8 --time 2h
     """
@@ -105,7 +107,7 @@ def sweep(
 
 
 def print_outcome(outcome: "Outcome", overrides: list[str], sharers: list[str]) -> None:
-    """Print the best trial of a search, how it compares with the values in the config, and what to do next."""
+    """Print the best trial of a search, its comparison with the values in the config, and what to do next."""
     from lectern.artifacts.paths import group_config
 
     baseline, best, comparison = outcome.baseline, outcome.best, outcome.comparison
@@ -132,7 +134,7 @@ def print_outcome(outcome: "Outcome", overrides: list[str], sharers: list[str]) 
 
 
 def training_overrides(experiment: str, budget: str | None) -> tuple[list[str], list[str]]:
-    """Return the arguments of an experiment's train stage, and the names of all experiments with its model config."""
+    """Return the arguments of an experiment's train stage, and the experiments that use the same model config."""
     from lectern.artifacts.mapping_file import read_mapping
     from lectern.artifacts.paths import PARAMS
     from lectern.stages.experiments import get_experiment, read_experiments

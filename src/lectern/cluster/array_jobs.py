@@ -55,7 +55,8 @@ def run_parts(task: str, folder: Path, parts: int) -> None:
 def wait_for_exit(process: subprocess.Popen[bytes]) -> int:
     """Wait until a process has ended, and return the exit code of the process.
 
-    Ctrl-C does not end the wait. The terminal also sends SIGINT to the process, which cancels its Slurm jobs and ends.
+    Ctrl-C does not end the wait. After Ctrl-C, the terminal also sends SIGINT to the process. The process then cancels
+    its Slurm jobs and ends.
     """
     while True:
         try:

@@ -132,7 +132,7 @@ def sbatch_options(path: Path, name: str, elements: int, size: JobSize, site: Si
 
 
 def quote_option(option: str) -> str:
-    """Put quotation marks around an option that sbatch would not read literally, such as an option with a blank.
+    """Put quotation marks around an option with special characters, such as a blank, so that sbatch reads it literally.
 
     In a batch script, sbatch supports quotation marks and comments, but only within one line.
     """
@@ -143,7 +143,7 @@ def quote_option(option: str) -> str:
 
 
 def escape_log_path(path: Path) -> str:
-    """Return a path in which Slurm replaces no placeholders.
+    """Escape a path, so that Slurm does not replace placeholders in the path.
 
     Raises UserError if the path contains a backslash or a line break, because Slurm cannot write a log to such a path.
     """

@@ -1,4 +1,4 @@
-"""Run the command of a stage with the words of the environment variable LAUNCH before the command."""
+"""Run the command of a stage with the value of the environment variable LAUNCH as a prefix."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def launch(command: list[str]) -> None:
-    """Replace this process by a command, with the words of LAUNCH before the command.
+    """Replace this process by a command with the value of LAUNCH as a prefix.
 
     Lectern splits LAUNCH into words, so the shell of the user does not matter. Raises UserError if LAUNCH is invalid or
     if the program does not exist.

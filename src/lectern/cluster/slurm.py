@@ -11,7 +11,7 @@ from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 
 FIELD = re.compile(r"(\w+)=(\S*)")
-# environment variables with which a user, or an allocation in which the user works, sets options of Slurm's commands
+# Environment variables with these prefixes set options of Slurm's commands. A user or an allocation can set them.
 OPTION_PREFIXES = ("SALLOC_", "SBATCH_", "SCANCEL_", "SINFO_", "SLURM_", "SQUEUE_", "SRUN_")
 KEPT_VARIABLES = ("SLURM_CLUSTERS", "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")  # these select the Slurm cluster
 
@@ -32,7 +32,7 @@ def check_installed() -> None:
 
 
 def run_slurm(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of Slurm without the environment variables that would change its options and those of the job."""
+    """Run a command of Slurm without the variables that would change the options of the command or of the job."""
     return subprocess.run(command, env=slurm_environment(), capture_output=True, text=True, errors="replace")
 
 
@@ -85,7 +85,7 @@ def count_partition_nodes(partition: str | None) -> int:
 
 
 def requested_options(script: Path) -> list[str]:
-    """Return the lines of a batch script with options that Slurm may reject."""
+    """Return the lines of a batch script that contain options which Slurm may reject."""
     names = ("nodes", "ntasks", "cpus", "gpus", "mem", "time", "partition", "account", "qos", "constraint")
     lines = [line.replace('"', "") for line in split_lines(script.read_text(encoding="utf-8", errors="replace"))]
     return [line for line in lines if line.startswith(tuple(f"#SBATCH --{name}" for name in names))]

@@ -65,7 +65,7 @@ def state_changes(records: list[Record], known_states: dict[str, str], name: str
 
 
 def describe_state(record: Mapping[str, str]) -> str:
-    """Return the state of a job, with the reason why a pending job waits, or with the nodes of a running job."""
+    """Return the state of a job. Add the reason why a pending job waits, or the nodes of a running job."""
     state, restarts = record["JobState"], record.get("Restarts", "0")
     if state == "PENDING":
         details = [] if record.get("Reason", "None") == "None" else [f"reason: {record['Reason']}"]

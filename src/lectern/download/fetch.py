@@ -62,7 +62,7 @@ class OriginDownload:
     downloader: Downloader
 
     def mirror_folders(self) -> list[str]:
-        """Return a list with the origin's folder in the mirror, or an empty list if no mirror is set.
+        """Return a list that contains the origin's folder in the mirror. The list is empty if no mirror is set.
 
         Raise UserError if the mirror is neither a folder nor a URL.
         """

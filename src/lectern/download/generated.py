@@ -49,5 +49,5 @@ def check_digest(name: str, digest: str, pinned: str | None) -> None:
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """Return a dict from the name of each file in a folder to its SHA-256, without `sample_source.json`."""
+    """Return the SHA-256 of each file in a folder by the name of the file. `sample_source.json` is left out."""
     return {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.name != SOURCE_FILE}

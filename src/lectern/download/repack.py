@@ -72,7 +72,7 @@ def select_members(members: list[Member], archive: Archive) -> dict[str, Member]
             continue
         if is_system_file(PurePosixPath(path)):
             continue
-        if not member.is_regular:  # links among the members that are not required are common and harmless
+        if not member.is_regular:  # links that are not required are skipped above, because they are harmless
             raise SourceRejected(f"unsafe: member {member.name!r} is a link or a device")
         if path in used:
             raise SourceRejected(f"unsafe: the archive contains member {member.name!r} twice")

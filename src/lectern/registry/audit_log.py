@@ -1,8 +1,8 @@
-"""Write and read the audit log of a registered model, which contains every promotion, rollback and retirement.
+"""Write and read the audit log of a registered model.
 
-Each decision is stored as one line of the file `registry/<name>.jsonl` and as one tag of a version in the tracking
-store. The file keeps the decisions if the tracking store is lost. The tags also contain the decisions of other
-checkouts. `read_decisions` combines the file and the tags.
+The audit log contains every promotion, rollback and retirement. Each decision is stored as one line of the file
+`registry/<name>.jsonl` and as one tag of a version in the tracking store. The file keeps the decisions if the tracking
+store is lost. The tags also contain the decisions of other checkouts. `read_decisions` combines the file and the tags.
 """
 
 import json

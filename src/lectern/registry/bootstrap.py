@@ -84,7 +84,7 @@ def check_same_items(candidate: pd.DataFrame, champion: pd.DataFrame) -> None:
 
 
 def number_units(items: pd.DataFrame) -> np.ndarray:
-    """Return for each test item the number of its bootstrap unit, starting at 0.
+    """Return for each test item the index of its bootstrap unit.
 
     A group contains all items of one drive, one work or one source sentence. A group with at most 1/30 of the items is
     one unit. A larger group is cut into several units of consecutive items. There are at least 30 units if there are at
@@ -100,7 +100,7 @@ def number_units(items: pd.DataFrame) -> np.ndarray:
 
 
 def sum_by_unit(statistics: pd.DataFrame, units: np.ndarray) -> pd.DataFrame:
-    """Return a table with one row per bootstrap unit: the sums of the statistics over the unit's items."""
+    """Return one row per bootstrap unit. A row contains the sums of the statistics over the items of the unit."""
     sums = np.zeros((units.max() + 1, statistics.shape[1]))
     np.add.at(sums, units, statistics.to_numpy(np.float64))
     return pd.DataFrame(sums, columns=statistics.columns)

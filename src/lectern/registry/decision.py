@@ -1,7 +1,8 @@
 """Carry out a promotion, rollback or retirement by moving the aliases and writing the audit log.
 
-The aliases are moved first, so that a change that the tracking store refuses does not appear in the audit log. If a
-command is interrupted, the next command completes the decision, which is recorded in the journal.
+The aliases are moved first, so that a change that the tracking store refuses does not appear in the audit log. The
+journal records each decision that has been started. If a command is interrupted, the next command completes the
+recorded decision.
 """
 
 import sys

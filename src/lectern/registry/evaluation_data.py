@@ -28,7 +28,7 @@ def has_same_test_data(version: ModelVersionRecord, processed: Path) -> bool:
 
 
 def recorded_items(client: MlflowClient, version: ModelVersionRecord, processed: Path) -> pd.DataFrame | None:
-    """Return the results per test item that the version's run has recorded.
+    """Return the results per test item that are stored with the version's run.
 
     Return None if the results are missing, or if the dataset `processed` has different test data.
     """

@@ -30,7 +30,7 @@ def evaluate_gate(
     The candidate is scored again from its own files, unless its results per test item are given as `items`. The
     champion is scored again if its recorded results per item are missing or belong to different test data. The baseline
     is not computed again, because computing a baseline can take long. If this machine lacks data or files that a rule
-    needs, the rule fails, and its result is marked as not checked and contains the reason.
+    needs, the rule fails. Its result then has the status "not checked" and contains the reason.
     """
     config = read_gate_config()
     measured = measure_candidate(model.client, candidate, items)
@@ -129,7 +129,8 @@ def compare_sizes(
 ) -> Rule:
     """Compare the sizes of the weights of a candidate and the champion.
 
-    If weights are missing, return a result that is not checked and names the missing files.
+    If the weights of a version are missing, return a rule with the status "not checked". The reason in this rule names
+    the missing files.
     """
     try:
         sizes = [weights_size(download_model_folder(client, version)) for version in (candidate, champion)]

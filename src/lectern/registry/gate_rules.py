@@ -98,7 +98,7 @@ def metric_rule(name: str) -> str:
 
 
 def cost_limit(champion_cost: float, factor: int | float, absolute_slack: int | float) -> float:
-    """Return the highest latency or size with which a candidate passes the rule."""
+    """Return the largest latency or size that the rule allows."""
     return max(champion_cost * factor, champion_cost + absolute_slack)
 
 
@@ -157,7 +157,7 @@ def describe_difference(difference: float) -> str:
 def describe_interval(improvement: Improvement, direction: int) -> str:
     """Describe a confidence interval as text, such as `lower by 0.0400 to 0.1100`.
 
-    The text states the end of the interval that is closer to zero first.
+    The text first states the end of the interval that is closer to zero.
     """
     low, high = improvement.low, improvement.high
     better, worse = comparative(direction), comparative(-direction)

@@ -1,6 +1,6 @@
-"""Check the limits for the latency, the size and the metrics of a candidate, which are called guards.
+"""Check the guards, which limit the latency, the size and the metrics of a candidate.
 
-A guard limits how much the latency, the size or a metric of the candidate may be worse than that of the champion.
+A guard limits how much worse than the champion the candidate may be in latency, in size or in a metric.
 """
 
 import tempfile
@@ -34,7 +34,7 @@ Guards = dict[str, dict[str, Any]]
 
 
 def dataset_guards(name: str) -> Guards:
-    """Return the guards in the config of a dataset, which extend or replace the guards of `conf/gate.yaml`.
+    """Return the guards in the config of a dataset. They extend or replace the guards of `conf/gate.yaml`.
 
     Raises UserError if this checkout does not have the config of the dataset.
     """
@@ -58,7 +58,7 @@ def guard_latency(guard: dict[str, Any], candidate: Measurement, champion: Measu
 
 
 def guard_cost(name: str, guard: dict[str, Any], cost: float, champion_cost: float) -> Rule:
-    """Compare the latency or size of the candidate with the champion's.
+    """Compare the latencies or the sizes of the candidate and the champion.
 
     Raises UserError if the guard has unknown, missing or wrong keys.
     """
@@ -75,7 +75,7 @@ def guard_metrics(
 ) -> Iterator[Rule]:
     """Compare the guarded metrics of the candidate and the champion.
 
-    Raises UserError if a guard names a metric that the evaluation does not have.
+    Raises UserError if a guard names a metric that the evaluation does not compute.
     """
     if not guards:
         return

@@ -8,7 +8,7 @@ from statistics import median
 Request = Callable[[], object]
 ROUNDS = 5  # minimum number of requests to each model; the medians are compared after every fifth request
 MAX_ROUNDS = 30
-MAX_SECONDS = 6.0  # number of seconds after which no further request is started
+MAX_SECONDS = 6.0  # no further request is started after this number of seconds
 CLOSE = 0.25  # the candidate's median is close to the limit if it differs from the limit by at most 25 %
 
 

@@ -71,7 +71,7 @@ def trace(model: RegisteredModel, version: ModelVersionRecord) -> list[Link]:
 def find_full_run(client: MlflowClient, version: ModelVersionRecord, own_run: Run | None) -> Run | None:
     """Return the run of a version.
 
-    If the run was restored, return a run that trained the same weights if there is one.
+    If the run was restored and the store also contains the original run of the same weights, return the original run.
     """
     if own_run is None or not is_restored(own_run):
         return own_run
@@ -135,7 +135,7 @@ def commit_link(run: Run | None) -> Link:
 
 
 def stage_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
-    """Yield one link for each stage of the experiment that dvc.lock records."""
+    """Yield one link for each of the experiment's stages train, evaluate and register."""
     for stage in (f"{name}@{paths.experiment}" for name in ("train", "evaluate", "register")):
         digest = None if status.failure else stage_digest(stage)
         missing = status.failure or ("" if digest is not None else "not in dvc.lock; run `dvc repro`")
@@ -143,7 +143,7 @@ def stage_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
 
 
 def compared_link(name: str, value: str, status: StageStatus, stage: str, broken: str = "") -> Link:
-    """Return a link for a stage that is broken if DVC reports changes of the stage.
+    """Return the link of a stage. The link is broken if DVC reports changes of the stage.
 
     If an earlier check of the link failed, `broken` contains the reason for the failure.
     """

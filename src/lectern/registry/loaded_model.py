@@ -46,7 +46,7 @@ class LoadedModel:
         return signature
 
     def predict(self, inputs: Any, params: dict[str, Any] | None = None) -> Any:
-        """Return the prediction for `inputs`, which is equal to the prediction of the version's pyfunc model.
+        """Return the prediction for `inputs`. It equals the prediction of the version's pyfunc model.
 
         Raises UserError if a parameter is wrong.
         """

@@ -1,6 +1,6 @@
 """Lock a registered model, so that only one process at a time promotes, rolls back or retires its versions.
 
-A lock is needed because MLflow cannot change an alias under the condition that the alias has an expected value.
+A lock is needed, because MLflow cannot check the value of an alias and change the alias in a single step.
 """
 
 from contextlib import AbstractContextManager
@@ -18,8 +18,8 @@ def promotion_lock(model: RegisteredModel) -> AbstractContextManager[None]:
     """Wait for the lock of a model, and hold the lock until the block ends.
 
     For PostgreSQL, the lock is an advisory lock. For SQLite, the lock is a file next to the database. For a tracking
-    server, the lock is a file in this checkout, which does not exclude promotions in other checkouts. `check_champion`
-    detects promotions in other checkouts. Raises UserError if another process holds the lock for too long.
+    server, the lock is a file in this checkout. This file does not prevent promotions in other checkouts, but
+    `check_champion` detects such promotions. Raises UserError if another process holds the lock for too long.
     """
     address = model.client.tracking_uri
     message = (

@@ -140,8 +140,8 @@ def read_licence(origin: str) -> str:
 def slice_tables(report: Path) -> Iterator[tuple[str, str]]:
     """Yield a title and a Markdown table for each group of metrics in the report's `details.json`.
 
-    All lists of n numbers form one table with n rows, one row per class. Each mapping of names to rows forms a table if
-    all rows have the same numeric columns. All other entries of `details.json` are skipped.
+    All lists of n numbers become the columns of one table with n rows, one row per class. Each mapping of names to rows
+    forms a table if all rows have the same numeric columns. All other entries of `details.json` are skipped.
     """
     path = report / "details.json"
     details = json.loads(path.read_text()) if path.is_file() else {}

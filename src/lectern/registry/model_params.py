@@ -83,7 +83,7 @@ def format_found(value: Any) -> str:
 
 
 def to_python_value(value: Any) -> Any:
-    """Return a number of NumPy, which MLflow passes, as a number of Python."""
+    """Convert a NumPy number, which MLflow passes, to a Python number."""
     return value.item() if hasattr(value, "dtype") and hasattr(value, "item") and value.ndim == 0 else value
 
 

@@ -1,4 +1,4 @@
-"""Restore the runs, versions and decisions that the tracking store lacks, from DVC's outputs and the audit log."""
+"""Restore missing runs, versions and decisions in the tracking store from DVC's outputs and the audit log."""
 
 from collections.abc import Callable
 from functools import partial

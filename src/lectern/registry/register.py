@@ -64,7 +64,7 @@ def create_model(client: MlflowClient, dataset: str) -> None:
 
 
 def upload_files(client: MlflowClient, paths: ExperimentPaths, run_id: str, identity: VersionIdentity) -> None:
-    """Upload the files of a version to a separate folder among the artifacts of the version's run."""
+    """Upload the files of a version to a separate folder in the artifacts of the version's run."""
     prepare_artifacts(client, client.get_run(run_id).info.experiment_id)
     with tempfile.TemporaryDirectory() as folder:
         pyfunc = Path(folder) / "pyfunc"

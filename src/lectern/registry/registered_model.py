@@ -87,7 +87,7 @@ class RegisteredModel:
         return next((record for record in self.versions if record.identity == identity), None)
 
     def find_outputs(self, outputs: OutputIdentity) -> ModelVersionRecord | None:
-        """Return the newest version of the given outputs, whatever its code is, or None if there is no such version."""
+        """Return the newest version of the given outputs, with any code, or None if there is no such version."""
         return next((record for record in self.versions if record.identity.outputs == outputs), None)
 
     def find_unreadable(self, identity: VersionIdentity) -> UnreadableVersion | None:
@@ -100,7 +100,7 @@ class RegisteredModel:
     def aliases_with(self, champion: ModelVersionRecord | None) -> Aliases:
         """Return the aliases that the model must have if `champion` becomes the champion. None means no champion.
 
-        The challenger is the best version that is not the champion, is above its baseline and was scored on the
+        The challenger is the best of all other versions that are better than their baseline and were scored on the
         champion's test data.
         """
         number = champion.number if champion else None
@@ -108,9 +108,10 @@ class RegisteredModel:
         return {CHAMPION: number, CHALLENGER: self.best_version(scored, number) if scored else None}
 
     def best_version(self, scored: ModelVersionRecord, excluded: int | None) -> int | None:
-        """Return the number of the best version above its baseline that was scored on the test data of `scored`.
+        """Return the number of the best version that was scored on the test data of `scored`, or None.
 
-        The version with the number `excluded`, and all versions with the same content as this version, are left out.
+        The score of the best version must also be better than its baseline. The version with the number `excluded`, and
+        all versions with the same content as this version, are left out.
         """
         content = {record.identity for record in self.versions if record.number == excluded}
         candidates = [

@@ -52,7 +52,10 @@ def restore_deleted_runs(model: RegisteredModel) -> list[str]:
 
 
 def move_aliases_of_lost_versions(model: RegisteredModel, version: ModelVersionRecord) -> None:
-    """Move aliases to `version` from older versions with the same content whose run was deleted permanently."""
+    """Move the aliases of lost versions to `version`.
+
+    A version is lost if its run was deleted permanently. Only older versions with the same content lose their aliases.
+    """
     same = [other for other in model.versions if other.identity == version.identity and other.number < version.number]
     for lost in same:
         aliases = [alias for alias, number in model.aliases.items() if number == lost.number]

@@ -12,9 +12,10 @@ from lectern.registry.version_record import ModelVersionRecord, VersionIdentity
 
 
 def files_folder(identity: VersionIdentity) -> str:
-    """Return the name of the folder with a version's files among the artifacts of the version's run.
+    """Return the name of the folder that contains the files of a version.
 
-    The name contains a digest of the version's identity, because several versions with the same weights share one run.
+    The folder is an artifact of the version's run. The name contains a digest of the version's identity, because
+    several versions with the same weights share one run.
     """
     return f"pyfunc-{content_digest(identity)[:12]}"
 

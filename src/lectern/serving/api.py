@@ -216,5 +216,5 @@ async def respond_to_busy_model(request: Request, error: Exception) -> JSONRespo
 
 
 async def respond_to_disconnect(request: Request, error: Exception) -> Response:
-    """Return a response with status 499, which only the metrics use, because the client has disconnected."""
+    """Return a response with status 499. Only the metrics use it, because the client has disconnected."""
     return Response(status_code=499)

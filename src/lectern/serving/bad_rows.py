@@ -1,4 +1,4 @@
-"""Collect the rows that `lectern predict` cannot predict, in a file or for an error message."""
+"""Collect, in a file or for an error message, the rows that `lectern predict` cannot predict."""
 
 import csv
 import shutil
@@ -75,7 +75,7 @@ def format_count(count: int) -> str:
 
 
 def find_bad_rows(run: Callable[[list[Row]], Any], rows: list[Row]) -> dict[int, str]:
-    """Return the error message for the index of each row for which `run` raises UserError.
+    """Find the rows for which `run` raises UserError. Return the error message of each such row by its index.
 
     `run` is called for smaller and smaller groups of rows.
     """

@@ -23,7 +23,7 @@ PARQUET_ROWS = 1024  # number of rows of a Parquet file that are in memory at th
 
 
 class Row(NamedTuple):
-    """One input with its file name and its row number in the file.
+    """One input with its file name and its row index in the file.
 
     The value is an array for a tensor model, and the cells of a table row for other models. If a row cannot be
     predicted, `problem` contains the reason.

@@ -74,7 +74,7 @@ def predict_to_table(
 def check_output_paths(folder: PartFolder, paths: OutputPaths, inputs: list[Path]) -> None:
     """Raise UserError if an output file cannot or must not be created.
 
-    A file that a run has written before it was killed at its end is replaced.
+    If a run wrote a file and was then killed at its end, the file is replaced.
     """
     overwrite = paths.overwrite or folder.has_published(paths.table)
     check_output_path("--output", paths.table, OUTPUT_SUFFIXES, overwrite, inputs)
@@ -131,7 +131,7 @@ def predict_all_rows(champion: Champion, files: list[Path], run: Run, folder: Pa
 def predict_group(champion: Champion, group: RowGroup, params: dict[str, Any], folder: PartFolder) -> dict[int, str]:
     """Write the part of a group of rows, unless the part is finished.
 
-    Return the reason for the index of each row that could not be predicted.
+    Return the reason for each row that could not be predicted, by the index of the row.
     """
     if folder.has_part(group.part):
         return folder.read_bad_rows(group.part)
@@ -149,7 +149,7 @@ def predict_group(champion: Champion, group: RowGroup, params: dict[str, Any], f
 def predict_good_rows(
     champion: Champion, params: dict[str, Any], rows: list[Row]
 ) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Return the outputs of the rows that can be predicted, and the reason for the index of each other row."""
+    """Return the outputs of the good rows, and the reason for each other row by the index of the row."""
     reasons = find_bad_rows(partial(check_inputs, champion), rows)
     if not reasons:
         reasons = find_bad_rows(partial(predict_rows, champion, params), rows)

@@ -9,7 +9,7 @@ from lectern.errors import UserError
 
 
 class TableRow(NamedTuple):
-    """The cells of a row in the requested columns, the line of the file at which the row ends, and a problem.
+    """The cells of a row in the requested columns, the number of the last line of the row, and a problem.
 
     If a row cannot be read, `problem` contains the reason and `cells` is empty.
     """

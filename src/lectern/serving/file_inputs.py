@@ -13,7 +13,7 @@ from lectern.errors import UserError
 from lectern.serving.batching import Array
 from lectern.serving.champions import Champion
 
-MAX_CHUNK_BYTES = 64_000_000  # size in bytes above which a chunk gets no further item
+MAX_CHUNK_BYTES = 64_000_000  # a chunk that has at least this size in bytes gets no further item
 
 Item = TypeVar("Item")
 

@@ -35,7 +35,7 @@ def merge_parts(folder: PartFolder, output: Path, version: int) -> int:
 
 
 def read_output_tables(folder: PartFolder, version: int) -> Iterator[pd.DataFrame]:
-    """Yield the outputs of each part, with the file name and the row number of each input."""
+    """Yield the outputs of each part, with the file name and the row index of each input."""
     with folder.order_file.open(encoding="utf-8") as order:
         for line in order:
             entry = json.loads(line)

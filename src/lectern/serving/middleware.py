@@ -1,6 +1,6 @@
 """Limit the size and the upload time of request bodies, and check the API key.
 
-The classes are ASGI middleware, which processes each request before the API or the web page gets the request.
+The classes are ASGI middleware. They process each request before the API or the web page gets the request.
 """
 
 import asyncio

@@ -85,7 +85,7 @@ def plain_text_card(card: str) -> str:
 
 
 def without_credentials(address: str) -> str:
-    """Return an address without its user name and password, which a link must not contain."""
+    """Return an address without its user name and password, because a link must not contain them."""
     scheme, _, rest = address.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"
 

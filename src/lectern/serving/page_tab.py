@@ -48,7 +48,7 @@ class Tab:
         return text or ""
 
     async def predict(self, champion: Champion, inputs: Any, params: dict[str, Any] | None = None) -> Any:
-        """Return the prediction of a champion, computed in the same way as for the API.
+        """Return the prediction of a champion, computed in the same way as in the API.
 
         Raises UserError if a parameter is wrong.
         """

@@ -25,7 +25,7 @@ DIGEST_LENGTH = 32  # number of characters of a digest in the name of a part
 
 
 class PartName(NamedTuple):
-    """What the name of a part says: the digest of its first row, its number of rows, and the digest of all rows."""
+    """The content of a part's name: the digest of the first row, the number of rows, and the digest of all rows."""
 
     first: str
     rows: int
@@ -80,7 +80,7 @@ class PartFolder:
             pq.write_table(table.replace_schema_metadata(metadata), file)
 
     def read_bad_rows(self, name: PartName) -> dict[int, str]:
-        """Return the reason for the index of each row of a part that could not be predicted."""
+        """Return the reason for each row of a part that could not be predicted, by the index of the row."""
         with (self.path / str(name)).open("rb") as file:
             metadata = pq.read_schema(file).metadata
         return {int(index): reason for index, reason in json.loads(metadata[BAD_ROWS]).items()}
@@ -94,7 +94,7 @@ class PartFolder:
         write_json(self.published_file, {**self.read_published(), ascii(output.name): file_digest(temporary)})
 
     def has_published(self, output: Path) -> bool:
-        """Return whether a run that was killed at its end has written the file `output`, which is unchanged."""
+        """Return whether a run wrote the file `output` before it was killed at its end, and the file is unchanged."""
         digest = self.read_published().get(ascii(output.name))
         return digest is not None and output.is_file() and file_digest(output) == digest
 

@@ -160,7 +160,7 @@ def format_errors(error: ValidationError, task: str) -> str:
 
 
 def format_error(location: tuple[int | str, ...], error: Mapping[str, Any], task: str) -> str:
-    """Return a validation error with its location in the body. A wrong parameter has the message of all commands."""
+    """Return a validation error with its location in the body. A wrong parameter has the message of the commands."""
     if location[:1] == ("params",) and len(location) > 1 and model_signature(task).params:
         message = describe_wrong_param(params_schema(task, for_server=True), str(location[1]), error["input"])
         return f"params.{location[1]}: {message}"

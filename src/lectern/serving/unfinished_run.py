@@ -18,7 +18,7 @@ FORMAT = 2  # increase this number if the names or the content of the parts chan
 
 
 class Run(NamedTuple):
-    """The version and the complete parameters of a run, and a digest of both, which is part of each part's name."""
+    """The version and the complete parameters of a run, and a digest of both. Part names contain the digest."""
 
     version: ModelVersionRecord
     params: dict[str, Any]
@@ -49,7 +49,7 @@ def start_or_continue(client: MlflowClient, model: str, params: Mapping[str, Any
 
 
 def make_plan(version: ModelVersionRecord, params: dict[str, Any]) -> dict[str, Any]:
-    """Return what identifies a run, apart from its input rows."""
+    """Return the values that identify a run, without its input rows."""
     return {
         "format": FORMAT,
         "model": version.name,
@@ -71,7 +71,7 @@ def get_unfinished_version(registered: RegisteredModel, number: str, folder: Par
 
 
 def check_same_plan(unfinished: dict[str, Any], plan: dict[str, Any], folder: PartFolder) -> None:
-    """Raise UserError if the unfinished run has another version or other parameters."""
+    """Raise UserError if the unfinished run has a different version or different parameters than this run."""
     if unfinished == plan:
         return
     raise UserError(

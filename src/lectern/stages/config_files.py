@@ -1,6 +1,6 @@
 """Check the config files that a command line selects, before and after Hydra reads them.
 
-For some mistakes, Hydra would print a traceback, or read a file other than the one that the user means.
+For some mistakes, Hydra would print a traceback, or read a different file than the user means.
 """
 
 import re
@@ -44,7 +44,7 @@ def quote_name(override: str) -> str:
 
 
 def check_names(config: Mapping[str, Any], selected: Mapping[str, str]) -> None:
-    """Raise UserError if a config file contains a name other than its file name.
+    """Raise UserError if the key `name` of a config file differs from the name of the file.
 
     `selected` is a dict from each config group to the name of the selected file. A copied file whose name was not
     changed would replace the outputs of the original file.

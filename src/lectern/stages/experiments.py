@@ -80,14 +80,14 @@ def stage_code_digest(stage: str, task: str, checkout: Path = CHECKOUT) -> str:
 
 
 def describe_file(path: Path) -> tuple[int, ...]:
-    """Return the numbers of a file that the system changes if a program writes the file."""
+    """Return the inode, the size and the times of a file. Some of these values change if a program writes the file."""
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @lru_cache(maxsize=16)  # a search computes the digest for each of its trainings, and each digest takes 0.1 s
 def digest_files(files: tuple[tuple[Path, tuple[int, ...]], ...], checkout: Path) -> str:
-    """Return the digest of the given files, which have not changed since an earlier call with the same arguments."""
+    """Return the digest of the given files. Equal arguments mean that the files have not changed."""
     from lectern.artifacts.source_code import source_digest
 
     return source_digest([file for file, _ in files], checkout)

@@ -49,7 +49,7 @@ def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised when the stage receives SIGTERM or SIGHUP, so that the stage deletes temporary files as for Ctrl-C."""
+    """Raised when the stage receives SIGTERM or SIGHUP, so that the stage deletes temporary files as after Ctrl-C."""
 
 
 def check_command_line(config_name: str, overrides: list[str]) -> list[str]:

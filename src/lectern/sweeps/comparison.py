@@ -1,7 +1,7 @@
-"""Compare the best values of a search with the values in the config on trainings with further seeds.
+"""Train the best values of a search and the values in the config with further seeds, and compare the results.
 
-The best of many trials is partly lucky with its seed. Trainings with seeds that the search has not used measure the
-improvement without this luck.
+The best result of many trials is partly due to the random seed of its trial. Seeds that the search has not used show
+whether the values themselves are better.
 """
 
 import math
@@ -45,7 +45,7 @@ class Comparison:
         return float(t.ppf(CONFIDENCE, count - 1)) * stdev(self.differences) / math.sqrt(count)
 
     def is_better(self) -> bool:
-        """Return whether the best values are better than the values in the config by more than noise."""
+        """Return whether the improvement by the best values is larger than the noise."""
         return fmean(self.differences) > self.noise
 
     def describe(self) -> str:

@@ -69,10 +69,11 @@ class Search:
         self.folder = SWEEPS / f"{experiment}-{self.key}"
 
     def run(self, limits: Limits, report: Report) -> Outcome:
-        """Run trials until one of the limits is reached. Write the best values if they are better than the config.
+        """Run trials until one of the limits is reached.
 
-        `report` is called with a line of text for each finished training. Raises UserError if a different process
-        searches the same model, or if the training with the values in the config has no result.
+        At the end, write the best values if they are better than the values in the config. `report` is called with a
+        line of text for each finished training. Raises UserError if a different process searches the same model, or if
+        the training with the values in the config has no result.
         """
         client, best_metric = store.connect(), self.plan.model.best
         with raise_on_stop_signals(), self.lock():
@@ -107,7 +108,7 @@ class Search:
         return SeedTraining(plan, words, self.folder / f"seed-{seed}-{plan.key}")
 
     def conclude(self, study: optuna.Study, sweep: SweepRun, limits: Limits, report: Report) -> Outcome:
-        """Compare the best trial with the values in the config, and write the values of the best trial if better."""
+        """Compare the best trial with the values in the config. If the best trial is better, write its values."""
         metric = self.plan.model.best["metric"]
         baseline = find_trial(study, self.config_values, TrialState.COMPLETE)
         if baseline is None:

@@ -53,7 +53,7 @@ class Range:
         return [self.low, self.high]
 
     def find_problem(self) -> str | None:
-        """Return what is wrong with the range, and what was expected, or None."""
+        """Return a text that says what is wrong with the range and what was expected, or None for a valid range."""
         step = self.step
         if self.low >= self.high:
             return f"low is {self.low} and high is {self.high}; expected a value of low that is less than high"
@@ -71,7 +71,7 @@ class Range:
         return None
 
     def find_mismatch(self, value: Any) -> str | None:
-        """Return why the range does not contain the value in the model config, or None."""
+        """Return the reason why the range lacks the value in the model config, or None if the range contains it."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "which is not a number; list the possible values under `choices`"
         if self.is_integer and not isinstance(value, int):
@@ -100,7 +100,7 @@ class Choices:
         return self.choices
 
     def find_problem(self) -> str | None:
-        """Return what is wrong with the choices, and what was expected, or None."""
+        """Return a text that says what is wrong with the choices and what was expected, or None for valid choices."""
         for value in self.choices:
             if not isinstance(value, CHOICE_TYPES):
                 return f"the choice {value!r} is not a number, a text, a list, true, false or null"
@@ -112,7 +112,7 @@ class Choices:
         return None
 
     def find_mismatch(self, value: Any) -> str | None:
-        """Return why the choices do not contain the value in the model config, or None."""
+        """Return the reason why the choices lack the value in the model config, or None if they contain it."""
         is_listed = isinstance(value, CHOICE_TYPES) and json.dumps(value) in map(json.dumps, self.choices)
         return None if is_listed else "which is not in `choices`; add the value to `choices`"
 

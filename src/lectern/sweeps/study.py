@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lectern.sweeps.search_space import SearchSpace
 
-VALUES = "values"  # attribute of a trial with the values for the config; Optuna's parameters are not rounded
+VALUES = "values"  # trial attribute with the values for the config; Optuna's own parameters are not rounded
 
 
 def open_study(folder: Path, mode: str, seed: int) -> optuna.Study:
@@ -28,7 +28,7 @@ def open_study(folder: Path, mode: str, seed: int) -> optuna.Study:
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
         load_if_exists=True,
     )
-    # A continued search must not draw the same random values again, so its seed depends on the number of trials.
+    # A continued search must not draw the same random values again, so the seed depends on the number of trials.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     for trial in study.get_trials(states=[TrialState.RUNNING]):
         study.tell(trial.number, state=TrialState.FAIL)
@@ -37,14 +37,14 @@ def open_study(folder: Path, mode: str, seed: int) -> optuna.Study:
 
 
 def enqueue_baseline(study: optuna.Study, space: SearchSpace, values: dict[str, Any]) -> None:
-    """Make the values in the config the values of a next trial, unless the study has or will have their result."""
+    """Add a trial with the values in the config, unless a trial with these values is complete or waiting."""
     if not find_trial(study, values, TrialState.COMPLETE, TrialState.WAITING):
         parameters = {key: space[key].to_parameter(value) for key, value in values.items()}
         study.enqueue_trial(parameters, user_attrs={VALUES: values})
 
 
 def find_trial(study: optuna.Study, values: dict[str, Any], *states: TrialState) -> FrozenTrial | None:
-    """Return a trial with the given values whose state is one of `states`, or None. Earlier states are preferred."""
+    """Return a trial with the given values and one of the given states, or None. Earlier states are preferred."""
     for state in states:
         for trial in study.get_trials(deepcopy=False, states=[state]):
             if trial.user_attrs.get(VALUES) == values:

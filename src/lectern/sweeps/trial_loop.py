@@ -29,7 +29,7 @@ class Limits:
     trials: int  # number of trials in the study, including the trials of earlier searches
     parallel: int = 1
     seconds: float = float("inf")  # no new trial starts after this time
-    seeds: int = 3  # number of further seeds with which the best values are compared with the values in the config
+    seeds: int = 3  # number of further seeds for the comparison of the best values with the values in the config
 
 
 class TrialLoop:
@@ -85,7 +85,8 @@ class TrialLoop:
     def start_next(self) -> str | None:
         """Start a training with the hyperparameters that Optuna suggests next.
 
-        If an earlier trial has the same values, use its result instead, and return a line of text about the trial.
+        If an earlier trial has the same values, no training starts. The new trial then gets the result of the earlier
+        trial, and a line of text about the new trial is returned.
         """
         trial = self.study.ask()
         suggested = {key: values.suggest(trial, key) for key, values in self.space.items()}
@@ -102,7 +103,7 @@ class TrialLoop:
         return None
 
     def finish_trial(self, trial: RunningTrial) -> str:
-        """Report the result of a training that has ended to Optuna. Return a line of text about the result."""
+        """Report to Optuna the result of a training that has ended. Return a line of text about the result."""
         trial.update(self.sweep)  # report the last validations to Optuna
         training, metric = trial.training, trial.training.plan.model.best["metric"]
         training.close(self.sweep, "KILLED" if training.pruned else "FAILED")

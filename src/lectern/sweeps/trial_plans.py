@@ -1,4 +1,4 @@
-"""Read the plans of the trainings of a search, and check the values of the search space with these plans."""
+"""Create the plans of a search's trainings, and use these plans to check the values of the search space."""
 
 import copy
 import hashlib

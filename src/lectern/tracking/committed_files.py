@@ -17,7 +17,7 @@ from lectern.tracking.git import git
 
 RESULTS = ("dvc.lock", "metrics", "reports", "registry")  # files that stages and promotions change
 SOURCE, SCRIPTS = Path("src"), Path("pipelines")
-READ_BY_STAGES = (*all_suffixes(), ".yaml")  # suffixes of modules and configs; files of editors are ignored
+READ_BY_STAGES = (*all_suffixes(), ".yaml")  # suffixes of modules and configs; temporary files of editors are ignored
 SUBMODULE = "160000"  # git's file mode of a submodule
 
 
@@ -30,10 +30,11 @@ class CommittedFile(NamedTuple):
 
 
 def changed_files(root: Path, commit: str, used: Path) -> Iterator[Path]:
-    """Yield the files that differ from a commit, among the files of the checkout `root` and the code that a stage uses.
+    """Yield the files that differ from a commit.
 
-    `used` is the folder from which the stage reads its scripts and configs. The folder `used` can be in a different
-    checkout. Raises LookupError if the commit does not contain the files of the checkout.
+    Compare the files of the checkout `root` and the code that a stage uses. `used` is the folder from which the stage
+    reads its scripts and configs. The folder `used` can be in a different checkout. Raises LookupError if the commit
+    does not contain the files of the checkout.
     """
     committed = {entry.path: entry for entry in committed_files(root, commit)}
     for path, entry in committed.items():
@@ -95,7 +96,8 @@ def imported_files(source: Path) -> Iterable[Path]:
 def has_stale_bytecode(path: Path) -> bool:
     """Return whether Python would execute bytecode that was compiled from an earlier version of a source file.
 
-    Python decides whether bytecode is current by the size of the source file and the second of its last change.
+    To decide whether bytecode is current, Python compares only the size of the source file and the second of its last
+    change.
     """
     loader = SourceFileLoader(path.stem, str(path))
     return loader.get_code(path.stem) != loader.source_to_code(path.read_bytes(), str(path))

@@ -20,15 +20,15 @@ class RecordedTraining:
     """The config and the commit of a training, as found in `dvc.lock` and its history."""
 
     config: dict[str, Any]  # has the same keys as the config of the train stage
-    commit: str  # ends in `-dirty` if no commit contains the code; empty if no commit names the model
+    commit: str  # ends in `-dirty` if no commit contains the code; empty if no commit contains the digest
 
 
 def find_recorded_training(paths: ExperimentPaths) -> RecordedTraining | None:
     """Return the config and the commit of the training that produced the present model folder.
 
-    The training is read from the oldest commit whose `dvc.lock` contains the digest of the model folder. If no commit
-    contains the digest, the `dvc.lock` in the checkout is read. Returns None if the `dvc.lock` in the checkout does not
-    contain the digest.
+    The entry of the train stage comes from the oldest commit whose `dvc.lock` contains the digest of the model folder.
+    Commits that also contain the code of the training are preferred. If no commit contains the digest, the entry comes
+    from the `dvc.lock` in the checkout. Returns None if this `dvc.lock` does not contain the digest either.
     """
     stage, digest, folder = f"train@{paths.experiment}", folder_digest(local_files(paths.model)), Path.cwd()
     entries = find_entries(folder, stage, digest)
@@ -42,7 +42,7 @@ def find_recorded_training(paths: ExperimentPaths) -> RecordedTraining | None:
 
 
 def find_entries(folder: Path, stage: str, digest: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the commits in whose dvc.lock the output of a stage has a digest, oldest first.
+    """Return the commits whose dvc.lock contains the digest as the output of a stage, oldest first.
 
     Each commit is returned with the entry of the stage in its dvc.lock. First, only commits that add or remove the
     digest are read. If these commits contain no valid entry, all commits are read.
@@ -95,7 +95,7 @@ def has_code(folder: Path, commit: str, entry: dict[str, Any]) -> bool:
 
 
 def committed_digest(folder: Path, commit: str, path: str) -> str:
-    """Return the digest that DVC would compute for a file or folder with the content in a commit."""
+    """Return the digest that DVC would compute for a file or folder as the commit contains it."""
     listed = git(folder, "ls-tree", "-r", "-z", commit, "--", path).rstrip("\0")
     lines = [line.partition("\t") for line in listed.split("\0") if line]
     blobs = {name: description.split()[2] for description, _, name in lines}

@@ -90,7 +90,7 @@ def is_object_name(path: Path) -> bool:
 
 @cache
 def cache_folder(project: Path) -> Path | None:
-    """Return the folder of DVC's cache, which can be outside of the project, or None if there is no DVC project."""
+    """Return the folder of DVC's cache, or None if there is no DVC project. The folder can be outside the project."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 

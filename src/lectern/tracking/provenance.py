@@ -1,4 +1,4 @@
-"""Return the commit of this checkout and a description of this machine, which are logged with a run."""
+"""Find the commit of this checkout and describe this machine. Both are logged with each run."""
 
 import os
 import platform

@@ -15,7 +15,7 @@ REFUSED = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
 
 def explain_refusal(error: Exception) -> UserError | None:
     """Return a UserError if a missing permission caused the error, and otherwise None."""
-    if isinstance(error, HTTPError):  # for uploads and downloads of artifacts, MLflow raises the HTTPError of requests
+    if isinstance(error, HTTPError):  # MLflow raises `requests.HTTPError` for uploads and downloads of artifacts
         status = error.response.status_code if error.response is not None else None
         return explain_store(f"{error}.") if status in REFUSED_STATUSES else None
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""Restore an MLflow run that the tracking store lacks, from the outputs of the training."""
+"""Restore a missing MLflow run in the tracking store from the outputs of the training."""
 
 import sys
 from contextlib import suppress

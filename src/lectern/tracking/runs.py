@@ -90,7 +90,7 @@ def training_run(plan: "Plan", facts: Mapping[str, Any], config: Mapping[str, An
         "lectern.experiment": name,
         "lectern.dataset": plan.dataset.name,
         "lectern.budget": plan.budget,
-        "lectern.precision": plan.fit.get("precision", "32-true"),  # differs from the config on a CPU without bfloat16
+        "lectern.precision": plan.fit.get("precision", "32-true"),  # float32 on a CPU without bfloat16
         COMMIT: git_commit(),
         "lectern.machine": machine(),
         "dvc.stage": f"train@{name}",
@@ -214,7 +214,7 @@ def find_run(client: MlflowClient, task: str, weights: str, view: int = ViewType
 
 
 def is_restored(run: Run) -> bool:
-    """Return whether a run is a restored run, which was created from the outputs of a training."""
+    """Return whether a run was restored, which means that it was created from the outputs of a training."""
     return RESTORED in run.data.tags
 
 
@@ -224,7 +224,7 @@ def is_deleted(run: Run) -> bool:
 
 
 def weights_digest(model: Path) -> str:
-    """Return the SHA-256 of the weights in a model folder, which identifies the model."""
+    """Return the SHA-256 of the weights in a model folder. The SHA-256 identifies the model."""
     return file_digest(model / "weights.safetensors")
 
 

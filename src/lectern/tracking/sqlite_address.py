@@ -12,7 +12,7 @@ RESERVED = re.compile(r"\?|%[0-9A-Fa-f]{2}")  # SQLAlchemy does not read these c
 def sqlite_address(database: Path) -> str:
     """Return the address of a SQLite file.
 
-    Raises UserError if the path contains characters that have a meaning in an address. The characters cannot be
+    Raises UserError if the path contains characters that have a special meaning in an address. The characters cannot be
     escaped, because MLflow would then create a folder with the escaped name.
     """
     path = str(database.absolute())

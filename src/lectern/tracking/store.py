@@ -27,7 +27,7 @@ def store_address() -> str:
 
 
 def present_checkout() -> Path:
-    """Return the checkout that is the current directory, or the checkout of this package if there is none.
+    """Return the current directory if it is a checkout, and otherwise the checkout that contains this package.
 
     The two checkouts differ if a copied checkout uses the virtual environment of the original checkout. In the folder
     `demo`, `src` is a symbolic link, so the checkout is the target of the link.

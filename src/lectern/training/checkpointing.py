@@ -87,7 +87,8 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning calls Checkpoint callba
     ) -> None:
         """Save a checkpoint every `interval` steps and after a stop signal.
 
-        If a validation or the end of the epoch follows this step, Lightning saves the checkpoint after it.
+        If a validation or the end of the epoch follows the step, the checkpoint is saved after the validation or the
+        end of the epoch.
         """
         due = trainer.global_step % self.interval == 0 or self.stop.received
         last = batch_idx + 1 == trainer.num_training_batches

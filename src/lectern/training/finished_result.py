@@ -38,8 +38,8 @@ def contains_model(out: Path) -> bool:
 def check_output_folder(out: Path, result: Path) -> None:
     """Raise UserError if the output folder contains the model of a different training.
 
-    `result` is the finished model folder of this training, which may not exist yet. Under DVC, the output folder may
-    contain any model, because DVC deletes the output folder before it runs the stage.
+    `result` is the path of this training's finished model folder. The folder may not exist yet. Under DVC, the output
+    folder may contain any model, because DVC deletes the output folder before it runs the stage.
     """
     if is_run_by_dvc() or not contains_model(out) or is_copy(result, out):
         return

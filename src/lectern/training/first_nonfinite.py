@@ -17,11 +17,11 @@ from lectern.training.random_state import get_cuda_random_state
 
 @dataclass
 class StepStart:
-    """The batch of a training step and the states before the training step, from which the step can be repeated."""
+    """The batch of a training step and the states before the step, which are needed to repeat the step."""
 
     batch: Any
     batch_idx: int
-    items: Any  # numbers of the batch's items, see ResumableLoader
+    items: Any  # indices of the batch's items, see ResumableLoader
     resume_state: dict[str, Tensor]
     # random state of PyTorch only; to store the random states of Python and NumPy would take 0.3 ms per step
     random: Tensor = field(default_factory=torch.get_rng_state)

@@ -87,7 +87,7 @@ def create_trainer(trainer: dict[str, Any], callbacks: list[pl.Callback], **opti
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO(), *slurm_plugins()],
             deterministic=trainer["accelerator"] == "cpu",
-            num_sanity_val_steps=0,  # a resumed training makes no sanity check, so a new training makes none either
+            num_sanity_val_steps=0,  # a resumed training runs no sanity check, so a new training runs none either
             use_distributed_sampler=False,
             logger=False,
             enable_progress_bar=False,

@@ -14,7 +14,7 @@ class ResumableLoader:
 
     A subclass implements `__iter__` and `__len__`. `__len__` must return the same value on every rank. `__iter__` must
     start at batch `start % len(self)`, reset `start` to 0, and set `done` to the number of batches yielded in the
-    current epoch. Before it yields a batch, `__iter__` must set `items` to the numbers of the batch's items on this
+    current epoch. Before it yields a batch, `__iter__` must set `items` to the indices of the batch's items on this
     rank. `item_name` is the noun for items in error messages. `identity` contains the values that determine the
     batches, such as the seed. A checkpoint with a different `identity` is rejected.
     """
@@ -26,7 +26,7 @@ class ResumableLoader:
         self.items: Tensor | np.ndarray = torch.empty(0, dtype=torch.int64)
         self.epoch = 0
         self.done = 0  # number of batches yielded in the current epoch
-        self.start = 0  # number of the batch from which the next iteration starts
+        self.start = 0  # index of the batch from which the next iteration starts
         self.batch_sampler = None  # Lightning reads `batch_sampler` of loaders with a `sampler`
 
     @property
@@ -35,7 +35,7 @@ class ResumableLoader:
         return self
 
     def describe_items(self, items: Tensor | np.ndarray) -> str:
-        """Return a text with the numbers of items, such as "items 4, 2"."""
+        """Return a text with the indices of items, such as "items 4, 2"."""
         return f"{self.item_name} {', '.join(map(str, items.tolist()))}"
 
     def set_epoch(self, epoch: int) -> None:
@@ -74,7 +74,7 @@ class InMemoryLoader(ResumableLoader):
         return -(-self.rows // self.batch_size)
 
     def order(self) -> Tensor:
-        """Return the row numbers in the order of the current epoch."""
+        """Return the row indices in the order of the current epoch."""
         if not self.shuffle:
             return torch.arange(self.rows)
         # NumPy mixes the seed and the epoch; a PyTorch generator would use only 32 bits of both.
@@ -84,7 +84,7 @@ class InMemoryLoader(ResumableLoader):
         # The body of a generator function starts at the first next(), when Lightning has already set the epoch.
         rank, world_size = rank_and_world_size()
         order = self.order()
-        # `spare` is a row of the first batch, which this rank receives in batches without a row for this rank.
+        # `spare` is a row of the first batch. This rank receives `spare` if a batch has no row for this rank.
         spare = order[min(self.batch_size, self.rows) * rank // world_size :][:1]
         start, self.start = self.start % len(self), 0
         for index in range(start, len(self)):

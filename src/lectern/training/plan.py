@@ -57,7 +57,7 @@ class Plan:
 
     @cached_property
     def key(self) -> str:
-        """The hash of the config, the data and the code, which is the name of the run directory.
+        """The hash of the config, the data and the code. The run directory has this hash as its name.
 
         A training resumes only from checkpoints in its run directory, so config, data and code of the checkpoints are
         equal.

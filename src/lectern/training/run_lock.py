@@ -1,4 +1,4 @@
-"""Lock the run directory, which contains the checkpoints of a training, and delete it after the training."""
+"""Lock the run directory with the checkpoints of a training, and delete the directory after the training."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ def lock_run_directory(folder: Path) -> Iterator[None]:
 
 
 def lock_timeout() -> float:
-    """Return the maximum number of seconds to wait for the lock, which is 0 unless Slurm has restarted this job."""
+    """Return the maximum number of seconds to wait for the lock. It is 0 unless Slurm has restarted this job."""
     return SHARED_LOCK_TIMEOUT if os.environ.get("SLURM_RESTART_COUNT") else 0.0
 
 

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from lectern.config import NonNegativeInt, PositiveFraction, PositiveInt, Threads, check_keys, check_value, check_values
 from lectern.errors import UserError
 
-PLACEMENT = ("accelerator", "devices", "num_nodes", "strategy", "threads")  # they say where a training runs
+PLACEMENT = ("accelerator", "devices", "num_nodes", "strategy", "threads")  # keys that select where a training runs
 RANGES: dict[str, Any] = {  # values that Lightning's annotations allow, although a training cannot use them
     "devices": PositiveInt | Literal[-1, "auto"] | list[NonNegativeInt],
     "num_nodes": PositiveInt,
@@ -35,7 +35,7 @@ PREVENT_EXACT_RESUME = ("fast_dev_run", "max_steps", "max_time", "min_epochs", "
 def check_trainer(trainer: dict[str, Any], where: str) -> None:
     """Check that a trainer config contains `threads` and otherwise only arguments of Lightning's Trainer.
 
-    Raises UserError if a key is unknown, has a wrong value, or has its place in another section.
+    Raises UserError if a key is unknown, has a wrong value, or belongs to another section.
     """
     check_keys(trainer, ["threads", *inspect.signature(pl.Trainer).parameters], where)
     for key in trainer:

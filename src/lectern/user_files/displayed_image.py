@@ -29,7 +29,7 @@ def displayed_image(image: Image.Image) -> Image.Image:
 
 
 def rotate_upright(image: Image.Image) -> Image.Image:
-    """Apply the orientation in the EXIF data. A viewer ignores damaged EXIF data, and so does this function."""
+    """Apply the orientation in the EXIF data. Damaged EXIF data are ignored, as in an image viewer."""
     try:
         return ImageOps.exif_transpose(image)
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):

@@ -6,7 +6,7 @@ UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")  # byte order mar
 
 
 def decode_text(data: bytes, place: str) -> str:
-    """Decode UTF-8, without a byte order mark at the start. Line ends stay unchanged.
+    """Decode UTF-8 text and remove a byte order mark at the start. Line ends stay unchanged.
 
     `place` is the start of an error message, such as the path of the file. Raises UserError if the bytes are not UTF-8
     text.

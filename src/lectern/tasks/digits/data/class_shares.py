@@ -14,7 +14,7 @@ MIN_IMAGES = 100  # minimum size of a compared split; in a smaller split, the cl
 def last_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
     """Return the sorted indices of the last images of each class.
 
-    The numbers of images have the class shares of `labels`, and their sum is `count`.
+    In total, `count` images are selected, and they have the class shares of `labels`.
     """
     exact = np.bincount(labels, minlength=NUM_CLASSES) * count / len(labels)
     counts = np.floor(exact).astype(int)

@@ -1,4 +1,4 @@
-"""Read images and labels from files in the IDX format, which the MNIST page of LeCun, Cortes and Burges describes."""
+"""Read images and labels from IDX files. The MNIST page of LeCun, Cortes and Burges describes the IDX format."""
 
 import gzip
 import math
@@ -39,7 +39,7 @@ def read_labeled_images(raw: Path, images_name: str, labels_name: str) -> Labele
 
 
 def find_idx(raw: Path, name: str) -> Path:
-    """Return the path of an IDX file, which may be compressed or not, whatever the ending of `name` says."""
+    """Return the path of an IDX file. If `name` does not exist, the same name with or without `.gz` is used."""
     path = raw / name
     other = path.with_suffix("") if path.suffix == ".gz" else path.with_name(f"{name}.gz")
     return other if other.is_file() and not path.is_file() else path

@@ -26,12 +26,13 @@ def preprocess(
 ) -> None:
     """Write the images (n, 28, 28) and labels (n,) of each split as uint8 `.npy` files, and then `facts.json`.
 
-    `train` and `test` are the names of a file with images and of a file with their labels. `validation` is a number or
-    a share of the training images. The last training images become the validation split. In MNIST and in the sample,
-    neighbouring images are often by the same writer. The last images therefore share fewer writers with the training
-    split than a random selection. If `stratified` is true, the last images of each digit are taken instead. If `test`
-    is a number or a share, the test split is taken from the training images in the same way, before the validation
-    split. Raises UserError if a split has no image of a digit that another split has.
+    `train` and `test` each contain two names: a file with images and a file with the labels of these images.
+    `validation` is a number or a share of the training images. The last training images become the validation split. In
+    MNIST and in the sample, neighbouring images are often by the same writer. The last images therefore share fewer
+    writers with the training split than randomly selected images would. If `stratified` is true, the last images of
+    each digit are taken instead. If `test` is a number or a share, the test split is taken from the training images in
+    the same way, before the validation split. Raises UserError if a split has no image of a digit that another split
+    has.
     """
     splits = make_splits(raw, validation, stratified, train, test)
     check_class_shares({split: split_labels for split, (_, split_labels) in splits.items()})

@@ -55,7 +55,7 @@ class DigitClassifier(TrainableModule):
         return logits
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Scale uint8 images (B, 28, 28) to float32 (B, 1, 28, 28) with a mean near 0 and a deviation near 1."""
+        """Scale uint8 images (B, 28, 28) to float32 (B, 1, 28, 28) with mean near 0 and standard deviation near 1."""
         normalized: Tensor = (images.unsqueeze(1).float() / 255 - self.facts["mean"]) / self.facts["deviation"]
         return normalized
 

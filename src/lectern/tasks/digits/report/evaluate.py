@@ -56,7 +56,7 @@ def predict_test_images(module: "DigitClassifier", processed: Path) -> tuple[np.
 
 
 def tabulate_predictions(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """Return a table with one row per image, which contains the label, the predicted digit and the confidence.
+    """Return a table with one row per image: the label, the predicted digit and the confidence.
 
     All images are in one group, because the writers of the digits are unknown.
     """

@@ -7,7 +7,7 @@ from lectern.errors import UserError
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 
 DIGIT_SIZE = 20  # number of pixels of the longer side of a digit in MNIST
-MIN_INK = 0.15  # fraction of the strongest ink; less ink is background, dust or shadow
+MIN_INK = 0.15  # fraction of the strongest ink; a pixel with less ink is background, dust or shadow
 MIN_CONTRAST = 0.1  # if no pixel differs more from the background, the image is blank
 
 

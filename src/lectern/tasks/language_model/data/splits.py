@@ -72,7 +72,7 @@ def check_equal_works(parts: dict[str, Works]) -> None:
 def split_by_hash(works: Works, validation: Amount, test: Amount) -> dict[str, Works]:
     """Assign complete works to the splits by a hash of the names of the works. Works with equal text stay together.
 
-    If a work is added or removed, all other works stay in their splits, as long as the amounts are shares.
+    If `validation` and `test` are shares, adding or removing a work does not move any other work to another split.
     """
     first_names: dict[str, str] = {}
     draws = {name: hash_to_fraction(first_names.setdefault(text, name)) for name, text in works.items()}
@@ -95,7 +95,7 @@ def hash_to_fraction(name: str) -> float:
 
 
 def find_threshold(draws: list[float], amount: Amount, where: str) -> float:
-    """Return the number below which a work is selected. A share is its own threshold."""
+    """Return the limit of the draws: works whose draw is below the limit are selected. A share is its own limit."""
     if isinstance(amount, float):
         return amount
     return sorted(draws)[count_items(amount, len(draws), where, "works")]

@@ -72,7 +72,7 @@ def generate_ids(module: "CharacterModel", prompts: np.ndarray, seed: int, **sam
 
 
 def make_start_ids(facts: dict[str, Any], texts: int) -> np.ndarray:
-    """Return the ids (texts, 1) of a line ending, which replaces an empty prompt.
+    """Return the ids (texts, 1) of line endings, which replace empty prompts.
 
     If the alphabet has no line ending, the id is UNKNOWN_ID.
     """

@@ -14,7 +14,7 @@ from lectern.training.distributed import rank_and_world_size
 from lectern.training.loader import ResumableLoader
 
 IGNORE_INDEX = -100  # marks targets that the loss ignores; default value of `ignore_index` of cross_entropy
-# minimum number of characters of a long stream, whose mean loss hardly depends on the empty state at the start
+# minimum length of a long stream in characters; the empty state at its start hardly changes its mean loss
 LONG_STREAM_LENGTH = 4000
 
 
@@ -65,7 +65,7 @@ class TextStreams(ResumableLoader):
             yield ids[rows], targets[rows], world_size * counts[rows].sum().item() / counts.sum().item()
 
     def first_characters(self, index: int, offset: int) -> Tensor:
-        """Return for each stream the position in the text of the first target of a batch."""
+        """Return, for each stream, where in the text the first target of a batch is."""
         starts = torch.tensor(self.boundaries[:-1]) + index * self.longest // len(self)
         return (starts + offset) % len(self.text)
 

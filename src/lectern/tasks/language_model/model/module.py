@@ -23,10 +23,10 @@ NETWORKS: Sequence[type[CharacterNetwork]] = (RecurrentNetwork, TransformerNetwo
 class CharacterModel(TrainableModule):
     """A network trained with cross-entropy in nats, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
-    `network` contains the name and the arguments of the network class, for example `{class:
-    RecurrentNetwork, cell: gru, ...}`. The state of the streams is passed from one batch to the next batch, but
-    gradients are not passed. The method is called truncated backpropagation through time (TensorFlow without a PhD,
-    part 2).
+    `network` contains the name and the arguments of the network class, for example
+    `{class: RecurrentNetwork, cell: gru, ...}`. The state of the streams is passed from one batch to the next batch,
+    but gradients are not passed. This method is called truncated backpropagation through time (TensorFlow without a
+    PhD, part 2).
     """
 
     def __init__(

@@ -76,7 +76,7 @@ def find_closing_characters(text: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def opens_quote(text: str, position: int, opened: list[tuple[str, int]]) -> bool:
-    """Return whether the character at `position` is a quote at the start of a word and closes no open quote."""
+    """Return whether the character at `position` is a quote at the start of a word and does not close a quote."""
     character = text[position]
     starts_word = not text[position - 1 : position].isalnum()
     return character in QUOTES and not is_last_opened(character, opened) and starts_word

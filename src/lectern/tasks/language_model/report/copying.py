@@ -14,9 +14,9 @@ def compare_copying(
 ) -> dict[str, dict[str, Any]]:
     """Find the longest sequence of characters that generated samples share with the training text.
 
-    For comparison, also find the longest sequence that parts of a held-out text, of the size of the samples, share with
-    the training text. A held-out text is not a copy, so its longest shared sequence consists of names and common
-    phrases.
+    For comparison, also find the longest sequence that a held-out text shares with the training text. Only parts of the
+    held-out text are searched, and each part has the size of a sample. A held-out text is not a copy, so its longest
+    shared sequence consists of names and common phrases.
     """
     starts = np.linspace(0, max(len(held_out) - len(samples[0]), 0), len(samples)).astype(int)
     parts = [held_out[start : start + len(samples[0])] for start in starts]
@@ -24,8 +24,8 @@ def compare_copying(
 
 
 def find_longest_copy(texts: list[np.ndarray], train: np.ndarray, facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the longest sequence that a text shares with the training text, and the total number of characters."""
-    # an id that no text contains; between two texts, it prevents sequences that cross from one text to the next
+    """Return the longest sequence that one of the texts shares with `train`, and the total length of the texts."""
+    # an id that no text contains; it separates the texts, so that no shared sequence continues in the next text
     separator = np.full(1, len(facts["alphabet"]) + 1, np.uint16)
     joined = np.concatenate([part for text in texts for part in (text, separator)])
     length, start = find_longest_shared_run(joined, train)
@@ -37,7 +37,7 @@ def find_longest_copy(texts: list[np.ndarray], train: np.ndarray, facts: dict[st
 
 
 def find_longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, int]:
-    """Return the length and the start in `text` of the longest sequence of ids that also occurs in `source`.
+    """Find the longest sequence of ids that occurs in both texts. Return its length and its start in `text`.
 
     If a sequence of n ids is shared, its parts of n - 1 ids are also shared. A binary search can therefore find the
     largest n. Sequences are compared by their hashes.
@@ -58,9 +58,9 @@ def find_longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, 
 
 
 def find_shared_run(text: np.ndarray, source: np.ndarray, length: int) -> int | None:
-    """Return the start in `text` of a sequence of `length` ids that also occurs in `source`, or None."""
+    """Search for a sequence of `length` ids that occurs in both texts. Return its start in `text`, or None."""
     text_hashes, source_hashes = hash_runs(text, length), hash_runs(source, length)
-    known = np.sort(text_hashes)  # sort the hashes of the shorter text, which fit into the cache
+    known = np.sort(text_hashes)  # only the shorter text is sorted, because its hashes fit into the cache
     shared = source_hashes[known[np.searchsorted(known, source_hashes).clip(max=len(known) - 1)] == source_hashes]
     return int(np.isin(text_hashes, shared).argmax()) if len(shared) else None
 

@@ -67,7 +67,7 @@ def measure(module: "CharacterModel", processed: Path) -> pd.DataFrame:
 
 
 def read_first_lines(processed: Path) -> list[int]:
-    """Return the numbers of the lines in which the works of the test text start, which is `[0]` for a single work."""
+    """Return the index of the line in which each work of the test text starts. For a single work, this is `[0]`."""
     path = processed / "test_works.json"
     return sorted(json.loads(path.read_text(encoding="utf-8")).values()) if path.is_file() else [0]
 
@@ -96,7 +96,7 @@ def score(items: pd.DataFrame) -> float:
 
 
 def statistics(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of the items whose sums over all items determine the score."""
+    """Return one row of statistics per item. The sums of the statistics over all items determine the score."""
     return items[["nats", "characters"]].astype(float)
 
 

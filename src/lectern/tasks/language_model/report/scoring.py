@@ -34,12 +34,12 @@ def score_text(module: "CharacterModel", ids: np.ndarray) -> tuple[np.ndarray, n
             all_nats.append(nats)
             all_hits.append(hits)
             all_counted.append(targets != IGNORE_INDEX)
-    counted = torch.cat(all_counted, 1)  # (streams, time); all counted values together are the text
+    counted = torch.cat(all_counted, 1)  # (streams, time); together, the counted targets are the complete text
     return torch.cat(all_nats, 1)[counted].numpy(), torch.cat(all_hits, 1)[counted].numpy()
 
 
 def compute_start_states(module: "CharacterModel", text: Tensor, boundaries: list[int]) -> Tensor:
-    """Return the state of the network at the start of each stream, which is the initial state for the first stream."""
+    """Return the state of the network at the start of each stream. The first stream starts with the initial state."""
     first = module.network.initial_state(1)
     if not boundaries:
         return first
@@ -67,6 +67,9 @@ def score_with_reset(module: "CharacterModel", ids: np.ndarray, length: int) -> 
 
 
 def compute_nats_and_hits(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return loss and correctness (streams, time) of the predictions with the logits (streams, time, characters)."""
+    """Return the loss and the correctness of each prediction, both (streams, time).
+
+    `logits` has the shape (streams, time, characters).
+    """
     nats = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
     return nats.view(targets.shape).cpu(), (logits.argmax(-1) == targets).cpu()

@@ -20,8 +20,8 @@ PARAMS = {"length": 400, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0
 def predict(module: "CharacterModel", inputs: pd.DataFrame, **params: Any) -> pd.DataFrame:
     """Generate the continuation of each text in the column `prompt`, and return the continuations in the column `text`.
 
-    Each continuation depends only on its prompt and the params. A warning lists the characters that are not in the
-    alphabet, which the network reads as unknown characters. Raises UserError if a param is out of range.
+    Each continuation depends only on its prompt and the params. The network reads characters that are not in the
+    alphabet as unknown characters. A warning lists these characters. Raises UserError if a param is out of range.
     """
     for prompt in inputs["prompt"]:
         warn_of_unknown_characters(prompt, module.facts)

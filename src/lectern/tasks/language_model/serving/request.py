@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 4  # small, because the texts of a request are generated one after another
 SUPPORTS_BATCHING = False  # requests can have different lengths and seeds
-MAX_LENGTH = 5000  # maximum number of characters per text that the server generates, which takes some seconds
+MAX_LENGTH = 5000  # maximum number of characters per text on the server; a text of this length takes some seconds
 
 SERVER_PARAM_LIMITS = {"length": Field(ge=1, le=MAX_LENGTH, description="number of characters to generate")}
 FILE_READERS: dict[str, Any] = {}  # lectern.serving itself reads tables with a column `prompt`

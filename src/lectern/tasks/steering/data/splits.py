@@ -14,7 +14,7 @@ SPLITS = ("train", *HELD_OUT)
 
 
 def find_runs(table: pd.DataFrame, break_seconds: float) -> pd.Series:
-    """Return for each row the number of the uninterrupted run of frames that contains the row.
+    """Number the uninterrupted runs of frames. Return for each row the index of the run that contains the row.
 
     A run starts at the first frame of a drive or of a split, and after a pause of more than `break_seconds`.
     """

@@ -36,8 +36,8 @@ def predict_windows(model: SteeringModel, windows: np.ndarray) -> Predictions:
 def predict_drive(model: SteeringModel, frames: np.ndarray) -> Predictions:
     """Return the predictions for all prepared frames, uint8 (n, height, width, 3), of one uninterrupted run.
 
-    The predictions equal those of `predict_windows` for the windows that end with the frames, but `predict_drive`
-    encodes each frame only once.
+    The prediction at a frame equals the prediction of `predict_windows` for the window that ends with this frame.
+    `predict_drive` is faster, because it encodes each frame only once.
     """
     parts, history = [], model.network.window - 1
     for start in range(0, len(frames), CHUNK):
@@ -47,7 +47,7 @@ def predict_drive(model: SteeringModel, frames: np.ndarray) -> Predictions:
 
 
 class StreamingPredictor:
-    """A predictor for a live camera, which keeps the state of the network between frames.
+    """A predictor for a live camera. The predictor keeps the state of the network between frames.
 
     The predictions are equal to those of `predict_drive`. Create a new predictor after each break in the recording.
     """
@@ -65,7 +65,7 @@ class StreamingPredictor:
 
 
 def predict_sequences(model: SteeringModel, frames: np.ndarray) -> Tensor:
-    """Return the outputs at the last frame of each window, in standard deviations.
+    """Return the normalized outputs at the last frame of each window.
 
     The sequences have the shape (B, length, height, width, 3), and the result has the shape (B, windows, outputs).
     """
@@ -78,7 +78,7 @@ def to_scaled_tensor(model: SteeringModel, frames: np.ndarray) -> Tensor:
 
 
 def to_units(model: SteeringModel, parts: list[Tensor]) -> Predictions:
-    """Concatenate outputs in standard deviations and convert them to the units of the recording."""
+    """Concatenate normalized outputs and convert them to the units of the recording."""
     outputs = torch.cat([part.float() for part in parts] or [torch.empty(0, len(model.outputs))])
     values = model.scaling.denormalize(outputs).cpu().numpy()
     return dict(zip(model.outputs, values.T, strict=True))

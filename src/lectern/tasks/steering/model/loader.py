@@ -70,7 +70,7 @@ class ShardedSequenceLoader(SequenceLoader):
 
 
 def find_sequences(runs: np.ndarray, sequence_length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first row of each sequence, and the first row of the run that contains it.
+    """Return the first row of each sequence, and the first row of the run that contains the sequence.
 
     Raises UserError if every run is shorter than `sequence_length`.
 

@@ -61,7 +61,7 @@ class SteeringModel(TrainableModule):
         self.validation_metrics.update({"loss": MeanMetric(), "rmse": RootMean(), "rmse_averaged": RootMean()})
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Return outputs (B, windows, positions, outputs) in standard deviations.
+        """Return normalized outputs (B, windows, positions, outputs).
 
         `frames` are uint8 (B, length, height, width, 3).
         """

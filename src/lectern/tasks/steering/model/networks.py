@@ -1,10 +1,10 @@
 """Define the networks that predict the steering angle from the frames of a drive.
 
 `forward` accepts scaled frames (batch, length, 3, height, width) and returns outputs (batch, windows, positions,
-outputs). A window consists of a frame and the `window - 1` frames before it, so `windows = length - window + 1`.
-`positions` is the number of frames at the end of each window for which the network has an output. The last position is
-the newest frame. `step` accepts one frame of each drive and the state that it returned for the previous frame. `step`
-returns the same outputs as `forward` for the window that ends with the accepted frame.
+outputs). A window consists of a frame and the `window - 1` frames before it, so `windows = length - window + 1`. The
+network has an output for each of the last `positions` frames of a window. The last position is the newest frame. `step`
+accepts one frame of each drive and the state that it returned for the previous frame. `step` returns the same outputs
+as `forward` for the window that ends with the accepted frame.
 """
 
 from abc import abstractmethod

@@ -10,12 +10,12 @@ SHUFFLED_SHARDS = 4  # number of shards whose items are shuffled together
 
 
 def shuffle_by_shard(shards: np.ndarray, batch_size: int, world_size: int, random: np.random.Generator) -> np.ndarray:
-    """Return the order of one epoch, which contains every item once. `shards` is the shard number of each item.
+    """Return the order of one epoch, which contains every item once.
 
-    The shards are concatenated in random order and cut into equal parts. A batch has the same number of items from each
-    part. The items of a part come from a few shards. `InMemoryLoader` gives each process a fixed slice of every batch,
-    so a process reads the same parts during the entire epoch. The last batch is an exception, because some parts may
-    already be used up.
+    `shards` contains the index of the shard of each item. The shards are concatenated in random order and cut into
+    equal parts. A batch has the same number of items from each part. The items of a part come from a few shards.
+    `InMemoryLoader` gives each process a fixed slice of every batch, so a process reads the same parts during the
+    entire epoch. The last batch is an exception, because some parts may already be used up.
 
     >>> shuffle_by_shard(np.array([0, 0, 0, 1, 1, 1]), 2, 2, np.random.default_rng(0))  # one shard per process
     array([2, 5, 0, 3, 1, 4])

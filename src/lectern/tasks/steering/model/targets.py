@@ -16,8 +16,8 @@ class TargetScaling(nn.Module):
     """The outputs of a model and their scale on the training data.
 
     `weights` maps each target to its weight in the loss. Targets that the recording does not contain are ignored.
-    `label` is the angle to learn, which is `angle` (the recorded angle) or `angle_averaged`. The tensors move to the
-    device of the model, but they are not saved with the weights of the model.
+    `label` is the angle to learn: `angle` (the recorded angle) or `angle_averaged`. The tensors move to the device of
+    the model, but they are not saved with the weights of the model.
     """
 
     means: Tensor
@@ -50,7 +50,7 @@ class TargetScaling(nn.Module):
         return windows[..., -outputs.shape[2] :].transpose(2, 3)
 
     def denormalize(self, outputs: Tensor) -> Tensor:
-        """Convert outputs (..., outputs) in standard deviations to the units of the recording."""
+        """Convert normalized outputs (..., outputs) to the units of the recording."""
         return outputs * self.deviations + self.means
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ class WindowedLSTM(nn.Module):
         return self.output(hidden[:, 0]), (restart_oldest(hidden), restart_oldest(cell))
 
     def initial_state(self, features: Float[Tensor, "batch features"]) -> State:
-        """Return the state before the first frame, as if that frame had already appeared `window - 1` times."""
+        """Return the state before the first frame, as if the first frame had already appeared `window - 1` times."""
         states = [torch.zeros(2, len(features), self.lstm.hidden_size, device=features.device)]
         for _ in range(self.window - 1):
             _, state = self.lstm(features.unsqueeze(1), tuple(states[-1].unsqueeze(1).unbind()))

@@ -11,7 +11,7 @@ DELAY_SECONDS = 0.5
 
 
 def score_baseline(processed: Path) -> float:
-    """Return the RMSE on the test frames of a prediction that is always the mean angle of the training data."""
+    """Return the RMSE on the test frames if every prediction is the mean angle of the training data."""
     angles = pd.read_parquet(processed / "test.parquet", columns=["angle"])["angle"]
     return rmse(angles - read_facts(processed)["mean"]["angle"])
 

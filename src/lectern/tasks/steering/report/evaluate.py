@@ -54,7 +54,7 @@ def score(items: pd.DataFrame) -> float:
 
 
 def statistics(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of the items whose sums over all items determine the score."""
+    """Return one row of statistics per item. The sums of the statistics over all items determine the score."""
     return items[["squared_error"]].assign(frames=1.0)
 
 
@@ -108,12 +108,12 @@ def compute_details(items: pd.DataFrame, module: SteeringModel, facts: Facts) ->
 
 
 def improvement_over_mean(items: pd.DataFrame, label: str, facts: Facts) -> float:
-    """Return by which fraction the RMSE of the model is lower than the RMSE of the training data's mean angle."""
+    """Return the improvement over a prediction of the mean training angle, as a fraction of its RMSE."""
     return 1 - rmse(items["prediction"] - items[label]) / rmse(items[label] - facts["mean"][label])
 
 
 def measure_turning(items: pd.DataFrame, facts: Facts) -> dict[str, float]:
-    """Return the errors on the test frames whose angle exceeds one standard deviation of the training data's angles."""
+    """Return the errors in bends. A frame is in a bend if its angle exceeds the standard deviation in training."""
     limit = facts["deviation"]["angle"]
     turning = items[items["angle"].abs() > limit]
     errors = turning["prediction"] - turning["angle"]
@@ -129,7 +129,7 @@ def measure_turning(items: pd.DataFrame, facts: Facts) -> dict[str, float]:
 def measure_target(items: pd.DataFrame, name: str, facts: Facts) -> dict[str, float]:
     """Return the errors of an additional target, such as the speed, in the unit of the target.
 
-    `mean_rmse` is the RMSE of the training data's mean, for comparison.
+    For comparison, `mean_rmse` is the RMSE of a prediction of the training data's mean.
     """
     errors = items[f"{name}_prediction"] - items[name]
     return {

@@ -17,9 +17,9 @@ def smoothness(values: pd.Series, runs: pd.Series) -> float:
 
 
 def shift_in_runs(values: pd.Series, runs: pd.Series, frames: int) -> pd.Series:
-    """Return for each frame the value `frames` frames earlier, or NaN if this frame is not in the uninterrupted run.
+    """Return for each frame the value `frames` frames earlier, or NaN if the run did not contain that frame yet.
 
-    A negative number `frames` selects later frames.
+    If `frames` is negative, later frames are selected.
     """
     return values.groupby(runs).shift(frames)
 

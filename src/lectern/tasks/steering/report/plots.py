@@ -60,7 +60,7 @@ def draw_scatter(items: pd.DataFrame, unit: str, path: Path) -> None:
 
 
 def draw_error_by_angle(items: pd.DataFrame, facts: Facts, path: Path, bins: int = 9) -> None:
-    """Draw the RMSE of the model and of the mean angle, and the number of frames, per bin of the driver's angle."""
+    """For each bin of the driver's angle, draw the number of frames and the RMSE of the model and of the mean."""
     edges = np.linspace(-1, 1, bins + 1) * float(items["angle"].abs().max())
     bin_of_item = np.clip(np.digitize(items["angle"], edges) - 1, 0, bins - 1)
     width = edges[1] - edges[0]

@@ -25,8 +25,8 @@ class Wheel:
 def draw_wheels(frame: np.ndarray, driver: float | None, network: float, unit: dict[str, Any]) -> np.ndarray:
     """Return an enlarged raw frame, uint8 (height, width, 3), with the network's steering wheel below the frame.
 
-    If `driver` is given, the driver's steering wheel is also drawn. `unit` is `facts["unit"]`, which states by how many
-    degrees and in which direction a steering wheel is turned for an angle.
+    If `driver` is given, the driver's steering wheel is also drawn. `unit` is `facts["unit"]`. It states the direction
+    and the number of degrees by which an angle turns the steering wheel.
     """
     wheels = [Wheel("network", network, NETWORK)]
     if driver is not None:

@@ -1,4 +1,4 @@
-"""Define the video player of the web page, which shows moving steering wheels."""
+"""Define the video player of the web page. The player also shows moving steering wheels."""
 
 from nicegui.element import Element
 

@@ -13,7 +13,7 @@ from lectern.atomic import REMEDIES, remove_leftovers, report_write_error, sync,
 from lectern.errors import UserError
 
 SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")  # file formats that can contain H.264
-MAX_DENOMINATOR = 1001  # denominator of the usual rates that are no integers, such as 30000/1001
+MAX_DENOMINATOR = 1001  # denominator of the usual non-integer frame rates, such as 30000/1001
 
 
 def write_video(frames: Iterable[np.ndarray], path: Path, rate: float) -> None:

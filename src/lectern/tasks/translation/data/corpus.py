@@ -33,11 +33,11 @@ class Corpus:
 
 @dataclass(frozen=True)
 class CorpusFiles:
-    """The folder of the files of a corpus, and the places of its languages in the files.
+    """The folder with the files of a corpus, and the two languages of the corpus.
 
     `languages` are the names of the source language and the target language in the file names. `columns` are the
-    columns of the sentences in tab-separated files, counted from 0. Pairs with equal values in `key_column` belong
-    together.
+    columns of the sentences in tab-separated files, counted from 0. If pairs are held out, pairs with equal values in
+    `key_column` are held out together.
     """
 
     raw: Path
@@ -51,8 +51,8 @@ def read_corpus(
 ) -> Corpus:
     """Read all splits of a corpus. `read_pairs` describes the format of the file names.
 
-    If `test` or `validation` is a number or a share, so many complete pairs are moved from the training split to the
-    test split or the validation split. Raises UserError if two test sets have the same name.
+    If `test` or `validation` is a number or a share, this amount of pairs is moved from the training split to the test
+    split or the validation split. Raises UserError if two test sets have the same name.
     """
     train_pairs = read_pairs(files, train)
     tests = {}
@@ -78,7 +78,7 @@ def drop_incomplete(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_name(file_name: str) -> str:
-    """Return the name of a test set, which is the name of the test file without the folder and the endings.
+    """Return the name of a test set: the name of the test file without the folder and the endings.
 
     >>> test_name("task1/test_2016_flickr.{language}.gz")
     'test_2016_flickr'

@@ -8,7 +8,7 @@ from lectern.tasks.translation.data.format.words import UNHYPHENATED_WORD
 
 
 def drop_near_duplicates(pairs: pd.DataFrame, held_out: Iterable[pd.DataFrame], min_words: int | None) -> pd.DataFrame:
-    """Return the pairs without those whose source or target is equal or similar to a sentence of a held-out split.
+    """Drop the pairs whose source or target is equal or similar to a sentence of a held-out split.
 
     Case and punctuation are ignored. Two sentences of at least `min_words` words are similar if they differ by one
     added, removed or replaced word. If `min_words` is None, only pairs with equal sentences are dropped.

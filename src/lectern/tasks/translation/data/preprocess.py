@@ -41,10 +41,10 @@ def preprocess(
     """Write `train.parquet` and `validation.parquet` (texts and ids), `test.parquet` (raw texts) and `facts.json`.
 
     `train`, `validation`, `test` and `other_tests` are file names, whose format `corpus.read_pairs` describes. If
-    `validation` or `test` is a number or a share, so many pairs of `train` are held out. Pairs with equal values in the
-    column `key_column` of a tab-separated file, such as the same author, are held out together. Models are compared by
-    their `score` on `test`. Training sentences with more than `max_length` tokens are cut. A served model rejects
-    sentences with more tokens.
+    `validation` or `test` is a number or a share, this amount of pairs is held out from `train`. `key_column` is a
+    column of a tab-separated file, such as the author. Pairs with equal values in this column are held out together.
+    Models are compared by their `score` on `test`. Training sentences with more than `max_length` tokens are cut. A
+    served model rejects sentences with more tokens.
     """
     files = CorpusFiles(raw, (source, target), columns, key_column)
     corpus = read_corpus(files, train, validation, test, other_tests)

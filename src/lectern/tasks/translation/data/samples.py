@@ -31,8 +31,8 @@ def make(out: Path, count: int, seed: int) -> dict[str, str]:
 def draw_numbers(count: int, generator: random.Random) -> list[int]:
     """Return `count` different random numbers below a million.
 
-    The logarithm of a drawn number is uniformly distributed, so numbers with few digits are as frequent as numbers with
-    many digits, until all numbers with few digits have been drawn.
+    The logarithm of a drawn number is uniformly distributed, so numbers of each length are equally frequent, until all
+    numbers with few digits have been drawn.
     """
     drawn: dict[int, None] = {}
     while len(drawn) < count:

@@ -8,7 +8,7 @@ from lectern.tasks.translation.data.format.words import count_words
 
 
 def compute_statistics(splits: dict[str, pd.DataFrame], tokenizer: str) -> pd.DataFrame:
-    """Return a table with the number and the lengths, in words and tokens, of the sentences of each split and side."""
+    """Return the number of sentences, and their lengths in words and tokens, for each split and side."""
     rows = [
         {"split": split, "side": side, "text": text, "tokens": tokens}
         for split, pairs in splits.items()

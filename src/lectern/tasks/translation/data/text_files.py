@@ -41,9 +41,9 @@ def read_bytes(raw: Path, name: str, language: str) -> bytes:
 
 
 def suggest_files(raw: Path, name: str) -> str:
-    """Return a hint for the user with the languages for which the file exists.
+    """Return a hint that lists the languages for which the file exists.
 
-    If the file exists for no language, the hint lists the available files.
+    If the file does not exist for any language, the hint lists the available files.
     """
     files = list_files(raw, name)
     prefix, _, suffix = name.partition(LANGUAGE)

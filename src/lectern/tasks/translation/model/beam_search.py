@@ -91,7 +91,7 @@ class Beams:
         rows = (positions[:, None] * self.size + parents.gather(1, choice)).flatten()
         self.tokens = torch.cat([self.tokens[rows], tokens.gather(1, choice).view(-1, 1)], 1)
         self.state = select_rows(self.state, rows)
-        # All rows of a sentence share the memory of this sentence, so reordering the rows needs no copy.
+        # All rows of a sentence share the memory of this sentence, so reordering the rows does not copy the memory.
         if len(unfinished) < len(self.active):
             self.memory = select_rows(self.memory, rows)
         self.active = [self.active[position] for position in unfinished]

@@ -48,10 +48,10 @@ class PairLoader(ResumableLoader):
 
     `tokens` is the maximum number of tokens of a global batch. The number of tokens includes source tokens, target
     tokens and padding. Lengths are rounded up to a multiple of `round_to`, so that only a few different shapes occur.
-    Pairs with the same rounded lengths are shuffled among each other, and then the batches are shuffled. Every epoch
-    has the same number of batches, because the lengths do not change. Each rank gets a part of every global batch. The
-    last item of a batch is the weight of this rank's loss: world size * (target tokens of this rank) / (target tokens
-    of the global batch).
+    The order of pairs with the same rounded lengths is random, and so is the order of the batches. Every epoch has the
+    same number of batches, because the lengths do not change. Each rank gets a part of every global batch. The last
+    item of a batch is the weight of this rank's loss: world size * (target tokens of this rank) / (target tokens of the
+    global batch).
     """
 
     item_name = "pairs"

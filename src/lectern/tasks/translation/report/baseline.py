@@ -21,7 +21,7 @@ def score_baseline(processed: Path) -> float:
 
 
 def score_baselines(processed: Path) -> dict[str, float]:
-    """Return the score of each baseline on the first test set, on which models are also scored.
+    """Return the score of each baseline on the first test set. Models are scored on the same test set.
 
     The lexicon of the word-by-word baseline is computed from the training split.
     """
@@ -38,8 +38,8 @@ def score_baselines(processed: Path) -> dict[str, float]:
 def read_tests(processed: Path) -> dict[str, tuple[list[str], list[str]]]:
     """Return the raw source sentences and the normalized references of each test set.
 
-    The translations of a model are normalized, because its training targets are. A score compares them with references
-    that are normalized in the same way, so a translation that is equal to the reference is always correct.
+    A model is trained on normalized targets, so it returns normalized translations. The references are normalized in
+    the same way, so that a translation that equals the reference always counts as correct.
     """
     tests = pd.read_parquet(processed / "test.parquet").groupby("test", sort=False)
     return {name: (rows["source"].tolist(), [normalize(text) for text in rows["target"]]) for name, rows in tests}
@@ -76,7 +76,7 @@ def learn_lexicon(train: pd.DataFrame) -> dict[str, str]:
 
 
 def index_words(texts: Iterable[str]) -> tuple[list[str], list[np.ndarray]]:
-    """Return the list of all words, and for each text the list indices of the different words in the text."""
+    """Return the list of all words, and for each text the indices of its different words in this list."""
     distinct_words = [dict.fromkeys(WORD.findall(text.lower())) for text in texts]
     vocabulary = dict.fromkeys(word for words in distinct_words for word in words)
     indices = {word: index for index, word in enumerate(vocabulary)}

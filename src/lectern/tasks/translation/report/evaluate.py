@@ -79,7 +79,7 @@ def translate(module: Translator, sources: list[str], beam: int) -> list[str]:
 
 
 def draw_attention(module: Translator, items: pd.DataFrame, path: Path, sentences: int = 4) -> None:
-    """Draw the attention maps of a few test sentences of medium length, which are equal for all models of a dataset."""
+    """Draw the attention maps of a few test sentences. All models of a dataset use the same sentences."""
     medium = items[items["words"].between(*items["words"].quantile([0.4, 0.7]))]
     chosen = medium["source"].iloc[np.linspace(0, len(medium) - 1, sentences).astype(int)]
     maps = [module.attention(ids) for ids in prepare(list(chosen), module.facts)]

@@ -37,7 +37,7 @@ class Measure:
 
 
 def count_ngrams(translations: list[str], references: list[str], language: str) -> np.ndarray:
-    """Return the lengths, the numbers of matching n-grams and the numbers of n-grams of each sentence.
+    """Count the matching n-grams and all n-grams of each sentence. Return the lengths and the counts.
 
     The texts are lower-cased, and sacreBLEU's tokenizer for the target language splits them.
     """
@@ -56,7 +56,7 @@ def bleu_from_sums(sums: np.ndarray, _: int) -> float:
 
 
 def count_character_ngrams(translations: list[str], references: list[str], _: str) -> np.ndarray:
-    """Return the numbers of character n-grams of each translation and reference, and of those that match.
+    """Count the character n-grams of each translation and each reference, and the matching character n-grams.
 
     Spaces are not counted.
     """
@@ -73,7 +73,7 @@ def match_characters(translation: str, reference: str) -> list[int]:
 
 
 def chrf_from_sums(sums: np.ndarray, _: int) -> float:
-    """Compute corpus chrF (Popovic 2015), from 0 to 100, from the sums over its sentences. A recall counts twice."""
+    """Compute corpus chrF (Popovic 2015), from 0 to 100, from the sums over its sentences. Recall has double weight."""
     found, expected, matches = sums.reshape(-1, 3).T
     used = (found > 0) & (expected > 0)
     if not matches.any():
@@ -116,7 +116,7 @@ def score(items: pd.DataFrame) -> float:
 
 
 def statistics(items: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of the items whose sums over all items determine the score.
+    """Return one row of statistics per item. The sums of the statistics over all items determine the score.
 
     The columns depend on the measure.
     """

@@ -37,5 +37,5 @@ def decode(ids: np.ndarray, facts: Facts) -> str:
 
 
 def find_unknown_characters(text: str, facts: Facts) -> list[str]:
-    """Return the characters of a text that are not in the alphabet, sorted."""
+    """Return the sorted characters of a text that are missing in the alphabet."""
     return sorted(set(normalize(text, **facts["prepare"])) - set(facts["alphabet"]))

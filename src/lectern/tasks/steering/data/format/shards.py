@@ -1,6 +1,6 @@
 """Store frames in shards, which are Arrow files of some megabytes, and read single frames by their index.
 
-A process memory-maps only the shards that contain frames which the process reads.
+A process memory-maps only the shards from which it reads frames.
 """
 
 from functools import lru_cache
@@ -76,11 +76,11 @@ class ShardedFrames:
         return int(self.ends[-1])
 
     def shards_of(self, rows: np.ndarray) -> np.ndarray:
-        """Return for each row the number of the shard that contains the row."""
+        """Return for each row the index of the shard that contains the row."""
         return np.searchsorted(self.ends, rows, side="right")
 
     def __getitem__(self, index: Tensor | slice) -> Tensor:
-        """Return the frames with the given int64 indices (...) as uint8 (..., height, width, 3)."""
+        """Return the frames at the int64 indices `index` (...). The frames are uint8 (..., height, width, 3)."""
         rows = torch.arange(len(self))[index].numpy() if isinstance(index, slice) else index.numpy()
         shards = self.shards_of(rows)
         frames = np.empty((*rows.shape, *self.shape), np.uint8)

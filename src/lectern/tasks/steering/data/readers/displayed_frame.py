@@ -24,7 +24,8 @@ def displayed_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, i
 def displayed_frame(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
     """Return a frame as uint8 (height, width, 3) in RGB.
 
-    Raises UserError if the video has a high dynamic range, or if its frames are rotated by a part of 90 degrees.
+    Raises UserError if the video has a high dynamic range, or if the rotation of its frames is not a multiple of 90
+    degrees.
     """
     if frame.color_trc in HDR_TRANSFERS:
         raise UserError(

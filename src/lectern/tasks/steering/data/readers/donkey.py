@@ -58,7 +58,7 @@ def read_manifest(files: RecordingFiles) -> dict[str, Any]:
 
 
 def version_1(files: RecordingFiles) -> str:
-    """Return how to convert a tub of version 1, or an empty text if the recording has another format."""
+    """Return advice on how to convert a tub of version 1. For any other format, return an empty text."""
     if not any(re.fullmatch(r"(.*/)?record_\d+\.json", name) for name in files.names):
         return ""
     return (
@@ -69,7 +69,7 @@ def version_1(files: RecordingFiles) -> str:
 
 
 def read_rows(files: RecordingFiles, manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of all catalogs that are not deleted, with the common column names.
+    """Yield all rows that are not deleted, with the common column names.
 
     donkeycar fills gaps with rows that are deleted and contain only the key `__empty__`.
     """
@@ -83,7 +83,7 @@ def read_rows(files: RecordingFiles, manifest: dict[str, Any]) -> Iterator[dict[
 
 
 def read_catalog(files: RecordingFiles, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place and the content of each row of a catalog, which has one JSON object per line."""
+    """Yield the place and the content of each row of a catalog. Each line of a catalog is a JSON object."""
     if name not in files:
         raise UserError(f"{files.top}: manifest.json lists {name}, but the file is missing.")
     for number, line in enumerate(split_lines(files.read(name).decode())):
@@ -95,7 +95,7 @@ def read_catalog(files: RecordingFiles, name: str) -> Iterator[tuple[str, dict[s
 
 
 def select_columns(record: dict[str, Any], place: str) -> dict[str, Any]:
-    """Rename the keys of a row to the common column names. Raises UserError if a key is missing."""
+    """Return the values of a row under the common column names. Raises UserError if a key is missing."""
     missing = [key for key in COLUMNS if key not in record]
     if missing:
         found = ", ".join(record) or "none"

@@ -29,12 +29,12 @@ class Recording:
     `table` has one row per frame and these columns:
 
     - `drive` is the name of the drive.
-    - `row` is the number of the frame, counted from 0 over all drives.
+    - `row` is the index of the frame, counted over all drives.
     - `time` is the time in seconds.
     - `angle` is the recorded angle, in the unit of `unit`.
     - The columns of OPTIONAL_TARGETS exist if the recording contains the targets.
-    - `place` contains the file and the row number for error messages.
-    - All remaining columns are used by the reader to find the frame of a row.
+    - `place` contains the file and the row for error messages.
+    - The reader uses all remaining columns to find the frame of a row.
 
     `decode` yields the frames of the given rows in order.
     """

@@ -1,7 +1,7 @@
 """Read the unpacked bags of Udacity's challenge 2.
 
-The user must unpack the bags with `bagdump.py` of github.com/rwightman/udacity-driving-reader. `bagdump.py` writes one
-folder per bag, which contains the frames and the log `interpolated.csv`.
+The user must unpack the bags with `bagdump.py` of github.com/rwightman/udacity-driving-reader. For each bag,
+`bagdump.py` writes a folder with the frames and the log `interpolated.csv`.
 """
 
 from pathlib import Path, PurePosixPath

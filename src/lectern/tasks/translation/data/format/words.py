@@ -1,4 +1,4 @@
-"""Split text into words, also in scripts that are written without spaces between words."""
+"""Split text into words, including text in scripts without spaces between words."""
 
 import re
 from collections.abc import Iterable
