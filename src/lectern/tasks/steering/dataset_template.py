@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lectern.config import Score
+from lectern.errors import UserError
 from lectern.new_dataset.template import MISSING, DatasetTemplate, FoundFiles, Setting
 
 
@@ -35,6 +36,7 @@ READERS = ", ".join(format.reader for format in FORMATS)
 def fill_template(files: FoundFiles) -> DatasetTemplate:
     """Return the config for a recording. The reader is chosen if the files have exactly one known format."""
     found = [format for format in FORMATS if any(map(format.matches, files.names))]
+    check_logs_in_subfolders([] if found else files.names)
     format = found[0] if len(found) == 1 else Format(MISSING, "", "unit of the angle")
     settings = [
         Setting("reader", format.reader, f"format of the recording: {READERS}"),
@@ -46,3 +48,15 @@ def fill_template(files: FoundFiles) -> DatasetTemplate:
     ]
     score = Score(name="angle_rmse", unit=format.unit, higher_is_better=False)
     return DatasetTemplate(settings, score, "pilotnet")
+
+
+def check_logs_in_subfolders(names: list[str]) -> None:
+    """Raise UserError if a log is in a subfolder, where the readers do not find it."""
+    logs = tuple(f"/{format.log}" for format in FORMATS if not format.log.startswith("*"))
+    for name in names:
+        if name.endswith(logs):
+            folder = name.rpartition("/")[0]
+            raise UserError(
+                f"{name} is in a subfolder. Give the folder {folder} with --from, or with --inside for an archive. Each "
+                "recording is a dataset of its own."
+            )
