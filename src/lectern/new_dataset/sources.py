@@ -1,5 +1,6 @@
 """Read or download the files of a new origin once, and compute their sizes and digests."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,9 +101,10 @@ def find_local_files(path: Path, request: Request) -> dict[str, Path]:
             else f"--from: {path} contains no files; hidden files are ignored."
         )
     if len(used) > MAX_FILES:
+        folder, archive = shlex.quote(str(path)), shlex.quote(f"{path.resolve()}.tar")
         raise UserError(
             f"--from: {path} contains {len(used):,} files; at most {MAX_FILES:,} files are listed one by one. Pack the "
-            f"folder with `tar -cf {request.name}.tar -C {path} .`, and give --from {request.name}.tar."
+            f"folder with `tar -cf {archive} -C {folder} .`, and give the archive with --from {archive}."
         )
     return used
 

@@ -57,6 +57,6 @@ def check_logs_in_subfolders(names: list[str]) -> None:
         if name.endswith(logs):
             folder = name.rpartition("/")[0]
             raise UserError(
-                f"{name} is in a subfolder. Give the folder {folder} with --from, or with --inside for an archive. Each "
-                "recording is a dataset of its own."
+                f"{name} is in a subfolder. Give the folder {folder} with --from, or with --inside for an archive. "
+                "Each recording is a dataset of its own."
             )
