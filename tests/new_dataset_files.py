@@ -10,10 +10,12 @@ import jaxtyping
 
 from children import Ended, in_child, lectern, run_stage
 from language_model_texts import WORKS
+from lectern.task_modules import task_names
 from lectern.tasks.translation.data import samples
 from steering_recordings import write_donkey, write_udacity_sim
 
-import_module("lectern.new_dataset.write")  # child processes inherit this import
+for module in ("new_dataset.write", *(f"tasks.{task}.data.preprocess" for task in task_names())):
+    import_module(f"lectern.{module}")  # child processes inherit these imports
 
 KANNADA = {
     "train-images-idx3-ubyte.gz": "X_kannada_MNIST_train-idx3-ubyte.gz",

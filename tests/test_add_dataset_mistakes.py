@@ -1,6 +1,5 @@
 """Test that `lectern add dataset` explains each mistake and then writes nothing."""
 
-import os
 import re
 import subprocess
 from pathlib import Path

@@ -54,7 +54,7 @@ class DatasetTemplate:
     def replace(self, values: dict[str, Any]) -> "DatasetTemplate":
         """Return the template with values of the user, which replace the values of the task."""
         known = [setting.key for setting in self.preprocess]
-        kept = [Setting(each.key, values.get(each.key, each.value), each.comment) for each in self.preprocess]
+        kept = [Setting(each.key, values[each.key]) if each.key in values else each for each in self.preprocess]
         added = [Setting(key, value) for key, value in values.items() if key not in known]
         return DatasetTemplate([*kept, *added], self.score, self.model)
 
