@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.paths import CONF, group_config
@@ -55,6 +55,18 @@ def check_names(config: Mapping[str, Any], selected: Mapping[str, str]) -> None:
             raise UserError(
                 f"{group_config(group, name)}: name is {section['name']!r}; expected {name!r}, the name of the file."
             )
+
+
+def check_complete(config: DictConfig, selected: Mapping[str, str]) -> None:
+    """Raise UserError with the file and the keys if a config file still has the value ???, which Hydra uses as a mark.
+
+    `selected` is a dict from each config group to the name of the selected file.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    for group, name in selected.items():
+        keys = [key.removeprefix(f"{group}.") for key in missing if key.startswith(f"{group}.")]
+        if keys:
+            raise UserError(f"{group_config(group, name)}: replace ??? with a value for {', '.join(keys)}.")
 
 
 def composed_files(stage: str, overrides: Sequence[str]) -> Iterator[Path]:

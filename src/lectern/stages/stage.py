@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lectern.artifacts.paths import CONF
 from lectern.atomic import explain_write_error
 from lectern.errors import UserError
-from lectern.stages.config_files import check_config_files, check_names, quote_names
+from lectern.stages.config_files import check_complete, check_config_files, check_names, quote_names
 from lectern.stages.help_text import format_help
 from lectern.tracking.refusals import explain_refusal
 
@@ -72,6 +72,7 @@ def run_main(main: Main, config: DictConfig, selected: Mapping[str, str]) -> Non
     """
     previous = {number: signal.signal(number, interrupt) for number in stop_signals()}
     try:
+        check_complete(config, selected)
         plain = to_plain(config)
         check_names(plain, selected)
         main(plain)

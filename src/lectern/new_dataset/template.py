@@ -1,0 +1,64 @@
+"""Define the template for the config of a new dataset, which the module `dataset_template` of each task fills."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lectern.config import Score
+from lectern.errors import UserError
+
+MISSING = "???"  # a value that the user must replace; Hydra's term for a missing value
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """The files of a new origin, with the names that they have in the folder of the origin or in its archive."""
+
+    names: list[str]
+    read_start: Callable[[str], bytes]  # returns the first bytes of a file
+    archive: str | None = None  # name of the zip file that contains the files after the download
+
+    def require_no_archive(self) -> None:
+        """Raise UserError if the files are in an archive."""
+        if self.archive:
+            raise UserError(
+                "This task does not read archives. Unpack the archive, and give the folder with --from, or give the "
+                "addresses of the unpacked files with --url."
+            )
+
+    def select(self, *endings: str) -> list[str]:
+        """Return the names that end in one of the endings."""
+        return [name for name in self.names if name.endswith(endings)]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of the section `preprocess`, with an optional comment for the config file."""
+
+    key: str
+    value: Any
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetTemplate:
+    """The values of a new dataset config, and the model config of the first experiment."""
+
+    preprocess: list[Setting]
+    score: Score
+    model: str
+
+    def missing_keys(self) -> list[str]:
+        return [setting.key for setting in self.preprocess if setting.value == MISSING]
+
+    def replace(self, values: dict[str, Any]) -> "DatasetTemplate":
+        """Return the template with values of the user, which replace the values of the task."""
+        known = [setting.key for setting in self.preprocess]
+        kept = [Setting(each.key, values[each.key]) if each.key in values else each for each in self.preprocess]
+        added = [Setting(key, value) for key, value in values.items() if key not in known]
+        return DatasetTemplate([*kept, *added], self.score, self.model)
+
+
+def only(names: list[str]) -> str:
+    """Return the single name in a list, or MISSING if the choice is not certain."""
+    return names[0] if len(names) == 1 else MISSING
