@@ -89,7 +89,8 @@ def name_experiment(dataset: str, model: str) -> str:
 
 def print_mirror_steps(name: str, path: Path) -> None:
     """Print how to put files without an address into a mirror, from which the download stage reads them."""
-    from lectern.download.http import is_url, without_credentials
+    from lectern.download.http import is_url
+    from lectern.errors import hide_credentials
 
     print(
         "\nThe files have no public address. Everybody who runs the download stage needs the files in the folder\n"
@@ -97,7 +98,7 @@ def print_mirror_steps(name: str, path: Path) -> None:
     )
     chosen = os.environ.get("LECTERN_MIRROR", "")
     if is_url(chosen):
-        print(f"Upload the files to {without_credentials(chosen).rstrip('/')}/{name}/.")
+        print(f"Upload the files to {hide_credentials(chosen).rstrip('/')}/{name}/.")
         return
     source = path.resolve() if path.is_dir() else path.resolve().parent
     mirror = Path(chosen or (source.parent if source.name == name else Path.home() / "lectern-mirror"))

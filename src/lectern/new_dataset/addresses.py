@@ -7,8 +7,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from requests.utils import requote_uri
 
-from lectern.download.http import is_url, without_credentials
-from lectern.errors import UserError
+from lectern.download.http import is_url
+from lectern.errors import UserError, hide_credentials
 
 SECRET = re.compile(r"(?i)token|secret|passw|signature|credential|auth|api_?key|(^|&|-)(sig|key)=")
 
@@ -18,7 +18,7 @@ def check_addresses(urls: Sequence[str]) -> None:
     for url in urls:
         parts = split_url(url)
         if "@" in parts.netloc or SECRET.search(parts.query):
-            shown = without_credentials(url).partition("?")[0]
+            shown = hide_credentials(url).partition("?")[0]
             raise UserError(
                 f"--url: the address of {shown} contains a password or a token, which a config file must not contain. "
                 "Download the files yourself, and give their folder with --from."
@@ -36,9 +36,7 @@ def split_url(url: str) -> SplitResult:
     except ValueError:
         is_valid = False
     if not is_valid:
-        raise UserError(
-            f"--url is {without_credentials(url)!r}; expected an address such as https://example.org/data/train.txt."
-        )
+        raise UserError(f"--url is {url!r}; expected an address such as https://example.org/data/train.txt.")
     return parts
 
 
