@@ -186,11 +186,6 @@ def test_trainer_that_this_machine_cannot_run_is_an_error(tmp_path, wrong):
         fit(RecordingClassifier(), tmp_path, trainer={**TRAINER, **wrong})
 
 
-def test_unknown_precision_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="31-true"):
-        fit(RecordingClassifier(), tmp_path, precision="31-true")
-
-
 def test_step_limit_in_addition_to_epochs_is_rejected(tmp_path):
     def train_with_step_limit() -> None:
         create_trainer = pl.Trainer

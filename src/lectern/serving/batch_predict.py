@@ -56,8 +56,9 @@ def predict_to_table(
     input cannot be read, if a row cannot be predicted and `paths.bad_rows` is None, or if the output cannot be written.
     """
     folder = PartFolder(paths.table)
+    check_output_paths(folder, paths, [source])
     files = find_input_files(source)
-    check_output_paths(folder, paths, files)
+    check_output_paths(folder, paths, files)  # an output file can be in the input folder
     message = f"Another `lectern predict` is writing {paths.table}. Wait until it has ended."
     with lock_file(folder.path / "lock", 0, message):
         try:
