@@ -14,6 +14,7 @@ from lectern.tasks.translation.data.duplicates import drop_exact_duplicates, dro
 from lectern.tasks.translation.data.format import vocabulary
 from lectern.tasks.translation.data.format.cleaning import DEFECTS, count_defects, normalize
 from lectern.tasks.translation.data.format.sentences import prepare
+from lectern.tasks.translation.data.preprocess import preprocess
 from translation_toy import PAIRS, make_processed
 
 LANGUAGES, COLUMNS = ("en", "de"), (0, 1)
@@ -114,6 +115,11 @@ def test_columns_that_cannot_be_read_are_rejected(tmp_path, files, name, message
     (tmp_path / "x.tsv").write_text("a\tb\tc\n")
     with pytest.raises(UserError, match=message):
         read_pairs(CorpusFiles(tmp_path, LANGUAGES, **files), name)
+
+
+def test_equal_languages_are_rejected(tmp_path):
+    with pytest.raises(UserError, match="source and preprocess.target are both 'en'; expected different languages"):
+        preprocess(tmp_path, tmp_path / "out", "en", "en", "train.tsv", 10, 10, vocabulary_size=50, max_length=20)
 
 
 # ---- cleaning ----

@@ -69,7 +69,7 @@ def print_next_steps(name: str, task: str, path: Path | None, added: "AddedDatas
         print_mirror_steps(name, path)
     experiment = name_experiment(name, added.model)
     print(
-        f"\nAdd these lines to experiments.yaml:\n\n"
+        f"\nAdd each of these lines to experiments.yaml, under the heading that the file already has:\n\n"
         f"origins:\n  - {name}\n"
         f"datasets:\n  {name}: {{task: {task}, origin: {name}}}\n"
         f"experiments:\n  {experiment}: {{dataset: {name}, task: {task}, model: {added.model}}}\n\n"

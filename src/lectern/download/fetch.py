@@ -95,6 +95,11 @@ class OriginDownload:
             except SourceRejected as reason:
                 reasons.append(f"{hide_credentials(address)}: {reason}")
                 print_progress(f"{self.name}: {reasons[-1]}")
+        if not addresses:
+            raise UserError(
+                f"{self.name}: {group_config('origin', self.name)} contains no public address of {file}. Set the "
+                f"environment variable LECTERN_MIRROR to a folder or URL that contains {self.name}/{file}."
+            )
         attempts = "\n  ".join(reasons)
         raise UserError(
             f"{self.name}: {file} could not be downloaded from any address:\n  {attempts}\n"

@@ -46,6 +46,10 @@ def preprocess(
     Models are compared by their `score` on `test`. Training sentences with more than `max_length` tokens are cut. A
     served model rejects sentences with more tokens.
     """
+    if source == target:
+        raise UserError(
+            f"preprocess.source and preprocess.target are both {source!r}; expected two different languages."
+        )
     files = CorpusFiles(raw, (source, target), columns, key_column)
     corpus = read_corpus(files, train, validation, test, other_tests)
     cleaned, counts = clean_corpus(corpus, near_duplicate_min_words)
