@@ -118,7 +118,7 @@ def test_columns_that_cannot_be_read_are_rejected(tmp_path, files, name, message
 
 
 def test_equal_languages_are_rejected(tmp_path):
-    with pytest.raises(UserError, match="source and preprocess.target are both 'en'; expected different languages"):
+    with pytest.raises(UserError, match="source and preprocess.target are both 'en'; expected two different languages"):
         preprocess(tmp_path, tmp_path / "out", "en", "en", "train.tsv", 10, 10, vocabulary_size=50, max_length=20)
 
 
