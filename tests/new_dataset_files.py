@@ -7,8 +7,10 @@ from importlib import import_module
 from pathlib import Path
 
 import jaxtyping
+import pytest
 
 from children import Ended, in_child, lectern, run_stage
+from download_server import running_file_server
 from language_model_texts import WORKS
 from lectern.task_modules import task_names
 from lectern.tasks.translation.data import samples
@@ -17,12 +19,33 @@ from steering_recordings import write_donkey, write_udacity_sim
 for module in ("new_dataset.write", *(f"tasks.{task}.data.preprocess" for task in task_names())):
     import_module(f"lectern.{module}")  # child processes inherit these imports
 
+ROOT = Path(__file__).parents[1]
 KANNADA = {
     "train-images-idx3-ubyte.gz": "X_kannada_MNIST_train-idx3-ubyte.gz",
     "train-labels-idx1-ubyte.gz": "y_kannada_MNIST_train-idx1-ubyte.gz",
     "t10k-images-idx3-ubyte.gz": "X_kannada_MNIST_test-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz": "y_kannada_MNIST_test-idx1-ubyte.gz",
 }
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> Path:
+    """Change to a copy of the config files and the stage scripts."""
+    folder = tmp_path / "checkout"
+    for name in ("conf", "pipelines"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("dvc.yaml", "experiments.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("LECTERN_MIRROR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return folder
+
+
+@pytest.fixture
+def files():
+    with running_file_server() as server:
+        yield server
 
 
 def write_kannada(folder: Path, raw_digits: Path) -> None:

@@ -12,31 +12,11 @@ import pytest
 import yaml
 
 from children import KILLED, at_call, die, in_child, lectern, run_lectern
-from download_server import MEMBERS, TEXT, archive_origin, running_file_server, tar_archive, zip_archive
+from download_server import MEMBERS, TEXT, archive_origin, tar_archive, zip_archive
 from lectern.stages.experiments import read_experiments
-from new_dataset_files import EXAMPLES, add, read_tree, run_stage_in_child
+from new_dataset_files import EXAMPLES, add, checkout, files, read_tree, run_stage_in_child
 
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def checkout(tmp_path, monkeypatch) -> Path:
-    """Change to a copy of the config files and the stage scripts."""
-    folder = tmp_path / "checkout"
-    for name in ("conf", "pipelines"):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in ("dvc.yaml", "experiments.yaml", "params.yaml"):
-        shutil.copy(ROOT / name, folder)
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("LECTERN_MIRROR", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    return folder
-
-
-@pytest.fixture
-def files():
-    with running_file_server() as server:
-        yield server
+__all__ = ["checkout", "files"]  # imported because they are fixtures
 
 
 def load(group: str, name: str) -> dict:
@@ -160,6 +140,23 @@ def test_columns_with_sentence_numbers_are_skipped(checkout, tmp_path):
     assert add("pairs", "translation", "--from", str(tmp_path / "pairs.tsv")).code == 0
     preprocess = load("dataset", "pairs")["preprocess"]
     assert (preprocess["train"], preprocess["columns"], preprocess["key_column"]) == ("pairs.tsv", [1, 3], 1)
+
+
+def test_the_score_follows_the_values_of_the_user(checkout, tmp_path):
+    (tmp_path / "pairs.tsv").write_text("".join(f"Hello {n}.\tSalut {n}.\n" for n in range(9)))
+    words = ["--from", str(tmp_path / "pairs.tsv"), "--set", "source=en"]
+    for target, name, unit in (
+        ("fr", "bleu", "lower-cased BLEU with sacreBLEU's tokenizer 13a, 0 to 100"),
+        ("zh", "bleu", "lower-cased BLEU with sacreBLEU's tokenizer zh, 0 to 100"),
+        ("zh", "chrf", "chrF, 0 to 100"),
+    ):
+        ended = add(
+            "pairs", "translation", *words, "--overwrite", "--set", f"target={target}", "--set", f"score={name}"
+        )
+        assert ended.code == 0, ended.said
+        assert load("dataset", "pairs")["score"] == {"name": name, "unit": unit, "higher_is_better": True}
+    ended = add("log", "steering", "--from", str(tmp_path), "--set", "reader=deeptesla")
+    assert ended.code == 0 and load("dataset", "log")["score"]["unit"] == "degrees of the steering wheel"
 
 
 def test_a_value_that_is_not_certain_must_be_filled_in(checkout, tmp_path):

@@ -8,9 +8,9 @@ import pytest
 
 from download_server import TEXT, error_page, zip_archive
 from lectern.new_dataset import sources
-from new_dataset_files import add, read_tree
-from test_add_dataset import checkout, files  # noqa: F401 (fixtures)
+from new_dataset_files import add, checkout, files, read_tree
 
+__all__ = ["checkout", "files"]  # imported because they are fixtures
 SECRET = "pa55word"
 
 
@@ -56,7 +56,7 @@ def data(tmp_path) -> Path:
         ("new", "language_model", ["--from", "texts", "--set", "test={"], "not a value in YAML"),
     ],
 )
-def test_a_mistake_is_explained_and_nothing_is_written(name, task, words, message, checkout, data):  # noqa: F811
+def test_a_mistake_is_explained_and_nothing_is_written(name, task, words, message, checkout, data):
     before = read_tree(checkout)
     words = [
         str(data / word) if previous == "--from" else word for previous, word in zip(["", *words], words, strict=False)
@@ -78,7 +78,7 @@ def test_a_mistake_is_explained_and_nothing_is_written(name, task, words, messag
     ],
     ids=str,
 )
-def test_a_failed_download_writes_nothing(paths, message, checkout, files):  # noqa: F811
+def test_a_failed_download_writes_nothing(paths, message, checkout, files):
     pages = dict.fromkeys(("/a.txt", "/a.txt?raw=1", "/archive/"), TEXT)
     files.pages = {**pages, "/login.txt": b"\n<!DOCTYPE html><html>", "/missing.txt": error_page(404)}
     before = read_tree(checkout)
@@ -99,7 +99,7 @@ def test_a_failed_download_writes_nothing(paths, message, checkout, files):  # n
         f"http://me:{SECRET}@localhost:port/a.txt",
     ],
 )
-def test_an_address_with_a_password_or_a_token_is_refused_and_not_printed(url, checkout):  # noqa: F811
+def test_an_address_with_a_password_or_a_token_is_refused_and_not_printed(url, checkout):
     before = read_tree(checkout)
     ended = add("new", "steering", "--url", url)
     assert ended.code == 1 and "Traceback" not in ended.said
@@ -107,12 +107,12 @@ def test_an_address_with_a_password_or_a_token_is_refused_and_not_printed(url, c
     assert read_tree(checkout) == before
 
 
-def test_files_on_two_servers_are_refused(checkout):  # noqa: F811
+def test_files_on_two_servers_are_refused(checkout):
     ended = add("new", "language_model", "--url", "http://localhost:1/a.txt", "--url", "http://localhost:2/a.txt")
     assert ended.code == 1 and "on different servers" in ended.said
 
 
-def test_a_folder_with_too_many_files_must_be_packed(checkout, data, monkeypatch):  # noqa: F811
+def test_a_folder_with_too_many_files_must_be_packed(checkout, data, monkeypatch):
     monkeypatch.setattr(sources, "MAX_FILES", 1)
     ended = add("new", "steering", "--from", str(data / "texts"))
     assert ended.code == 1 and "contains 2 files; at most 1 files" in ended.said

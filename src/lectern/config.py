@@ -54,6 +54,15 @@ class Dataset:
     # guards that extend or replace the guards of the promotion gate in conf/gate.yaml
     guards: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Raise UserError if the dataset names a different score than the score that its task computes."""
+        computed = self.preprocess.get("score", self.score["name"])
+        if computed != self.score["name"]:
+            raise UserError(
+                f"conf/dataset/{self.name}.yaml: score.name is {self.score['name']!r}, but preprocess.score is "
+                f"{computed!r}. Write the name and the unit of the computed score to `score`."
+            )
+
 
 @dataclass(frozen=True)
 class Model:

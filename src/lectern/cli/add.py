@@ -63,13 +63,13 @@ def print_next_steps(name: str, task: str, path: Path | None, added: "AddedDatas
     for file in added.config_files:
         print(f"Wrote {file}")
     if added.missing_keys:
-        keys = " and ".join(f"preprocess.{key}" for key in added.missing_keys)
+        keys = " and ".join(added.missing_keys)
         print(f"\nIn {added.config_files[1]}, replace ??? with the values of {keys}.")
     if path is not None:
         print_mirror_steps(name, path)
     experiment = name_experiment(name, added.model)
     print(
-        f"\nAdd each of these lines to experiments.yaml, under the heading that the file already has:\n\n"
+        f"\nAdd each line below its heading, which the file already has, to experiments.yaml:\n\n"
         f"origins:\n  - {name}\n"
         f"datasets:\n  {name}: {{task: {task}, origin: {name}}}\n"
         f"experiments:\n  {experiment}: {{dataset: {name}, task: {task}, model: {added.model}}}\n\n"

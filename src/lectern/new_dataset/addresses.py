@@ -32,7 +32,7 @@ def split_url(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         is_valid = is_url(url) and bool(parts.hostname) and url.isprintable() and " " not in url and "${" not in url
-        parts.port  # noqa: B018 (raises ValueError if the port is not a number)
+        _ = parts.port  # raises ValueError if the port is not a number
     except ValueError:
         is_valid = False
     if not is_valid:

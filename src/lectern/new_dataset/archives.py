@@ -22,10 +22,8 @@ from lectern.download.checks import SourceRejected, check_disk_space
 from lectern.download.repack import Archive, members_digest, select_members
 from lectern.errors import UserError
 from lectern.new_dataset.request import Request
-from lectern.new_dataset.template import FoundFiles
+from lectern.new_dataset.template import START_BYTES, FoundFiles
 from lectern.user_files.system_files import is_system_file
-
-START_BYTES = 2**16
 
 
 def is_archive(path: Path) -> bool:

@@ -17,11 +17,10 @@ from lectern.errors import UserError
 from lectern.new_dataset.addresses import check_addresses, split_addresses
 from lectern.new_dataset.archives import is_archive, open_archive
 from lectern.new_dataset.request import Request
-from lectern.new_dataset.template import FoundFiles
+from lectern.new_dataset.template import START_BYTES, FoundFiles
 from lectern.user_files.system_files import is_system_file
 
 MAX_FILES = 1000  # an origin file with more lines could not be reviewed, and DVC is slow with many small files
-START_BYTES = 2**16
 WEB_PAGE = (b"<!doctype html", b"<html")
 
 

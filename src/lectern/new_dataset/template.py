@@ -1,12 +1,13 @@
 """Define the template for the config of a new dataset, which the module `dataset_template` of each task fills."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lectern.config import Score
 from lectern.errors import UserError
 
+START_BYTES = 2**16  # number of bytes by which the content of a file is recognized
 MISSING = "???"  # a value that the user must replace; Hydra's term for a missing value
 
 
@@ -42,21 +43,31 @@ class Setting:
 
 @dataclass(frozen=True)
 class DatasetTemplate:
-    """The values of a new dataset config, and the model config of the first experiment."""
+    """The values of a new dataset config, and the model config of the first experiment.
+
+    `describe_score` returns the score of the dataset for the values of the section `preprocess`.
+    """
 
     preprocess: list[Setting]
-    score: Score
+    describe_score: Callable[[Mapping[str, Any]], Score]
     model: str
 
-    def missing_keys(self) -> list[str]:
-        return [setting.key for setting in self.preprocess if setting.value == MISSING]
+    @property
+    def score(self) -> Score:
+        return self.describe_score({setting.key: setting.value for setting in self.preprocess})
 
-    def replace(self, values: dict[str, Any]) -> "DatasetTemplate":
+    def missing_keys(self) -> list[str]:
+        """Return the dotted keys whose values the user must replace."""
+        values = {f"preprocess.{setting.key}": setting.value for setting in self.preprocess}
+        values |= {f"score.{key}": value for key, value in self.score.items()}
+        return [key for key, value in values.items() if value == MISSING]
+
+    def with_values(self, values: dict[str, Any]) -> "DatasetTemplate":
         """Return the template with values of the user, which replace the values of the task."""
         known = [setting.key for setting in self.preprocess]
         kept = [Setting(each.key, values[each.key]) if each.key in values else each for each in self.preprocess]
         added = [Setting(key, value) for key, value in values.items() if key not in known]
-        return DatasetTemplate([*kept, *added], self.score, self.model)
+        return replace(self, preprocess=[*kept, *added])
 
 
 def only(names: list[str]) -> str:

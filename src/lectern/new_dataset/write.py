@@ -53,7 +53,7 @@ def add_dataset(request: Request) -> AddedDataset:
 def fill_template(request: Request, source: Source) -> DatasetTemplate:
     """Return the task's template for the files, with the values of the user."""
     template: DatasetTemplate = task_module(request.task, "dataset_template").fill_template(source.files)
-    return template.replace(request.settings)
+    return template.with_values(request.settings)
 
 
 def check_origin(source: Source, text: str, where: str) -> None:

@@ -1,6 +1,8 @@
-"""Fill the config of a new dataset of digits. The names of IDX files often say what the files contain."""
+"""Fill in the config of a new dataset of digits. The names of IDX files often say what the files contain."""
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import Any
 
 from lectern.config import Score
 from lectern.new_dataset.template import MISSING, DatasetTemplate, FoundFiles, Setting, only
@@ -21,8 +23,11 @@ def fill_template(files: FoundFiles) -> DatasetTemplate:
         Setting("validation", 0.1, "a share or number of the training images"),
         Setting("stratified", False, "set this value to true if the images are sorted by label"),
     ]
-    score = Score(name="accuracy", unit="share of images", higher_is_better=True)
-    return DatasetTemplate(settings, score, "digits_cnn")
+    return DatasetTemplate(settings, describe_score, "digits_cnn")
+
+
+def describe_score(_: Mapping[str, Any]) -> Score:
+    return Score(name="accuracy", unit="share of images", higher_is_better=True)
 
 
 def find_pair(names: list[str], is_test: bool) -> list[str] | None:

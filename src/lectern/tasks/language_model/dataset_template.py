@@ -1,4 +1,7 @@
-"""Fill the config of a new dataset of texts."""
+"""Fill in the config of a new dataset of texts."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from lectern.config import Score
 from lectern.errors import UserError
@@ -6,6 +9,7 @@ from lectern.new_dataset.template import DatasetTemplate, FoundFiles, Setting
 
 MIN_WORKS = 5  # minimum number of works of which complete works are held out
 SHARE = 0.1  # share of the texts in the validation split, and in the test split
+ALPHABET = Setting("min_count", 5, "The alphabet contains the characters that occur so often in the training text.")
 
 
 def fill_template(files: FoundFiles) -> DatasetTemplate:
@@ -20,11 +24,11 @@ def fill_template(files: FoundFiles) -> DatasetTemplate:
             f"No file has a name that ends in .txt or .jsonl; found {', '.join(files.names[:5])}. Rename the "
             "files with texts."
         )
-    score = Score(name="nats_per_character", unit="nats per character", higher_is_better=False)
-    return DatasetTemplate([*split_settings(len(texts), bool(tables)), ALPHABET], score, "char_gru_small")
+    return DatasetTemplate([*split_settings(len(texts), bool(tables)), ALPHABET], describe_score, "char_gru_small")
 
 
-ALPHABET = Setting("min_count", 5, "The alphabet contains the characters that occur so often in the training text.")
+def describe_score(_: Mapping[str, Any]) -> Score:
+    return Score(name="nats_per_character", unit="nats per character", higher_is_better=False)
 
 
 def split_settings(texts: int, has_tables: bool) -> list[Setting]:

@@ -1,6 +1,8 @@
-"""Fill the config of a new recording of drives. The log of a recording shows its format."""
+"""Fill in the config of a new driving recording. The log file of a recording determines its format."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lectern.config import Score
 from lectern.errors import UserError
@@ -37,7 +39,7 @@ def fill_template(files: FoundFiles) -> DatasetTemplate:
     """Return the config for a recording. The reader is chosen if the files have exactly one known format."""
     found = [format for format in FORMATS if any(map(format.matches, files.names))]
     check_logs_in_subfolders([] if found else files.names)
-    format = found[0] if len(found) == 1 else Format(MISSING, "", "unit of the angle")
+    format = found[0] if len(found) == 1 else Format(MISSING, "", MISSING)
     settings = [
         Setting("reader", format.reader, f"format of the recording: {READERS}"),
         Setting("test", 0.1, "share of the frames at the end of each drive, or a list of blocks such as [100, 200]"),
@@ -46,8 +48,13 @@ def fill_template(files: FoundFiles) -> DatasetTemplate:
         Setting("bottom", format.bottom, "fraction of the image height that is cut off at the bottom"),
         Setting("average_seconds", format.average_seconds, "duration over which the angle is averaged"),
     ]
-    score = Score(name="angle_rmse", unit=format.unit, higher_is_better=False)
-    return DatasetTemplate(settings, score, "pilotnet")
+    return DatasetTemplate(settings, describe_score, "pilotnet")
+
+
+def describe_score(preprocess: Mapping[str, Any]) -> Score:
+    """Return the score with the unit of the angles that the reader returns."""
+    unit = next((format.unit for format in FORMATS if format.reader == preprocess["reader"]), MISSING)
+    return Score(name="angle_rmse", unit=unit, higher_is_better=False)
 
 
 def check_logs_in_subfolders(names: list[str]) -> None:

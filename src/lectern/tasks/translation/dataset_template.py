@@ -1,9 +1,10 @@
-"""Fill the config of a new dataset of sentence pairs."""
+"""Fill in the config of a new dataset of sentence pairs."""
 
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from lectern.config import Score
 from lectern.errors import UserError
@@ -13,6 +14,7 @@ LANGUAGE = re.compile(r"(?<=[._-])[a-z]{2,3}(?=$|[._-])")
 PLACEHOLDER = "{language}"
 ROLES = {"validation": ("val", "dev"), "test": ("test",), "train": ("train",)}  # in the order of the search
 SHARE = 0.1  # share of the pairs that is held out if there is no file for a split
+UNITS = {"chrf": "chrF, 0 to 100", "exact_match": "share of sentences"}
 SETTINGS = [
     Setting("vocabulary_size", 10000, "number of tokens; both languages share the vocabulary"),
     Setting("max_length", 128, "maximum number of tokens per sentence"),
@@ -35,8 +37,23 @@ def fill_template(files: FoundFiles) -> DatasetTemplate:
         )
     settings = [Setting("source", source, comment), Setting("target", target, comment), *split_settings(files, names)]
     settings += [] if parallel else column_settings(files, names)
-    score = Score(name="bleu", unit="lower-cased BLEU, 0 to 100", higher_is_better=True)
-    return DatasetTemplate([*settings, *SETTINGS], score, "seq2seq_attention")
+    return DatasetTemplate([*settings, *SETTINGS], describe_score, "seq2seq_attention")
+
+
+def describe_score(preprocess: Mapping[str, Any]) -> Score:
+    """Return the score that `preprocess.score` selects. The unit of BLEU names the tokenizer of the target language."""
+    name = preprocess["score"]
+    unit = UNITS[name] if name in UNITS else describe_bleu(preprocess["target"])
+    return Score(name=name, unit=unit, higher_is_better=True)
+
+
+def describe_bleu(target: str) -> str:
+    """Return the unit of BLEU, or MISSING if the target language is not known yet."""
+    from lectern.tasks.translation.data.format.bleu_tokenizer import bleu_tokenizer  # slow import
+
+    if target == MISSING:
+        return MISSING
+    return f"lower-cased BLEU with sacreBLEU's tokenizer {bleu_tokenizer(target)}, 0 to 100"
 
 
 def find_parallel(names: Iterable[str]) -> dict[str, set[str]]:
