@@ -21,6 +21,7 @@ PYTHON_TYPES: dict[str, type] = {
     "boolean": bool,
 }
 KINDS: dict[Any, str] = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
+BOUNDS = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}
 MAX_FOUND_CHARACTERS = 40  # a longer value is cut in an error message
 
 
@@ -85,6 +86,3 @@ def format_found(value: Any) -> str:
 def to_python_value(value: Any) -> Any:
     """Convert a NumPy number, which MLflow passes, to a Python number."""
     return value.item() if hasattr(value, "dtype") and hasattr(value, "item") and value.ndim == 0 else value
-
-
-BOUNDS = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}

@@ -14,7 +14,8 @@ from lectern.config import Dataset
 from lectern.stages.experiments import stage_code_digest
 from lectern.task_modules import task_module
 from lectern.tracking.restored_run import find_or_restore_run
-from lectern.tracking.runs import Tracker, store_error
+from lectern.tracking.run_end import store_error
+from lectern.tracking.runs import Tracker
 
 
 def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:

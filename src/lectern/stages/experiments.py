@@ -1,7 +1,6 @@
 """Read the experiments, and the dependencies of each stage, from `dvc.yaml`."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -73,24 +72,10 @@ def stage_code_digest(stage: str, task: str, checkout: Path = CHECKOUT) -> str:
 
     Comments and docstrings do not change the digest.
     """
-    from lectern.artifacts.source_code import list_source_files
+    from lectern.artifacts.source_code import list_source_files, source_digest
 
     files = [file for path in code_dependencies(stage, task, checkout) for file in list_source_files(path)]
-    return digest_files(tuple((file, describe_file(file)) for file in files), checkout)
-
-
-def describe_file(path: Path) -> tuple[int, ...]:
-    """Return the inode, the size and the times of a file. Some of these values change if a program writes the file."""
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-@lru_cache(maxsize=16)  # a search computes the digest for each of its trainings, and each digest takes 0.1 s
-def digest_files(files: tuple[tuple[Path, tuple[int, ...]], ...], checkout: Path) -> str:
-    """Return the digest of the given files. Equal arguments mean that the files have not changed."""
-    from lectern.artifacts.source_code import source_digest
-
-    return source_digest([file for file, _ in files], checkout)
+    return source_digest(files, checkout)
 
 
 def code_dependencies(stage: str, task: str, checkout: Path = CHECKOUT) -> list[Path]:

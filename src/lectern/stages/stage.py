@@ -5,7 +5,8 @@ For an error that the user can fix, the command prints one line instead of a tra
 
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -70,12 +71,12 @@ def run_main(main: Main, config: DictConfig, selected: Mapping[str, str]) -> Non
     `selected` is a dict from each config group to the name of the selected file. After a UserError, a refused write or
     a stop signal, print one message and exit.
     """
-    previous = {number: signal.signal(number, interrupt) for number in stop_signals()}
     try:
-        check_complete(config, selected)
-        plain = to_plain(config)
-        check_names(plain, selected)
-        main(plain)
+        with raise_on_stop_signals():
+            check_complete(config, selected)
+            plain = to_plain(config)
+            check_names(plain, selected)
+            main(plain)
     except UserError as error:
         sys.exit(f"lectern: {error}")
     except KeyboardInterrupt as error:
@@ -87,6 +88,14 @@ def run_main(main: Main, config: DictConfig, selected: Mapping[str, str]) -> Non
         if explained is None:
             raise
         sys.exit(f"lectern: {explained}")
+
+
+@contextmanager
+def raise_on_stop_signals() -> Iterator[None]:
+    """Raise Interrupted in the block after SIGTERM and SIGHUP, as Python raises KeyboardInterrupt after Ctrl-C."""
+    previous = {number: signal.signal(number, interrupt) for number in stop_signals()}
+    try:
+        yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

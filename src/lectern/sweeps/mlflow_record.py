@@ -1,14 +1,13 @@
 """Record a sweep as an MLflow run, whose child runs are the trainings of the sweep."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from optuna.trial import FrozenTrial
 
@@ -16,7 +15,8 @@ from lectern.sweeps.search_space import SearchSpace
 from lectern.sweeps.study import VALUES
 from lectern.tracking import store
 from lectern.tracking.process import current_process
-from lectern.tracking.runs import PROCESS, TRAINING, is_written_elsewhere, reopen_run, store_error
+from lectern.tracking.run_end import terminate_run
+from lectern.tracking.runs import PROCESS, TRAINING, is_written_elsewhere, reopen_run
 
 if TYPE_CHECKING:
     from lectern.sweeps.comparison import Comparison
@@ -87,15 +87,8 @@ def open_sweep_run(client: MlflowClient, task: str, name: str, experiment: str) 
     At the end of the block, the run is marked as FINISHED, FAILED or KILLED.
     """
     sweep = start_sweep_run(client, task, name, experiment)
-    try:
+    with terminate_run(client, sweep.run_id, "When the tracking store works, run the same command again."):
         yield sweep
-        client.set_terminated(sweep.run_id, "FINISHED")
-    except BaseException as error:
-        with suppress(MlflowException):  # raise the original error even if the tracking store is unreachable or full
-            client.set_terminated(sweep.run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
-        if isinstance(error, MlflowException):
-            raise store_error(error, "When the tracking store works, run the same command again.") from error
-        raise
 
 
 def start_sweep_run(client: MlflowClient, task: str, name: str, experiment: str) -> SweepRun:

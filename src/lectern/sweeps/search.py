@@ -1,6 +1,5 @@
 """Search hyperparameters of an experiment with parallel trainings. An interrupted search can be resumed."""
 
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lectern.artifacts.paths import SWEEPS, group_config
 from lectern.errors import UserError
-from lectern.stages.stage import interrupt, stop_signals
+from lectern.stages.stage import raise_on_stop_signals
 from lectern.sweeps.apply_best import write_values
 from lectern.sweeps.comparison import Comparison, SeedTraining, compare_on_further_seeds, train_in_parallel
 from lectern.sweeps.mlflow_record import SweepRun, open_sweep_run
@@ -154,17 +153,6 @@ class Search:
                 f"Another process already searches hyperparameters of the model {model}. "
                 "Wait until the other process has finished, or stop the process."
             ) from error
-
-
-@contextmanager
-def raise_on_stop_signals() -> Iterator[None]:
-    """Raise KeyboardInterrupt in the block after SIGTERM and SIGHUP, as Python does after Ctrl-C."""
-    previous = {number: signal.signal(number, interrupt) for number in stop_signals()}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def print_line(line: str) -> None:

@@ -71,7 +71,7 @@ class Range:
         return None
 
     def find_mismatch(self, value: Any) -> str | None:
-        """Return the reason why the range lacks the value in the model config, or None if the range contains it."""
+        """Return why the range does not contain the value in the model config, or None if it contains the value."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "which is not a number; list the possible values under `choices`"
         if self.is_integer and not isinstance(value, int):
@@ -112,7 +112,7 @@ class Choices:
         return None
 
     def find_mismatch(self, value: Any) -> str | None:
-        """Return the reason why the choices lack the value in the model config, or None if they contain it."""
+        """Return why the choices do not contain the value in the model config, or None if they contain it."""
         is_listed = isinstance(value, CHOICE_TYPES) and json.dumps(value) in map(json.dumps, self.choices)
         return None if is_listed else "which is not in `choices`; add the value to `choices`"
 

@@ -12,14 +12,12 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
 from lectern.artifacts.dataset import read_facts
-from lectern.artifacts.model_folder import find_class
 from lectern.artifacts.paths import CONF, group_config
-from lectern.config import split_class
 from lectern.errors import UserError
 from lectern.stages.config_files import check_config_files, quote_names
 from lectern.stages.stage import to_plain
 from lectern.sweeps.search_space import SearchSpace, get_value
-from lectern.training.plan import Plan, read_plan
+from lectern.training.plan import Plan, check_module, read_plan
 
 SECTIONS = ("batches", "module", "fit")  # sections of a model config whose keys can be searched
 
@@ -100,8 +98,7 @@ def check_trial_value(config: dict[str, Any], key: str, value: Any, where: str) 
     """
     try:
         plan = read_trial_plan(config, {key: value})
-        name, arguments = split_class(plan.model.module)
-        find_class(plan.model.task, name)(facts=read_facts(plan.processed), **arguments)
+        check_module(plan, read_facts(plan.processed))
     except Exception as error:  # the constructors of PyTorch's layers raise various exceptions for wrong values
         raise UserError(f"{where}: the value {value!r} cannot be used: {error}") from error
     return plan

@@ -95,7 +95,7 @@ def has_code(folder: Path, commit: str, entry: dict[str, Any]) -> bool:
 
 
 def committed_digest(folder: Path, commit: str, path: str) -> str:
-    """Return the digest that DVC would compute for a file or folder as the commit contains it."""
+    """Return the digest that DVC would compute for a file or folder in the commit."""
     listed = git(folder, "ls-tree", "-r", "-z", commit, "--", path).rstrip("\0")
     lines = [line.partition("\t") for line in listed.split("\0") if line]
     blobs = {name: description.split()[2] for description, _, name in lines}

@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ from lectern.artifacts.digests import file_digest
 from lectern.artifacts.history_file import Record, TextSample
 from lectern.artifacts.paths import PROCESSED
 from lectern.config import Dataset as DatasetConfig
-from lectern.errors import UserError
 from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.output_files import copy_output
 from lectern.tracking.process import ProcessRecord, current_process, is_other_running_process, parse_process
 from lectern.tracking.provenance import git_commit, machine
-from lectern.tracking.store import connect, experiment_id, first_line, store_address
+from lectern.tracking.run_end import terminate_run
+from lectern.tracking.store import connect, experiment_id
 
 if TYPE_CHECKING:  # importing PyTorch takes seconds, and finding a run does not need PyTorch
     from lectern.training.plan import Plan
@@ -121,19 +121,9 @@ def open_run(
     reopen_run(client, run)
     log_parameters(client, run, format_parameters(config))
     log_dataset(client, run, data)
-    tracker = Tracker(client, run)
-    try:
-        yield tracker
-        client.set_terminated(tracker.id, "FINISHED")
-    except BaseException as error:
-        with suppress(MlflowException):  # raise the original error even if the tracking store is unreachable or full
-            client.set_terminated(tracker.id, "FAILED" if isinstance(error, Exception) else "KILLED")
-        if isinstance(error, MlflowException):
-            raise store_error(
-                error,
-                "When the tracking store works, run the training again. The training resumes from its last checkpoint.",
-            ) from error
-        raise
+    remedy = "When the tracking store works, run the training again. The training resumes from its last checkpoint."
+    with terminate_run(client, run.info.run_id, remedy):
+        yield Tracker(client, run)
 
 
 def reopen_run(client: MlflowClient, run: Run) -> None:
@@ -145,11 +135,6 @@ def reopen_run(client: MlflowClient, run: Run) -> None:
 def read_process(run: Run) -> ProcessRecord | None:
     """Return the process that writes a run, or None if the run has no tag with its process."""
     return parse_process(run.data.tags.get(PROCESS, ""))
-
-
-def store_error(error: MlflowException, remedy: str) -> UserError:
-    """Return the UserError for a tracking store that has stopped answering during a command."""
-    return UserError(f"The tracking store {store_address()} stopped answering: {first_line(error)}. {remedy}")
 
 
 def log_parameters(client: MlflowClient, run: Run, config: Mapping[str, str]) -> None:

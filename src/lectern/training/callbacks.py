@@ -36,10 +36,7 @@ class KeepBest(pl.Callback):
             return
         if self.metric not in trainer.callback_metrics:
             measured = sorted(name for name in trainer.callback_metrics if name.startswith("validation_"))
-            raise UserError(
-                f"best.metric: unknown metric {self.metric!r}{nearest(self.metric, measured)} "
-                f"Available: {', '.join(measured)}."
-            )
+            raise unknown_metric(self.metric, measured)
         value = float(trainer.callback_metrics[self.metric])
         if self.value is None or self.sign * value > self.sign * self.value:
             self.value = value
@@ -52,6 +49,12 @@ class KeepBest(pl.Callback):
                 "remove the keys of the trainer that prevent a validation, such as check_val_every_n_epoch."
             )
         module.load_state_dict(self.weights)
+
+
+def unknown_metric(metric: str, available: list[str]) -> UserError:
+    return UserError(
+        f"best.metric: unknown metric {metric!r}{nearest(metric, available)} Available: {', '.join(available)}."
+    )
 
 
 class ClipNorm(pl.Callback):

@@ -28,7 +28,7 @@ from lectern.errors import UserError
 from lectern.stages.experiments import stage_code_digest
 from lectern.task_modules import task_module
 from lectern.training import fit as training
-from lectern.training.callbacks import KeepBest
+from lectern.training.callbacks import KeepBest, unknown_metric
 from lectern.training.distributed import is_first_process
 from lectern.training.trainer_config import check_trainer, numeric_keys
 from lectern.training.world_size import check_batch_divides
@@ -123,14 +123,11 @@ def check_module(plan: Plan, facts: Facts) -> None:
     try:
         with torch.device("meta"):
             module = find_class(plan.model.task, name)(facts=facts, **arguments)
+        metric, available = plan.model.best["metric"], module.validation_metric_names()
+        if metric not in available:
+            raise unknown_metric(metric, available)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-    metric, available = plan.model.best["metric"], module.validation_metric_names()
-    if metric not in available:
-        raise UserError(
-            f"{where}: best.metric: unknown metric {metric!r}{nearest(metric, available)} "
-            f"Available: {', '.join(available)}."
-        )
 
 
 def resolve_precision(model: Model, budget: str, trainer: dict[str, Any]) -> dict[str, Any]:
