@@ -4,8 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,16 @@ def start_local_slurm(folder: Path) -> LocalSlurm:
         if os.environ.get("LECTERN_NEEDS_SLURM"):
             raise
         pytest.skip(f"Slurm cannot be started on this machine: {error}")
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[LocalSlurm]:
+    """Yield a Slurm cluster, and check afterwards that the cluster leaves no files."""
+    folder = Path(tempfile.mkdtemp(prefix="ls-"))
+    slurm = start_local_slurm(folder)
+    yield slurm
+    slurm.down()
+    assert not folder.exists()
 
 
 class LoginNode:

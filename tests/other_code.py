@@ -39,7 +39,7 @@ def register_other_code(client: MlflowClient, name: str, folder: Path, file: str
 
 
 def commit_decision(version: ModelVersionRecord) -> None:
-    """In the current folder, commit an audit log with a decision that contains the code digest of a version."""
+    """Commit an audit log in the current folder. Its decision contains the code digest of a version."""
     write_decision(version)
     for arguments in (
         ["init", "--quiet"],

@@ -10,7 +10,7 @@ import pytest
 from lectern.errors import UserError
 from lectern.stages.experiments import stage_code_digest
 from lectern.training import plan
-from test_conf import compose_config
+from test_config_mistakes import compose_config
 
 ROOT = Path(__file__).parents[1]
 

@@ -3,9 +3,7 @@
 import os
 import re
 import signal
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
@@ -18,7 +16,9 @@ from lectern.cluster.submit import expand_grid, required_job_size
 from lectern.cluster.watch import describe_state
 from lectern.errors import UserError
 from lectern.training import run_lock
-from local_slurm import ROOT, LocalSlurm, LoginNode, finish, start_local_slurm, wait_until
+from local_slurm import ROOT, LocalSlurm, LoginNode, finish, slurm, wait_until
+
+__all__ = ["slurm"]  # imported because it is a fixture
 
 TRAIN = ["python", "pipelines/train.py"]
 
@@ -164,16 +164,6 @@ def test_a_locked_run_folder_is_reported_with_the_process_that_locked_it(tmp_pat
 
 
 # On a Slurm cluster with three nodes
-
-
-@pytest.fixture(scope="module")
-def slurm() -> Iterator[LocalSlurm]:
-    """Yield a Slurm cluster, and check afterwards that the cluster leaves no files."""
-    folder = Path(tempfile.mkdtemp(prefix="ls-"))
-    slurm = start_local_slurm(folder)
-    yield slurm
-    slurm.down()
-    assert not folder.exists()
 
 
 @pytest.fixture

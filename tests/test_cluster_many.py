@@ -2,9 +2,7 @@
 
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,9 +12,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 import steering_recordings as recordings
 from fast_search import TRAIN_SCRIPT
-from local_slurm import LocalSlurm, start_local_slurm, wait_until
+from local_slurm import slurm, wait_until
 from store_servers import find_postgres, run_mlflow_server, run_postgres
 from test_cluster_pipeline import SITE, SlurmCheckout
+
+__all__ = ["slurm"]  # imported because it is a fixture
 
 pytestmark = pytest.mark.slurm
 SEEDS = (1, 2, 3)
@@ -24,13 +24,6 @@ WAIT_SCRIPT = """import pathlib, time
 if pathlib.Path("wait").exists():
     time.sleep(300)
 """
-
-
-@pytest.fixture(scope="module")
-def slurm() -> Iterator[LocalSlurm]:
-    slurm = start_local_slurm(Path(tempfile.mkdtemp(prefix="ls-")))
-    yield slurm
-    slurm.down()
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Test that trainings as Slurm jobs give the bytes of local trainings, even after preemption and a node failure."""
 
 import json
-import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +8,9 @@ import pytest
 from mlflow import MlflowClient
 
 from checkout import STAGES, Checkout
-from local_slurm import LocalSlurm, start_local_slurm, wait_until
+from local_slurm import LocalSlurm, slurm, wait_until
+
+__all__ = ["slurm"]  # imported because it is a fixture
 
 pytestmark = pytest.mark.slurm
 EPOCHS = 25  # With this number of epochs, the test has time to interrupt the training in the middle.
@@ -44,13 +44,6 @@ class SlurmCheckout(Checkout):
         with suppress(StopIteration, FileNotFoundError):
             return next(self.folder.glob("runs/*/last.ckpt")).stat().st_mtime_ns
         return 0
-
-
-@pytest.fixture(scope="module")
-def slurm() -> Iterator[LocalSlurm]:
-    slurm = start_local_slurm(Path(tempfile.mkdtemp(prefix="ls-")))
-    yield slurm
-    slurm.down()
 
 
 @pytest.fixture(scope="module")

@@ -6,19 +6,18 @@ bash and sbatch give some characters a meaning, such as blanks, quotation marks,
 import os
 import shlex
 import signal
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from lectern.cluster import slurm as slurm_commands
 from lectern.cluster.job_script import JobSize, quote_option, write_job_script
 from lectern.cluster.site import Site
-from lectern.cluster.submit import job_name
+from lectern.cluster.submit import job_name, submit
 from lectern.errors import UserError
-from local_slurm import LocalSlurm, LoginNode, finish, start_local_slurm, wait_until
+from local_slurm import ROOT, LoginNode, finish, slurm, wait_until
 
+__all__ = ["slurm"]  # imported because it is a fixture
 SPECIAL = "a $(touch hacked) 'b' \"c\" #e 100%j %% `f` é JobState=FAILED"
 NOTE = 'it\'s "$HOME" # `x` %j \\ é\n second line'
 # variables that a user can set, and variables that Slurm sets in an allocation
@@ -109,14 +108,16 @@ def test_slurm_receives_the_variables_that_select_a_cluster_and_no_options(monke
     assert {"SBATCH_EXPORT", "SRUN_EXPORT_ENV"} <= set(slurm_commands.list_ignored_variables())
 
 
+def test_a_grid_that_would_write_one_model_folder_is_refused_before_it_is_submitted(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    command = ["python", "pipelines/train.py", "-m", "dataset=sample_digits", "model=digits_cnn", "seed=1,2"]
+    with pytest.raises(
+        UserError, match=r"All 2 commands of the grid would write out=models/x.*out=runs/seed-\$\{seed\}"
+    ):
+        submit([*command, "out=models/x"])
+
+
 # On a Slurm cluster with three nodes
-
-
-@pytest.fixture(scope="module")
-def slurm() -> Iterator[LocalSlurm]:
-    slurm = start_local_slurm(Path(tempfile.mkdtemp(prefix="ls-")))
-    yield slurm
-    slurm.down()
 
 
 @pytest.fixture

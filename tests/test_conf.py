@@ -1,8 +1,6 @@
 """Test that each value of a config fits the code that reads it, and that errors are reported with valid values."""
 
-import copy
 import inspect
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,9 @@ import yaml
 from beartype import BeartypeConf
 from beartype.door import is_bearable
 
-from children import Ended, in_child, run_stage, warm
 from lectern.artifacts import model_folder
 from lectern.config import Dataset, Model, PositiveInt, check_section
 from lectern.download import fetch
-from lectern.errors import UserError
 from lectern.task_modules import task_module
 from lectern.training import fit as training
 from lectern.training import plan, trainer_config
@@ -138,92 +134,6 @@ def test_mismatches_are_found():
     assert len(list(find_mismatches(model_folder.find_class("digits", "DigitClassifier"), wrong))) == 2
 
 
-# Mistakes in a config
-
-
-def compose_config() -> dict[str, Any]:
-    """Return the config of a training of `digits_cnn` on the sample digits."""
-    return copy.deepcopy(
-        {
-            "dataset": DATASETS["sample_digits"],
-            "model": MODELS["digits_cnn"],
-            "trainer": TRAINERS["laptop"],
-            "budget": "laptop",
-            "seed": 7,
-            "out": None,
-        }
-    )
-
-
-@pytest.mark.parametrize(
-    ("section", "wrong", "right"),
-    [
-        (["dataset"], "orgin", "origin"),
-        (["model"], "modul", "module"),
-        (["model", "batches"], "batchsize", "batch_size"),
-        (["model", "module"], "learning_rat", "learning_rate"),
-        (["model", "fit", "laptop"], "epoch", "epochs"),
-        (["model", "fit", "full"], "clipnorm", "clip_norm"),
-        (["model", "best"], "metrik", "metric"),
-        (["trainer"], "device", "devices"),
-        (["trainer"], "thread", "threads"),
-    ],
-    ids=str,
-)
-def test_an_unknown_key_is_reported_with_the_nearest_valid_key(section, wrong, right):
-    config = compose_config()
-    inner = config
-    for name in section:
-        inner = inner[name]
-    inner[wrong] = inner.pop(right, 1)
-    with pytest.raises(UserError) as error:
-        plan.read_plan(config)
-    assert f"unknown key {wrong!r}; did you mean {right!r}?" in str(error.value)
-    assert f"conf/{section[0]}" in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("section", "missing"),
-    [
-        (["dataset"], "origin"),
-        (["model"], "best"),
-        (["model", "module"], "learning_rate"),
-        (["model", "batches"], "batch_size"),
-        (["model", "fit", "full"], "epochs"),
-        (["model", "best"], "mode"),
-        (["trainer"], "threads"),
-    ],
-    ids=str,
-)
-def test_a_missing_key_is_named(section, missing):
-    config = compose_config()
-    inner = config
-    for name in section:
-        inner = inner[name]
-    del inner[missing]
-    with pytest.raises(UserError, match=f"missing key '{missing}'"):
-        plan.read_plan(config)
-
-
-def test_unknown_budget_is_reported_with_the_nearest_one():
-    with pytest.raises(UserError, match=r"unknown budget 'labtop'; did you mean 'laptop'\? Available: laptop, full"):
-        plan.read_plan({**compose_config(), "budget": "labtop"})
-
-
-def test_unknown_class_is_reported_with_the_available_ones():
-    config = compose_config()
-    config["model"]["module"]["class"] = "DigitClasifier"
-    with pytest.raises(UserError, match="no LightningModule 'DigitClasifier'. Available: .*DigitClassifier"):
-        plan.read_plan(config)
-
-
-def test_model_and_dataset_of_different_tasks_are_rejected():
-    config = compose_config()
-    config["dataset"]["task"] = "steering"
-    with pytest.raises(UserError, match="digits_cnn is for the task digits, but dataset sample_digits is for steering"):
-        plan.read_plan(config)
-
-
 @pytest.mark.parametrize(
     ("model", "trainer", "bfloat16", "precision"),
     [
@@ -249,53 +159,3 @@ def test_has_bfloat16_is_true_if_an_lstm_computes_in_bfloat16():
     except RuntimeError:
         computes = False
     assert plan.has_bfloat16() is computes
-
-
-def call_stage(name: str, *overrides: str) -> Ended:
-    """Run a stage in the checkout.
-
-    Use this function only for overrides that are rejected before the stage writes anything.
-    """
-    warm()
-
-    def in_root() -> None:
-        os.chdir(ROOT)
-        run_stage(name, *overrides)
-
-    return in_child(in_root)
-
-
-@pytest.mark.parametrize(
-    ("stage", "overrides", "group"),
-    [
-        ("train", ["dataset=mnits", "model=digits_cnn"], "dataset"),
-        ("train", ["dataset=mnist", "model=digits_cn"], "model"),
-        ("train", ["dataset=mnist"], "model"),
-        ("train", ["dataset=mnist", "model=digits_cnn", "trainer=labtop"], "trainer"),
-        ("download", ["origin=mnits"], "origin"),
-        ("preprocess", ["dataset=mnits"], "dataset"),
-        ("evaluate", ["experiment=mnist-cnn", "dataset=mnits"], "dataset"),
-        ("register", ["experiment=mnist-cnn"], "dataset"),
-    ],
-    ids=str,
-)
-def test_an_unknown_or_missing_name_is_reported_with_the_available_names(stage, overrides, group):
-    ended = call_stage(stage, *overrides)
-    assert ended.code == 1 and "Traceback" not in ended.said
-    choices = [path.stem for path in (CONF / group).glob("*.yaml")]
-    assert len(choices) > 1 and all(choice in ended.said for choice in choices)
-
-
-def test_a_missing_value_is_reported_by_name():
-    ended = call_stage("evaluate", "dataset=sample_digits")
-    assert ended.code == 1 and "Traceback" not in ended.said and "experiment" in ended.said
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_help_lists_the_available_configs(stage):
-    ended = call_stage(stage, "--help")
-    assert ended.code == 0
-    assert (ROOT / "pipelines" / f"{stage}.py").read_text().splitlines()[0].strip('"') in ended.said
-    assert f"python pipelines/{stage}.py" in ended.said
-    groups = {"download": [ORIGINS], "train": [DATASETS, MODELS, TRAINERS]}.get(stage, [DATASETS])
-    assert all(name in ended.said for group in groups for name in group)
