@@ -4,24 +4,17 @@ A file with another digest never gets the final name.
 """
 
 import io
-import json
 import os
 import re
 import resource
 import shutil
 import signal
-import socket
 import tempfile
-import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import requests
-import yaml
-from urllib3.exceptions import MaxRetryError
 
 from children import in_child
 from download_server import (
@@ -29,26 +22,17 @@ from download_server import (
     TEXT,
     FileServer,
     archive_origin,
-    endless_page,
-    error_page,
     fast_downloader,
     file_origin,
     list_entries,
-    redirect,
     running_file_server,
-    send,
     sha256,
     write_file,
     zip_archive,
 )
-from lectern.download import generated, http
-from lectern.download.checks import SourceRejected
-from lectern.download.fetch import SOURCES, download_origin
-from lectern.download.http import Downloader
-from lectern.download.repack import Archive
+from lectern.download import http
+from lectern.download.fetch import download_origin
 from lectern.errors import UserError
-
-ORIGIN_CONFIGS = sorted((Path(__file__).parents[1] / "conf" / "origin").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -56,14 +40,6 @@ def server(monkeypatch) -> Iterator[FileServer]:
     monkeypatch.setenv("no_proxy", "*")
     with running_file_server() as server:
         yield server
-
-
-@pytest.fixture
-def closed_address() -> str:
-    """Return an address on which no server listens."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{unused.getsockname()[1]}"
 
 
 # Mirror and public addresses
@@ -167,144 +143,6 @@ def test_a_file_in_a_subfolder_is_downloaded_and_a_path_outside_the_folder_is_re
             download_origin({**origin, "files": {name: pinned}}, tmp_path / "out", str(mirror), fast_downloader())
 
 
-# Failed transfers
-
-
-def test_a_truncated_transfer_leaves_no_file(tmp_path, server):
-    server.pages["/text.txt"] = send(TEXT[:5000], length=len(TEXT))
-    with pytest.raises(UserError, match="5000 bytes read, 5000 more expected"):
-        download_origin(file_origin([server.address]), tmp_path, None, fast_downloader())
-    assert list_entries(tmp_path) == []
-    assert server.requests["/text.txt"] == 2
-
-
-@pytest.mark.parametrize("first", [send(TEXT[:5000], length=len(TEXT)), error_page(503), error_page(429)])
-def test_a_broken_transfer_is_repeated(tmp_path, server, first):
-    server.pages["/text.txt"] = [first, send(TEXT)]
-    download_origin(file_origin([server.address]), tmp_path, None, fast_downloader())
-    assert (tmp_path / "text.txt").read_bytes() == TEXT
-    assert server.requests["/text.txt"] == 2
-
-
-def test_a_missing_file_is_requested_only_once(tmp_path, server):
-    with pytest.raises(UserError, match="HTTP 404 Not Found"):
-        download_origin(file_origin([server.address]), tmp_path, None, fast_downloader())
-    assert server.requests["/text.txt"] == 1
-
-
-def test_a_redirect_is_followed(tmp_path, server):
-    server.pages |= {"/text.txt": redirect(f"{server.address}/moved/text.txt"), "/moved/text.txt": TEXT}
-    download_origin(file_origin([server.address]), tmp_path, None, fast_downloader())
-    assert (tmp_path / "text.txt").read_bytes() == TEXT
-
-
-def test_an_endless_redirect_is_an_error(tmp_path, server):
-    server.pages["/text.txt"] = redirect(f"{server.address}/text.txt")
-    with pytest.raises(UserError, match="Exceeded 30 redirects"):
-        download_origin(file_origin([server.address]), tmp_path, None, fast_downloader())
-    assert list_entries(tmp_path) == []
-
-
-def test_a_stalled_transfer_times_out(tmp_path, server):
-    server.pages["/text.txt"] = lambda handler: time.sleep(1)
-    with pytest.raises(UserError, match="timed out"):
-        downloader = Downloader(attempts=2, backoff=0.01, read_timeout=0.1)
-        download_origin(file_origin([server.address]), tmp_path, None, downloader)
-    assert list_entries(tmp_path) == []
-
-
-def test_wrong_content_is_an_error_with_both_digests(tmp_path, server):
-    server.pages["/text.txt"] = b"<html>please log in</html>"
-    with pytest.raises(UserError) as error:
-        download_origin(file_origin([server.address]), tmp_path, None, fast_downloader())
-    assert sha256(TEXT) in str(error.value) and sha256(b"<html>please log in</html>") in str(error.value)
-    assert list_entries(tmp_path) == []
-
-
-@pytest.mark.parametrize("page", [endless_page, send(b"", length=10**12)])
-def test_a_response_larger_than_the_pinned_size_is_aborted(tmp_path, server, page):
-    server.pages["/text.txt"] = page
-    with pytest.raises(UserError, match=r"expected at most 10,000"):
-        download_origin(file_origin([server.address]), tmp_path, None, fast_downloader())
-    assert list_entries(tmp_path) == []
-
-
-def test_the_server_is_asked_not_to_compress_the_response(tmp_path, server):
-    encodings = []
-    server.pages["/text.txt"] = lambda handler: (
-        encodings.append(handler.headers["Accept-Encoding"]),
-        send(TEXT)(handler),
-    )
-    download_origin(file_origin([server.address]), tmp_path, None, fast_downloader())
-    assert encodings == ["identity"]
-
-
-def test_without_a_network_the_error_names_every_address_the_mirror_setting_and_make_demo(tmp_path, monkeypatch):
-    def fail(*_, **__):
-        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(socket, "getaddrinfo", fail)
-    for origin in (yaml.safe_load(path.read_text()) for path in ORIGIN_CONFIGS):
-        if "urls" not in origin:
-            continue
-        started = time.monotonic()
-        with pytest.raises(UserError) as error:
-            download_origin(origin, tmp_path / origin["name"], None)
-        assert time.monotonic() - started < 10
-        message = str(error.value)
-        assert all(url in message for url in origin["urls"]), message
-        assert message.count("Temporary failure in name resolution") == len(origin["urls"])
-        assert "LECTERN_MIRROR" in message and "make demo" in message
-        assert list_entries(tmp_path / origin["name"]) == []
-
-
-def test_an_unreachable_host_is_tried_only_once(tmp_path, server, closed_address, monkeypatch):
-    texts = {f"{number}.txt": bytes([65 + number]) * 9 for number in range(5)}
-    origin = {
-        "name": "texts",
-        "urls": [closed_address, server.address],
-        "files": {name: {"sha256": sha256(text), "bytes": 9} for name, text in texts.items()},
-    }
-    server.pages = {f"/{name}": text for name, text in texts.items()}
-    requested = Counter()
-    get = requests.get
-
-    def counting_get(url, **options):
-        requested[url.rpartition("/")[0]] += 1
-        return get(url, **options)
-
-    monkeypatch.setattr(requests, "get", counting_get)
-    download_origin(origin, tmp_path, None, fast_downloader())
-    assert list_entries(tmp_path) == sorted(texts)
-    assert requested == {closed_address: 1, server.address: 5}
-
-
-def test_waiting_for_unreachable_hosts_takes_at_most_ten_seconds_in_total(tmp_path, monkeypatch):
-    clock, timeouts = [0.0], []
-
-    def get(url, timeout, **_):
-        timeouts.append(timeout[0])
-        clock[0] += timeout[0]
-        raise requests.ConnectionError(MaxRetryError(None, url, TimeoutError("timed out")))
-
-    monkeypatch.setattr(requests, "get", get)
-    monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    downloader = Downloader()
-    for number in range(5):
-        with pytest.raises(SourceRejected, match="timed out"):
-            downloader.download(f"http://host{number}.invalid/text.txt", tmp_path / "text.txt", 1)
-    assert sum(timeouts) <= 10.5 and len(timeouts) == 5
-
-
-def test_passwords_in_addresses_are_never_printed(tmp_path, server, capsys):
-    mirror = server.address.replace("http://", "http://reader:secret@")
-    with pytest.raises(UserError) as error:
-        download_origin(file_origin(["http://me:secret@nowhere.invalid"]), tmp_path, mirror, fast_downloader())
-    assert "secret" not in str(error.value) + capsys.readouterr().err
-    assert f"http://***@{server.address.removeprefix('http://')}" in str(error.value)
-
-
 # Disk space and interruptions
 
 
@@ -403,101 +241,3 @@ def test_an_open_reader_of_the_old_file_never_sees_the_new_content(tmp_path, ser
         download_origin(file_origin([server.address]), tmp_path, None, fast_downloader())
         assert reader.read() == b"old text"
     assert (tmp_path / "text.txt").read_bytes() == TEXT
-
-
-# Generated samples
-
-
-@pytest.fixture
-def samples(monkeypatch) -> SimpleNamespace:
-    """Replace the module `data.samples` of a task named `numbers`. The test sets the function `make` of this module."""
-    samples = SimpleNamespace()
-    modules = {("numbers", "data.samples"): samples}
-    monkeypatch.setattr(generated.task_modules, "task_module", lambda task, name: modules[task, name])
-    return samples
-
-
-def sample_origin(**more) -> dict:
-    return {"name": "sample_numbers", "generated": {"task": "numbers", "arguments": {"count": 3}, **more}}
-
-
-def write_numbers(out: Path, count: int) -> None:
-    (out / "numbers.txt").write_text("".join(f"{number}\n" for number in range(count)))
-
-
-DIGEST = sha256(f"{sha256(b'0 1 2 '.replace(b' ', bytes([10])))}  numbers.txt\n".encode())
-
-
-def test_generated_samples_are_verified_and_kept(tmp_path, samples):
-    samples.make = write_numbers
-    download_origin(sample_origin(digest=DIGEST), tmp_path, None)
-    assert list_entries(tmp_path) == ["numbers.txt"]
-    samples.make = None  # A second call of `make` would fail.
-    download_origin(sample_origin(digest=DIGEST), tmp_path, None)
-
-
-def test_generated_samples_with_another_digest_are_rejected(tmp_path, samples):
-    samples.make = write_numbers
-    with pytest.raises(UserError, match=rf"{DIGEST}, expected {'0' * 64}.*constraints\.txt"):
-        download_origin(sample_origin(digest="0" * 64), tmp_path, None)
-    assert list_entries(tmp_path) == []
-
-
-def test_the_versions_of_sample_sources_are_recorded_with_the_file_digests(tmp_path, samples):
-    samples.make = lambda out, count: write_numbers(out, count) or {"python": "3.11"}
-    download_origin(sample_origin(), tmp_path, None)
-    assert list_entries(tmp_path) == ["numbers.txt", "sample_source.json"]
-    record = {"python": "3.11", "files": {"numbers.txt": sha256((tmp_path / "numbers.txt").read_bytes())}}
-    first = (tmp_path / "sample_source.json").read_bytes()
-    assert json.loads(first) == record
-    download_origin(sample_origin(), tmp_path, None)
-    assert (tmp_path / "sample_source.json").read_bytes() == first
-
-
-def test_samples_that_fail_during_generation_leave_no_file(tmp_path, samples):
-    def fail(out: Path, count: int) -> None:
-        write_numbers(out, count)
-        raise OSError(28, "No space left on device")
-
-    samples.make = fail
-    with pytest.raises(UserError, match="No space left on device"):
-        download_origin(sample_origin(), tmp_path, None)
-    assert list_entries(tmp_path) == []
-
-
-# Configs
-
-
-@pytest.mark.parametrize("path", ORIGIN_CONFIGS, ids=lambda path: path.stem)
-def test_every_origin_config_is_valid(path):
-    origin = yaml.safe_load(path.read_text())
-    assert origin["name"] == path.stem and isinstance(origin["licence"], str)
-    (kind,) = set(SOURCES) & set(origin)
-    assert set(origin) == {"name", "licence", kind} | ({"urls"} if kind != "generated" else set())
-    assert all(re.fullmatch(r"https?://[^\s?#]+", url) for url in origin.get("urls", []))
-    for name, pinned in origin.get("files", {}).items():
-        assert re.fullmatch(r"\w[\w.-]*", name) and set(pinned) == {"sha256", "bytes"}
-        assert re.fullmatch("[0-9a-f]{64}", pinned["sha256"]) and pinned["bytes"] > 0
-    if kind == "archive":
-        archive = Archive(**origin["archive"])
-        assert re.fullmatch("[0-9a-f]{64}", archive.digest) and archive.bytes > 0
-        assert archive.inside.endswith("/") and archive.members
-
-
-def test_an_unknown_key_in_an_origin_config_is_reported_with_the_nearest_valid_key(tmp_path):
-    origin = archive_origin([])
-    origin["archive"]["digset"] = origin["archive"].pop("digest")
-    with pytest.raises(UserError, match=r"conf/origin/drive\.yaml, archive.*'digset'.*'digest'"):
-        download_origin(origin, tmp_path, None)
-    with pytest.raises(UserError, match="exactly one of the keys files, archive, generated"):
-        download_origin({"name": "texts", "urls": []}, tmp_path, None)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("LECTERN_MIRROR"), reason="LECTERN_MIRROR is not set")
-@pytest.mark.parametrize("path", ORIGIN_CONFIGS, ids=lambda path: path.stem)
-def test_the_real_mirror_has_the_pinned_files(tmp_path, path):
-    origin = yaml.safe_load(path.read_text())
-    if "urls" in origin:
-        download_origin({**origin, "urls": []}, tmp_path, os.environ["LECTERN_MIRROR"])
-        assert list_entries(tmp_path) == sorted(origin.get("files", [f"{path.stem}.zip"]))
