@@ -60,8 +60,7 @@ def check_files_exist(raw: Path, names: list[str]) -> None:
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """Read an IDX file of uint8 values with the given number of dimensions. The file may be compressed with gzip.
 
-    Raises UserError if the file is missing or
-    damaged, or if the size of the file does not match its header.
+    Raises UserError if the file is damaged, or if the size of the file does not match its header.
     """
     try:
         content = path.read_bytes()
