@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 import shutil
 import signal
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
@@ -210,13 +211,13 @@ def server_with_key(serving_project):
     text = settings.read_text()
     changed = text.replace("body_timeout_seconds: 15", "body_timeout_seconds: 2")
     settings.write_text(changed.replace("max_requests_per_model: 256", "max_requests_per_model: 1"))
-    try:
-        with run_server(
-            serving_project, f"sqlite:///{serving_project / 'mlflow.db'}", LECTERN_API_KEY="a key"
-        ) as running:
-            yield running
-    finally:
-        settings.write_text(text)
+    with ExitStack() as stack:
+        try:
+            address = f"sqlite:///{serving_project / 'mlflow.db'}"
+            running = stack.enter_context(run_server(serving_project, address, LECTERN_API_KEY="a key"))
+        finally:
+            settings.write_text(text)  # Other tests read the file.
+        yield running
 
 
 @pytest.fixture

@@ -104,9 +104,9 @@ class LoginNode:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def submit(self, *overrides: str, **environment: str) -> subprocess.Popen:
+    def submit(self, *overrides: str, out: str = "models/x", **environment: str) -> subprocess.Popen:
         """Start `lectern submit` for a training of the sample dataset."""
-        training = ("python", "pipelines/train.py", "dataset=sample_digits", "model=digits_cnn", "out=models/x")
+        training = ("python", "pipelines/train.py", "dataset=sample_digits", "model=digits_cnn", f"out={out}")
         return self.start("lectern", "submit", *training, *overrides, **environment)
 
     def read_logs(self) -> str:

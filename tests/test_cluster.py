@@ -195,7 +195,7 @@ def test_a_training_on_gpus_requests_one_gpu_per_process(login):
 
 @pytest.mark.slurm
 def test_a_grid_becomes_a_job_array(login):
-    code, output = finish(login.submit("-m", "seed=1,2,3,4", "trainer.num_nodes=1"))
+    code, output = finish(login.submit("-m", "seed=1,2,3,4", "trainer.num_nodes=1", out="models/x-${seed}"))
     assert code == 0, output
     assert {path.name for path in (login.folder / "runs").glob("x-*")} == {f"x-{seed}-0" for seed in (1, 2, 3, 4)}
     assert output.count("is COMPLETED") == 4
@@ -203,7 +203,7 @@ def test_a_grid_becomes_a_job_array(login):
 
 @pytest.mark.slurm
 def test_the_failed_training_of_a_grid_is_named(login):
-    code, output = finish(login.submit("-m", "+fault=none,rank0", "trainer.num_nodes=1"))
+    code, output = finish(login.submit("-m", "+fault=none,rank0", "trainer.num_nodes=1", out="models/x-${fault}"))
     assert code == 1 and output.count(" failed: the command") == 1 and "_1 of x-" in output.splitlines()[-1]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 overrides = dict(override.split("=", 1) for override in sys.argv[1:])
 rank, steps, fault = os.environ["SLURM_PROCID"], int(overrides.get("+steps", 5)), overrides.get("+fault", "")
-checkpoint = Path("runs") / f"{overrides['out'].rpartition('/')[2]}-{overrides.get('seed', 7)}-{rank}"
+checkpoint = Path("runs") / f"x-{overrides.get('seed', 7)}-{rank}"
 signals: list[int] = []
 if fault != "ignore_signals":
     signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
