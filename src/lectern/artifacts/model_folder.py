@@ -1,18 +1,27 @@
 """Write and load a model folder, which contains the weights of a module and the metadata to create the module."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from lectern.artifacts.model_metadata import FORMAT, read_metadata
 from lectern.atomic import atomic_file, write_json
 from lectern.errors import UserError
 from lectern.task_modules import task_module
 from lectern.training.module import TrainableModule
+
+PARTS_PER_TENSOR = 100  # maximum number of submodules and parameters of a network per tensor in its file of weights
 
 
 def save_model(module: pl.LightningModule, folder: Path) -> None:
@@ -58,12 +67,51 @@ def load_model(folder: Path) -> TrainableModule:
     Raises UserError if the folder is missing, incomplete, damaged or of another format.
     """
     metadata = read_metadata(folder)
-    module = find_class(metadata["task"], metadata["class"])(**metadata["hyperparameters"])
+    create = partial(find_class(metadata["task"], metadata["class"]), **metadata["hyperparameters"])
     try:
+        check_weights(create, folder / "weights.safetensors")
+        module = create()
         module.load_state_dict(load_file(folder / "weights.safetensors"))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{folder}/weights.safetensors does not match module.json: {error}") from error
+    except Exception as error:  # wrong hyperparameters can raise every exception in the constructor of a module
+        raise UserError(
+            f"{folder}/weights.safetensors does not match module.json: {type(error).__name__}: {error}"
+        ) from error
     return module.eval()
+
+
+def check_weights(create: Callable[[], TrainableModule], path: Path) -> None:
+    """Raise ValueError if the weights in a file do not have the names and shapes of the weights of a module.
+
+    The module is created on the meta device, so hyperparameters of a network that is too large allocate no memory.
+    """
+    with safe_open(path, "pt") as file:
+        names = file.keys()
+        found = {name: file.get_slice(name).get_shape() for name in names}
+    with torch.device("meta"), limit_parts(PARTS_PER_TENSOR * len(found) + PARTS_PER_TENSOR):
+        expected = {name: list(value.shape) for name, value in create().state_dict().items()}
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise ValueError(f"{name} has the shape {found.get(name)}; expected {expected.get(name)}")
+
+
+@contextmanager
+def limit_parts(limit: int) -> Iterator[None]:
+    """Raise ValueError in the block if the created modules have more than `limit` submodules and parameters in all."""
+    count = 0
+
+    def count_part(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count > limit:
+            raise ValueError(f"the network has more than {limit} layers, but the file has fewer weights")
+
+    registrations = (register_module_module_registration_hook, register_module_parameter_registration_hook)
+    hooks = [register(count_part) for register in registrations]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def find_class(task: str, name: str | None) -> Callable[..., TrainableModule]:

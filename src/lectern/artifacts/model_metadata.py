@@ -30,4 +30,10 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         )
     if missing := KEYS - metadata.keys():
         raise UserError(f"{path} is damaged: missing {', '.join(sorted(missing))}. {train_again}")
+    for key, kind in (("task", str), ("class", str), ("hyperparameters", dict)):
+        if not isinstance(metadata[key], kind):
+            raise UserError(
+                f"{path} is damaged: {key} is {str(metadata[key])[:80]!r}; expected a value of the type "
+                f"{kind.__name__}. {train_again}"
+            )
     return metadata

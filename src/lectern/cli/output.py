@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lectern.artifacts.paths import PIPELINE
 from lectern.cli.completion import complete_names
@@ -95,9 +96,9 @@ def as_table(rows: list[dict[str, Any]]) -> Table:
     cells = [[format_cell(value) for value in row.values()] for row in rows]
     for key, column in zip(rows[0], zip(*cells, strict=True), strict=True):
         has_spaces = any(" " in cell for cell in column)
-        table.add_column(key.replace("_", " "), no_wrap=not has_spaces, overflow="fold")
+        table.add_column(Text(key.replace("_", " ")), no_wrap=not has_spaces, overflow="fold")
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # Text, because a string such as "[/x]" would be read as markup
     return table
 
 
@@ -105,4 +106,9 @@ def format_cell(value: Any) -> str:
     """Return a value as the text of a table cell. A float is a score and gets four decimals."""
     if value is None:
         return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:.4f}" if isinstance(value, float) else escape_control_characters(str(value))
+
+
+def escape_control_characters(text: str) -> str:
+    """Return a text in which escapes such as `\\x1b` replace characters that a terminal would interpret."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

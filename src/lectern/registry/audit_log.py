@@ -12,12 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lectern.artifacts.paths import AUDIT_LOGS
-from lectern.artifacts.text_lines import split_lines
+from lectern.registry.decision_lines import Decision, parse_decisions, select_valid_lines
 from lectern.registry.registered_model import RegisteredModel
 from lectern.registry.version_record import DECISION_PREFIX, ModelVersionRecord, VersionIdentity
 from lectern.tracking.account import actor
-
-Decision = dict[str, Any]
 
 
 def read_decisions(model: RegisteredModel) -> list[Decision]:
@@ -150,18 +148,9 @@ def label(described: Decision) -> str:
 
 
 def read_lines(name: str) -> set[str]:
-    """Return the complete lines of the audit log's file. If the disk was full, the last line can be incomplete."""
+    """Return the valid lines of the audit log's file. If the disk was full, the last line can be incomplete."""
     path = AUDIT_LOGS / f"{name}.jsonl"
-    return complete_lines(path.read_text("utf-8")) if path.is_file() else set()
-
-
-def complete_lines(text: str) -> set[str]:
-    """Return the lines of an audit log, without a line that was only written in part."""
-    return {line for line in split_lines(text) if line.endswith("}")}
-
-
-def parse_decisions(lines: set[str]) -> list[Decision]:
-    return sorted((json.loads(line) for line in lines), key=lambda decision: str(decision["when"]))
+    return select_valid_lines(path.read_text("utf-8", "backslashreplace"), str(path)) if path.is_file() else set()
 
 
 def write_decisions(decisions: Iterable[Decision], name: str) -> None:

@@ -118,8 +118,10 @@ def config_link(run: Run | None) -> Link:
         return Link("config", "unknown", "the run is missing")
     if not has_config(run):
         return Link("config", "restored from outputs", f"only the arguments of the module are known; {NOT_IN_GIT}")
-    source = f"from {run.data.tags[CONFIG_SOURCE]}" if is_restored(run) else f"key {run.data.tags[TRAINING]}"
-    return Link("config", f"{len(run.data.params)} values, {source}")
+    tag, word = (CONFIG_SOURCE, "from") if is_restored(run) else (TRAINING, "key")
+    if tag not in run.data.tags:
+        return Link("config", "unknown", f"the run has no tag {tag}")
+    return Link("config", f"{len(run.data.params)} values, {word} {run.data.tags[tag]}")
 
 
 def commit_link(run: Run | None) -> Link:

@@ -1,10 +1,12 @@
 """Read the versions and aliases of a registered model, and move its aliases."""
 
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from lectern.config import nearest
 from lectern.errors import UserError
+from lectern.registry.decision_lines import select_valid_lines
 from lectern.registry.version_record import (
     DECISION_PREFIX,
     ModelVersionRecord,
@@ -38,14 +40,13 @@ class RegisteredModel:
     def refresh(self) -> None:
         """Read the versions and aliases from the tracking store again."""
         self.aliases = read_aliases(self.client, self.name)
-        found = self.client.search_model_versions(f"name = '{self.name}'")
+        quote = '"' if "'" in self.name else "'"
+        found = self.client.search_model_versions(f"name = {quote}{self.name}{quote}")
         records = [read_record(version) for version in found]
         self.versions = [record for record in records if isinstance(record, ModelVersionRecord)]
         self.versions.sort(key=lambda record: record.number, reverse=True)
         self.unreadable = [record for record in records if isinstance(record, UnreadableVersion)]
-        self.decisions = {
-            value for version in found for key, value in version.tags.items() if key.startswith(DECISION_PREFIX)
-        }
+        self.decisions = {line for version in found for line in read_decision_tags(version)}
 
     @property
     def champion_number(self) -> int | None:
@@ -55,13 +56,13 @@ class RegisteredModel:
     def champion(self) -> ModelVersionRecord | None:
         """The version with the alias `champion`, or None if there is no champion.
 
-        Raises UserError if an older version of Lectern registered the champion.
+        Raises UserError if Lectern cannot use the champion.
         """
         return None if self.champion_number is None else self.get(CHAMPION)
 
     @property
     def readable_champion(self) -> ModelVersionRecord | None:
-        """The champion, or None if there is no champion or an older version of Lectern registered the champion."""
+        """The champion, or None if there is no champion or Lectern cannot use the champion."""
         return next((record for record in self.versions if record.number == self.champion_number), None)
 
     def get(self, which: str) -> ModelVersionRecord:
@@ -148,6 +149,16 @@ class RegisteredModel:
         """
         self.refresh()
         self.move_aliases({CHALLENGER: self.best_version(scored, self.champion_number)})
+
+
+def read_decision_tags(version: ModelVersion) -> set[str]:
+    """Return the lines of the audit log in the tags of a version."""
+    tags = {key: value for key, value in version.tags.items() if key.startswith(DECISION_PREFIX)}
+    return {
+        line
+        for key, value in tags.items()
+        for line in select_valid_lines(value, f"The tag {key} of {version.name} version {version.version}")
+    }
 
 
 def read_aliases(client: MlflowClient, name: str) -> dict[str, int]:

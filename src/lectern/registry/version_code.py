@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from lectern.artifacts.paths import AUDIT_LOGS
 from lectern.errors import UserError
-from lectern.registry.audit_log import complete_lines, parse_decisions
+from lectern.registry.decision_lines import parse_decisions, select_valid_lines
 from lectern.registry.packaged_code import code_digest
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.registry.version_runs import find_version_run
@@ -39,8 +39,8 @@ def check_approved(client: MlflowClient, version: ModelVersionRecord) -> None:
 
 def approved_code(name: str) -> set[str]:
     """Return the code digests in the committed audit log of a model."""
-    committed = git(Path(), "show", f"HEAD:./{AUDIT_LOGS / name}.jsonl")
-    decisions = parse_decisions(complete_lines(committed))
+    log = f"{AUDIT_LOGS / name}.jsonl"
+    decisions = parse_decisions(select_valid_lines(git(Path(), "show", f"HEAD:./{log}"), f"{log} of the last commit"))
     versions = [decision[key] for decision in decisions for key in ("from", "to") if decision.get(key)]
     return {version["code"] for version in versions if version.get("code")}
 

@@ -1,8 +1,10 @@
 """Create the tags of a registered version, and convert the tags to a typed record."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import NamedTuple
 
 from mlflow.entities.model_registry import ModelVersion
@@ -11,12 +13,20 @@ from lectern.artifacts.digests import content_digest
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.registry.evaluated_outputs import check_evaluation
 from lectern.registry.packaged_code import code_digest, requirements_digest
+from lectern.task_modules import task_names
 from lectern.tracking.provenance import git_commit
 
 PREFIX = "lectern."
 METRIC_PREFIX = "lectern.metric."
 DECISION_PREFIX = "lectern.decision."
 OUTPUT_TAGS = ("score", "baseline", "higher_is_better", "test_digest")  # copied from metrics/<experiment>.json
+
+
+def is_finite_number(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
 
 
 class OutputIdentity(NamedTuple):
@@ -46,6 +56,20 @@ class VersionIdentity(NamedTuple):
 
 
 REQUIRED_TAGS = (*VersionIdentity._fields, "dataset", "task", *OUTPUT_TAGS)
+
+NAME = re.compile(r"(?!\.)[^/\\\0]+")  # the name of an experiment is part of paths
+NOT_USABLE = (
+    "Lectern cannot use this version. Delete the version in MLflow, or register an experiment with "
+    "`dvc repro register@NAME`."
+)
+Check = tuple[Callable[[str], object], str]
+TAG_CHECKS: dict[str, Check] = {  # maps a tag to a function that checks its value, and to the expected value
+    "experiment": (NAME.fullmatch, "the name of an experiment"),
+    "task": (lambda value: value in task_names(), f"one of {', '.join(task_names())}"),
+    "score": (is_finite_number, "a finite number"),
+    "baseline": (is_finite_number, "a finite number"),
+    "higher_is_better": (lambda value: value in ("True", "False"), "True or False"),
+}
 
 
 @dataclass(frozen=True)
@@ -90,7 +114,7 @@ class ModelVersionRecord:
 
 @dataclass(frozen=True)
 class UnreadableVersion:
-    """A registered version without all tags that this version of Lectern needs."""
+    """A registered version that Lectern cannot use, because tags are missing or have wrong values."""
 
     number: int
     identity: VersionIdentity
@@ -121,10 +145,13 @@ def version_tags(paths: ExperimentPaths) -> dict[str, str]:
 
 
 def read_record(version: ModelVersion) -> ModelVersionRecord | UnreadableVersion:
-    """Convert a version of MLflow's registry to a record, or to an UnreadableVersion if tags are missing."""
-    tags = {key.removeprefix(PREFIX): value for key, value in version.tags.items()}
+    """Convert a version of MLflow's registry to a record, or to an UnreadableVersion if a tag is missing or wrong."""
+    tags = {key.removeprefix(PREFIX): value for key, value in version.tags.items() if key.startswith(PREFIX)}
     if not set(REQUIRED_TAGS) <= tags.keys():
-        return unreadable_version(version, tags)
+        return unreadable_version(version, tags, missing_tags_reason(version, tags))
+    if problems := find_wrong_tags(tags):
+        reason = f"{version.name} version {version.version} has wrong tags: {'; '.join(problems)}. {NOT_USABLE}"
+        return unreadable_version(version, tags, reason)
     return ModelVersionRecord(
         name=version.name,
         number=int(version.version),
@@ -147,17 +174,31 @@ def read_record(version: ModelVersion) -> ModelVersionRecord | UnreadableVersion
     )
 
 
-def unreadable_version(version: ModelVersion, tags: Mapping[str, str]) -> UnreadableVersion:
-    """Return an UnreadableVersion whose `reason` lists the existing tags, the missing tags and what to do."""
+def find_wrong_tags(tags: Mapping[str, str]) -> list[str]:
+    """Return a message for each required tag whose value Lectern cannot have written."""
+    problems = []
+    for name, (is_valid, expected) in TAG_CHECKS.items():
+        if not is_valid(tags[name]):
+            problems.append(f"{PREFIX}{name} is {tags[name][:80]!r}; expected {expected}")
+    return problems
+
+
+def missing_tags_reason(version: ModelVersion, tags: Mapping[str, str]) -> str:
+    """Return a text that lists the existing tags, the missing tags and what to do."""
     missing = [name for name in REQUIRED_TAGS if name not in tags]
     found = sorted(name for name in tags if "." not in name)
+    if not found:
+        return f"{version.name} version {version.version} was not registered by Lectern. {NOT_USABLE}"
     experiment = tags.get("experiment")
     command = f"dvc repro register@{experiment}" if experiment else "dvc repro"
-    reason = (
+    return (
         f"{version.name} version {version.version} was registered by an older version of Lectern. "
-        f"Missing tags: {', '.join(missing)}. Existing tags: {', '.join(found) or 'none'}. "
+        f"Missing tags: {', '.join(missing)}. Existing tags: {', '.join(found)}. "
         f"Train and register the experiment again: {command}"
     )
+
+
+def unreadable_version(version: ModelVersion, tags: Mapping[str, str], reason: str) -> UnreadableVersion:
     identity = VersionIdentity(*(tags.get(name, "") for name in VersionIdentity._fields))
     return UnreadableVersion(int(version.version), identity, reason)
 

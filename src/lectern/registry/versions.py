@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.digests import content_digest
 from lectern.errors import UserError
@@ -55,7 +54,7 @@ def download_files(client: MlflowClient, version: ModelVersionRecord, part: str 
     uri = f"{version.source}/{part}".rstrip("/")
     try:
         return Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri))
-    except (MlflowException, OSError) as error:
+    except Exception as error:  # an artifact store raises the exceptions of its own client library
         raise UserError(
             f"{version}: the files of this version are missing from {uri} ({error}). "
             "Restore the files with `lectern reconcile`, or delete the version."

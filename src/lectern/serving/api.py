@@ -74,7 +74,6 @@ async def poll_registry(champions: Champions, seconds: float) -> None:
     while True:
         try:
             await asyncio.to_thread(champions.refresh)
-            champions.problems.pop("registry", None)
         except Exception as error:
             if "registry" not in champions.problems:
                 log.warning("The registry cannot be read: %s", error)

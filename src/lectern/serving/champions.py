@@ -2,17 +2,17 @@
 
 import json
 import logging
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.paths import group_config
 from lectern.config import nearest
-from lectern.errors import UserError
+from lectern.errors import UserError, hide_credentials
 from lectern.registry.loaded_model import LoadedModel
 from lectern.registry.registered_model import CHAMPION, RegisteredModel
 from lectern.registry.score_unit import read_score_unit
@@ -22,6 +22,7 @@ from lectern.registry.versions import download_files, download_model_folder
 from lectern.serving.packaged_model import PackagedModel
 from lectern.task_modules import has_task_module, task_module
 
+RETRY_FACTOR = 10  # at most about one tenth of the time is used to load versions that fail to load
 SAMPLE_PREFIX = "sample_"  # the names of the demo datasets start with this prefix
 
 log = logging.getLogger("lectern.serving")
@@ -132,7 +133,7 @@ def read_example(client: MlflowClient, version: ModelVersionRecord) -> dict[str,
         path = Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri))
         table = json.loads(path.read_text())
         return dict(zip(table["columns"], table["data"][0], strict=True))
-    except (MlflowException, OSError, ValueError, KeyError, TypeError, IndexError):
+    except Exception:  # the example is optional, and an artifact store raises the exceptions of its client library
         return None
 
 
@@ -147,6 +148,7 @@ class Champions:
         self.served: dict[str, Champion] = {}
         self.registered: dict[str, int | None] = {}  # maps every registered model to the number of its champion
         self.problems: dict[str, str] = {}  # maps a model to the reason why its champion could not be loaded
+        self.retry_at: dict[tuple[str, int | None], float] = {}  # when a version that failed to load is loaded again
 
     def refresh(self) -> None:
         """Load the champions that have changed in the registry.
@@ -157,9 +159,14 @@ class Champions:
         numbers = {model.name: model.aliases.get(CHAMPION) for model in models}
         self.registered = {name: None if number is None else int(number) for name, number in numbers.items()}
         for name, number in self.registered.items():
-            if number != self.served_number(name):
+            if number != self.served_number(name) and time.monotonic() >= self.retry_at.get((name, number), 0):
                 self.update(name, number)
         self.served = {name: champion for name, champion in self.served.items() if name in self.registered}
+        self.problems = {name: text for name, text in self.problems.items() if self.has_unserved_champion(name)}
+
+    def has_unserved_champion(self, name: str) -> bool:
+        """Return whether the registered champion of a model is not the served version."""
+        return self.registered.get(name) not in (None, self.served_number(name))
 
     def served_number(self, name: str) -> int | None:
         return self.served[name].version.number if name in self.served else None
@@ -169,7 +176,7 @@ class Champions:
 
         If the version cannot be loaded, the old version of the model is still served.
         """
-        served = {**self.served}
+        served, started = {**self.served}, time.monotonic()
         try:
             if number is None:
                 served.pop(name, None)
@@ -179,12 +186,18 @@ class Champions:
                 )
             # replace the dictionary instead of changing it, because other threads read the dictionary at the same time
             self.served = served
-            if self.problems.pop(name, None):
+            if name in self.problems:
                 log.warning("%s: version %s is served now", name, number)
-        except UserError as error:
-            if self.problems.get(name) != str(error):
-                log.warning("%s", error)
-            self.problems = {**self.problems, name: str(error)}
+        except Exception as error:  # a version that cannot be loaded must not affect the other models
+            self.retry_at[name, number] = time.monotonic() + RETRY_FACTOR * (time.monotonic() - started)
+            self.report_problem(name, number, error)
+
+    def report_problem(self, name: str, number: int | None, error: Exception) -> None:
+        """Log why a version cannot be served, unless this was already logged, and keep the reason for `/readyz`."""
+        problem = hide_credentials(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
+        if self.problems.get(name) != problem:
+            log.warning("%s: version %s cannot be served: %s", name, number, problem)
+        self.problems = {**self.problems, name: problem}
 
     def get(self, name: str) -> Champion:
         """Return the loaded champion of a model.

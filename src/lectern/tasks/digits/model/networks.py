@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lectern.config import DropoutRate, PositiveInt
+from lectern.config import DropoutRate, LayerCount, PositiveInt
 
 
 class DigitCNN(nn.Sequential):
@@ -58,7 +58,7 @@ class DigitResNet(nn.Sequential):
     The second and the third stage halve the size of the image.
     """
 
-    def __init__(self, width: PositiveInt = 32, blocks: PositiveInt = 2):
+    def __init__(self, width: PositiveInt = 32, blocks: LayerCount = 2):
         channels = [width, width, 2 * width, 4 * width]
         stages = [
             ResidualBlock(channels[stage] if block == 0 else channels[stage + 1], channels[stage + 1], stride)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lectern.config import DropoutRate, PositiveInt
+from lectern.config import DropoutRate, LayerCount, PositiveInt
 from lectern.errors import UserError
 from lectern.tasks.language_model.data.format.alphabet import UNKNOWN_ID
 from lectern.training.byte_dropout import ByteDropout
@@ -48,7 +48,7 @@ class RecurrentNetwork(CharacterNetwork):
     """
 
     def __init__(
-        self, vocabulary: int, cell: Cell, layers: PositiveInt, hidden: PositiveInt, dropout: DropoutRate = 0.0
+        self, vocabulary: int, cell: Cell, layers: LayerCount, hidden: PositiveInt, dropout: DropoutRate = 0.0
     ):
         super().__init__()
         self.vocabulary, self.hidden = vocabulary, hidden
@@ -146,7 +146,7 @@ class TransformerNetwork(CharacterNetwork):
     def __init__(
         self,
         vocabulary: int,
-        layers: PositiveInt,
+        layers: LayerCount,
         width: PositiveInt,
         heads: PositiveInt,
         memory: PositiveInt,

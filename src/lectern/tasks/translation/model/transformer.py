@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from lectern.config import DropoutRate, PositiveInt
+from lectern.config import DropoutRate, LayerCount, PositiveInt
 from lectern.tasks.translation.data.format.vocabulary import PAD
 from lectern.tasks.translation.model.encoder_decoder import EncoderDecoder, State
 from lectern.training.byte_dropout import ByteDropout
@@ -128,7 +128,7 @@ class Transformer(EncoderDecoder):
         hidden_size: PositiveInt,
         feed_forward_size: PositiveInt,
         heads: PositiveInt,
-        layers: PositiveInt,
+        layers: LayerCount,
         dropout: DropoutRate = 0.0,
     ):
         super().__init__(vocabulary_size, hidden_size)
