@@ -27,8 +27,6 @@ from lectern.serving.executor import Executor
 from lectern.serving.model_info import ModelInfo, describe_champion
 from lectern.serving.openapi import ErrorResponse, build_document
 
-LARGE_BODY_BYTES = 100_000  # larger JSON bodies are parsed in a thread, to keep the event loop free
-
 log = logging.getLogger("lectern.serving")
 router = APIRouter()
 
@@ -134,7 +132,7 @@ async def predict(champion: ServedChampion, executor: ServerExecutor, request: R
 async def read_json(champion: Champion, executor: Executor, request: Request) -> tuple[Any, dict[str, Any]]:
     """Return the model inputs and the model params in the JSON body of a request."""
     body, max_characters = await request.body(), executor.settings.max_characters
-    if len(body) > LARGE_BODY_BYTES:
+    if len(body) > schemas.LARGE_BODY_BYTES:
         return await executor.run_short(schemas.parse_body, body, champion.task, max_characters)
     return schemas.parse_body(body, champion.task, max_characters)
 

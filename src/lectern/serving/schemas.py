@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, conlist, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, conlist, create_model, model_validator
 
 from lectern.errors import UserError
 from lectern.registry.model_params import (
@@ -18,9 +18,11 @@ from lectern.registry.model_params import (
     params_schema,
     validate_params,
 )
+from lectern.serving.large_bodies import parse_with_arrow, read_array
 from lectern.task_modules import task_module
 
 MAX_REPORTED_ERRORS = 3
+LARGE_BODY_BYTES = 100_000  # larger JSON bodies are parsed with Arrow, in a thread
 
 
 class PredictRequest(BaseModel):
@@ -34,7 +36,7 @@ class PredictRequest(BaseModel):
     )
 
     @model_validator(mode="after")
-    def check_one_input_field(self) -> Self:
+    def check_one_input_field(self) -> "PredictRequest":
         if len({"input", "inputs"} & self.model_fields_set) != 1:
             raise ValueError("send either `input` or a list of `inputs`")
         return self
@@ -101,7 +103,8 @@ def nested_list_type(number: Any, shape: tuple[int, ...]) -> Any:
     """
     nested = number
     for length in reversed(shape):
-        nested = conlist(nested, min_length=max(length, 1), max_length=None if length < 0 else length)
+        lists = conlist(nested, min_length=max(length, 1), max_length=None if length < 0 else length)
+        nested = Annotated[lists, FailFast()]  # without FailFast, pydantic creates one error for each wrong number
     return nested
 
 
@@ -124,6 +127,11 @@ def parse_body(body: bytes, task: str, max_characters: int) -> tuple[Any, dict[s
 
     Raises UserError with the first mistakes and their locations if the body is invalid.
     """
+    if len(body) > LARGE_BODY_BYTES:
+        signature = model_signature(task)
+        table, tensor = parse_with_arrow(body, signature), tensor_spec(signature.inputs)
+        if tensor and not signature.params:
+            return read_array(table, tensor, task_module(task, "serving.request").MAX_ROWS), {}
     try:
         request: Any = task_schemas(task, max_characters).request.model_validate_json(body)
     except ValidationError as error:
