@@ -135,6 +135,17 @@ def test_the_frames_of_a_window_must_fit_into_the_megapixel_limit(serving_projec
         list(read_limited_video(tmp_path / "drive.mp4", megapixels, 6))
 
 
+@pytest.mark.parametrize("name", ["drive.mp4", "drive.mkv"])  # the header of an .mkv file has no number of frames
+def test_all_frames_of_a_video_must_fit_into_100_times_the_megapixel_limit(tmp_path, name):
+    from lectern.tasks.steering.serving.request import read_limited_video
+    from lectern.tasks.steering.serving.video_writer import write_video
+
+    write_video(np.zeros((101, 32, 32, 3), np.uint8), tmp_path / name, 10.0)
+    assert len(list(read_limited_video(tmp_path / name, 1.02 * 32 * 32 / 1e6))) == 101
+    with pytest.raises(UserError, match="at least 101 frames of 32 x 32 pixels; at most .* million pixels in all"):
+        list(read_limited_video(tmp_path / name, 1.002 * 32 * 32 / 1e6))
+
+
 # Errors
 
 

@@ -15,9 +15,11 @@ from lectern.registry.loaded_model import LoadedModel
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.serving.batching import DynamicBatcher
 from lectern.serving.champions import Champion
-from lectern.serving.deadline import ModelBusy, PredictionTimeout
+from lectern.serving.deadline import Cancelled, Deadline, ModelBusy, PredictionTimeout
 from lectern.serving.executor import Executor
+from lectern.serving.file_inputs import take_chunk
 from lectern.serving.settings import read_settings
+from lectern.tasks.steering.serving.playback import limit_frames
 
 VERSION = ModelVersionRecord(
     name="",
@@ -159,6 +161,24 @@ def test_a_request_that_waits_too_long_for_a_worker_is_rejected_and_never_starte
     result, error = asyncio.run(send_requests())
     assert result == "finished" and "No worker thread of this model was free within 0.2 seconds" in str(error)
     assert not waiting.model.started.is_set()
+
+
+def test_the_time_limit_includes_the_time_to_read_all_chunks_of_a_file(create_executor):
+    champion = FakeChampion(VERSION, SlowModel())
+    chunks = iter(lambda: np.zeros(1), None)
+    with pytest.raises(ModelBusy, match="0.2 seconds"):
+        asyncio.run(create_executor(prediction_timeout_seconds=0.2).predict_chunks(champion, chunks))
+
+
+def test_no_further_frame_is_read_when_the_time_limit_is_reached_or_the_client_has_left():
+    deadline = Deadline(100)
+    frames = iter(lambda: np.zeros(1), None)
+    assert len(deadline.run(take_chunk, frames, 5, lambda item: 0)) == 5
+    deadline.cancelled = True
+    with pytest.raises(Cancelled):
+        deadline.run(take_chunk, frames, 5, lambda item: 0)
+    with pytest.raises(Cancelled):
+        deadline.run(list, limit_frames(frames, 10))
 
 
 def test_a_cancelled_prediction_is_stopped(create_executor):

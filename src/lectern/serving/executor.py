@@ -50,18 +50,30 @@ class Executor:
     async def run_inference(self, champion: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
         """Run a function in the thread pool of the model, with the time limit of a prediction.
 
-        Raises ModelBusy if the function does not finish before the time limit. If the caller is cancelled, the function
-        stops before the next layer of the network.
+        Raises ModelBusy if the function does not finish before the time limit.
         """
-        if champion.name not in self.model_pools:
-            self.model_pools[champion.name] = self.create_pool(champion.name)
         deadline = Deadline(self.settings.prediction_timeout_seconds)
+        return await self.run_until(deadline, self.model_pool(champion), function, *arguments)
+
+    async def run_until(
+        self, deadline: Deadline, pool: ThreadPoolExecutor, function: Callable[..., Result], *arguments: Any
+    ) -> Result:
+        """Run a function in a thread pool until its deadline.
+
+        Raises ModelBusy if the function does not finish before the deadline. If the caller is cancelled, the function
+        stops before the next layer of a network or the next frame of a video.
+        """
         job = partial(deadline.run, function, *arguments)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.model_pools[champion.name], job)
+            return await asyncio.get_running_loop().run_in_executor(pool, job)
         except asyncio.CancelledError:
             deadline.cancelled = True
             raise
+
+    def model_pool(self, champion: Champion) -> ThreadPoolExecutor:
+        if champion.name not in self.model_pools:
+            self.model_pools[champion.name] = self.create_pool(champion.name)
+        return self.model_pools[champion.name]
 
     async def predict(self, champion: Champion, inputs: Any, params: dict[str, Any]) -> Any:
         """Return the prediction of a champion.
@@ -79,12 +91,14 @@ class Executor:
     async def predict_chunks(self, champion: Champion, chunks: Iterator[Array]) -> Any:
         """Predict for one chunk of inputs after the other, and return the joined predictions.
 
-        Only one chunk at a time is in memory, because all inputs together can be too large.
+        Only one chunk at a time is in memory, because all inputs together can be too large. The time limit of a
+        prediction applies to all chunks together, and includes the time to read the chunks.
         """
-        outputs = []
+        outputs, deadline = [], Deadline(self.settings.prediction_timeout_seconds)
+        pool, predict = self.model_pool(champion), champion.model.predict
         with self.track(champion):
-            while (inputs := await self.run_short(next, chunks, None)) is not None:
-                outputs.append(await self.run_inference(champion, champion.model.predict, inputs, {}))
+            while (inputs := await self.run_until(deadline, self.short_pool, next, chunks, None)) is not None:
+                outputs.append(await self.run_until(deadline, pool, predict, inputs, {}))
         if isinstance(outputs[0], pd.DataFrame):
             return pd.concat(outputs, ignore_index=True)
         return np.concatenate(outputs)

@@ -12,6 +12,7 @@ import numpy as np
 from lectern.errors import UserError
 from lectern.serving.batching import Array
 from lectern.serving.champions import Champion
+from lectern.serving.deadline import check_current_deadline
 
 MAX_CHUNK_BYTES = 64_000_000  # a chunk that has at least this size in bytes gets no further item
 
@@ -58,6 +59,7 @@ def take_chunk(items: Iterator[Item], max_items: int, item_bytes: Callable[[Item
     chunk: list[Item] = []
     chunk_bytes = 0
     for item in islice(items, max_items):
+        check_current_deadline()
         chunk.append(item)
         chunk_bytes += item_bytes(item)
         if chunk_bytes > MAX_CHUNK_BYTES:

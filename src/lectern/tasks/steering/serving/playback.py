@@ -15,6 +15,7 @@ from lectern.artifacts.paths import PROCESSED
 from lectern.atomic import temporary_directory
 from lectern.errors import UserError
 from lectern.serving.champions import Champion
+from lectern.serving.deadline import check_current_deadline
 from lectern.tasks.steering.data.format.frames import prepare
 from lectern.tasks.steering.data.readers.videos import frame_rate
 from lectern.tasks.steering.serving.request import read_limited_video
@@ -64,8 +65,12 @@ def play_video(champion: Champion, video: Path, directory: Path, megapixels: flo
 
 
 def limit_frames(frames: Iterable[np.ndarray], max_frames: int) -> Iterator[np.ndarray]:
-    """Yield the frames unchanged. Raises UserError if there are more than `max_frames` frames."""
+    """Yield the frames unchanged, until the time limit of the prediction in this thread.
+
+    Raises UserError if there are more than `max_frames` frames.
+    """
     for number, frame in enumerate(frames):
+        check_current_deadline()
         if number >= max_frames:
             raise UserError(f"The video has more than {max_frames} frames. Cut the video, or use `lectern steer`.")
         yield frame

@@ -16,6 +16,7 @@ from lectern.user_files.images import read_image
 
 MAX_ROWS = 16  # maximum number of windows in memory; a window can have 50 raw frames
 SUPPORTS_BATCHING = False  # frames of different cameras have different sizes
+VIDEO_FACTOR = 100  # all frames of a video may have this many times the pixels of the largest window
 
 
 def read_picture(path: Path, module: SteeringModel, megapixels: float) -> Iterator[np.ndarray]:
@@ -37,18 +38,34 @@ def read_drive(path: Path, module: SteeringModel, megapixels: float) -> Iterator
 
 
 def read_limited_video(path: Path, megapixels: float, window: int = 1) -> Iterator[np.ndarray]:
-    """Yield the frames of a video. Raises UserError if a window has more than `megapixels` million pixels."""
+    """Yield the frames of a video.
+
+    Raises UserError if a window has more than `megapixels` million pixels, or if all frames together have more than
+    VIDEO_FACTOR times as many pixels.
+    """
     with open_video(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
-        for frame in container.decode(stream):
-            width, height = displayed_size(frame, stream)
-            if window * width * height > megapixels * 1e6:
-                raise UserError(
-                    f"The network uses windows of {window} frames, and the frames have {width} x {height} "
-                    f"pixels; at most {megapixels:g} million pixels per window are allowed. Reduce the frame size."
-                )
+        check_pixels(stream.codec_context.width, stream.codec_context.height, stream.frames, megapixels, window)
+        if megapixels < np.inf:  # FFmpeg then allocates no memory for a larger frame; codecs can pad a frame
+            stream.codec_context.options = {"max_pixels": str(int(2 * megapixels * 1e6))}
+        for count, frame in enumerate(container.decode(stream), 1):
+            check_pixels(*displayed_size(frame, stream), count, megapixels, window)
             yield displayed_frame(frame, stream)
+
+
+def check_pixels(width: int, height: int, frames: int, megapixels: float, window: int) -> None:
+    """Raise UserError if a window of frames, or all frames together, have too many pixels."""
+    if window * width * height > megapixels * 1e6:
+        raise UserError(
+            f"The network uses windows of {window} frames, and the frames have {width} x {height} "
+            f"pixels; at most {megapixels:g} million pixels per window are allowed. Reduce the frame size."
+        )
+    if frames * width * height > VIDEO_FACTOR * megapixels * 1e6:
+        raise UserError(
+            f"The video has at least {frames} frames of {width} x {height} pixels; at most "
+            f"{VIDEO_FACTOR * megapixels:g} million pixels in all are allowed. Reduce the frame size, or cut the video."
+        )
 
 
 PICTURES, VIDEOS = (".png", ".jpg", ".jpeg"), (".mp4", ".webm", ".avi", ".mov", ".mkv")
