@@ -126,7 +126,8 @@ def read_response(connection: socket.socket) -> tuple[int, bytes]:
 
 
 def request_head(*headers: str) -> bytes:
-    lines = [f"POST /v1/models/{DIGITS}/predict HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
+    start = [f"POST /v1/models/{DIGITS}/predict HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+    lines = [*start, *headers]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
 
 

@@ -14,6 +14,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # By default, MLflow logs every database table that it creates.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+# By default, MLflow sends statistics about its use to its makers.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 try:
     getpass.getuser()
 except (KeyError, OSError):  # in a container, the user can have no name; DVC and PyTorch fail without a user name

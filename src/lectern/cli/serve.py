@@ -25,6 +25,9 @@ def serve(
         str | None, typer.Option(help="IP address on which the server listens; for 0.0.0.0, set LECTERN_API_KEY first")
     ] = None,
     port: Annotated[int | None, typer.Option(help="port on which the server listens; 0 selects a free port")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="allow other machines to send requests without an API key")
+    ] = False,
 ) -> None:
     """Serve the champions with a web page and an API.
 
@@ -36,7 +39,7 @@ def serve(
     from lectern.serving.server import serve
     from lectern.serving.settings import read_settings
 
-    serve(read_settings(host=host, port=port))
+    serve(read_settings(host=host, port=port), insecure)
 
 
 def predict(

@@ -57,15 +57,15 @@ def create_app(champions: Champions, executor: Executor) -> FastAPI:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Check the registry for new champions while the server runs."""
-    polling = asyncio.create_task(poll_registry(app.state.champions, app.state.executor.settings.alias_poll_seconds))
+    polling = asyncio.create_task(poll_registry(app.state.champions, app.state.executor))
     yield
     polling.cancel()
     with suppress(asyncio.CancelledError):
         await polling
 
 
-async def poll_registry(champions: Champions, seconds: float) -> None:
-    """Load changed champions from the registry every `seconds` seconds.
+async def poll_registry(champions: Champions, executor: Executor) -> None:
+    """Load changed champions from the registry at regular intervals.
 
     If the registry is unreachable, the champions that are already loaded are still served.
     """
@@ -78,7 +78,8 @@ async def poll_registry(champions: Champions, seconds: float) -> None:
             champions.problems["registry"] = f"cannot read it: {str(error)[:200]}"
         for champion in champions.all():
             metrics.CHAMPION_VERSION.labels(champion.name).set(champion.version.number)
-        await asyncio.sleep(seconds)
+        await executor.release_memory()
+        await asyncio.sleep(executor.settings.alias_poll_seconds)
 
 
 async def get_champions(request: Request) -> Champions:

@@ -17,6 +17,7 @@ from lectern.serving import metrics
 from lectern.serving.batching import Array, DynamicBatcher
 from lectern.serving.champions import Champion
 from lectern.serving.deadline import Deadline, ModelBusy, install_deadline_hook
+from lectern.serving.memory import release_memory
 from lectern.serving.settings import Settings
 
 STREAM_SLICE_S = 0.05  # seconds per slice of a streamed text; between two slices, other streams can use the thread
@@ -37,6 +38,7 @@ class Executor:
         self.short_pool = self.create_pool("short")
         self.model_pools: dict[str, ThreadPoolExecutor] = {}
         self.batchers: dict[str, tuple[Champion, DynamicBatcher]] = {}
+        self.has_read_files = False  # true if memory of pictures and videos can be returned to the operating system
         install_deadline_hook()
 
     def create_pool(self, name: str) -> ThreadPoolExecutor:
@@ -96,12 +98,19 @@ class Executor:
         """
         outputs, deadline = [], Deadline(self.settings.prediction_timeout_seconds)
         pool, predict = self.model_pool(champion), champion.model.predict
+        self.has_read_files = True
         with self.track(champion):
             while (inputs := await self.run_until(deadline, self.short_pool, next, chunks, None)) is not None:
                 outputs.append(await self.run_until(deadline, pool, predict, inputs, {}))
         if isinstance(outputs[0], pd.DataFrame):
             return pd.concat(outputs, ignore_index=True)
         return np.concatenate(outputs)
+
+    async def release_memory(self) -> None:
+        """Return the memory of the pictures and videos that were read since the last call to the operating system."""
+        if self.has_read_files and not self.in_progress.total():
+            self.has_read_files = False
+            await self.run_short(release_memory)
 
     async def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncGenerator[str, None]:
         """Yield a generated text in slices.

@@ -61,6 +61,7 @@ class Tab:
 
     async def run_inference(self, champion: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
         """Run `function(champion, *arguments)` in the thread pool of the model."""
+        self.executor.has_read_files = True  # the function may read an uploaded file
         return await self.executor.run_inference(champion, function, champion, *arguments)
 
     def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncGenerator[str, None]:

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from ipaddress import ip_address
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -10,6 +11,7 @@ from lectern.errors import UserError
 from lectern.serving.api import create_app
 from lectern.serving.champions import Champions
 from lectern.serving.executor import Executor
+from lectern.serving.host_check import HostCheckMiddleware
 from lectern.serving.middleware import ApiKeyMiddleware, BodyLimitMiddleware
 from lectern.serving.page import mount_page
 from lectern.serving.settings import Settings
@@ -31,13 +33,23 @@ def build_app(settings: Settings) -> ASGIApp:
     app.add_middleware(BodyLimitMiddleware, settings=settings)
     if settings.api_key:
         app.add_middleware(ApiKeyMiddleware, api_key=settings.api_key)
+    app.add_middleware(HostCheckMiddleware, allowed_hosts=[*settings.allowed_hosts, settings.host])
     for champion in champions.all():
         print(f"{champion.name}: version {champion.version.number}", file=sys.stderr)
     return app
 
 
-def serve(settings: Settings) -> None:
-    """Run the server until it is interrupted. Raises UserError if the host and port are not available."""
+def serve(settings: Settings, insecure: bool = False) -> None:
+    """Run the server until it is interrupted.
+
+    Raises UserError if the host and port are not available. Also raises UserError if other machines could send requests
+    without an API key, unless `insecure` is true.
+    """
+    if not (settings.api_key or insecure or is_loopback(settings.host)):
+        raise UserError(
+            f"At {settings.host}, every machine in the network could send requests. Set the environment variable "
+            "LECTERN_API_KEY, or listen at 127.0.0.1. To serve without an API key, add --insecure."
+        )
     listening = open_socket(settings)
     app = build_app(settings)
     host, port = listening.getsockname()[:2]
@@ -50,6 +62,14 @@ def serve(settings: Settings) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is an address of this machine that other machines cannot reach."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name, which can resolve to any address
+        return False
 
 
 def open_socket(settings: Settings) -> socket.socket:

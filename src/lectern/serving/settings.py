@@ -20,6 +20,7 @@ class Settings:
 
     host: str
     port: Annotated[int, Ge(0), Le(65535)]
+    allowed_hosts: list[str]
     mlflow_ui: str
     alias_poll_seconds: PositiveFloat
     workers: PositiveInt

@@ -1,0 +1,16 @@
+"""Return the memory of large pictures and videos to the operating system."""
+
+import ctypes
+import sys
+
+
+def release_memory() -> None:
+    """Return freed memory to the operating system, which glibc otherwise keeps for later allocations.
+
+    Without this call, the process keeps the memory of the largest pictures that it has read. Other C libraries return
+    the memory themselves.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
