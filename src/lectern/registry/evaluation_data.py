@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
 from lectern.registry.version_record import ModelVersionRecord
+from lectern.tracking.downloads import download
 
 
 def check_test_data(version: ModelVersionRecord, processed: Path) -> None:
@@ -35,9 +35,6 @@ def recorded_items(client: MlflowClient, version: ModelVersionRecord, processed:
     if not has_same_test_data(version, processed):
         return None
     try:
-        path = download_artifacts(
-            run_id=version.run_id, artifact_path="reports/items.parquet", tracking_uri=client.tracking_uri
-        )
-    except (MlflowException, OSError):
+        return pd.read_parquet(download(f"runs:/{version.run_id}/reports/items.parquet", client.tracking_uri))
+    except (MlflowException, OSError, ValueError):  # pandas raises ValueError if the file is damaged
         return None
-    return pd.read_parquet(path)

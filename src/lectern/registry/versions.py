@@ -8,6 +8,7 @@ from lectern.artifacts.digests import content_digest
 from lectern.errors import UserError
 from lectern.registry.registered_model import CHAMPION, RegisteredModel
 from lectern.registry.version_record import ModelVersionRecord, VersionIdentity
+from lectern.tracking.downloads import download
 
 
 def files_folder(identity: VersionIdentity) -> str:
@@ -49,11 +50,9 @@ def download_files(client: MlflowClient, version: ModelVersionRecord, part: str 
 
     The files are downloaded if the tracking store is remote.
     """
-    from mlflow.artifacts import download_artifacts
-
     uri = f"{version.source}/{part}".rstrip("/")
     try:
-        return Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri))
+        return download(uri, client.tracking_uri)
     except Exception as error:  # an artifact store raises the exceptions of its own client library
         raise UserError(
             f"{version}: the files of this version are missing from {uri} ({error}). "

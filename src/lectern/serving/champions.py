@@ -5,7 +5,6 @@ import logging
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from types import ModuleType
 
 from mlflow import MlflowClient
@@ -126,12 +125,8 @@ def load_champion(name: str, task: str, client: MlflowClient | None = None) -> C
 
 def read_example(client: MlflowClient, version: ModelVersionRecord) -> dict[str, str] | None:
     """Return the first row of the version's input example, or None if the example is missing or is not a table."""
-    from mlflow.artifacts import download_artifacts
-
-    uri = f"{version.source}/input_example.json"
     try:
-        path = Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri))
-        table = json.loads(path.read_text())
+        table = json.loads(download_files(client, version, "input_example.json").read_text())
         return dict(zip(table["columns"], table["data"][0], strict=True))
     except Exception:  # the example is optional, and an artifact store raises the exceptions of its client library
         return None
