@@ -9,6 +9,7 @@ TORCH ?= torch==2.13.0
 EXPERIMENTS = $(shell $(VENV)/bin/lectern experiments --names)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY ?= true
 export LOGNAME ?= $(shell id -un 2>/dev/null || echo "uid-$$(id -u)")  # DVC fails for a user id without a name
 
 help:  ## list the targets

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
 from children import in_child
 from lectern.cluster.failures import FAILED_STATES, explain_failure
@@ -82,16 +81,6 @@ def test_a_state_is_described_with_its_reason_or_its_nodes(record, description):
 def test_every_site_file_is_valid(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert read_site(name)[1].time
-
-
-def test_the_kubernetes_example_matches_an_existing_training(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    job = yaml.safe_load((ROOT / "cluster/kubernetes.yaml").read_text())
-    worker = job["spec"]["pytorchReplicaSpecs"]["Worker"]
-    (container,) = worker["template"]["spec"]["containers"]
-    size = required_job_size([*container["command"], *container["args"]])
-    assert size.nodes == worker["replicas"] and size.processes_per_node == int(job["spec"]["nprocPerNode"])
-    assert container["resources"]["limits"]["nvidia.com/gpu"] == size.processes_per_node and size.gpu
 
 
 @pytest.fixture

@@ -25,6 +25,10 @@ def serve(
         str | None, typer.Option(help="IP address on which the server listens; for 0.0.0.0, set LECTERN_API_KEY first")
     ] = None,
     port: Annotated[int | None, typer.Option(help="port on which the server listens; 0 selects a free port")] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(help="further name that requests may have in the header Host; this option can be repeated"),
+    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="allow other machines to send requests without an API key")
     ] = False,
@@ -39,7 +43,7 @@ def serve(
     from lectern.serving.server import serve
     from lectern.serving.settings import read_settings
 
-    serve(read_settings(host=host, port=port), insecure)
+    serve(read_settings(host=host, port=port), allowed_host or [], insecure)
 
 
 def predict(

@@ -2,6 +2,8 @@
 
 import socket
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 
 import uvicorn
@@ -39,8 +41,10 @@ def build_app(settings: Settings) -> ASGIApp:
     return app
 
 
-def serve(settings: Settings, insecure: bool = False) -> None:
+def serve(settings: Settings, more_hosts: Sequence[str] = (), insecure: bool = False) -> None:
     """Run the server until it is interrupted.
+
+    Requests may have one of the names `more_hosts` in the header `Host`, in addition to the names in the settings.
 
     Raises UserError if the host and port are not available. Also raises UserError if other machines could send requests
     without an API key, unless `insecure` is true.
@@ -50,6 +54,7 @@ def serve(settings: Settings, insecure: bool = False) -> None:
             f"At {settings.host}, every machine in the network could send requests. Set the environment variable "
             "LECTERN_API_KEY, or listen at 127.0.0.1. To serve without an API key, add --insecure."
         )
+    settings = replace(settings, allowed_hosts=[*settings.allowed_hosts, *more_hosts])
     listening = open_socket(settings)
     app = build_app(settings)
     host, port = listening.getsockname()[:2]
