@@ -97,7 +97,7 @@ def is_utf8(source: str) -> bool:
 def importable(package: Path) -> Iterator[None]:
     """Make a package importable inside the block.
 
-    MLflow needs the package, because it executes the script to save a model.
+    To save a model, MLflow executes a script that imports the package.
     """
     sys.path.insert(0, str(package.parent))
     try:

@@ -57,7 +57,10 @@ def find_entries(folder: Path, stage: str, digest: str) -> list[tuple[str, dict[
 
 
 def find_commits(folder: Path, filters: list[str]) -> list[str]:
-    """Return the commits that change `dvc.lock`, oldest first. Commits of HEAD precede commits of other branches."""
+    """Return the commits that change `dvc.lock`, oldest first.
+
+    Commits of the current branch precede commits of other branches.
+    """
     found = [
         git(folder, "log", "--reverse", "--format=%H", *filters, revisions, "--", str(PIPELINE_LOCK)).split()
         for revisions in ("HEAD", "--all")
