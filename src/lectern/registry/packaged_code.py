@@ -65,7 +65,7 @@ def extract_code(version_files: Path, digest: str, folder: Path) -> Path:
 
 
 def read_package(version_files: Path, name: str) -> dict[str, str]:
-    """Return a dict from the name of each file in a version's packaged code to the source code.
+    """Return a dict that maps the name of each file in a version's packaged code to its source code.
 
     The import statements contain the original package name `lectern`.
     """

@@ -110,7 +110,7 @@ def committed_digest(folder: Path, commit: str, path: str) -> str:
 
 
 def local_files(folder: Path) -> dict[str, str]:
-    """Return a dict from the relative path of each file in a folder to the MD5 of the file."""
+    """Return a dict that maps the relative path of each file in a folder to the MD5 of the file."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): file_md5(path) for path in files}
 

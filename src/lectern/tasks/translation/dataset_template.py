@@ -57,7 +57,7 @@ def describe_bleu(target: str) -> str:
 
 
 def find_parallel(names: Iterable[str]) -> dict[str, set[str]]:
-    """Return a dict from each file name with `{language}` to its languages, if there are at least two languages."""
+    """Return a dict that maps each file name with `{language}` to its languages, if there are at least two."""
     found = defaultdict(set)
     for name in names:
         for match in LANGUAGE.finditer(name):

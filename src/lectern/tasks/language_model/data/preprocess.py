@@ -75,7 +75,7 @@ def count_lines(text: str) -> int:
 
 
 def find_first_lines(works: Works, normal_form: NormalForm) -> dict[str, int]:
-    """Return a dict from the name of each work to the line of the joined text in which the work starts."""
+    """Return a dict that maps the name of each work to the line of the joined text in which the work starts."""
     newlines = [normalize(text, normal_form).count("\n") for text in works.values()]
     return dict(zip(works, accumulate(newlines, initial=0), strict=False))
 

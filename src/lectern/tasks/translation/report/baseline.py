@@ -55,7 +55,7 @@ def translate_word_by_word(train: pd.DataFrame, sources: Iterable[str]) -> list[
 
 
 def learn_lexicon(train: pd.DataFrame) -> dict[str, str]:
-    """Return a dict from each source word to the target word with the highest Dice coefficient.
+    """Return a dict that maps each source word to the target word with the highest Dice coefficient.
 
     The Dice coefficient is 2 * (pairs with both words) / (pairs with the source word + pairs with the target word).
     """
