@@ -1,4 +1,4 @@
-"""Copy the code that predicts for a version into the version, and extract the packaged code again.
+"""Copy the prediction code of a version into the files of the version, and extract the packaged code again.
 
 The packaged code is renamed from `lectern` to `lectern_<digest of the code>`. One process can therefore import the code
 of several versions and the installed package `lectern`.

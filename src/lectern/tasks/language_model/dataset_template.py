@@ -15,7 +15,8 @@ ALPHABET = Setting("min_count", 5, "The alphabet contains the characters that oc
 def fill_template(files: FoundFiles) -> DatasetTemplate:
     """Return the config for text files.
 
-    Of several files, complete files are held out. Of few files, the end of each file is held out.
+    If there are fewer than MIN_WORKS text files and no `.jsonl` file, the end of each file is held out. Otherwise
+    complete texts are held out.
     """
     files.require_no_archive()
     texts, tables = files.select(".txt"), files.select(".jsonl")

@@ -95,7 +95,7 @@ def hash_to_fraction(name: str) -> float:
 
 
 def find_threshold(draws: list[float], amount: Amount, where: str) -> float:
-    """Return the limit of the draws: works whose draw is below the limit are selected. A share is its own limit."""
+    """Return the limit below which a draw selects its work. If `amount` is a share, the limit is this share."""
     if isinstance(amount, float):
         return amount
     return sorted(draws)[count_items(amount, len(draws), where, "works")]

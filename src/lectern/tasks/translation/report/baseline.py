@@ -16,7 +16,7 @@ from lectern.tasks.translation.report.scoring import score, tabulate_items
 
 
 def score_baseline(processed: Path) -> float:
-    """Return the score of the better one of the two baselines."""
+    """Return the score of the better of the two baselines."""
     return max(score_baselines(processed).values())
 
 
