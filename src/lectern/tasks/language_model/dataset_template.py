@@ -9,7 +9,9 @@ from lectern.new_dataset.template import DatasetTemplate, FoundFiles, Setting
 
 MIN_WORKS = 5  # minimum number of works of which complete works are held out
 SHARE = 0.1  # share of the texts in the validation split, and in the test split
-ALPHABET = Setting("min_count", 5, "The alphabet contains the characters that occur so often in the training text.")
+ALPHABET = Setting(
+    "min_count", 5, "The alphabet contains the characters that occur at least `min_count` times in the training text."
+)
 
 
 def fill_template(files: FoundFiles) -> DatasetTemplate:
