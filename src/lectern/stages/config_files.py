@@ -58,7 +58,7 @@ def check_names(config: Mapping[str, Any], selected: Mapping[str, str]) -> None:
 
 
 def check_complete(config: DictConfig, selected: Mapping[str, str]) -> None:
-    """Raise UserError with the file and the keys if a config file still has the value ???, which Hydra uses as a mark.
+    """Raise UserError with the file and the keys if a config file still has the value ???, which marks a missing value.
 
     `selected` maps each config group to the name of the selected file.
     """
