@@ -46,7 +46,9 @@ def preprocess(
     texts = {split: "".join(parts.values()) for split, parts in works.items()}
     alphabet = build_alphabet(normalize(texts["train"], normal_form), min_count)
     if not alphabet:
-        raise UserError(f"preprocess.min_count is {min_count:,}, but every character is rarer. Lower this number.")
+        raise UserError(
+            f"preprocess.min_count is {min_count:,}, but no character occurs {min_count:,} times. Lower this number."
+        )
     facts = {"prepare": {"normal_form": normal_form}, "alphabet": alphabet}
     out.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation"):
