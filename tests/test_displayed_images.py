@@ -205,7 +205,7 @@ def test_the_display_matrix_of_a_video_is_applied(rotation, tmp_path):
 
 
 def test_a_rotation_by_45_degrees_is_refused(tmp_path):
-    with pytest.raises(UserError, match="rotated by a part of 90 degrees"):
+    with pytest.raises(UserError, match="rotated by an angle that is not a multiple of 90 degrees"):
         list(read_video(write_clip(tmp_path / "clip.mp4", (45,))))
 
 

@@ -111,7 +111,7 @@ def test_a_weight_that_is_not_finite_is_neither_saved_nor_the_best(tmp_path, val
 
 
 def test_training_continues_from_the_last_checkpoint_after_it_was_not_finite(tmp_path, undisturbed):
-    """A fault of the machine occurs only once. The repeated command ends with the bytes of an undisturbed training."""
+    """A fault of the machine occurs only once. The repeated command gives the bytes of an uninterrupted training."""
 
     def train_with_fault() -> None:
         compute = StatefulClassifier.training_step

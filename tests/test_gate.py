@@ -36,7 +36,7 @@ def test_a_candidate_is_better_only_if_the_complete_interval_is_above_zero(low, 
 def test_no_candidate_is_called_better_on_fewer_than_20_units():
     few, enough = (better_than_noise(0.9, 0.8, make_improvement(0.1, 0.2, units), 1, ACCURACY) for units in (19, 20))
     assert MIN_UNITS == 20 and not few.passed and enough.passed and "19 units of test items" in few.reason
-    assert few.reason.endswith("at least 20 units are needed to call a version better, so this rule fails")
+    assert few.reason.endswith("this rule needs at least 20 units, so this rule fails")
 
 
 def test_a_score_equal_to_the_baseline_fails():

@@ -1,4 +1,4 @@
-"""Test that an interrupted training saves its current step and later ends with the bytes of an undisturbed training."""
+"""Test that an interrupted training saves its step and later gives the bytes of an uninterrupted training."""
 
 import os
 import signal

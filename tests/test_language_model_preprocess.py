@@ -116,7 +116,7 @@ def test_error_for_invalid_utf8_names_the_file_and_the_offset(tmp_path):
         ({"split_by": "position", "validation": 0.5, "test": 0.6}, "expected shares with a sum below 1"),
         ({"split_by": "hash", "validation": 0.1, "test": 4}, "preprocess.test is 4, which selects 4 of 4 works"),
         ({"split_by": "position", "validation": 9, "test": 500}, "four.txt: preprocess.test is 500, which selects 500"),
-        ({"min_count": 1000}, "no character occurs so often"),
+        ({"min_count": 1000}, "no character occurs 1,000 times"),
         ({"validation": []}, "validation text is empty"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Test that a killed training that is resumed ends with the bytes of an undisturbed training."""
+"""Test that a killed training that is resumed ends with the bytes of an uninterrupted training."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,7 @@ LAST = "run/last.ckpt"
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory) -> Path:
-    """Return the folder of an undisturbed training of 18 steps.
+    """Return the folder of an uninterrupted training of 18 steps.
 
     The training saves after the steps 3, 4, 6, 8, 9, 12, 15, 16 and 18.
     """

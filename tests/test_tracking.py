@@ -97,7 +97,7 @@ def test_a_stage_killed_before_the_export_writes_identical_files_when_run_again(
     assert train().code == 0
     assert [Path("models/brief", name).read_bytes() for name in names] == undisturbed
     statuses = [run.info.status for run in list_runs(client)]
-    # one run for the undisturbed training, and one run for the killed and resumed training
+    # one run for the uninterrupted training, and one run for the killed and resumed training
     assert statuses == ["FINISHED"] * 2
 
 

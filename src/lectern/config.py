@@ -19,8 +19,8 @@ NonNegativeFloat = Annotated[int | float, Ge(0)]
 Amount = PositiveInt | Annotated[float, Gt(0), Lt(1)]  # a number of items, or a share of all items
 PositiveFraction = Annotated[float, Gt(0), Le(1)]
 Fraction = Annotated[float, Ge(0), Le(1)]
-DropoutRate = Annotated[float, Ge(0), Lt(1)]  # with a rate of 1, a layer would pass on only zeros
-LayerCount = Annotated[int, Gt(0), Le(1000)]  # the limit stops a wrong value before it fills the memory
+DropoutRate = Annotated[float, Ge(0), Lt(1)]  # with a rate of 1, the output of a layer would be only zeros
+LayerCount = Annotated[int, Gt(0), Le(1000)]  # a larger value is a mistake, and would fill the memory
 Threads = Annotated[int, Gt(0), Le(4096)]
 Seed = Annotated[int, Ge(0), Lt(2**32)]  # the seeds that NumPy accepts
 

@@ -36,7 +36,7 @@ class UserError(Exception):
 
 
 class CheckFailed(UserError):
-    """Raised if a version fails the promotion gate, a link of its lineage is broken, or its score cannot be reproduced.
+    """Raised if a version fails the promotion gate, a link in its lineage is broken, or its score cannot be reproduced.
 
     `answers` contains the result of each rule of the promotion gate.
     """

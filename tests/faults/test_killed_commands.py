@@ -1,4 +1,4 @@
-"""Kill each command and each stage before one of its writes, run it again, and compare with an undisturbed command.
+"""Kill each command and each stage before one of its writes, run it again, and compare with an uninterrupted run.
 
 The short form of the test kills each command before a few writes. `make faults` kills each command before every write.
 """

@@ -1,4 +1,4 @@
-"""Kill `lectern predict` before some of its writes, run it again, and compare with an undisturbed run."""
+"""Kill `lectern predict` before some of its writes, run it again, and compare with an uninterrupted run."""
 
 import random
 from functools import partial

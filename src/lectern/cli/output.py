@@ -98,7 +98,7 @@ def as_table(rows: list[dict[str, Any]]) -> Table:
         has_spaces = any(" " in cell for cell in column)
         table.add_column(Text(key.replace("_", " ")), no_wrap=not has_spaces, overflow="fold")
     for row in cells:
-        table.add_row(*map(Text, row))  # Text, because a string such as "[/x]" would be read as markup
+        table.add_row(*map(Text, row))  # rich reads a plain string such as "[/x]" as markup
     return table
 
 

@@ -123,7 +123,7 @@ def reconcile(as_json: Json = False) -> None:
 
 
 def lineage(model: VersionName, as_json: Json = False) -> None:
-    """Trace a version back to the sources of its data, and check each link of this chain.
+    """Trace a version back to the sources of its data, and check each link of this lineage.
 
     If a link is broken, the exit code is 3.
 
@@ -141,11 +141,11 @@ def lineage(model: VersionName, as_json: Json = False) -> None:
         show_table(rows, as_json, f"{model} has no links.")
     broken = sum(bool(link.broken) for link in links)
     if broken:
-        raise CheckFailed(f"{broken} of {len(links)} links of {model} are broken.")
+        raise CheckFailed(f"{broken} of {len(links)} links in the lineage of {model} are broken.")
 
 
 def describe_link(link: "Link") -> dict[str, Any]:
-    """Return a link as the dictionary that `--json` prints. `intact` is null if the link was not checked."""
+    """Return a lineage link as the dictionary that `--json` prints. `intact` is null if the link was not checked."""
     intact = not link.broken if link.checked else None
     return {"link": link.name, "value": link.value, "intact": intact, "reason": link.broken or link.note}
 

@@ -1,4 +1,4 @@
-"""Define the commands that train on a cluster or search hyperparameters."""
+"""Define the commands that train on a cluster or search for better hyperparameters."""
 
 import signal
 from typing import TYPE_CHECKING, Annotated

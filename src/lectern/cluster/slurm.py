@@ -11,9 +11,9 @@ from lectern.artifacts.text_lines import split_lines
 from lectern.errors import UserError
 
 FIELD = re.compile(r"(\w+)=(\S*)")
-# Environment variables with these prefixes set options of Slurm's commands. A user or an allocation can set them.
+# A user or an allocation can set environment variables with these prefixes, which set options of Slurm's commands.
 OPTION_PREFIXES = ("SALLOC_", "SBATCH_", "SCANCEL_", "SINFO_", "SLURM_", "SQUEUE_", "SRUN_")
-KEPT_VARIABLES = ("SLURM_CLUSTERS", "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")  # these select the Slurm cluster
+KEPT_VARIABLES = ("SLURM_CLUSTERS", "SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")  # select the Slurm cluster
 
 
 class SlurmUnavailable(Exception):

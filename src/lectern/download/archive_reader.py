@@ -129,7 +129,7 @@ def write_decompressed(compressed: Any, target: IO[bytes]) -> None:
 
 @contextmanager
 def reject_damaged() -> Iterator[None]:
-    """Convert every exception that a damaged archive can cause to SourceRejected."""
+    """Raise SourceRejected for every exception that a damaged archive can cause."""
     try:
         yield
     except DAMAGE_ERRORS as error:

@@ -110,7 +110,7 @@ class OriginDownload:
 
 
 def download_files(target: OriginDownload, urls: list[str], files: dict[str, PinnedFile]) -> None:
-    """Download the files of an origin one by one. Each address in `urls` is a folder that contains all files."""
+    """Download the files of an origin one by one. Each item of `urls` is the address of a folder with all files."""
     check_file_names(target.name, files)
     folders = [*target.mirror_folders(), *(url.rstrip("/") for url in urls)]
     missing = {file: pinned for file, pinned in files.items() if not is_verified(target.out / file, pinned)}

@@ -58,7 +58,7 @@ def is_repacked(path: Path, archive: Archive) -> bool:
 
 
 def select_members(members: list[Member], archive: Archive) -> dict[str, Member]:
-    """Return a dict from the path of each required member, relative to `inside`, to the member.
+    """Return a dict that maps the path of each required member, relative to `inside`, to the member.
 
     Files of an operating system, such as `._a.jpg`, are left out. Raises SourceRejected if a member has an unsafe name,
     if two required members have the same path, or if a required member is a link or a device.

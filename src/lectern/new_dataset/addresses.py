@@ -41,10 +41,10 @@ def split_url(url: str) -> SplitResult:
 
 
 def split_addresses(urls: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Return the address of the folder that contains all files, and a dict from the name of each file to its address.
+    """Return the address of the folder of all files, and a dict that maps the name of each file to its address.
 
-    The download stage joins the folder and the name to an address. Raises UserError if this address would differ from
-    the given address.
+    The download stage appends the name to the address of the folder. Raises UserError if the result differs from the
+    address of the file in `urls`.
     """
     folder = common_folder(urls)
     names = {unquote(url.removeprefix(folder)): url for url in urls}

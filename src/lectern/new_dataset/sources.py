@@ -85,7 +85,7 @@ def check_file_name(name: str) -> None:
 
 
 def find_local_files(path: Path, request: Request) -> dict[str, Path]:
-    """Return a dict from the relative name of each file to its path, without files of an operating system."""
+    """Return a dict that maps the relative name of each file to its path, without files of an operating system."""
     if path.is_file():
         return {path.name: path}
     if not path.is_dir():
@@ -109,7 +109,7 @@ def find_local_files(path: Path, request: Request) -> dict[str, Path]:
 
 
 def download_all(request: Request, scratch: Path) -> dict[str, Path]:
-    """Download every address to the folder `scratch`. Return a dict from each address to the path of its file."""
+    """Download every address to the folder `scratch`. Return a dict that maps each address to the path of its file."""
     check_addresses(request.urls)
     if len(request.urls) > 1:
         split_addresses(request.urls)  # fails before the download

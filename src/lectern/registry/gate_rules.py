@@ -63,7 +63,7 @@ def better_than_noise(
         f"{improvement.units:,} units of test items; "
     )
     if improvement.units < MIN_UNITS:
-        reason += f"at least {MIN_UNITS} units are needed to call a version better, so this rule fails"
+        reason += f"this rule needs at least {MIN_UNITS} units, so this rule fails"
     else:
         limit = f"the complete interval must be {comparative(direction)} than the champion's score"
         reason += f"{limit}, {'and it is' if passed else 'but it is not'}"

@@ -1,4 +1,4 @@
-"""Trace a registered version back to the sources of its data, and check each link of the chain."""
+"""Trace a registered version back to the sources of its data, and check each link of this lineage."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ NOT_IN_GIT = (
 
 @dataclass(frozen=True)
 class Link:
-    """One link of the chain from the sources of the data to a registered version.
+    """A link in the lineage of a version, such as a raw file, a stage or the MLflow run.
 
-    `broken` is the reason why the link is broken, or an empty string if the link is intact. The addresses of the
-    sources are listed but not checked, because the content at an address can change. The downloaded files are checked
-    by SHA-256.
+    `broken` is the reason why the check of the link failed, or an empty string if the check did not fail. The addresses
+    of the sources are listed but not checked, because the content at an address can change. The downloaded files are
+    checked by SHA-256.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Link:
 
 
 def trace(model: RegisteredModel, version: ModelVersionRecord) -> list[Link]:
-    """Return the links of the chain from the sources of the data to the version."""
+    """Return the links in the lineage of a version, from the sources of the data to the version."""
     paths = ExperimentPaths(version.experiment, version.dataset)
     own_run = find_active_run(model.client, version)
     run = find_full_run(model.client, version, own_run)
@@ -145,7 +145,7 @@ def stage_links(paths: ExperimentPaths, status: StageStatus) -> Iterator[Link]:
 
 
 def compared_link(name: str, value: str, status: StageStatus, stage: str, broken: str = "") -> Link:
-    """Return the link of a stage. The link is broken if DVC reports changes of the stage.
+    """Return the lineage link of a stage, which is broken if DVC reports changes of the stage.
 
     If an earlier check of the link failed, `broken` contains the reason for the failure.
     """

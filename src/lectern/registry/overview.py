@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 def read_models(client: MlflowClient) -> dict[str, RegisteredModel]:
-    """Return a dict from the name of each registered model to the model."""
+    """Return a dict that maps the name of each registered model to the model."""
     return {name: RegisteredModel(client, name) for name in model_names(client)}
 
 

@@ -1,4 +1,4 @@
-"""Copy the code that predicts for a version into the version, and extract the packaged code again.
+"""Copy the prediction code of a version into the files of the version, and extract the packaged code again.
 
 The packaged code is renamed from `lectern` to `lectern_<digest of the code>`. One process can therefore import the code
 of several versions and the installed package `lectern`.
@@ -65,7 +65,7 @@ def extract_code(version_files: Path, digest: str, folder: Path) -> Path:
 
 
 def read_package(version_files: Path, name: str) -> dict[str, str]:
-    """Return a dict from the name of each file in a version's packaged code to the source code.
+    """Return a dict that maps the name of each file in a version's packaged code to its source code.
 
     The import statements contain the original package name `lectern`.
     """
@@ -97,7 +97,7 @@ def is_utf8(source: str) -> bool:
 def importable(package: Path) -> Iterator[None]:
     """Make a package importable inside the block.
 
-    MLflow needs the package, because it executes the script to save a model.
+    To save a model, MLflow executes a script that imports the package.
     """
     sys.path.insert(0, str(package.parent))
     try:

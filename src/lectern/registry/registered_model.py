@@ -162,7 +162,7 @@ def read_decision_tags(version: ModelVersion) -> set[str]:
 
 
 def read_aliases(client: MlflowClient, name: str) -> dict[str, int]:
-    """Return a dict from each alias to its version number. Raises UserError if the model is not registered."""
+    """Return a dict that maps each alias to its version number. Raises UserError if the model is not registered."""
     try:
         return {alias: int(number) for alias, number in client.get_registered_model(name).aliases.items()}
     except MlflowException as error:

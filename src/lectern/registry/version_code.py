@@ -1,4 +1,4 @@
-"""Decide whether the code of this checkout or the packaged code of the version predicts for a version.
+"""Decide whether a version predicts with the code of this checkout or with its packaged code.
 
 The packaged code comes from the tracking store. Packaged code is executed only if a decision in the committed audit log
 contains its digest.

@@ -204,7 +204,7 @@ def unreadable_version(version: ModelVersion, tags: Mapping[str, str], reason: s
 
 
 def read_metrics(tags: Mapping[str, str]) -> dict[str, float]:
-    """Return a dict from the name of each numeric test metric in the tags to its value."""
+    """Return a dict that maps the name of each numeric test metric in the tags to its value."""
     metrics: dict[str, float] = {}
     for key, value in tags.items():
         if key.startswith(METRIC_PREFIX):

@@ -54,7 +54,8 @@ def restore_deleted_runs(model: RegisteredModel) -> list[str]:
 def move_aliases_of_lost_versions(model: RegisteredModel, version: ModelVersionRecord) -> None:
     """Move the aliases of lost versions to `version`.
 
-    A version is lost if its run was deleted permanently. Only older versions with the same content lose their aliases.
+    A version is lost if its run was deleted permanently. Only versions that are older than `version` and have the same
+    content as `version` lose their aliases.
     """
     same = [other for other in model.versions if other.identity == version.identity and other.number < version.number]
     for lost in same:

@@ -46,8 +46,8 @@ def quote_name(override: str) -> str:
 def check_names(config: Mapping[str, Any], selected: Mapping[str, str]) -> None:
     """Raise UserError if the key `name` of a config file differs from the name of the file.
 
-    `selected` is a dict from each config group to the name of the selected file. A copied file whose name was not
-    changed would replace the outputs of the original file.
+    `selected` maps each config group to the name of the selected file. A copied file whose name was not changed would
+    replace the outputs of the original file.
     """
     for group, name in selected.items():
         section = config.get(group)
@@ -58,9 +58,9 @@ def check_names(config: Mapping[str, Any], selected: Mapping[str, str]) -> None:
 
 
 def check_complete(config: DictConfig, selected: Mapping[str, str]) -> None:
-    """Raise UserError with the file and the keys if a config file still has the value ???, which Hydra uses as a mark.
+    """Raise UserError with the file and the keys if a config file still has the value ???, which marks a missing value.
 
-    `selected` is a dict from each config group to the name of the selected file.
+    `selected` maps each config group to the name of the selected file.
     """
     missing = sorted(OmegaConf.missing_keys(config))
     for group, name in selected.items():

@@ -25,7 +25,7 @@ class Experiment:
 
 
 def read_experiments() -> dict[str, Experiment]:
-    """Return a dict from the name of each experiment to the experiment.
+    """Return a dict that maps the name of each experiment to the experiment.
 
     The dict is empty if the current folder has no dvc.yaml.
     """

@@ -68,8 +68,8 @@ def check_command_line(config_name: str, overrides: list[str]) -> list[str]:
 def run_main(main: Main, config: DictConfig, selected: Mapping[str, str]) -> None:
     """Call the main function of a stage.
 
-    `selected` is a dict from each config group to the name of the selected file. After a UserError, a refused write or
-    a stop signal, print one message and exit.
+    `selected` maps each config group to the name of the selected file. After a UserError, a refused write or a stop
+    signal, print one message and exit.
     """
     try:
         with raise_on_stop_signals():

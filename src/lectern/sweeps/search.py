@@ -1,4 +1,4 @@
-"""Search hyperparameters of an experiment with parallel trainings. An interrupted search can be resumed."""
+"""Search for better hyperparameters of an experiment with parallel trainings. An interrupted search can be resumed."""
 
 import sys
 import time

@@ -44,7 +44,7 @@ def enqueue_baseline(study: optuna.Study, space: SearchSpace, values: dict[str, 
 
 
 def find_trial(study: optuna.Study, values: dict[str, Any], *states: TrialState) -> FrozenTrial | None:
-    """Return a trial with the given values and one of the given states, or None. Earlier states are preferred."""
+    """Return a trial with the given values and one of the given states, or None. The first state has priority."""
     for state in states:
         for trial in study.get_trials(deepcopy=False, states=[state]):
             if trial.user_attrs.get(VALUES) == values:

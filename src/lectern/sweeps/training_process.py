@@ -100,7 +100,10 @@ def stop_trainings(trainings: Iterable[TrainingProcess], sweep: SweepRun) -> Non
 
 
 def stop_orphans(folder: Path) -> None:
-    """Stop the trainings that a killed search has left in its folder. The same trainings can then be resumed."""
+    """Stop the training processes that a killed search has not stopped.
+
+    The same trainings can then be resumed. The process files in `folder` identify the processes.
+    """
     for path in folder.glob(f"*{PROCESS_SUFFIX}"):
         process = parse_process(path.read_text())
         if process and is_other_running_process(process):

@@ -1,7 +1,7 @@
 """Find MLflow runs that are still RUNNING although their process has ended, and mark or delete these runs.
 
-A killed process cannot change the status of its run, so a later process does. Runs of running processes, of other
-machines and of older versions of Lectern are never changed.
+A killed process cannot change the status of its run, so a later process changes the status. Runs of running processes,
+of other machines and of older versions of Lectern are never changed.
 """
 
 from mlflow import MlflowClient
@@ -25,7 +25,7 @@ def settle_ended_runs(client: MlflowClient) -> list[str]:
 
 
 def delete_partly_restored_runs(client: MlflowClient, task: str, weights: str) -> None:
-    """Delete the partly restored runs that ended processes have left for a model. `weights` identifies the model."""
+    """Delete the runs of a model that ended processes have restored only in part. `weights` identifies the model."""
     query = f"{RUNNING} and tags.`{TRAINING}` = '{restoration_key(weights)}'"
     for run, process in find_ended_runs(client, [experiment_id(client, task)], query):
         settle_run(client, run, process)

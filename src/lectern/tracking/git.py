@@ -25,7 +25,10 @@ def run_git(folder: Path, *arguments: str, text: bytes = b"") -> bytes:
 
 
 def read_blobs(folder: Path, digests: list[str]) -> dict[str, bytes]:
-    """Return a dict from digests to file contents in git's object database. Digests without a file are left out."""
+    """Return a dict that maps digests to file contents in git's object database.
+
+    Digests without a file are left out.
+    """
     output = run_git(folder, "cat-file", "--batch", text="".join(f"{digest}\n" for digest in digests).encode())
     contents, start = {}, 0
     while start < len(output):

@@ -57,7 +57,10 @@ def find_entries(folder: Path, stage: str, digest: str) -> list[tuple[str, dict[
 
 
 def find_commits(folder: Path, filters: list[str]) -> list[str]:
-    """Return the commits that change `dvc.lock`, oldest first. Commits of HEAD precede commits of other branches."""
+    """Return the commits that change `dvc.lock`, oldest first.
+
+    Commits of the current branch precede commits of other branches.
+    """
     found = [
         git(folder, "log", "--reverse", "--format=%H", *filters, revisions, "--", str(PIPELINE_LOCK)).split()
         for revisions in ("HEAD", "--all")
@@ -107,7 +110,7 @@ def committed_digest(folder: Path, commit: str, path: str) -> str:
 
 
 def local_files(folder: Path) -> dict[str, str]:
-    """Return a dict from the relative path of each file in a folder to the MD5 of the file."""
+    """Return a dict that maps the relative path of each file in a folder to the MD5 of the file."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): file_md5(path) for path in files}
 

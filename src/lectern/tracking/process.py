@@ -58,7 +58,7 @@ def machine_digest() -> str:
 
 
 def parse_process(tag: str) -> ProcessRecord | None:
-    """Return the process in a tag, or None if the tag is missing or has an unknown format."""
+    """Return the identity of the process that a tag describes, or None if the tag is empty or has an unknown format."""
     try:
         return ProcessRecord(**json.loads(tag))
     except (ValueError, TypeError):

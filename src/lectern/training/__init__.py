@@ -1,1 +1,1 @@
-"""Train a Lightning module. A killed training resumes and ends with the weights of an undisturbed training."""
+"""Train a Lightning module. A killed training resumes and ends with the weights of an uninterrupted training."""

@@ -1,4 +1,4 @@
-"""Save checkpoints, and resume a killed training so that it ends with the same bytes as an undisturbed training."""
+"""Save checkpoints, and resume a killed training so that it produces the same bytes as an uninterrupted training."""
 
 import os
 import pickle

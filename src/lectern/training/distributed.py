@@ -18,7 +18,8 @@ def slurm_plugins() -> list[SLURMEnvironment]:
 def rank_and_world_size() -> tuple[int, int]:
     """Return the rank and the world size (number of processes), which are (0, 1) before the processes are connected.
 
-    Loaders are created before the processes are connected, so loaders must call `rank_and_world_size` later.
+    Loaders are created before the processes are connected, so a loader must not call `rank_and_world_size` in its
+    constructor.
     """
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()

@@ -49,8 +49,8 @@ def fit(
     """Train `module` in place and return the history of the training.
 
     At the end, the module has the weights with the best validation result. `best` is `{metric: validation_<name>, mode:
-    min or max}` and defines which result is best. A killed training resumes from `folder/last.ckpt` and ends with the
-    same bytes as an undisturbed training. After SIGINT, SIGTERM or SIGHUP, the training saves a checkpoint and exits
+    min or max}` and defines which result is best. A killed training resumes from `folder/last.ckpt` and produces the
+    same bytes as an uninterrupted training. After SIGINT, SIGTERM or SIGHUP, the training saves a checkpoint and exits
     with 128 plus the number of the signal. Raises UserError if the training diverges, if the metric in `best` does not
     exist, or if this machine cannot run the trainer.
     """

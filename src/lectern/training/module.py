@@ -48,5 +48,5 @@ class TrainableModule(pl.LightningModule):
             metric.reset()
 
     def text_samples(self) -> dict[str, str]:
-        """Return a dict from names to sample texts, which the history records after each validation."""
+        """Return a dict that maps names to sample texts, which the history records after each validation."""
         return {}

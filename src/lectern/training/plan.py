@@ -59,8 +59,8 @@ class Plan:
     def key(self) -> str:
         """The hash of the config, the data and the code. The run directory has this hash as its name.
 
-        A training resumes only from checkpoints in its run directory, so config, data and code of the checkpoints are
-        equal.
+        A training resumes only from checkpoints in its run directory. All of these checkpoints were therefore written
+        with the same config, data and code.
         """
         model = {name: getattr(self.model, name) for name in ("task", "batches", "module", "best")}
         data = file_digest(self.processed / "facts.json")

@@ -21,10 +21,10 @@ SAVED = "lectern: saved at step {}. Run the same command again to continue.\n"
 class StopOnSignal(pl.Callback):
     """Record stop signals, and stop the training on all ranks after the same training step.
 
-    Lightning's own signal handler is not used. It starts a collective operation immediately. This operation deadlocks
-    if other ranks are in a different one. It also interrupts a validation, so that the last training step cannot be
-    saved. StopOnSignal only records the signal. Before each possible checkpoint, the ranks exchange the signals that
-    they have received.
+    Lightning's own signal handler is not used, because it starts a collective operation immediately after the signal.
+    This operation deadlocks if another rank is in a different collective operation. Lightning's handler also interrupts
+    a validation, so that the last training step cannot be saved. StopOnSignal only records the signal. Before each
+    possible checkpoint, the ranks exchange the signals that they have received.
     """
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ RANGES: dict[str, Any] = {  # values that Lightning's annotations allow, althoug
     "limit_train_batches": PositiveInt | PositiveFraction,
     "limit_val_batches": PositiveInt | PositiveFraction,
 }
-IN_FIT_SECTION = {  # Lightning's key: the key of the `fit` section that has the same meaning
+IN_FIT_SECTION = {  # maps a key of the Trainer to the `fit` key with the same meaning
     "max_epochs": "epochs",
     "precision": "precision",
     "accumulate_grad_batches": "accumulate",

@@ -9,7 +9,8 @@ from lectern.errors import UserError
 def world_size(trainer: Mapping[str, Any]) -> int:
     """Return the total number of processes on all nodes that a trainer config requires.
 
-    `devices: -1` or `devices: auto` means all GPUs of this machine. A list contains the indices of GPUs.
+    `devices: -1` or `devices: auto` means all GPUs of this machine. If `devices` is a list of GPU indices, each node
+    starts one process per index.
     """
     devices = trainer["devices"]
     if isinstance(devices, list):

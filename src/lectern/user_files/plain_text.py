@@ -24,7 +24,7 @@ def decode_text(data: bytes, place: str) -> str:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise UserError(
-            f"{place}, line {line}: the text contains a NUL character, so it is probably UTF-16 text or no text. "
+            f"{place}, line {line}: the text contains a NUL character, so it is probably UTF-16 text or not a text. "
             "Convert UTF-16 to UTF-8 with iconv -f UTF-16LE -t UTF-8."
         )
     return text

@@ -9,13 +9,16 @@ from lectern.new_dataset.template import DatasetTemplate, FoundFiles, Setting
 
 MIN_WORKS = 5  # minimum number of works of which complete works are held out
 SHARE = 0.1  # share of the texts in the validation split, and in the test split
-ALPHABET = Setting("min_count", 5, "The alphabet contains the characters that occur so often in the training text.")
+ALPHABET = Setting(
+    "min_count", 5, "The alphabet contains the characters that occur at least `min_count` times in the training text."
+)
 
 
 def fill_template(files: FoundFiles) -> DatasetTemplate:
     """Return the config for text files.
 
-    Of several files, complete files are held out. Of few files, the end of each file is held out.
+    If there are fewer than MIN_WORKS text files and no `.jsonl` file, the end of each file is held out. Otherwise
+    complete texts are held out.
     """
     files.require_no_archive()
     texts, tables = files.select(".txt"), files.select(".jsonl")

@@ -19,7 +19,7 @@ SETTINGS = [
     Setting("vocabulary_size", 10000, "number of tokens; both languages share the vocabulary"),
     Setting("max_length", 128, "maximum number of tokens per sentence"),
     Setting("score", "bleu", "bleu, chrf or exact_match"),
-    Setting("near_duplicate_min_words", 8, "shorter sentences are compared exactly when duplicates are removed"),
+    Setting("near_duplicate_min_words", 8, "a sentence with fewer words is a duplicate only of an equal sentence"),
 ]
 
 
@@ -57,7 +57,7 @@ def describe_bleu(target: str) -> str:
 
 
 def find_parallel(names: Iterable[str]) -> dict[str, set[str]]:
-    """Return a dict from each file name with `{language}` to its languages, if there are at least two languages."""
+    """Return a dict that maps each file name with `{language}` to its languages, if there are at least two."""
     found = defaultdict(set)
     for name in names:
         for match in LANGUAGE.finditer(name):

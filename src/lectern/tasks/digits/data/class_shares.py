@@ -27,7 +27,7 @@ def last_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
 def check_class_shares(labels: Mapping[str, np.ndarray]) -> None:
     """Raise UserError if a split lacks a class that another split has, or if the class shares differ very much.
 
-    `labels` is a dict from the split to the labels of the split.
+    `labels` maps the name of each split to the labels of the split.
     """
     counts = {split: np.bincount(values, minlength=NUM_CLASSES) for split, values in labels.items()}
     present = np.any(list(counts.values()), axis=0)

@@ -19,7 +19,7 @@ LabeledImages = tuple[np.ndarray, np.ndarray]
 def read_labeled_images(raw: Path, images_name: str, labels_name: str) -> LabeledImages:
     """Read images (n, 28, 28) and their labels (n,).
 
-    Raises UserError if the images have a different shape, if the numbers of images and labels differ, or if a label is
+    Raises UserError if the images do not have this shape, if the numbers of images and labels differ, or if a label is
     not from 0 to 9.
     """
     images = read_idx(find_idx(raw, images_name), dimensions=3)
@@ -39,7 +39,10 @@ def read_labeled_images(raw: Path, images_name: str, labels_name: str) -> Labele
 
 
 def find_idx(raw: Path, name: str) -> Path:
-    """Return the path of an IDX file. If `name` does not exist, the same name with or without `.gz` is used."""
+    """Return the path of an IDX file.
+
+    If the file `name` does not exist, return the path with the ending `.gz` added or removed.
+    """
     path = raw / name
     other = path.with_suffix("") if path.suffix == ".gz" else path.with_name(f"{name}.gz")
     return other if other.is_file() and not path.is_file() else path

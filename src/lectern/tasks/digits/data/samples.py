@@ -8,7 +8,7 @@ import numpy as np
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 from lectern.tasks.digits.data.preprocess import TEST_FILES, TRAIN_FILES
 
-TEST_COUNT = 300  # number of test images; the last images are used, because few earlier images are by their writers
+TEST_COUNT = 300  # number of test images; the last images are used, because their writers wrote few other images
 
 
 def make(out: Path) -> dict[str, str]:

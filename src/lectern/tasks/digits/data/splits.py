@@ -33,7 +33,11 @@ def make_splits(
 def hold_out(
     images: LabeledImages, amount: Amount, stratified: bool, where: str
 ) -> tuple[LabeledImages, LabeledImages]:
-    """Return the remaining images, and the last images of the file or of each digit."""
+    """Return the remaining images and the held-out images.
+
+    The last images of the file are held out. If `stratified` is true, the last images of each digit are held out
+    instead.
+    """
     values, labels = images
     count = count_items(amount, len(labels), where, "images")
     is_held_out = np.zeros(len(labels), bool)

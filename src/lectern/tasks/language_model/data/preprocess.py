@@ -46,7 +46,9 @@ def preprocess(
     texts = {split: "".join(parts.values()) for split, parts in works.items()}
     alphabet = build_alphabet(normalize(texts["train"], normal_form), min_count)
     if not alphabet:
-        raise UserError(f"preprocess.min_count is {min_count:,}, but no character occurs so often. Lower this number.")
+        raise UserError(
+            f"preprocess.min_count is {min_count:,}, but no character occurs {min_count:,} times. Lower this number."
+        )
     facts = {"prepare": {"normal_form": normal_form}, "alphabet": alphabet}
     out.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation"):
@@ -75,7 +77,7 @@ def count_lines(text: str) -> int:
 
 
 def find_first_lines(works: Works, normal_form: NormalForm) -> dict[str, int]:
-    """Return a dict from the name of each work to the line of the joined text in which the work starts."""
+    """Return a dict that maps the name of each work to the line of the joined text in which the work starts."""
     newlines = [normalize(text, normal_form).count("\n") for text in works.values()]
     return dict(zip(works, accumulate(newlines, initial=0), strict=False))
 

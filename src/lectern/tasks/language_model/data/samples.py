@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 EXCLUDED_FOLDERS = {"test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data", "site-packages", "dist-packages"}
-MAX_FILE_BYTES = 60_000  # larger modules are left out, because a single one would fill most of a split
+MAX_FILE_BYTES = 60_000  # larger modules are left out, because a single large module would fill most of a split
 
 
 def make(out: Path, max_bytes: int) -> dict[str, str]:

@@ -15,7 +15,7 @@ Works = dict[str, str]  # maps the name of each work to its text, in reading ord
 def split_works(
     works: Works, split_by: str, validation: list[str] | Amount, test: list[str] | Amount
 ) -> dict[str, Works]:
-    """Return a dict from each split to its works.
+    """Return a dict that maps each split to its works.
 
     Raises UserError if the arguments do not fit `split_by`, if a split would be empty, or if two works with equal text
     would be in different splits.
@@ -95,7 +95,7 @@ def hash_to_fraction(name: str) -> float:
 
 
 def find_threshold(draws: list[float], amount: Amount, where: str) -> float:
-    """Return the limit of the draws: works whose draw is below the limit are selected. A share is its own limit."""
+    """Return the limit below which a draw selects its work. If `amount` is a share, the limit is this share."""
     if isinstance(amount, float):
         return amount
     return sorted(draws)[count_items(amount, len(draws), where, "works")]

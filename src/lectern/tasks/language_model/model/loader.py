@@ -65,7 +65,7 @@ class TextStreams(ResumableLoader):
             yield ids[rows], targets[rows], world_size * counts[rows].sum().item() / counts.sum().item()
 
     def first_characters(self, index: int, offset: int) -> Tensor:
-        """Return, for each stream, where in the text the first target of a batch is."""
+        """Return the position in the text of the first target of a batch, for each stream."""
         starts = torch.tensor(self.boundaries[:-1]) + index * self.longest // len(self)
         return (starts + offset) % len(self.text)
 

@@ -23,8 +23,8 @@ MAX_DISTANCE = 2000
 def loss_after_reset(module: "CharacterModel", ids: np.ndarray, nats: np.ndarray) -> Curve:
     """Return the mean loss by position after a reset of the state, and its excess over the loss without a reset.
 
-    `nats` is the loss without a reset. The excess is the difference of two losses of one character, so it does not
-    depend on how difficult the character is.
+    `nats` is the loss without a reset. The excess is the difference between two losses of the same character, so it
+    does not depend on how difficult the character is to predict.
     """
     window = min(WINDOW_LENGTH, len(ids))
     reset_nats = score_with_reset(module, ids, window)
@@ -53,7 +53,8 @@ def loss_by_bracket_distance(text: str, nats: np.ndarray) -> Curve:
 def find_closing_characters(text: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the positions of closing brackets and quotes in a text, and their distances to the opening characters.
 
-    A quote must be closed on the line on which it was opened. A quote within a word, as in don't, is ignored.
+    A quotation must be closed on the line on which it was opened. A quotation mark within a word, as in don't, is
+    ignored.
 
     >>> find_closing_characters("f(a[0])")
     (array([5, 6]), array([2, 5]))
@@ -76,14 +77,20 @@ def find_closing_characters(text: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def opens_quote(text: str, position: int, opened: list[tuple[str, int]]) -> bool:
-    """Return whether the character at `position` is a quote at the start of a word and does not close a quote."""
+    """Return whether the character at `position` opens a quotation.
+
+    Such a character is a quotation mark at the start of a word, and does not close an open quotation.
+    """
     character = text[position]
     starts_word = not text[position - 1 : position].isalnum()
     return character in QUOTES and not is_last_opened(character, opened) and starts_word
 
 
 def closes_quote(text: str, position: int, opened: list[tuple[str, int]]) -> bool:
-    """Return whether the character at `position` is a quote at the end of a word and closes the last open quote."""
+    """Return whether the character at `position` closes the last open quotation.
+
+    Such a character is a quotation mark at the end of a word.
+    """
     character = text[position]
     ends_word = not text[position + 1 : position + 2].isalnum()
     return character in QUOTES and is_last_opened(character, opened) and ends_word

@@ -8,7 +8,7 @@ import numpy as np
 
 from lectern.plotting import saved_figure
 
-MIN_COUNT = 20  # minimum number of closing characters per bin; the mean of fewer would be too noisy
+MIN_COUNT = 20  # minimum number of closing characters per bin; the mean of fewer characters would be too noisy
 
 
 def draw_class_losses(by_class: Mapping[str, Mapping[str, Any]], path: Path) -> None:

@@ -188,7 +188,7 @@ class FeatureSteeringModel(SteeringModel):
                 "Choose a smaller number, so that epochs are left for the LSTM."
             )
         super().on_train_start()
-        self.switch_inputs()  # not called by on_train_epoch_start if a training resumes within an epoch
+        self.switch_inputs()  # if a training resumes within an epoch, on_train_epoch_start is not called
 
     def on_train_epoch_start(self) -> None:
         self.switch_inputs()

@@ -108,7 +108,7 @@ def compute_details(items: pd.DataFrame, module: SteeringModel, facts: Facts) ->
 
 
 def improvement_over_mean(items: pd.DataFrame, label: str, facts: Facts) -> float:
-    """Return the improvement over a prediction of the mean training angle, as a fraction of its RMSE."""
+    """Return the improvement over a prediction of the mean training angle, relative to the RMSE of this prediction."""
     return 1 - rmse(items["prediction"] - items[label]) / rmse(items[label] - facts["mean"][label])
 
 

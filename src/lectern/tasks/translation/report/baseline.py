@@ -16,7 +16,7 @@ from lectern.tasks.translation.report.scoring import score, tabulate_items
 
 
 def score_baseline(processed: Path) -> float:
-    """Return the score of the better one of the two baselines."""
+    """Return the score of the better of the two baselines."""
     return max(score_baselines(processed).values())
 
 
@@ -55,7 +55,7 @@ def translate_word_by_word(train: pd.DataFrame, sources: Iterable[str]) -> list[
 
 
 def learn_lexicon(train: pd.DataFrame) -> dict[str, str]:
-    """Return a dict from each source word to the target word with the highest Dice coefficient.
+    """Return a dict that maps each source word to the target word with the highest Dice coefficient.
 
     The Dice coefficient is 2 * (pairs with both words) / (pairs with the source word + pairs with the target word).
     """

@@ -51,7 +51,9 @@ def display_matrix(frame: av.VideoFrame) -> np.ndarray:
         return np.eye(2, dtype=int)
     axes: np.ndarray = np.sign(np.frombuffer(matrix, "=i4")[:9].reshape(3, 3)[:2, :2])
     if (np.abs(axes).sum(0) != 1).any() or (np.abs(axes).sum(1) != 1).any():
-        raise UserError("The video is rotated by a part of 90 degrees. Save the video without a rotation.")
+        raise UserError(
+            "The video is rotated by an angle that is not a multiple of 90 degrees. Save the video without a rotation."
+        )
     return axes
 
 

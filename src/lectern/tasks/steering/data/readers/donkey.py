@@ -69,9 +69,9 @@ def version_1(files: RecordingFiles) -> str:
 
 
 def read_rows(files: RecordingFiles, manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield all rows that are not deleted, with the common column names.
+    """Yield all rows that are not marked as deleted, with the common column names.
 
-    donkeycar fills gaps with rows that are deleted and contain only the key `__empty__`.
+    The program donkeycar fills gaps with rows that are marked as deleted and contain only the key `__empty__`.
     """
     deleted, position = set(manifest["deleted_indexes"]), 0
     for name in manifest["paths"]:

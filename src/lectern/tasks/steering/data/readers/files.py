@@ -78,7 +78,7 @@ class RecordingFiles:
 def parse_csv(content: bytes, **options: Any) -> pd.DataFrame:
     """Read a CSV file. Raises ParserWarning if a row has more fields than the header has columns."""
     with warnings.catch_warnings():
-        # without index_col=False, pandas would use the first column as an index and shift the others
+        # without index_col=False, pandas would use the first column as an index and shift the other columns
         warnings.simplefilter("error", pd.errors.ParserWarning)
         return pd.read_csv(io.BytesIO(content), skipinitialspace=True, index_col=False, **options)
 

@@ -73,7 +73,7 @@ def decode_rows(rows: pd.DataFrame) -> Iterator[DecodedFrame]:
 def decode_message(message: Message) -> DecodedFrame:
     """Return the pixels of a ROS message, uint8 (height, width, 3) in RGB, or a message if they cannot be decoded.
 
-    Supported are the message types CompressedImage and Image with 8-bit colours.
+    The supported message types are CompressedImage and Image with 8-bit colours.
     """
     if hasattr(message, "format"):
         return decode_image(bytes(message.data))

@@ -31,7 +31,7 @@ def read_table(raw: Path, bad_rows: BadRows) -> tuple[pd.DataFrame, Unit]:
             "time": parse_times(names),
             "angle": pd.to_numeric(log["steering"], "coerce"),
             **{name: pd.to_numeric(log[name], "coerce") for name in ("speed", "throttle", "brake")},
-            "image": "IMG/" + names.str.rpartition("/")[2],  # without the folders of another machine
+            "image": "IMG/" + names.str.rpartition("/")[2],  # the log can contain folders of another machine
         }
     )
     table["place"] = f"{files.top}, {LOG}, row " + table["row"].astype(str)

@@ -1,4 +1,4 @@
-"""Select the tokenizer with which BLEU splits texts into words. The tokenizer follows the target language."""
+"""Select the tokenizer with which BLEU splits texts into words. The target language determines the tokenizer."""
 
 import re
 from collections.abc import Iterable
