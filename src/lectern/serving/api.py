@@ -163,7 +163,8 @@ async def stream(champion: ServedChampion, executor: ServerExecutor, request: Re
     if len(inputs) != 1:
         raise UserError(f"A stream request accepts one input; found {len(inputs)}. Send one request per input.")
     texts = executor.stream(champion, champion.model.iterate("stream", inputs, params))
-    first = await anext(texts, "")  # an error must occur before the response starts, because a response has one status
+    # Compute the first piece before the response starts, because the status cannot change afterwards.
+    first = await anext(texts, "")
     return StreamingResponse(stream_events(champion, first, texts), media_type="text/event-stream")
 
 
@@ -214,5 +215,5 @@ async def respond_to_busy_model(request: Request, error: Exception) -> JSONRespo
 
 
 async def respond_to_disconnect(request: Request, error: Exception) -> Response:
-    """Return a response with status 499. Only the metrics use it, because the client has disconnected."""
+    """Return a response with status 499. Only the metrics use this status, because the client has disconnected."""
     return Response(status_code=499)

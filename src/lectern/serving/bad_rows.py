@@ -75,7 +75,7 @@ def format_count(count: int) -> str:
 
 
 def find_bad_rows(run: Callable[[list[Row]], Any], rows: list[Row]) -> dict[int, str]:
-    """Find the rows for which `run` raises UserError. Return the error message of each such row by its index.
+    """Return a dict that maps the index of each row for which `run` raises UserError to the error message.
 
     `run` is called for smaller and smaller groups of rows.
     """

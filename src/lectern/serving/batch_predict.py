@@ -132,7 +132,7 @@ def predict_all_rows(champion: Champion, files: list[Path], run: Run, folder: Pa
 def predict_group(champion: Champion, group: RowGroup, params: dict[str, Any], folder: PartFolder) -> dict[int, str]:
     """Write the part of a group of rows, unless the part is finished.
 
-    Return the reason for each row that could not be predicted, by the index of the row.
+    Return a dict that maps the index of each row that could not be predicted to the reason.
     """
     if folder.has_part(group.part):
         return folder.read_bad_rows(group.part)
@@ -150,7 +150,7 @@ def predict_group(champion: Champion, group: RowGroup, params: dict[str, Any], f
 def predict_good_rows(
     champion: Champion, params: dict[str, Any], rows: list[Row]
 ) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Return the outputs of the good rows, and the reason for each other row by the index of the row."""
+    """Return the outputs of the good rows, and a dict that maps the index of each other row to the reason."""
     reasons = find_bad_rows(partial(check_inputs, champion), rows)
     if not reasons:
         reasons = find_bad_rows(partial(predict_rows, champion, params), rows)

@@ -143,7 +143,7 @@ class Champions:
         self.served: dict[str, Champion] = {}
         self.registered: dict[str, int | None] = {}  # maps every registered model to the number of its champion
         self.problems: dict[str, str] = {}  # maps a model to the reason why its champion could not be loaded
-        self.retry_at: dict[tuple[str, int | None], float] = {}  # when a version that failed to load is loaded again
+        self.retry_at: dict[tuple[str, int | None], float] = {}  # when a failed version is loaded again
 
     def refresh(self) -> None:
         """Load the champions that have changed in the registry.

@@ -20,7 +20,7 @@ from lectern.serving.deadline import Deadline, ModelBusy, install_deadline_hook
 from lectern.serving.memory import release_memory
 from lectern.serving.settings import Settings
 
-STREAM_SLICE_S = 0.05  # seconds per slice of a streamed text; between two slices, other streams can use the thread
+STREAM_SLICE_S = 0.05  # a stream computes text for this number of seconds; other streams can then use the thread
 
 Result = TypeVar("Result")
 

@@ -80,7 +80,7 @@ class PartFolder:
             pq.write_table(table.replace_schema_metadata(metadata), file)
 
     def read_bad_rows(self, name: PartName) -> dict[int, str]:
-        """Return the reason for each row of a part that could not be predicted, by the index of the row."""
+        """Return a dict that maps the index of each row of a part that could not be predicted to the reason."""
         with (self.path / str(name)).open("rb") as file:
             metadata = pq.read_schema(file).metadata
         return {int(index): reason for index, reason in json.loads(metadata[BAD_ROWS]).items()}
@@ -118,7 +118,10 @@ class PartFolder:
             self.delete()
 
     def delete(self) -> None:
-        """Delete the folder. It is renamed first, so that a killed process leaves no incomplete folder of parts."""
+        """Delete the folder.
+
+        The folder is renamed first, so that a killed process leaves no incomplete folder of parts.
+        """
         if self.path.exists():
             renamed = self.path.with_name(f".{self.path.name}.{process_suffix()}")
             self.path.rename(renamed)

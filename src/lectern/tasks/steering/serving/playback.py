@@ -37,7 +37,7 @@ class Playback:
 
 
 def list_test_drives(name: str) -> dict[str, slice]:
-    """Return a dict from the title of each test drive to the rows of the test drive in the test data.
+    """Return a dict that maps the title of each test drive to the rows of the test drive in the test data.
 
     The dict is empty if this machine does not have the dataset.
     """
@@ -58,7 +58,10 @@ def play_test_drive(champion: Champion, rows: slice, directory: Path, max_frames
 
 
 def play_video(champion: Champion, video: Path, directory: Path, megapixels: float, max_frames: int) -> Playback:
-    """Prepare an uploaded video. Raises UserError if the video cannot be read or has more than `max_frames` frames."""
+    """Write an uploaded video for playback, with the angle at each frame.
+
+    Raises UserError if the video cannot be read or has more than `max_frames` frames.
+    """
     digest = hashlib.sha256(video.read_bytes()).hexdigest()
     frames = limit_frames(read_limited_video(video, megapixels), max_frames)
     return create_playback(champion, frames, frame_rate(video), directory, digest, None)
