@@ -13,8 +13,8 @@ INPUT_NAME, OUTPUT_NAME = "frames", "values"
 class OnnxSteeringModel(nn.Module):
     """A network that converts prepared uint8 frames to outputs in the units of the recording.
 
-    The network includes the scaling of the pixels and of the outputs. Raw frames must be cropped and resized before they are
-    passed to the network.
+    The network includes the scaling of the pixels and of the outputs. Raw frames must be cropped and resized before
+    they are passed to the network.
     """
 
     def __init__(self, module: SteeringModel):
