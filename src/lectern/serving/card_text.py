@@ -13,7 +13,7 @@ def card_for_page(version: ModelVersionRecord, pictures: list[str]) -> str:
     """Return the Markdown of a model card with the addresses of its pictures and with escaped HTML tags.
 
     A picture that is not in the report of the version is left out, because the page loads nothing from other hosts.
-    The heading of the card is shown below the headings of the page, so each heading gets one more `#`.
+    The title of the card gets the level 2, because the title of the page has the level 1.
     """
 
     def replace_picture(match: re.Match[str]) -> str:
@@ -25,11 +25,16 @@ def card_for_page(version: ModelVersionRecord, pictures: list[str]) -> str:
 
 
 def lower_headings(card: str) -> str:
-    """Return Markdown in which each heading outside code blocks is two levels lower."""
+    """Return Markdown in which each heading outside code blocks is one level lower."""
     parts = re.split(r"(^```.*?^```)", card, flags=re.MULTILINE | re.DOTALL)
     return "".join(
-        part if part.startswith("```") else re.sub(r"^(#{1,4}) ", r"##\1 ", part, flags=re.MULTILINE) for part in parts
+        part if part.startswith("```") else re.sub(r"^(#{1,5}) ", r"#\1 ", part, flags=re.MULTILINE) for part in parts
     )
+
+
+def make_focusable(card_html: str) -> str:
+    """Return HTML in which tables and code can get the focus, so that they can be scrolled with the keyboard."""
+    return re.sub(r"<(table|pre)(?=[ >])", r'<\1 tabindex="0"', card_html)
 
 
 def picture_title(file: str) -> str:

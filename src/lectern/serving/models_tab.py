@@ -10,7 +10,7 @@ from nicegui import events, ui
 
 from lectern.registry.version_runs import find_version_run
 from lectern.serving.card_pictures import list_pictures, picture_address
-from lectern.serving.card_text import card_for_page, picture_title
+from lectern.serving.card_text import card_for_page, make_focusable, picture_title
 from lectern.serving.champions import Champion, Champions
 from lectern.serving.page_address import MODELS_TAB, PageAddress
 from lectern.serving.score_text import (
@@ -103,7 +103,8 @@ async def fill_card(content: ui.column, champion: Champion, champions: Champions
     with content:
         ui.link("Run in MLflow", run, new_tab=True).classes("plain-link")
         # the option "code-friendly" keeps the underscores in names such as a_b_c
-        ui.markdown(card, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("markdown")
+        text = ui.markdown(card, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("markdown")
+        text.props["innerHTML"] = make_focusable(text.props["innerHTML"])
         with ui.element("div").classes("card-pictures"):
             for file in pictures:
                 if f"/{file})" not in card:

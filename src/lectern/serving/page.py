@@ -53,7 +53,7 @@ def build_page(site: Site, request: Request, tab: str, model: str) -> None:
     add_header(request)
     with ui.element("nav").props('aria-label="Tabs"').classes("w-full"):
         tabs = add_tabs(pages, address)
-    with ui.element("main").classes("w-full"), add_panels(tabs, address):
+    with add_panels(tabs, address):
         for task, page in pages.items():
             with ui.tab_panel(task), ui.column().classes("panel"):
                 fill_task_tab(Tab(task, site.champions, site.challengers, site.executor, address), page)

@@ -48,7 +48,8 @@ def set_random_seed(seed: ui.input) -> None:
 
 
 def sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Return a description with a capital letter and without the Markdown of the API documentation."""
+    return text[:1].upper() + text[1:].replace("`", "")
 
 
 def parse_number(text: str) -> Any:

@@ -63,7 +63,8 @@ class Tab:
         """
         complete = validate_params(version.task, params, for_server=True) if params else {}
         if version is self.challengers.loaded.get(version.name):  # batches are for champions, which the API serves
-            return await self.executor.run_inference(version, version.model.predict, inputs, complete)
+            with self.executor.track(version):
+                return await self.executor.run_inference(version, version.model.predict, inputs, complete)
         return await self.executor.predict(version, inputs, complete)
 
     async def run_short(self, function: Callable[..., Result], *arguments: Any) -> Result:

@@ -19,7 +19,7 @@ class AttentionPanel:
     def __init__(self) -> None:
         self.attention: WordAttention | None = None
         with ui.column().classes("attention") as self.card:
-            with ui.element("h3").classes("title"):
+            with ui.element("h2").classes("title"):
                 ui.label("Attention weights (%)")
             ui.label(EXPLANATION).classes("note")
             with ui.row().classes("actions") as self.menus:
