@@ -1,10 +1,13 @@
 """Check the page with axe-core in both themes and on a phone, and with the keyboard."""
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from browsing import draw_on_canvas, expect_digit, open_tab
+from lectern.tasks.translation.serving.attention_map import weight_cell
 
 pytestmark = pytest.mark.browser
 
@@ -128,3 +131,23 @@ def test_a_film_starts_only_if_the_visitor_accepts_motion(server, open_page, mot
     expect(page.locator(".player video")).to_be_visible()
     page.wait_for_timeout(1500)
     assert page.locator("video").evaluate("video => video.paused") == (motion == "reduce")
+
+
+def luminance(color: str) -> float:
+    """Return the relative luminance of a CSS color such as `rgb(255, 255, 255)` or `color(srgb 1 1 1)`."""
+    scale = 1 if color.startswith("color") else 255
+    channels = [float(number) / scale for number in re.findall(r"[\d.]+", color)[:3]]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("screen", ["light", "dark"])
+def test_each_weight_of_the_attention_map_has_enough_contrast(server, open_page, screen):
+    page = open_page(server.url, screen)
+    show_result(page, "Translation")
+    cells = "".join(weight_cell(percent / 100) for percent in range(101))
+    page.locator(".heat tbody").evaluate("(body, cells) => { body.innerHTML = `<tr>${cells}</tr>`; }", cells)
+    colors = "cells => cells.map(cell => getComputedStyle(cell)).map(style => [style.color, style.backgroundColor])"
+    for percent, pair in enumerate(page.locator(".heat tbody td").evaluate_all(colors)):
+        dark, bright = sorted(map(luminance, pair))
+        assert (bright + 0.05) / (dark + 0.05) >= 4.5, percent

@@ -71,9 +71,10 @@ def attention_table(attention: WordAttention, weights: np.ndarray) -> str:
 def weight_cell(weight: float) -> str:
     """Return an HTML table cell whose background is darker for larger weights.
 
-    The cell contains the weight in percent if the weight is at least 10 %.
+    The cell contains the weight in percent if the weight is at least 10 %. The classes select a color of the text that
+    has enough contrast in both themes.
     """
     percent = round(100 * float(weight))
     label = percent if percent >= 10 else f'<span class="visually-hidden">{percent}</span>'
-    strength = "strong" if percent > 75 else "medium" if percent > 55 else ""
+    strength = "strong" if percent > 80 else "medium" if percent > 55 else ""
     return f'<td class="weight {strength}" style="--weight: {percent}" title="{percent} %">{label}</td>'
