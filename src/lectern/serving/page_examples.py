@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from nicegui import ui
 
-from lectern.errors import UserError
-from lectern.registry.versions import download_files
 from lectern.serving.champions import Champion, Champions
 
 MAX_EXAMPLES = 6
+MAX_FILES = 64  # maximum number of input examples that are kept in memory
 MAX_CHARACTERS = 40  # a longer text is cut on its button
 
 
@@ -20,12 +22,23 @@ def read_input_example(champions: Champions, champion: Champion) -> list[Any]:
 
     A row of a table is the list of its values, and a row of an array is a nested list of numbers.
     """
-    try:
-        data = json.loads(download_files(champions.client, champion.version, "input_example.json").read_text())
-    except (UserError, OSError, ValueError):
-        return []
+    data = json.loads(read_example_file(champions.client, champion.version.source))
     rows = data.get("data", []) if isinstance(data, dict) else data
     return rows if isinstance(rows, list) else []
+
+
+@lru_cache(MAX_FILES)
+def read_example_file(client: MlflowClient, source: str) -> str:
+    """Return the JSON of the input example among the files of a version, or an empty list if it is missing."""
+    from mlflow.artifacts import download_artifacts
+
+    uri = f"{source}/input_example.json"
+    try:
+        text = Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri)).read_text()
+        json.loads(text)
+    except (MlflowException, OSError, ValueError):
+        return "[]"
+    return text
 
 
 def add_text_examples(texts: list[str], on_choice: Callable[[str], object]) -> None:

@@ -1,17 +1,13 @@
 """Add a button that uploads a file, and store the uploaded file while a request reads it."""
 
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nicegui import events, ui
 
 from lectern.serving.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 MAX_NAME_CHARACTERS = 60
 
@@ -39,10 +35,11 @@ def add_upload_button(
 
 
 @asynccontextmanager
-async def saved_upload(event: events.UploadEventArguments) -> "AsyncIterator[Path]":
+async def saved_upload(event: events.UploadEventArguments) -> AsyncIterator[Path]:
     """Save an uploaded file for a block under its own name, because error messages contain the name of the file."""
     name = Path(event.file.name)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{name.stem[:MAX_NAME_CHARACTERS]}{name.suffix[:MAX_NAME_CHARACTERS]}"
+        stem = name.stem.strip(".")[:MAX_NAME_CHARACTERS] or "file"
+        path = Path(folder) / f"{stem}{name.suffix[:MAX_NAME_CHARACTERS]}"
         await event.file.save(path)
         yield path
