@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from lectern.registry.model_params import params_schema
+from lectern.registry.version_record import ModelVersionRecord
 from lectern.serving.card_text import card_for_page, picture_title
 from lectern.serving.page_examples import shorten
 from lectern.serving.page_params import parse_number
@@ -29,7 +30,7 @@ def test_numbers_are_read_without_rounding(text, number):
     assert parse_number(text) == number and type(parse_number(text)) is type(number)
 
 
-def test_messages_contain_no_temporary_folders_and_error_numbers(tmp_path, monkeypatch):
+def test_messages_contain_no_temporary_folders_and_error_numbers():
     message = "/tmp/tmpab12/my road.mp4 cannot be read: [Errno -5] Invalid data: '/tmp/tmpab12/my road.mp4'"
     assert visitor_message(message) == "my road.mp4 cannot be read: Invalid data: 'my road.mp4'"
 
@@ -38,15 +39,17 @@ def test_a_long_example_is_cut_and_fits_in_one_line():
     assert shorten("one\ntwo") == "one two" and shorten("x" * 100) == "x" * 40 + "…"
 
 
-def make_version(**values):
-    from types import SimpleNamespace
-
-    return SimpleNamespace(name="m", number=3, **values)
+def make_version(card: str) -> ModelVersionRecord:
+    texts = dict.fromkeys(
+        ("experiment", "dataset", "task", "weights", "metrics_digest", "code", "requirements", "test_digest"), ""
+    )
+    numbers = {"score": 0.5, "baseline": 0.0, "higher_is_better": True, "metrics": {}}
+    return ModelVersionRecord(name="m", number=3, run_id="", source="", card=card, **texts, **numbers)
 
 
 def test_cards_show_only_pictures_of_their_report_and_escape_html():
     card = "# Title\n\n![A](reports/x/a.png) ![B](http://host/b.png) <script>\n\n```\n# comment\n```\n"
-    text = card_for_page(make_version(card=card), ["a.png"])
+    text = card_for_page(make_version(card), ["a.png"])
     assert "![A](/v1/models/m/versions/3/pictures/a.png)" in text
     assert "host" not in text and "<script>" not in text
     assert text.startswith("## Title") and "\n# comment\n" in text
