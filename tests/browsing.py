@@ -81,8 +81,12 @@ def draw_on_canvas(page: Page, digit: int, number: int = 3) -> None:
         page.mouse.up()
 
 
-def classify(page: Page) -> str:
-    """Press the button Classify and return the predicted digit."""
-    page.get_by_role("button", name="Classify").click()
-    expect(page.locator("img.network-input")).to_be_visible()
-    return page.locator(".prediction").inner_text()
+def expect_digit(page: Page, digit: int) -> None:
+    """Wait until the page shows the prediction for the complete drawing, and check the prediction."""
+    page.wait_for_timeout(1000)  # The last classification starts at most 0.3 seconds after the last stroke.
+    expect(page.locator(".prediction").first).to_have_text(str(digit))
+
+
+def open_tab(page: Page, tab: str) -> None:
+    page.get_by_role("tab", name=tab).click()
+    expect(page.locator(".description")).to_have_count(1)

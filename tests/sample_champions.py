@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mlflow import MlflowClient
+from PIL import Image
 
 from lectern.artifacts import model_folder
 from lectern.artifacts.dataset import read_facts
@@ -18,6 +19,14 @@ from lectern.stages.experiments import stage_code_digest
 
 # names of the registered models, which are the datasets of the demo
 DIGITS, TEXT, TRANSLATION, STEERING = "sample_digits", "sample_code", "sample_numbers", "sample_road"
+
+
+# a model card has tables and code that are wider than a phone
+WIDE_PARTS = (
+    "![Curve of the loss](reports/x/learning_curve.png)\n\n"
+    f"|{' class |' * 12}\n|{' --- |' * 12}\n|{' 0.1234 |' * 12}\n\n"
+    f"```python\n# a comment\nmodel = {'load_model(' * 9}\n```\n\n![Other host](https://example.org/tracker.png)\n"
+)
 
 
 def register_champions(digits: Path, store: str) -> None:
@@ -52,8 +61,9 @@ def register_version(client: MlflowClient, experiment: str, dataset: str, module
     write_json(paths.metrics_file, metrics)
     paths.card.write_text(
         f"# {experiment}\n\nA small model for tests, of `{dataset}` (test digest `{metrics['test_digest']}`).\n\n"
-        f"| metric | value |\n| --- | ---: |\n| worst_class_recall | {score} |\n"
+        f"| metric | value |\n| --- | ---: |\n| worst_class_recall | {score} |\n\n{WIDE_PARTS}"
     )
+    Image.new("RGB", (600, 400), "orange").save(paths.report / "learning_curve.png")
     run = client.create_run(find_or_create_experiment(client), run_name=experiment)
     client.set_terminated(run.info.run_id)
     return str(register.register(client, paths, run.info.run_id).number)

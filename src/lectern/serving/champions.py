@@ -13,7 +13,7 @@ from lectern.artifacts.paths import group_config
 from lectern.config import nearest
 from lectern.errors import UserError, hide_credentials
 from lectern.registry.loaded_model import LoadedModel
-from lectern.registry.registered_model import CHAMPION, RegisteredModel
+from lectern.registry.registered_model import CHALLENGER, CHAMPION, RegisteredModel
 from lectern.registry.score_unit import read_score_unit
 from lectern.registry.version_code import check_approved, has_checkout_code, other_code_error
 from lectern.registry.version_record import ModelVersionRecord
@@ -142,6 +142,7 @@ class Champions:
         self.client, self.threads = client, threads
         self.served: dict[str, Champion] = {}
         self.registered: dict[str, int | None] = {}  # maps every registered model to the number of its champion
+        self.challengers: dict[str, int] = {}  # maps a model to the number of its challenger
         self.problems: dict[str, str] = {}  # maps a model to the reason why its champion could not be loaded
         self.retry_at: dict[tuple[str, int | None], float] = {}  # when a failed version is loaded again
 
@@ -153,6 +154,8 @@ class Champions:
         models = self.client.search_registered_models(max_results=1000)
         numbers = {model.name: model.aliases.get(CHAMPION) for model in models}
         self.registered = {name: None if number is None else int(number) for name, number in numbers.items()}
+        challengers = {model.name: model.aliases.get(CHALLENGER) for model in models}
+        self.challengers = {name: int(number) for name, number in challengers.items() if number is not None}
         for name, number in self.registered.items():
             if number != self.served_number(name) and time.monotonic() >= self.retry_at.get((name, number), 0):
                 self.update(name, number)

@@ -3,20 +3,29 @@
 Each row of the list contains the score, the baseline, the model card and a link to the MLflow run of one champion.
 """
 
-import html
-import re
+import asyncio
 
 from mlflow import MlflowClient
-from nicegui import ui
+from nicegui import events, ui
 
 from lectern.registry.version_runs import find_version_run
+from lectern.serving.card_pictures import list_pictures, picture_address
+from lectern.serving.card_text import card_for_page, make_focusable, picture_title
 from lectern.serving.champions import Champion, Champions
+from lectern.serving.page_address import MODELS_TAB, PageAddress
+from lectern.serving.score_text import (
+    describe_baseline,
+    describe_direction,
+    describe_training_data,
+    format_score,
+    score_unit,
+)
 from lectern.serving.settings import Settings
 
 REFRESH_SECONDS = 3
 
 
-def build_tab(champions: Champions, settings: Settings) -> None:
+def build_tab(champions: Champions, settings: Settings, address: PageAddress) -> None:
     """Build the list of champions, and build it again whenever a champion has changed."""
     ui.label("The list contains all champions in the registry. The API serves the listed versions.").classes(
         "description"
@@ -25,7 +34,7 @@ def build_tab(champions: Champions, settings: Settings) -> None:
     @ui.refreshable
     def champion_list() -> None:
         for champion in champions.all():
-            add_champion(champion, run_url(champions.client, champion, settings))
+            add_champion(champion, champions, settings, address)
         for name, problem in champions.problems.items():
             ui.label(f"{name}: {problem}").classes("problem")
         without = [name for name, number in champions.registered.items() if number is None]
@@ -47,41 +56,73 @@ def build_tab(champions: Champions, settings: Settings) -> None:
     ui.timer(REFRESH_SECONDS, refresh_if_changed)
 
 
-def add_champion(champion: Champion, run: str) -> None:
+def add_champion(champion: Champion, champions: Champions, settings: Settings, address: PageAddress) -> None:
     """Add a row for a champion. A click on the row opens the model card of the champion."""
-    version, task = champion.version, champion.task.replace("_", " ")
-    with ui.expansion().classes("card champion").props("dense") as row:
+    is_open = address.models.get(MODELS_TAB) == champion.name
+    with ui.expansion(value=is_open).classes("card champion").props(f'dense aria-label="{champion.name}"') as row:
         with row.add_slot("header"), ui.row().classes("champion-header"):
-            with ui.column().classes("gap-0 champion-name"):
-                ui.label(champion.name).classes("title")
-                ui.label(f"{task} · version {version.number} · {version.experiment}").classes("note")
-                ui.label(code_label(champion)).classes("note")
-            with ui.column().classes("gap-0 champion-scores"):
-                ui.label(f"{version.score:.4g}").classes("score")
-                ui.label(metric_label(champion)).classes("note")
-                ui.label(f"baseline {version.baseline:.4g}").classes("note")
+            add_summary(champion)
+        content = ui.column().classes("card-content")
+
+    async def open_card() -> None:
+        if not content.default_slot.children:
+            await fill_card(content, champion, champions, settings)
+
+    async def show_or_hide(event: events.ValueChangeEventArguments[bool]) -> None:
+        if event.value:
+            address.show_model(MODELS_TAB, champion.name)
+            await open_card()
+
+    row.on_value_change(show_or_hide)
+    if is_open:
+        ui.timer(0, open_card, once=True)
+
+
+def add_summary(champion: Champion) -> None:
+    """Add the name, the training data, the score and the baseline of a champion."""
+    version, unit = champion.version, score_unit(champion)
+    name, task = unit.name.replace("_", " "), champion.task.replace("_", " ")
+    with ui.column().classes("gap-0 champion-name"):
+        ui.label(champion.name).classes("title")
+        ui.label(f"{task} · version {version.number} · {version.experiment}").classes("note")
+        ui.label(describe_training_data(champion)).classes("note")
+        ui.label(code_label(champion)).classes("note code")
+    with ui.column().classes("gap-0 champion-scores"):
+        ui.label(format_score(version.score)).classes("score")
+        ui.label(f"{name}, {describe_direction(champion)}").classes("note")
+        if unit.unit not in ("", name):
+            ui.label(unit.unit).classes("note")
+        ui.label(describe_baseline(champion)).classes("note")
+
+
+async def fill_card(content: ui.column, champion: Champion, champions: Champions, settings: Settings) -> None:
+    """Show the model card and the pictures of a champion. The pictures of a remote store are downloaded first."""
+    pictures = await asyncio.to_thread(list_pictures, champions, champion)
+    run = await asyncio.to_thread(run_url, champions.client, champion, settings)
+    card = card_for_page(champion.version, pictures)
+    with content:
         ui.link("Run in MLflow", run, new_tab=True).classes("plain-link")
-        card = plain_text_card(version.card or "This version has no model card.")
         # the option "code-friendly" keeps the underscores in names such as a_b_c
-        ui.markdown(card, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("markdown")
+        text = ui.markdown(card, extras=["fenced-code-blocks", "tables", "code-friendly"]).classes("markdown")
+        text.props["innerHTML"] = make_focusable(text.props["innerHTML"])
+        with ui.element("div").classes("card-pictures"):
+            for file in pictures:
+                if f"/{file})" not in card:
+                    add_picture(picture_address(champion.version, file), picture_title(file))
+
+
+def add_picture(address: str, title: str) -> None:
+    """Add a picture with its title. A click opens the picture in full size."""
+    with ui.element("figure"):
+        with ui.link(target=address, new_tab=True):
+            ui.element("img").props(f'src="{address}" alt="{title}" loading="lazy"')
+        with ui.element("figcaption").classes("note"):
+            ui.label(title)
 
 
 def code_label(champion: Champion) -> str:
     """Return the start of the code's digest, with a note if packaged code in a separate process predicts."""
     return f"code {champion.version.code[:12]}{', in its own process' if champion.runs_packaged_code else ''}"
-
-
-def metric_label(champion: Champion) -> str:
-    """Return the name of the metric, with a note if a lower score is better."""
-    return f"{champion.metric or 'score'}{'' if champion.version.higher_is_better else ', lower is better'}"
-
-
-def plain_text_card(card: str) -> str:
-    """Return the Markdown of a model card without images and with escaped HTML tags.
-
-    The images are left out, because they are stored with the run and not on the server.
-    """
-    return html.escape(re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", card), quote=False)
 
 
 def without_credentials(address: str) -> str:

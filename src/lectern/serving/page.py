@@ -1,15 +1,20 @@
 """Build the web page with one tab per task, and a tab that lists all champions."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from fastapi import FastAPI
 from nicegui import ui
+from starlette.requests import Request
 
-from lectern.serving import models_tab
+from lectern.serving import card_pictures, models_tab
+from lectern.serving.challengers import Challengers
 from lectern.serving.champions import Champions
 from lectern.serving.executor import Executor
+from lectern.serving.page_address import MODELS_TAB, PageAddress
 from lectern.serving.page_tab import Tab
+from lectern.serving.page_theme import add_theme_button
 from lectern.stages.experiments import read_experiments
 from lectern.task_modules import has_task_module, task_module, task_names
 
@@ -17,56 +22,77 @@ PACKAGE = Path(__file__).parents[1]
 STYLE_SHEET = Path(__file__).with_name("style.css")
 
 
+@dataclass(frozen=True)
+class Site:
+    """The models that the page of each visitor shows, and the thread pools that compute predictions."""
+
+    champions: Champions
+    challengers: Challengers
+    executor: Executor
+
+
 def mount_page(app: FastAPI, champions: Champions, executor: Executor) -> None:
     """Add the web page to the API server at the path `/`."""
+    site = Site(champions, Challengers(champions), executor)
+    app.include_router(card_pictures.router)
 
-    @ui.page("/", title="Lectern")
-    def index() -> None:
-        build_page(champions, executor)
+    @ui.page("/", title="Lectern", language="en-US")
+    def index(request: Request, tab: str = "", model: str = "") -> None:
+        build_page(site, request, tab, model)
 
     ui.run_with(app, title="Lectern", favicon="🎓", dark=None, show_welcome_message=False, reconnect_timeout=10)
 
 
-def build_page(champions: Champions, executor: Executor) -> None:
-    """Build the web page for one visitor."""
+def build_page(site: Site, request: Request, tab: str, model: str) -> None:
+    """Build the web page for one visitor. `tab` and `model` are the tab and the model in the address of the page."""
     for style_sheet in (STYLE_SHEET, *PACKAGE.glob("tasks/*/serving/page.css")):
         ui.add_css(style_sheet)
     ui.colors(primary="#14657a")
-    add_header()
-    tasks = {task: task_module(task, "serving.page") for task in task_names() if has_task_module(task, "serving.page")}
-    ordered = sorted(tasks.items(), key=lambda item: item[1].ORDER)
-    with ui.tabs().props("no-caps align=justify inline-label outside-arrows").classes("tabs") as tabs:
-        for task, page in ordered:
-            ui.tab(task, label=page.TITLE, icon=page.ICON)
-        ui.tab("models", label="Models", icon="inventory_2")
-    with ui.tab_panels(tabs, value=ordered[0][0], animated=False).classes("panels"):
-        for task, page in ordered:
+    pages = read_task_pages()
+    address = PageAddress([*pages, MODELS_TAB], tab, model)
+    add_header(request)
+    with ui.element("nav").props('aria-label="Tabs"').classes("w-full"):
+        tabs = add_tabs(pages, address)
+    with add_panels(tabs, address):
+        for task, page in pages.items():
             with ui.tab_panel(task), ui.column().classes("panel"):
-                fill_task_tab(Tab(task, champions, executor), page)
-        with ui.tab_panel("models"), ui.column().classes("panel"):
-            models_tab.build_tab(champions, executor.settings)
+                fill_task_tab(Tab(task, site.champions, site.challengers, site.executor, address), page)
+        with ui.tab_panel(MODELS_TAB), ui.column().classes("panel"):
+            models_tab.build_tab(site.champions, site.executor.settings, address)
 
 
-def add_header() -> None:
+def read_task_pages() -> dict[str, ModuleType]:
+    """Return the modules `serving.page` of the tasks in the order of their tabs."""
+    tasks = [task for task in task_names() if has_task_module(task, "serving.page")]
+    pages = {task: task_module(task, "serving.page") for task in tasks}
+    return dict(sorted(pages.items(), key=lambda item: item[1].ORDER))
+
+
+def add_tabs(pages: dict[str, ModuleType], address: PageAddress) -> ui.tabs:
+    """Add the tabs. The address of the page contains the selected tab."""
+    with ui.tabs().props("no-caps align=justify inline-label outside-arrows").classes("tabs") as tabs:
+        for task, page in pages.items():
+            ui.tab(task, label=page.TITLE, icon=page.ICON)
+        ui.tab(MODELS_TAB, label="Models", icon="inventory_2")
+    tabs.on_value_change(lambda event: address.show_tab(event.value))
+    return tabs
+
+
+def add_panels(tabs: ui.tabs, address: PageAddress) -> ui.tab_panels:
+    """Add the panels of the tabs, and show the panel of the selected tab."""
+    return ui.tab_panels(tabs, value=address.tab, animated=False).classes("panels")
+
+
+def add_header(request: Request) -> None:
     """Add the header of the page: the title, the link to the API documentation and the button for dark mode."""
-    dark = ui.dark_mode(value=None)
-    with ui.row().classes("header"):
+    with ui.element("header").classes("header"):
         with ui.column().classes("gap-0"):
-            ui.label("Lectern").classes("site-name")
+            with ui.element("h1").classes("site-name"):
+                ui.label("Lectern")
             ui.label("Try the models from the lectures").classes("tagline")
         ui.space()
         ui.link("API", "/docs").classes("plain-link")
-        ui.button(icon="contrast", on_click=lambda: toggle_dark_mode(dark)).props(
-            'flat round dense color=grey aria-label="Light or dark"'
-        )
-
-
-async def toggle_dark_mode(dark: ui.dark_mode) -> None:
-    """Switch between light and dark mode.
-
-    The current mode is read from the browser, because the initial mode depends on the settings of the browser.
-    """
-    dark.set_value(not await ui.run_javascript("document.body.classList.contains('body--dark')"))
+        add_theme_button(request)
 
 
 def fill_task_tab(tab: Tab, page: ModuleType) -> None:

@@ -1,40 +1,49 @@
 """Provide the champions and the prediction functions for the page tab of a task."""
 
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
-
-from nicegui import ui
 
 from lectern.errors import UserError
 from lectern.registry.model_params import validate_params
+from lectern.serving.challengers import Challengers
 from lectern.serving.champions import Champion, Champions
-from lectern.serving.deadline import ModelBusy
 from lectern.serving.executor import Executor
+from lectern.serving.model_choice import ModelChoice
+from lectern.serving.page_address import PageAddress
+from lectern.serving.page_examples import read_input_example
 from lectern.serving.settings import Settings
 
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True)
 class Tab:
     """The champions of one task, and the functions that run predictions for its tab."""
 
-    def __init__(self, task: str, champions: Champions, executor: Executor):
-        self.task, self.champions, self.executor = task, champions, executor
+    task: str
+    champions: Champions
+    challengers: Challengers
+    executor: Executor
+    address: PageAddress
 
     @property
     def settings(self) -> Settings:
         return self.executor.settings
 
-    def model_select(self) -> ui.select:
-        """Add a menu of the task's champions. The value of the menu is the name of a registered model."""
-        names = [champion.name for champion in self.champions.for_task(self.task)]
-        labels = {name: name.replace("_", " ") for name in names}
-        return ui.select(labels, value=names[0], label="Model").props("outlined dense").classes("model-select")
+    def add_model_choice(self) -> ModelChoice:
+        """Add a menu of the task's champions. The address of the page contains the chosen model."""
+        choice = ModelChoice(self.task, self.champions, self.challengers, self.address.models.get(self.task, ""))
+        choice.on_change(lambda: self.address.show_model(self.task, choice.name))
+        return choice
 
-    def champion(self, name: str) -> Champion:
-        """Return the loaded champion of the model `name`. Raises NotServed if no champion of the model is loaded."""
-        return self.champions.get(name)
+    def find_champion(self, choice: ModelChoice) -> Champion:
+        """Return the loaded champion of the chosen model. Raises NotServed if no champion of the model is loaded."""
+        return self.champions.get(choice.name)
+
+    def read_input_example(self, choice: ModelChoice) -> list[Any]:
+        """Return the rows of the input example of the chosen model."""
+        return read_input_example(self.champions, self.find_champion(choice))
 
     def check_text(self, text: str | None) -> str:
         """Return `text` unchanged, or an empty text for None.
@@ -47,51 +56,26 @@ class Tab:
             )
         return text or ""
 
-    async def predict(self, champion: Champion, inputs: Any, params: dict[str, Any] | None = None) -> Any:
-        """Return the prediction of a champion, computed in the same way as in the API.
+    async def predict(self, version: Champion, inputs: Any, params: dict[str, Any] | None = None) -> Any:
+        """Return the prediction of a version, computed in the same way as in the API.
 
         Raises UserError if a parameter is wrong.
         """
-        complete = validate_params(champion.task, params, for_server=True) if params else {}
-        return await self.executor.predict(champion, inputs, complete)
+        complete = validate_params(version.task, params, for_server=True) if params else {}
+        if version is self.challengers.loaded.get(version.name):  # batches are for champions, which the API serves
+            with self.executor.track(version):
+                return await self.executor.run_inference(version, version.model.predict, inputs, complete)
+        return await self.executor.predict(version, inputs, complete)
 
     async def run_short(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Run a short function in a thread, to keep the event loop free."""
         return await self.executor.run_short(function, *arguments)
 
-    async def run_inference(self, champion: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run `function(champion, *arguments)` in the thread pool of the model."""
+    async def run_inference(self, version: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run `function(version, *arguments)` in the thread pool of the model."""
         self.executor.has_read_files = True  # the function may read an uploaded file
-        return await self.executor.run_inference(champion, function, champion, *arguments)
+        return await self.executor.run_inference(version, function, version, *arguments)
 
-    def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncGenerator[str, None]:
+    def stream(self, version: Champion, pieces: Iterator[str]) -> AsyncGenerator[str, None]:
         """Yield a generated text in slices."""
-        return self.executor.stream(champion, pieces)
-
-    @contextmanager
-    def show_errors(self) -> Iterator[None]:
-        """Show errors that the block raises as notifications on the page."""
-        try:
-            yield
-        except (UserError, ModelBusy) as error:
-            ui.notify(str(error), type="warning", position="top", multi_line=True, timeout=8000)
-
-    @contextmanager
-    def show_progress(self, *buttons: ui.button) -> Iterator[None]:
-        """Disable the buttons during the block, and show a spinner on each button.
-
-        Errors that the block raises are shown as notifications on the page.
-        """
-        for button in buttons:
-            button.props("loading")
-        try:
-            with self.show_errors():
-                yield
-        finally:
-            for button in buttons:
-                button.props(remove="loading")
-
-
-def version_note(champion: Champion) -> str:
-    """Return a text for the page that says which version computed a result."""
-    return f"model: {champion.name} version {champion.version.number} ({champion.version.experiment})"
+        return self.executor.stream(version, pieces)

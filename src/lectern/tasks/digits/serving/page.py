@@ -1,84 +1,130 @@
-"""Build the page tab on which visitors draw a digit and see the prediction."""
+"""Build the page tab on which visitors draw a digit and see the prediction while they draw."""
 
-import base64
 import io
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-from nicegui import ui
-from PIL import Image
+from nicegui import events, ui
 
-from lectern.serving.page_tab import Tab, version_note
-from lectern.tasks.digits.serving.canvas import Canvas
+from lectern.artifacts.paths import PROCESSED
+from lectern.serving.champions import Champion
+from lectern.serving.model_choice import ModelChoice
+from lectern.serving.page_answers import Answers
+from lectern.serving.page_tab import Tab
+from lectern.serving.page_upload import add_upload_button
+from lectern.tasks.digits.serving.canvas import Canvas, read_drawing
 from lectern.tasks.digits.serving.drawing import to_mnist_image
+from lectern.tasks.digits.serving.prediction_panel import PredictionPanel, to_data_url
+from lectern.user_files.images import read_image
 
 TITLE, ICON, ORDER = "Digits", "draw", 1
-DESCRIPTION = "Draw a digit and press Classify. The network receives the drawing as a centered image of 28x28 pixels."
-EMPTY_INPUT = '<div class="network-input blank"></div>'
-EMPTY_NOTE = "No drawing has been classified yet."
+DESCRIPTION = (
+    "Draw a digit, upload a picture or choose an example. The network receives a centered image of 28x28 pixels, and"
+    " classifies it while you draw."
+)
+BASELINE = "always predict the most frequent digit"
+TRAINING_ITEMS = "items: images"
+EMPTY_NOTE = "No digit has been classified yet."
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+EXAMPLES_READ = 200  # test images among which the examples are searched
 
 
 def build_tab(tab: Tab) -> None:
     """Build the page tab for one visitor."""
     with ui.element("div").classes("two-columns"):
         with ui.column().classes("card"):
-            model = tab.model_select()
-            canvas = Canvas()
-            with ui.row().classes("actions"):
-                button = ui.button("Classify", on_click=lambda: classify())
-                ui.button("Reset", on_click=lambda: reset()).props("flat")
-        with ui.column().classes("card"):
-            panel = PredictionPanel()
-
-    async def classify() -> None:
-        with tab.show_progress(button):
-            champion = tab.champion(model.value)
-            image = await tab.run_short(to_mnist_image, await canvas.read_drawing(tab.settings.max_megapixels))
-            probabilities = await tab.predict(champion, image[None])
-            panel.show(probabilities[0], image, version_note(champion))
-
-    def reset() -> None:
-        canvas.clear_drawing()
-        panel.clear()
+            choice = tab.add_model_choice()
+            form = DigitForm(tab, choice)
+        form.answers = Answers(choice, PredictionPanel, EMPTY_NOTE)
 
 
-class PredictionPanel:
-    """A panel with the predicted digit, the input image of the network and one bar per digit."""
+class DigitForm:
+    """The canvas, the buttons and the example images. The newest picture is classified."""
 
-    def __init__(self) -> None:
-        with ui.row().classes("result"):
-            self.input = ui.html(EMPTY_INPUT, sanitize=False)
-            with ui.column().classes("gap-1"):
-                self.prediction = ui.label().classes("prediction").mark("prediction")
-                self.note = ui.label(EMPTY_NOTE).classes("note").props("aria-live=polite")
-        self.rows = []
-        with ui.element("div").classes("bars"):
-            for digit in range(10):
-                ui.label(str(digit))
-                with ui.element("div").classes("track"):
-                    bar = ui.element("div").classes("bar")
-                self.rows.append((bar, ui.label("").classes("percentage")))
+    answers: Answers[PredictionPanel]
 
-    def show(self, probabilities: np.ndarray, image: np.ndarray, note: str) -> None:
-        best = int(probabilities.argmax())
-        self.prediction.set_text(str(best))
-        self.note.set_text(note)
-        self.input.set_content(f'<img class="network-input" alt="input of the network" src="{to_data_url(image)}">')
-        for digit, (bar, percentage) in enumerate(self.rows):
-            bar.style(f"width: {100 * probabilities[digit]:.2f}%")
-            bar.classes("best") if digit == best else bar.classes(remove="best")
-            percentage.set_text(f"{100 * probabilities[digit]:.1f} %")
+    def __init__(self, tab: Tab, choice: ModelChoice):
+        self.tab, self.choice = tab, choice
+        self.read_newest: Callable[[], np.ndarray] | None = None
+        self.is_busy = self.has_changed = False
+        self.canvas = Canvas(self.classify_drawing)
+        with ui.row().classes("actions"):
+            ui.button("Undo", icon="undo", on_click=self.canvas.undo_stroke).props("flat")
+            ui.button("Reset", icon="delete_outline", on_click=self.reset).props("flat")
+            add_upload_button("Upload a picture", PICTURES, tab.settings, self.classify_upload)
+        self.examples = ui.row().classes("examples").props('role=group aria-label="Examples"')
+        self.add_examples()
+        choice.on_change(self.add_examples)
+        choice.on_change(self.classify)
+        choice.compare.on_value_change(self.classify)
 
-    def clear(self) -> None:
-        self.prediction.set_text("")
-        self.note.set_text(EMPTY_NOTE)
-        self.input.set_content(EMPTY_INPUT)
-        for bar, percentage in self.rows:
-            bar.style("width: 0%").classes(remove="best")
-            percentage.set_text("")
+    def add_examples(self) -> None:
+        """Show a button with a picture for each example."""
+        self.examples.clear()
+        with self.examples:
+            ui.label("Examples").classes("note")
+            for number, image in enumerate(read_examples(self.tab, self.choice), 1):
+                with ui.button(on_click=partial(self.classify_image, image)).props("flat dense") as button:
+                    button.props(f'aria-label="Example {number}"').classes("example-digit")
+                    ui.element("img").props(f'alt="" src="{to_data_url(image)}"')
+
+    async def classify_drawing(self, data_url: str) -> None:
+        """Classify the drawing. If an undo has removed the last stroke, remove the answer."""
+        if not data_url:
+            self.read_newest = None
+            self.answers.clear()
+            return
+        megapixels = self.tab.settings.max_megapixels
+        await self.classify_newest(lambda: to_mnist_image(read_drawing(data_url, megapixels)))
+
+    async def classify_image(self, image: np.ndarray) -> None:
+        self.canvas.clear_drawing()
+        await self.classify_newest(lambda: image)
+
+    async def classify_upload(self, event: events.UploadEventArguments) -> None:
+        self.canvas.clear_drawing()
+        content, megapixels = await event.file.read(), self.tab.settings.max_megapixels
+        await self.classify_newest(lambda: to_mnist_image(read_image(io.BytesIO(content), megapixels)))
+
+    async def classify_newest(self, read: Callable[[], np.ndarray]) -> None:
+        self.read_newest = read
+        await self.classify()
+
+    async def classify(self) -> None:
+        """Classify the newest picture. If a classification is in progress, the newest picture is classified next."""
+        self.has_changed = True
+        if self.is_busy:
+            return
+        self.is_busy = True
+        try:
+            while self.has_changed and self.read_newest is not None:
+                self.has_changed = False
+                await self.answers.request(self.respond)
+            if self.read_newest is None:
+                self.answers.clear()
+        finally:
+            self.is_busy = False
+
+    async def respond(self, version: Champion, panel: PredictionPanel) -> str:
+        """Show the prediction of a version for the newest picture."""
+        if self.read_newest is not None:
+            image = await self.tab.run_short(self.read_newest)
+            probabilities = await self.tab.predict(version, image[None])
+            panel.show(probabilities[0], image)
+        return ""
+
+    def reset(self) -> None:
+        self.canvas.clear_drawing()
+        self.read_newest = None
+        self.answers.clear()
 
 
-def to_data_url(image: np.ndarray) -> str:
-    """Return an image as a data URL with a PNG file. PNG keeps the exact pixel values."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+def read_examples(tab: Tab, choice: ModelChoice) -> list[np.ndarray]:
+    """Return one test image per digit. If this machine does not have the dataset, return the input example."""
+    folder = PROCESSED / choice.name
+    images, labels = folder / "test_images.npy", folder / "test_labels.npy"
+    if not (images.is_file() and labels.is_file()):
+        return [np.array(row, np.uint8) for row in tab.read_input_example(choice)]
+    _, first = np.unique(np.load(labels, mmap_mode="r")[:EXAMPLES_READ], return_index=True)
+    return [np.array(image) for image in np.load(images, mmap_mode="r")[first]]

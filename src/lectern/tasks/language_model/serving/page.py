@@ -1,120 +1,110 @@
 """Build the page tab on which visitors enter a prompt and see the text while it is generated."""
 
 from contextlib import aclosing
-from typing import Any
 
+import numpy as np
 import pandas as pd
 from nicegui import ui
 
-from lectern.registry.model_params import validate_params
-from lectern.serving.page_tab import Tab, version_note
+from lectern.artifacts.paths import PROCESSED
+from lectern.serving.champions import Champion
+from lectern.serving.model_choice import ModelChoice
+from lectern.serving.page_answers import Answers
+from lectern.serving.page_examples import add_text_examples
+from lectern.serving.page_params import ParamInputs
+from lectern.serving.page_tab import Tab
 from lectern.tasks.language_model.data.format.alphabet import find_unknown_characters
-from lectern.tasks.language_model.serving import request
+from lectern.tasks.language_model.serving.generated_text import GeneratedText
 
 TITLE, ICON, ORDER = "Writing", "edit_note", 2
-DESCRIPTION = "Enter a prompt, and the network continues the text, one character at a time."
+DESCRIPTION = "Enter a prompt, and the network continues the text, one character at a time. Ctrl+Enter starts."
+BASELINE = "predict each character from the last five characters with counts of the training text"
+TRAINING_ITEMS = "characters: characters"
+EMPTY_NOTE = "No text has been generated yet."
+EXAMPLE_LINES = 3
 
 
 def build_tab(tab: Tab) -> None:
     """Build the page tab for one visitor."""
     with ui.element("div").classes("two-columns"):
         with ui.column().classes("card"):
-            form = PromptForm(tab)
-        with ui.column().classes("card"):
-            output = Output()
-    form.write.on_click(lambda: form.generate(output))
+            choice = tab.add_model_choice()
+            form = PromptForm(tab, choice)
+        form.answers = Answers(choice, GeneratedText, EMPTY_NOTE, "Generating …")
 
 
 class PromptForm:
-    """A form for the prompt and the sampling options, with buttons that start and stop the generation."""
+    """A form for the prompt and the parameters, with buttons that start and stop the generation."""
 
-    def __init__(self, tab: Tab):
-        self.tab, self.stopped = tab, False
-        self.model = tab.model_select()
-        self.prompt = ui.textarea("Prompt", value=self.example()).props("outlined autogrow").classes("w-full")
-        self.model.on_value_change(lambda: self.prompt.set_value(self.example()))
-        self.temperature = add_slider("Temperature", 0, 2, 0.05, 0.8)
-        self.length = add_slider("Length", 100, request.MAX_LENGTH, 100, 600)
+    answers: Answers[GeneratedText]
+
+    def __init__(self, tab: Tab, choice: ModelChoice):
+        self.tab, self.choice, self.stopped = tab, choice, False
+        self.prompt = ui.textarea("Prompt").props("outlined autogrow").classes("w-full")
+        self.prompt.on("keydown.ctrl.enter", self.generate).on("keydown.meta.enter", self.generate)
+        self.examples = ui.column().classes("w-full")
+        self.params = ParamInputs(tab.task, length=600, temperature=0.8)
         with ui.row().classes("actions"):
-            self.seed = ui.number("Seed", value=0, min=0, precision=0).props("outlined dense").style("width: 90px")
-            self.write = ui.button("Write")
+            self.write = ui.button("Write", on_click=self.generate)
             self.stop = ui.button("Stop", on_click=self.request_stop).props("flat")
             self.stop.disable()
+        self.show_examples()
+        choice.on_change(self.show_examples)
 
-    def example(self) -> str:
-        """Return the complete lines of the example prompt that is stored with the version.
-
-        If the example prompt has no complete line, return the complete example prompt.
-        """
-        prompt = str((self.tab.champion(self.model.value).example or {}).get("prompt", ""))
-        return prompt[: prompt.rfind("\n") + 1] or prompt
+    def show_examples(self) -> None:
+        """Enter the example prompt of the model, and show buttons with more example prompts."""
+        champion = self.tab.find_champion(self.choice)
+        prompts = read_prompts(champion)
+        self.prompt.set_value(prompts[0] if prompts else "")
+        self.prompt.classes(add="code" if is_code(champion) else "", remove="" if is_code(champion) else "code")
+        self.examples.clear()
+        with self.examples:
+            add_text_examples(prompts, self.prompt.set_value)
 
     def request_stop(self) -> None:
         self.stopped = True
 
-    async def generate(self, output: "Output") -> None:
+    async def generate(self) -> None:
         """Generate and show text until the text has the selected length, or the visitor clicks Stop or disconnects."""
-        self.stopped, client = False, ui.context.client
-        self.write.disable(), self.stop.enable()
+        if not self.write.enabled:
+            return
+        self.stopped = False
+        self.write.disable()
+        self.stop.enable()
         try:
-            with self.tab.show_errors():
-                champion = self.tab.champion(self.model.value)
-                prompt = self.tab.check_text(self.prompt.value)
-                output.begin(prompt, find_unknown_characters(prompt, champion.model.facts))
-                params = validate_params(champion.task, self.params(), for_server=True)
-                pieces = champion.model.iterate("stream", pd.DataFrame({"prompt": [prompt]}), params)
-                async with aclosing(self.tab.stream(champion, pieces)) as texts:
-                    async for text in texts:
-                        if self.stopped or not client.has_socket_connection:
-                            break
-                        output.add(text)
-                output.end(version_note(champion) + (", stopped" if self.stopped else ""))
+            await self.answers.request(self.respond)
         finally:
-            self.write.enable(), self.stop.disable()
+            self.write.enable()
+            self.stop.disable()
 
-    def params(self) -> dict[str, Any]:
-        return {
-            "temperature": self.temperature.value,
-            "length": as_integer(self.length.value),
-            "seed": as_integer(self.seed.value or 0),
-        }
-
-
-class Output:
-    """A panel that shows the prompt, the text that is being generated, and a note."""
-
-    def __init__(self) -> None:
-        with ui.element("div").classes("generated-text"):
-            self.prompt = ui.label().classes("prompt inline")
-            self.text = ui.label().classes("text inline").props("aria-live=off")
-        self.note = ui.label("No text has been generated yet.").classes("note").props("aria-live=polite")
-
-    def begin(self, prompt: str, unknown: list[str]) -> None:
-        self.prompt.set_text(prompt)
-        self.text.set_text("")
-        warning = (
-            f"The training text does not contain these characters of the prompt: {' '.join(unknown)} "
-            if unknown
-            else ""
-        )
-        self.note.set_text(f"{warning}Generating …")
-
-    def add(self, text: str) -> None:
-        self.text.set_text(self.text.text + text)
-
-    def end(self, note: str) -> None:
-        self.note.set_text(f"{len(self.text.text):,} characters, {note}")
+    async def respond(self, version: Champion, panel: GeneratedText) -> str:
+        """Show the text of a version while it is generated."""
+        client, prompt, params = ui.context.client, self.tab.check_text(self.prompt.value), self.params.read_values()
+        panel.begin(prompt, is_code(version))
+        pieces = version.model.iterate("stream", pd.DataFrame({"prompt": [prompt]}), params)
+        async with aclosing(self.tab.stream(version, pieces)) as texts:
+            async for text in texts:
+                if self.stopped or not client.has_socket_connection:
+                    break
+                panel.add(text)
+        unknown = find_unknown_characters(prompt, version.model.facts)
+        warning = f"The training text does not contain {' '.join(unknown)}. " if unknown else ""
+        return f"{warning}{panel.count_characters():,} characters{', stopped' if self.stopped else ''}"
 
 
-def as_integer(value: Any) -> Any:
-    """Return a whole number as an int, because a browser sends every number as a float. Keep any other value."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def read_prompts(champion: Champion) -> list[str]:
+    """Return the example prompt of the version, and lines of the test text if this machine has the dataset."""
+    prompt = str((champion.example or {}).get("prompt", ""))
+    prompts = [prompt[: prompt.rfind("\n") + 1] or prompt]  # without an incomplete last line
+    test = PROCESSED / champion.name / "test.txt"
+    if test.is_file():
+        with test.open(encoding="utf-8") as file:
+            lines = [line for line in file.read(10_000).splitlines(keepends=True) if line.strip()]
+        chosen = np.linspace(0, max(0, len(lines) - 2), EXAMPLE_LINES).astype(int)
+        prompts += [lines[number] for number in chosen] if lines else []
+    return [prompt for prompt in dict.fromkeys(prompts) if prompt]
 
 
-def add_slider(name: str, low: float, high: float, step: float, value: float) -> ui.slider:
-    """Add a slider with a label that shows the name and the current value of the slider."""
-    with ui.column().classes("labelled-slider"):
-        label = ui.label().classes("note")
-        slider = ui.slider(min=low, max=high, step=step, value=value).props(f'aria-label="{name}"')
-        label.bind_text_from(slider, "value", lambda value: f"{name} {value:g}")
-    return slider
+def is_code(champion: Champion) -> bool:
+    """Return whether the model was trained on source code, which needs a monospaced font."""
+    return set("=_()") <= set(champion.model.facts.get("alphabet", ""))

@@ -8,9 +8,14 @@ from typing import Any
 
 from nicegui import app, events, ui
 
-from lectern.serving.page_tab import Tab, version_note
+from lectern.serving.champions import Champion
+from lectern.serving.model_choice import ModelChoice
+from lectern.serving.page_answers import Answers
+from lectern.serving.page_tab import Tab
+from lectern.serving.page_upload import add_upload_button, saved_upload
+from lectern.tasks.steering.serving.drive_panel import DrivePanel
+from lectern.tasks.steering.serving.film_progress import FilmProgress
 from lectern.tasks.steering.serving.playback import Playback, list_test_drives, play_test_drive, play_video
-from lectern.tasks.steering.serving.player import Player
 from lectern.tasks.steering.serving.request import VIDEOS
 
 TITLE, ICON, ORDER = "Steering", "directions_car", 4
@@ -18,6 +23,9 @@ DESCRIPTION = (
     "Play a test drive or upload a video. The network predicts the angle of the steering wheel at each frame."
     " The network has not been trained on the test drives."
 )
+BASELINE = "always predict the mean angle of the training data"
+TRAINING_ITEMS = "items: frames"
+EMPTY_NOTE = "No drive has been played yet."
 
 
 @cache
@@ -32,52 +40,49 @@ def build_tab(tab: Tab) -> None:
     """Build the page tab for one visitor."""
     video_directory()
     with ui.column().classes("card"):
+        choice = tab.add_model_choice()
+        form = DriveForm(tab, choice)
+    form.answers = Answers(choice, DrivePanel, EMPTY_NOTE)
+
+
+class DriveForm:
+    """A menu of the test drives, and the buttons that play a test drive or upload a video."""
+
+    answers: Answers[DrivePanel]
+
+    def __init__(self, tab: Tab, choice: ModelChoice):
+        self.tab, self.choice = tab, choice
         with ui.row().classes("actions"):
-            model = tab.model_select()
-            drive = ui.select([], label="Drive").props("outlined dense").style("min-width: 150px")
-            play_button = ui.button("Play", on_click=lambda: play_selected())
-            upload_button = ui.button("Upload a video", icon="upload").props("flat no-caps")
-        upload = add_upload(tab, lambda event: play_upload(event))
-        upload_button.on("click", js_handler=f"() => getElement({upload.id}).pickFiles()")
-    with ui.column().classes("card") as result:
-        ui.label("No drive has been played yet.").classes("note")
+            self.drive = ui.select([], label="Drive").props("outlined dense").style("min-width: 150px")
+            self.play_button = ui.button("Play", icon="play_arrow", on_click=self.play_selected)
+            self.upload_button = add_upload_button("Upload a video", VIDEOS, tab.settings, self.play_upload)
+        self.update_drives()
+        choice.on_change(self.update_drives)
 
-    def update_drives() -> None:
-        titles = list(list_test_drives(model.value))
-        drive.set_options(titles, value=titles[0] if titles else None)
-        drive.set_visibility(bool(titles))
-        play_button.set_visibility(bool(titles))
+    def update_drives(self) -> None:
+        """Show the test drives of the chosen model."""
+        titles = list(list_test_drives(self.choice.name))
+        self.drive.set_options(titles, value=titles[0] if titles else None)
+        self.drive.set_visibility(bool(titles))
+        self.play_button.set_visibility(bool(titles))
 
-    model.on_value_change(update_drives)
-    update_drives()
+    async def play_selected(self) -> None:
+        rows = list_test_drives(self.choice.name)[str(self.drive.value)]
+        await self.play(play_test_drive, rows, video_directory(), self.tab.settings.max_frames)
 
-    async def play_selected() -> None:
-        rows = list_test_drives(model.value)[drive.value]
-        await play(play_test_drive, rows, video_directory(), tab.settings.max_frames)
+    async def play_upload(self, event: events.UploadEventArguments) -> None:
+        settings = self.tab.settings
+        async with saved_upload(event) as path:
+            await self.play(play_video, path, video_directory(), settings.max_megapixels, settings.max_frames)
 
-    async def play_upload(event: events.UploadEventArguments) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"video{Path(event.file.name).suffix}"
-            await event.file.save(path)
-            await play(play_video, path, video_directory(), tab.settings.max_megapixels, tab.settings.max_frames)
+    async def play(self, create: Callable[..., Playback], *arguments: Any) -> None:
+        """Play the drive that `create` prepares with the chosen model."""
 
-    async def play(create: Callable[..., Playback], *arguments: Any) -> None:
-        with tab.show_progress(play_button, upload_button):
-            champion = tab.champion(model.value)
-            playback = await tab.run_inference(champion, create, *arguments)
-            result.clear()
-            with result:
-                Player(f"/videos/{playback.video.name}", playback)
-                ui.label(version_note(champion)).classes("note")
+        async def respond(version: Champion, panel: DrivePanel) -> str:
+            progress = FilmProgress()
+            with panel.show_progress(progress):
+                playback = await self.tab.run_inference(version, create, *arguments, progress)
+            panel.show(playback)
+            return ""
 
-
-def add_upload(tab: Tab, on_upload: Callable[[events.UploadEventArguments], Any]) -> ui.upload:
-    """Add a hidden upload element for videos. A visible button opens the file dialog of the upload element."""
-    megabytes = tab.settings.max_upload_megabytes
-    upload = ui.upload(
-        auto_upload=True,
-        max_file_size=int(megabytes * 1e6),
-        on_upload=on_upload,
-        on_rejected=lambda: ui.notify(f"The file is too large; at most {megabytes:g} MB are allowed.", type="warning"),
-    )
-    return upload.props(f'accept="{",".join(VIDEOS)}"').classes("hidden")
+        await self.answers.request(respond, self.play_button, self.upload_button)

@@ -15,3 +15,4 @@ class Player(Element, component="player.js"):
         self._props["network"] = [round(angle, 5) for angle in playback.network]
         self._props["driver"] = playback.driver and [round(angle, 5) for angle in playback.driver]
         self._props["degrees"] = playback.unit["right"] * playback.unit["degrees"]
+        self._props["unit"] = playback.unit["name"]

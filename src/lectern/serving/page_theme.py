@@ -1,0 +1,23 @@
+"""Switch between light and dark mode. A cookie keeps the choice of the visitor."""
+
+from nicegui import ui
+from starlette.requests import Request
+
+COOKIE = "lectern-theme"
+SECONDS = 365 * 24 * 3600
+SAVE = f"""
+const dark = !document.body.classList.contains("body--dark");
+document.cookie = `{COOKIE}=${{dark ? "dark" : "light"}}; path=/; max-age={SECONDS}; SameSite=Strict`;
+return dark;
+"""
+
+
+def add_theme_button(request: Request) -> None:
+    """Add the button for dark mode. Without a cookie, the mode is the one of the visitor's system."""
+    chosen = {"dark": True, "light": False}.get(request.cookies.get(COOKIE, ""))
+    dark = ui.dark_mode(value=chosen)
+
+    async def switch_theme() -> None:
+        dark.set_value(await ui.run_javascript(SAVE))
+
+    ui.button(icon="contrast", on_click=switch_theme).props('flat round dense aria-label="Light or dark"')
