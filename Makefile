@@ -45,9 +45,9 @@ test: $(READY)  ## run the fast tests
 
 coverage: export COVERAGE_FILE = $(CURDIR)/.coverage
 coverage: export COVERAGE_RCFILE = $(CURDIR)/pyproject.toml
-coverage: $(READY)  ## measure the branch coverage of the fast tests, in all their processes; at least 90 %
+coverage: $(READY)  ## measure the branch coverage of the fast and slow tests, in all their processes; at least 90 %
 	coverage erase
-	coverage run -m pytest -n 2 --dist loadfile
+	coverage run -m pytest -m "not (index or slurm or postgres or browser or faults or nightly)" -n 2 --dist loadfile
 	coverage combine --quiet
 	coverage report
 

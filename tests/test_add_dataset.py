@@ -32,6 +32,7 @@ def write_example(name: str, parent: Path, raw_digits: Path) -> tuple[Path, list
     return folder, [name, task, *more]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_folder_of_each_task_is_downloaded_and_preprocessed(name, checkout, tmp_path, raw_digits):
     folder, arguments = write_example(name, tmp_path / "mirror", raw_digits)

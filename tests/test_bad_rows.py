@@ -40,6 +40,7 @@ def sentences(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_all_bad_rows_are_named_at_once_before_the_first_prediction(lectern, tmp_path, sentences):
     before = partial(at_call, PartFolder, "write_part", 1, die)
     ended = lectern("predict", TRANSLATION, "--input", sentences, "--output", tmp_path / "out.csv", before=before)
@@ -50,6 +51,7 @@ def test_all_bad_rows_are_named_at_once_before_the_first_prediction(lectern, tmp
     assert "--bad-rows" in ended.said and not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.slow
 def test_bad_rows_are_collected_and_the_other_rows_are_predicted(lectern, tmp_path, sentences):
     options = ("--bad-rows", tmp_path / "bad.csv", "--param", "n_best=2")
     outputs = predict(lectern, TRANSLATION, sentences, tmp_path / "out.csv", *options)
@@ -64,6 +66,7 @@ def test_bad_rows_are_collected_and_the_other_rows_are_predicted(lectern, tmp_pa
     assert outputs[outputs["item"] == "c.parquet"]["target"].tolist() == one["target"].tolist()
 
 
+@pytest.mark.slow
 def test_a_killed_run_collects_the_same_bad_rows_and_predicts_no_finished_part_again(lectern, tmp_path):
     (tmp_path / "a.txt").write_text("".join(f"A man {'' if row % 50 else row} sits.\n\n" for row in range(80)))
     command = ("predict", TRANSLATION, "--input", tmp_path / "a.txt", "--param", "beam=1")
@@ -77,6 +80,7 @@ def test_a_killed_run_collects_the_same_bad_rows_and_predicts_no_finished_part_a
     assert len(pd.read_csv(tmp_path / "y_bad.csv")) == 80
 
 
+@pytest.mark.slow
 def test_damaged_pictures_are_named_together_and_the_finished_parts_are_kept(lectern, tmp_path):
     folder, output = tmp_path / "drawings", tmp_path / "out.csv"
     folder.mkdir()

@@ -94,6 +94,7 @@ def test_the_help_imports_nothing_heavy():
 # Output for people
 
 
+@pytest.mark.slow
 def test_promote_prints_the_rules_and_the_champion(registered_client):
     ended = lectern("promote", NAME, "--version", BETTER)
     assert ended.code == 0, ended.said
@@ -227,6 +228,7 @@ def write_images(folder: Path) -> None:
     Image.fromarray(load_test_images()[0]).save(folder / "digit.png")
 
 
+@pytest.mark.slow
 def test_commands_that_change_the_champion_print_json(registered_client):
     promoted = read_json("promote", NAME, "--version", BETTER)
     assert promoted["promoted"] is True and promoted["version"] == 2 and promoted["rules"]
@@ -257,6 +259,7 @@ def test_a_broken_lineage_and_a_different_score_have_exit_code_3(registered_clie
     assert ended.code == 3 and "the recorded score is 0.1000, and the new score is 0." in ended.said
 
 
+@pytest.mark.slow
 def test_outputs_without_a_version_are_reported_with_the_command_to_restore_them(client):
     for words in (["registry", "list"], ["experiments"], ["promote", NAME], ["lineage", f"{NAME}@champion"]):
         ended = lectern(*words)

@@ -67,6 +67,7 @@ def test_an_experiment_with_a_missing_key_is_named(registered_client):
     assert ended.code == 1 and "experiments.yaml: best is {'dataset': 'sample_digits'}; expected" in ended.said
 
 
+@pytest.mark.slow
 def test_a_damaged_dataset_config_does_not_hide_the_models(registered_client):
     Path(f"conf/dataset/{NAME}.yaml").write_text("")
     for words in (["registry", "list"], ["registry", "show", NAME], ["experiments"]):

@@ -87,6 +87,7 @@ def test_a_killed_promotion_is_completed_before_the_next_one(registered_client):
     assert rollback(registered_client).experiment == "better"
 
 
+@pytest.mark.slow
 def test_a_killed_promotion_is_completed_by_reconcile(registered_client):
     assert in_child(promote_and_die_after_the_alias_has_moved, registered_client).code == KILLED
     assert logged_decisions(registered_client) == []
@@ -126,6 +127,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
 def test_a_decision_that_the_store_refuses_has_not_happened(registered_client, words):
     for version in (WEAK, BETTER):
@@ -168,6 +170,7 @@ def test_a_store_that_fails_during_a_decision_does_not_discard_it(registered_cli
 # Retired models
 
 
+@pytest.mark.slow
 def test_a_retired_model_has_no_champion_until_another_promotion(registered_client, empty_store):
     promote(registered_client, BETTER)
     ended = lectern("retire", NAME)
@@ -183,6 +186,7 @@ def test_a_retired_model_has_no_champion_until_another_promotion(registered_clie
     assert champion(registered_client) == "better"
 
 
+@pytest.mark.slow
 def test_reconcile_keeps_a_model_retired_in_a_new_store(registered_client, empty_store):
     promote(registered_client, BETTER)
     lectern("retire", NAME)

@@ -48,6 +48,7 @@ def broken_links(client: MlflowClient, version: str) -> dict[str, str]:
     return {link.name: link.broken for link in lineage.trace(model, model.get(version)) if link.broken}
 
 
+@pytest.mark.slow
 def test_reconcile_restores_a_run_that_is_marked_as_deleted(registered_client):
     run_id = delete_run(registered_client, BEST)
     assert "run" in broken_links(registered_client, BEST)

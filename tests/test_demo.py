@@ -2,6 +2,7 @@
 
 import shutil
 
+import pytest
 import yaml
 
 from checkout import ROOT, Checkout
@@ -26,6 +27,7 @@ def test_demo_and_project_share_no_name():
         assert not set(DEMO[group]) & set(REAL[group]), group
 
 
+@pytest.mark.slow
 def test_stage_of_the_demo_leaves_git_clean(tmp_path):
     checkout = Checkout(tmp_path / "lectern")
     shutil.copytree(ROOT / "demo/.dvc", checkout / "demo/.dvc", ignore=shutil.ignore_patterns("cache", "tmp"))

@@ -48,6 +48,7 @@ def report(digits, classifier, tmp_path_factory) -> tuple[dict, Path]:
     return evaluate.evaluate(classifier, digits, out), out
 
 
+@pytest.mark.slow
 def test_score_is_the_accuracy(report):
     metrics, _ = report
     assert metrics["score"] == 1 - 30 / 300
@@ -87,6 +88,7 @@ def test_classifier_without_mistakes_can_be_reported(digits, labels, tmp_path):
     assert (tmp_path / "mistakes.png").is_file()
 
 
+@pytest.mark.slow
 def test_report_has_the_same_bytes_twice(digits, classifier, report, tmp_path):
     _, out = report
     evaluate.evaluate(classifier, digits, tmp_path)
@@ -109,6 +111,7 @@ def train_briefly(digits: Path) -> DigitClassifier:
     return classifier.eval()
 
 
+@pytest.mark.slow
 def test_report_of_a_real_classifier_needs_only_the_test_split(digits, tmp_path):
     """The score of the report is the accuracy of the probabilities that serving returns."""
     for name in ("test_images.npy", "test_labels.npy"):

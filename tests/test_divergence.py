@@ -110,6 +110,7 @@ def test_a_weight_that_is_not_finite_is_neither_saved_nor_the_best(tmp_path, val
     assert checkpoint["global_step"] == STEPS and checkpoint["state_dict"]["unused"].tolist() == [0, 0]
 
 
+@pytest.mark.slow
 def test_training_continues_from_the_last_checkpoint_after_it_was_not_finite(tmp_path, undisturbed):
     """A fault of the machine occurs only once. The repeated command gives the bytes of an uninterrupted training."""
 

@@ -94,6 +94,7 @@ def test_only_the_run_of_an_ended_process_is_marked_as_killed(store, record, sta
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_a_run_that_was_restored_only_in_part_is_deleted_by_the_next_start(one_experiment, command):
     assert in_child(run_killed, command, one_experiment, "set_terminated", 1, False).code == KILLED

@@ -43,6 +43,7 @@ def load_inputs_and_outputs(name: str, module) -> tuple[np.ndarray, np.ndarray]:
     return frames, module.predict(frames[:, None])["angle"][:, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [DIGITS, STEERING])
 def test_the_attached_file_computes_the_outputs_of_pytorch(client, name):
     version = find_version(client, name)
@@ -63,6 +64,7 @@ def test_a_file_with_different_outputs_is_not_attached(client, monkeypatch):
         export.export(client, version)
 
 
+@pytest.mark.slow
 def test_the_comparison_detects_changed_weights(client, tmp_path):
     from lectern.tasks.digits.serving import onnx
 

@@ -44,6 +44,7 @@ def under_dvc(monkeypatch) -> None:
     monkeypatch.setenv("DVC_STAGE", "train@brief")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill", KILLS.values(), ids=KILLS)
 def test_a_training_killed_after_its_end_is_found_again(project, client, under_dvc, kill):
     owner, function, call, after = kill
@@ -58,6 +59,7 @@ def test_a_training_killed_after_its_end_is_found_again(project, client, under_d
     assert sorted(path.name for path in Path("models/brief").iterdir()) == sorted(NAMES)
 
 
+@pytest.mark.slow
 def test_the_result_is_kept_until_dvc_evaluates_the_model(project, client, under_dvc):
     assert train().code == 0
     (kept,) = Path("runs").glob("*/*/brief")
@@ -68,6 +70,7 @@ def test_the_result_is_kept_until_dvc_evaluates_the_model(project, client, under
     assert list(Path("runs").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_later_training_of_the_experiment_deletes_the_earlier_result(project, client, under_dvc):
     assert train().code == 0
     (first,) = Path("runs").glob("*/*/brief")
@@ -76,6 +79,7 @@ def test_a_later_training_of_the_experiment_deletes_the_earlier_result(project, 
     assert first != second
 
 
+@pytest.mark.slow
 def test_the_result_in_another_store_is_recorded_as_a_full_run(project, client, under_dvc, empty_store):
     assert train().code == 0
     finished_result.shutil.copyfile(empty_store, client.tracking_uri.removeprefix("sqlite:///"))
@@ -85,6 +89,7 @@ def test_the_result_in_another_store_is_recorded_as_a_full_run(project, client, 
     assert logged_points(client, run) == read_history(Path("models/brief"))
 
 
+@pytest.mark.slow
 def test_a_training_never_replaces_the_model_of_a_different_training(project, client):
     warm()
     ended = in_child(run_stage, "train", "-m", *SHORT_TRAINING, "seed=1,2")
@@ -95,6 +100,7 @@ def test_a_training_never_replaces_the_model_of_a_different_training(project, cl
     assert run.data.tags[runs.WEIGHTS] == digests.file_digest(Path("models/brief/weights.safetensors"))
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_repeated_without_dvc(project, client):
     assert train("seed=1").code == 0
     before = Path("models/brief/weights.safetensors").stat().st_mtime_ns
@@ -103,6 +109,7 @@ def test_a_finished_training_is_not_repeated_without_dvc(project, client):
     assert Path("models/brief/weights.safetensors").stat().st_mtime_ns == before and len(list_runs(client)) == 1
 
 
+@pytest.mark.slow
 def test_a_training_without_dvc_keeps_nothing(project, client):
     assert train().code == 0
     assert not Path("runs").exists() or list(Path("runs").iterdir()) == []

@@ -64,6 +64,7 @@ def test_the_gate_refuses_an_untrained_model_and_passes_a_better_one(project, st
     assert gate_passed == [True, True, True, False, True]
 
 
+@pytest.mark.slow
 def test_register_prints_one_line_with_the_version_and_the_preview_of_the_gate(client):
     first = in_child(run_stage_without_plots, "register", f"dataset={NAME}", "experiment=better")
     assert first.code == 0, first.said

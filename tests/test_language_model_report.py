@@ -181,6 +181,7 @@ def test_report_contains_all_files_and_consistent_metrics(tmp_path):
     assert "Longest copy of the training text" in (tmp_path / "samples.md").read_text()
 
 
+@pytest.mark.slow
 def test_evaluating_twice_gives_the_same_bytes(tmp_path):
     processed, facts = make_processed(tmp_path)
     for name in ("a", "b"):
@@ -196,6 +197,7 @@ def test_samples_over_training_are_written_in_order(tmp_path):
     assert text.index("Step 10") < text.index("qxz") < text.index("Step 20") < text.index("to be")
 
 
+@pytest.mark.slow
 def test_evaluate_stage_reports_the_samples_of_the_model_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paths = ExperimentPaths("poems-gru", "poems")

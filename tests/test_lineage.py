@@ -77,6 +77,7 @@ def test_a_deleted_run_is_reported(registered_client):
     assert broken(registered_client)["run"] == "missing from the store; run `lectern reconcile`"
 
 
+@pytest.mark.slow
 def test_changed_files_of_a_version_are_reported(client):
     from registered import register
 

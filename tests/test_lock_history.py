@@ -59,6 +59,7 @@ def restored_run(client: MlflowClient):
     return find_run(client, "digits", paths_of(BEST).weights)
 
 
+@pytest.mark.slow
 def test_the_oldest_commit_that_names_the_outputs_has_the_config_and_the_commit(repository, client):
     write_lock()
     named = commit("dvc.lock")

@@ -129,6 +129,7 @@ def test_eight_commands_at_once_correct_the_addresses_of_a_copy(copy):
     assert_store_works(copy)
 
 
+@pytest.mark.slow
 def test_a_database_without_its_artifacts_is_reported_with_the_remedies(original, monkeypatch):
     before = files(original)
     copy = original.parent / "copy"

@@ -111,6 +111,7 @@ def test_an_old_version_is_refused_by_commands_that_check_it(old_version, comman
     assert lectern(command, f"{NAME}@{BETTER}").code in (0, 3)
 
 
+@pytest.mark.slow
 def test_reconcile_reports_the_old_version_and_registers_its_outputs_again(old_version):
     ended = lectern("reconcile")
     assert ended.code == 0 and REASON in ended.said and "Traceback" not in ended.said
@@ -118,6 +119,7 @@ def test_reconcile_reports_the_old_version_and_registers_its_outputs_again(old_v
     assert find_version(old_version, f"{NAME}@4").experiment == "best"
 
 
+@pytest.mark.slow
 def test_reconcile_keeps_an_old_champion(registered_client):
     promote(registered_client, BEST)
     register_with_old_tags(registered_client, BEST)
@@ -142,6 +144,7 @@ def test_the_server_reports_an_old_champion_and_serves_the_others(registered_cli
 # Outputs of older versions
 
 
+@pytest.mark.slow
 def test_an_old_model_folder_of_a_version_is_refused(client):
     from lectern.registry.versions import download_model_folder
     from registered import register
@@ -161,6 +164,7 @@ def test_an_old_model_folder_of_a_version_is_refused(client):
     assert ended.code == 1 and "format 1" in ended.said and "Traceback" not in ended.said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make_old", [use_old_metrics, lambda name: use_old_model_folder(Path("models", name))])
 def test_old_outputs_in_the_checkout_are_reported_and_other_experiments_are_listed(registered_client, make_old):
     make_old("best")

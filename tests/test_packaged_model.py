@@ -85,6 +85,7 @@ def own(client) -> LoadedModel:
 # Which code runs
 
 
+@pytest.mark.slow
 def test_the_packaged_code_predicts_and_reads_files_and_uses_no_other_file_of_the_version(
     inverted, own, images, tmp_path
 ):
@@ -137,6 +138,7 @@ def test_changed_files_of_a_version_are_refused_with_the_commit(client, change):
         load_version(client, version)
 
 
+@pytest.mark.slow
 def test_a_version_with_another_signature_is_refused(client):
     version = register_other_code(
         client, DIGITS, Path(), INFERENCE_API, lambda source: source.replace("np.float32), (-1", "np.float64), (-1")
@@ -211,6 +213,7 @@ def test_an_error_of_the_packaged_code_keeps_its_message(inverted, images):
         inverted.model.predict(images[:, 1:])
 
 
+@pytest.mark.slow
 def test_a_call_that_reaches_its_time_limit_is_stopped_and_the_next_call_works(inverted, images):
     process, many = inverted.model.process, np.repeat(images, 3000, axis=0)
     with pytest.raises(PredictionTimeout, match="took longer than 0.3 seconds"):
@@ -218,6 +221,7 @@ def test_a_call_that_reaches_its_time_limit_is_stopped_and_the_next_call_works(i
     assert inverted.model.predict(images).shape == (20, 10) and inverted.model.process != process
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_is_started_again(inverted, images):
     expected = inverted.model.predict(images)
     os.kill(inverted.model.process, signal.SIGKILL)

@@ -25,6 +25,7 @@ PROBABILITIES = [f"output_{digit}" for digit in range(10)]
 # Results
 
 
+@pytest.mark.slow
 def test_array_images_api_and_mlflow_give_the_same_predictions(lectern, server, serving_project, tmp_path):
     import mlflow
 
@@ -79,6 +80,7 @@ def test_a_video_gives_one_output_row_per_frame(lectern, tmp_path):
 # Resuming and memory
 
 
+@pytest.mark.slow
 def test_a_killed_prediction_continues_with_its_version_and_gives_the_same_table(lectern, tmp_path, move_champion):
     images = np.load(PROCESSED / DIGITS / "train_images.npy")[:1300]
     np.save(tmp_path / "images.npy", images)
@@ -100,6 +102,7 @@ def test_a_killed_prediction_continues_with_its_version_and_gives_the_same_table
     assert not (tmp_path / "killed.csv.parts").exists()
 
 
+@pytest.mark.slow
 def test_peak_memory_does_not_grow_with_the_number_of_inputs(lectern, tmp_path):
     peaks = []
 

@@ -41,6 +41,7 @@ def set_guards(**guards) -> None:
 # The gate
 
 
+@pytest.mark.slow
 def test_the_challenger_is_the_best_version_that_is_not_champion(client):
     register(client, "weak", "best", "better")
     assert challenger(client) == "best" and champion(client) is None
@@ -87,6 +88,7 @@ def test_a_forced_promotion_ignores_the_gate_and_logs_the_reason(registered_clie
     assert logged_decisions(registered_client)[-1]["forced"] == "for the test"
 
 
+@pytest.mark.slow
 def test_a_version_below_its_baseline_cannot_become_champion(client):
     metrics = Path("metrics/weak.json")
     metrics.write_text(json.dumps({**read_metrics("weak"), "baseline": 0.99}))
@@ -99,6 +101,7 @@ def test_a_version_below_its_baseline_cannot_become_champion(client):
     assert champion(client) is None and not LOG.exists()
 
 
+@pytest.mark.slow
 def test_a_version_whose_files_do_not_reproduce_its_score_is_refused(client):
     (version,) = register(client, "best")
     weights = download_model_folder(client, version) / "weights.safetensors"
@@ -216,6 +219,7 @@ def test_a_line_that_was_cut_short_is_ignored(registered_client):
     assert audit_log_file().endswith(b"}\n") and len(audit_log.read_lines(NAME)) == 2
 
 
+@pytest.mark.slow
 def test_an_alias_moved_outside_lectern_is_reported_and_kept(registered_client):
     promote(registered_client, BETTER)
     promote(registered_client, BEST)

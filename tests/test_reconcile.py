@@ -30,6 +30,7 @@ def unregistered(client: MlflowClient) -> list[str]:
     return unregistered_experiments(read_models(client))
 
 
+@pytest.mark.slow
 def test_reconcile_restores_runs_versions_and_the_champion(registered_client, other_client):
     promote(registered_client, BETTER)
     promote(registered_client, BEST)
@@ -43,6 +44,7 @@ def test_reconcile_restores_runs_versions_and_the_champion(registered_client, ot
     assert np.array_equal(predictions, load_model(Path("models/best")).predict(load_test_images()))
 
 
+@pytest.mark.slow
 def test_a_restored_run_has_history_metrics_and_hyperparameters(registered_client, other_client):
     reconcile(other_client)
     for name in TRAINING_IMAGES:

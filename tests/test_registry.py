@@ -134,6 +134,7 @@ def test_a_long_card_is_cut_in_the_store_and_complete_among_the_files(client):
     assert (download(client, version) / "card.md").read_text() == card.read_text()
 
 
+@pytest.mark.slow
 def test_registering_the_same_outputs_again_creates_no_version(client):
     versions = register(client, "better", "better", "best", "better")
     assert [version.number for version in versions] == [1, 1, 2, 1]
@@ -142,6 +143,7 @@ def test_registering_the_same_outputs_again_creates_no_version(client):
 # Predictions
 
 
+@pytest.mark.slow
 def test_mlflow_loads_the_champion_with_the_predictions_of_the_module(registered_client, store):
     import mlflow
 
@@ -260,6 +262,7 @@ def test_an_empty_store_is_reported_with_the_command_to_run(client):
         promote(client)
 
 
+@pytest.mark.slow
 def test_missing_files_of_a_version_are_reported_and_restored_by_reconcile(client):
     (version,) = register(client, "best")
     shutil.rmtree(download_model_folder(client, version))

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 import requests
 from mlflow import MlflowClient
 
@@ -75,6 +76,7 @@ def read_events(response: requests.Response) -> Iterator[tuple[str, dict]]:
             yield name, json.loads(data)
 
 
+@pytest.mark.slow
 def test_a_streamed_text_comes_in_pieces_and_equals_the_predicted_text(server):
     body = {"input": {"prompt": "Shall I"}, "params": {"length": 800, "seed": 3}}
     predicted = server.predict(TEXT, **body).json()["outputs"][0]["text"]
@@ -151,6 +153,7 @@ def test_the_openapi_document_has_paths_and_schemas_for_each_champion(server):
 LONG_REQUEST = {"input": {"prompt": ""}, "params": {"length": 2000}}  # This request takes several seconds.
 
 
+@pytest.mark.slow
 def test_long_predictions_of_one_model_do_not_delay_other_models(server, serving_project):
     finished = server.metric("lectern_prediction_seconds_count", TEXT)
     image = load_digit_images(serving_project)[0].tolist()
@@ -168,6 +171,7 @@ def test_long_predictions_of_one_model_do_not_delay_other_models(server, serving
 # Promotions
 
 
+@pytest.mark.slow
 def test_a_promotion_under_load_fails_no_request_and_mixes_no_versions(server, serving_project, move_champion):
     images = load_digit_images(serving_project, 40)
     expected = {number: load_module(serving_project, f"{DIGITS}@{number}").predict(images) for number in (1, 2)}

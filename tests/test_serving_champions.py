@@ -22,6 +22,7 @@ def champions(serving_project, tmp_path) -> Champions:
     return loaded
 
 
+@pytest.mark.slow
 def test_an_unchanged_champion_stays_loaded(champions):
     loaded = champions.get(DIGITS)
     champions.refresh()

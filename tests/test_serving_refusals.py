@@ -149,6 +149,7 @@ def test_a_body_of_unknown_length_is_413_once_it_is_too_large(server):
     assert server.get("/healthz").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_slow_body_is_408_and_does_not_delay_other_requests(server_with_key):
     with socket.create_connection(server_with_key.host_and_port, 60) as connection:
         connection.sendall(request_head("Authorization: Bearer a key", "Content-Length: 100") + b"{")

@@ -54,6 +54,7 @@ def report(model, processed, tmp_path_factory):
 # Scores
 
 
+@pytest.mark.slow
 def test_score_is_the_rmse_of_the_recorded_angle(report, processed):
     out, scores = report
     items = pd.read_parquet(out / "items.parquet")

@@ -232,6 +232,7 @@ def test_training_on_shards_reaches_the_same_loss(unsharded, sharded, tmp_path):
     assert abs(np.mean(rmse["unsharded"]) - np.mean(rmse["sharded"])) < 2 * spread, rmse
 
 
+@pytest.mark.slow
 def test_training_on_shards_killed_within_an_epoch_resumes_to_the_same_bytes(sharded, tmp_path):
     assert in_child(train, sharded, tmp_path / "undisturbed", epochs=2).code == 0
 

@@ -30,6 +30,7 @@ def list_models_and_die() -> None:
     run_lectern("registry", "list")
 
 
+@pytest.mark.slow
 def test_a_command_killed_while_it_creates_a_store_leaves_no_store(database):
     assert in_child(list_models_and_die).code == KILLED and not database.exists()
     assert lectern("registry", "list").code == 0

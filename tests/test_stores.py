@@ -112,6 +112,7 @@ def read_history() -> list[tuple[str, str | None, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_a_model_is_promoted_refused_rolled_back_and_verified(filled_client):
     assert lectern("promote", NAME, "--version", BETTER).code == 0
     refused = lectern("promote", NAME, "--version", WEAK)
@@ -125,6 +126,7 @@ def test_a_model_is_promoted_refused_rolled_back_and_verified(filled_client):
     assert lectern("verify", f"{NAME}@champion").code == 0
 
 
+@pytest.mark.slow
 def test_lectern_uses_aliases_and_no_stages_of_mlflow(filled_client):
     assert lectern("promote", NAME).code == 0
     stages = {version.current_stage for version in filled_client.search_model_versions(f"name = '{NAME}'")}
@@ -132,6 +134,7 @@ def test_lectern_uses_aliases_and_no_stages_of_mlflow(filled_client):
     assert set(RegisteredModel(filled_client, NAME).aliases) == {"champion", "challenger"}
 
 
+@pytest.mark.slow
 def test_the_lineage_of_a_champion_is_intact(filled_client):
     assert lectern("promote", NAME).code == 0
     ended = lectern("lineage", NAME, "--json")
@@ -140,6 +143,7 @@ def test_the_lineage_of_a_champion_is_intact(filled_client):
     assert links["alias"]["value"] == "champion"
 
 
+@pytest.mark.slow
 def test_mlflow_loads_the_champion(filled_client):
     assert lectern("promote", NAME).code == 0
     ended = in_child(compare_predictions_with_mlflow, os.environ["MLFLOW_TRACKING_URI"])
@@ -155,6 +159,7 @@ def compare_predictions_with_mlflow(store: str) -> None:
     assert np.array_equal(predictions, load_model(Path("models/best")).predict(images))
 
 
+@pytest.mark.slow
 def test_eight_concurrent_promotions_leave_one_champion_and_a_complete_log(filled_client, tmp_path, request):
     """Eight checkouts force a promotion at the same time."""
     children = [
@@ -186,6 +191,7 @@ def run_in_checkout(folder: Path, *words: str) -> None:
     run_lectern(*words)
 
 
+@pytest.mark.slow
 def test_decisions_of_another_checkout_are_read_from_the_store(filled_client, tmp_path):
     assert in_child(run_in_checkout, tmp_path / "other", "promote", NAME, "--version", BETTER).code == 0
     log = Path("registry", f"{NAME}.jsonl")
@@ -209,6 +215,7 @@ def new_store_client(request, registered_client, tmp_path, monkeypatch) -> Mlflo
     return open_store(request.param, request, monkeypatch)
 
 
+@pytest.mark.slow
 def test_reconcile_restores_runs_versions_decisions_and_aliases_in_a_new_store(new_store_client):
     log = audit_log_file()
     ended = lectern("reconcile")
@@ -228,6 +235,7 @@ def test_reconcile_restores_runs_versions_decisions_and_aliases_in_a_new_store(n
     assert lectern("rollback", NAME, "--version", str(number)).code == 0
 
 
+@pytest.mark.slow
 def test_reconcile_reports_what_it_cannot_restore(new_store_client):
     weights = paths_of("best").weights
     shutil.rmtree("models/best")

@@ -44,6 +44,7 @@ def start_command(*arguments: str) -> Child:
 # The baseline
 
 
+@pytest.mark.slow
 def test_a_failed_training_with_the_values_in_the_config_is_repeated_before_values_are_written(fast_training):
     insert_fault("if rate == 0.006 and seed == 7 and open('trainings.txt').read().count('0.006 7') < 3: sys.exit(1)")
     outcome, lines = run_search(3)
@@ -53,6 +54,7 @@ def test_a_failed_training_with_the_values_in_the_config_is_repeated_before_valu
     assert outcome.is_written and outcome.best.value > outcome.baseline.value
 
 
+@pytest.mark.slow
 def test_no_values_are_written_if_the_training_with_the_values_in_the_config_always_fails(fast_training, store):
     original = MODEL.read_text()
     insert_fault("if rate == 0.006: sys.exit('lectern: out of memory')")
@@ -61,6 +63,7 @@ def test_no_values_are_written_if_the_training_with_the_values_in_the_config_alw
     assert MODEL.read_text() == original and sweep_status(store) == "FAILED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["metric = 'validation_loss'", "accuracy = float('nan')", "accuracy = float('inf')"])
 def test_a_training_without_a_finite_value_of_the_metric_has_failed(fast_training, value):
     insert_fault(f"{value}\nif 'nan' in str(accuracy): out.mkdir(); (out / 'history.csv').write_text("
@@ -72,6 +75,7 @@ def test_a_training_without_a_finite_value_of_the_metric_has_failed(fast_trainin
 # Noise
 
 
+@pytest.mark.slow
 def test_values_that_are_better_only_with_the_seed_of_the_search_are_not_written(fast_training):
     original = MODEL.read_text()
     insert_fault("accuracy = 0.9 - (rate == 0.006) * 0.1 if seed == 7 else 0.9 - 0.001 * (seed % 2) * (rate == 0.006)")
@@ -94,6 +98,7 @@ def test_values_are_better_if_their_mean_improvement_is_more_than_noise(config, 
     assert Comparison([8, 9, 10], config, best, mode).is_better() == is_better
 
 
+@pytest.mark.slow
 def test_a_failed_training_of_the_comparison_is_repeated_by_the_same_command(fast_training):
     original = MODEL.read_text()
     insert_fault("if seed == 9 and not Path('repaired').exists(): sys.exit('lectern: full disk')")
@@ -106,6 +111,7 @@ def test_a_failed_training_of_the_comparison_is_repeated_by_the_same_command(fas
     assert {seed for _, seed in read_trainings()[len(trainings) :]} == {9}
 
 
+@pytest.mark.slow
 def test_no_values_are_written_to_a_config_that_was_edited_during_the_search(fast_training):
     insert_fault(f"if seed == 9: path = Path('{MODEL}'); path.write_text(path.read_text().replace('0.006', '0.007'))")
     with pytest.raises(UserError, match="has changed during the search, so no values were written"):
@@ -116,6 +122,7 @@ def test_no_values_are_written_to_a_config_that_was_edited_during_the_search(fas
 # Interrupted searches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_an_interrupted_search_ends_its_trainings_and_its_runs(fast_training, store, number):
     insert_fault(WAIT)
@@ -127,6 +134,7 @@ def test_an_interrupted_search_ends_its_trainings_and_its_runs(fast_training, st
     assert sweep_status(store) == "KILLED" and not list(Path("runs/sweeps").rglob("*.process"))
 
 
+@pytest.mark.slow
 def test_a_killed_search_is_continued_after_its_training_was_stopped(fast_training, store):
     insert_fault(f"import os; open('pid', 'w').write(str(os.getpid()))\n{WAIT}")
     child = start_command("--trials", "2")
@@ -143,6 +151,7 @@ def test_a_killed_search_is_continued_after_its_training_was_stopped(fast_traini
     assert sweep_status(store) == "FINISHED"
 
 
+@pytest.mark.slow
 def test_the_runs_of_killed_trainings_do_not_stay_running(fast_training, store):
     """The search marks the run of a training that was killed, and the run of another search that was killed."""
     client = MlflowClient(store, store)
@@ -159,6 +168,7 @@ def test_the_runs_of_killed_trainings_do_not_stay_running(fast_training, store):
     assert client.get_run(run).info.status == "FAILED" and client.get_run(other).info.status == "KILLED"
 
 
+@pytest.mark.slow
 def test_a_second_search_of_the_same_model_is_rejected(fast_training):
     insert_fault(WAIT)
     child = start_command("--trials", "2")

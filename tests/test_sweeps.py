@@ -34,6 +34,7 @@ def fast_training(project, monkeypatch) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_the_first_trial_has_the_values_of_the_config_and_each_result_is_the_best_validation(fast_training, store):
     outcome, lines = run_search(4)
     study = outcome.study
@@ -48,6 +49,7 @@ def test_the_first_trial_has_the_values_of_the_config_and_each_result_is_the_bes
     assert parent.data.metrics["further_seeds_best_validation_accuracy"] == study.best_value
 
 
+@pytest.mark.slow
 def test_a_later_search_continues_with_the_trials_of_an_earlier_one_although_the_best_values_were_written(
     fast_training,
 ):
@@ -63,6 +65,7 @@ def test_a_later_search_continues_with_the_trials_of_an_earlier_one_although_the
     assert len({str(trial.params) for trial in third.trials}) == 5  # No combination of values is tried twice.
 
 
+@pytest.mark.slow
 def test_values_that_the_user_writes_to_the_config_become_the_baseline_of_the_same_study(fast_training):
     run_search(2)
     write_values("digits_cnn", {"module.network.dropout": 0.3})
@@ -71,6 +74,7 @@ def test_values_that_the_user_writes_to_the_config_become_the_baseline_of_the_sa
     assert outcome.baseline.user_attrs["values"]["module.network.dropout"] == 0.3
 
 
+@pytest.mark.slow
 def test_trials_with_equal_values_are_trained_once(fast_training):
     Path("conf/sweep/digits_cnn.yaml").write_text("module.learning_rate: {choices: [0.006, 0.002]}")
     outcome = run_search(8, parallel=3)[0]
@@ -78,6 +82,7 @@ def test_trials_with_equal_values_are_trained_once(fast_training):
     assert sorted(read_trainings()) == sorted((rate, seed) for rate in (0.006, 0.002) for seed in (7, 8, 9))
 
 
+@pytest.mark.slow
 def test_a_search_stops_if_the_first_trials_fail_and_shows_the_last_log_line(fast_training, store):
     insert_fault('sys.exit("lectern: no such dataset")')
     with pytest.raises(UserError, match=r"failed.*, so no values were written\. .*: lectern: no such dataset See "):
@@ -110,6 +115,7 @@ def run_command(*arguments: str):
     return in_child(cli.main)
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_best_values_and_names_the_experiments_to_train_again(fast_training):
     result = run_command("demo-digits", "--trials", "4", "--parallel", "4", "--seeds", "2")
     assert result.code == 0, result.said

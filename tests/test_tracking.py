@@ -33,6 +33,7 @@ from short_training import (
 __all__ = ["client", "project"]  # imported because they are fixtures
 
 
+@pytest.mark.slow
 def test_a_run_records_config_data_code_and_results(project, client):
     ended = train("seed=11")
     assert ended.code == 0, ended.said
@@ -58,6 +59,7 @@ def test_a_run_records_config_data_code_and_results(project, client):
     assert not Path("runs").exists() or list(Path("runs").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_in_the_same_run_without_duplicate_points(project, client):
     from lectern.training.fit import pl
 
@@ -73,6 +75,7 @@ def test_a_killed_training_resumes_in_the_same_run_without_duplicate_points(proj
     assert logged_points(client, run) == read_history(Path("models/brief"))
 
 
+@pytest.mark.slow
 def test_a_run_records_that_it_was_resumed_with_another_trainer(project, client):
     from lectern.tasks.digits.model.module import DigitClassifier
 
@@ -83,6 +86,7 @@ def test_a_run_records_that_it_was_resumed_with_another_trainer(project, client)
     assert run.data.params["trainer.threads"] == "1" and run.data.tags["resumed.trainer.threads"] == "2"
 
 
+@pytest.mark.slow
 def test_a_stage_killed_before_the_export_writes_identical_files_when_run_again(project, client):
     from lectern.artifacts import model_folder
 
@@ -101,6 +105,7 @@ def test_a_stage_killed_before_the_export_writes_identical_files_when_run_again(
     assert statuses == ["FINISHED"] * 2
 
 
+@pytest.mark.slow
 def test_a_failed_training_marks_its_run_failed_and_leaves_no_model(project, client):
     ended = train("model.module.learning_rate=1e30")
     assert ended.code == 1 and "Training has diverged" in ended.said and "Traceback" not in ended.said
@@ -108,6 +113,7 @@ def test_a_failed_training_marks_its_run_failed_and_leaves_no_model(project, cli
     assert not Path("models/brief").exists()
 
 
+@pytest.mark.slow
 def test_a_second_run_of_the_same_training_is_refused(project, client):
     from lectern.training.fit import pl
 
@@ -147,6 +153,7 @@ def test_eight_trainings_at_once_lose_no_metric(project, client):
         assert run.info.status == "FINISHED" and logged_points(client, run) == read_history(Path("models", name))
 
 
+@pytest.mark.slow
 def test_training_without_an_output_folder_writes_the_model_below_runs(project, client):
     ended = train("out=null")
     assert ended.code == 0, ended.said
@@ -225,6 +232,7 @@ def test_a_file_that_is_not_a_database_is_reported(monkeypatch, tmp_path):
         connect()
 
 
+@pytest.mark.slow
 def test_training_resumes_after_the_store_stopped_answering(project, client):
     from mlflow.exceptions import MlflowException
 
@@ -255,6 +263,7 @@ def test_connecting_does_not_change_the_environment(store, monkeypatch):
 # Full disks
 
 
+@pytest.mark.slow
 def test_training_resumes_after_the_disk_was_full_during_a_checkpoint(project, client):
     from lectern.training import checkpointing
 
@@ -275,6 +284,7 @@ def test_training_resumes_after_the_disk_was_full_during_a_checkpoint(project, c
     assert logged_points(client, list_runs(client)[0]) == read_history(Path("models/brief"))
 
 
+@pytest.mark.slow
 def test_training_resumes_after_the_disk_was_full_during_the_export(project, client):
     from lectern.artifacts import model_folder
 

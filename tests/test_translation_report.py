@@ -111,6 +111,7 @@ def report(processed, module, tmp_path_factory) -> tuple[dict, Path]:
     return evaluate.evaluate(module, processed, out), out
 
 
+@pytest.mark.slow
 def test_evaluation_returns_the_score_and_at_most_five_other_metrics(processed, report):
     metrics, out = report
     items = pd.read_parquet(out / "items.parquet")

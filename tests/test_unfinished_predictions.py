@@ -51,6 +51,7 @@ def count_written_parts(log: Path) -> None:
 # The version and the parameters
 
 
+@pytest.mark.slow
 def test_a_requested_version_is_never_replaced_by_the_version_of_the_unfinished_run(lectern, tmp_path, images):
     np.save(tmp_path / "images.npy", images)
     command = ("--input", tmp_path / "images.npy", "--output", tmp_path / "out.csv")
@@ -73,6 +74,7 @@ def test_restart_deletes_the_finished_parts_of_another_version(lectern, tmp_path
     assert set(outputs["version"]) == {2} and len(outputs) == 1600
 
 
+@pytest.mark.slow
 def test_other_parameters_and_another_model_are_refused_and_name_what_was_found(lectern, tmp_path):
     (tmp_path / "a.txt").write_text("A man sleeps here.\n" * 2)
     command = ("--input", tmp_path / "a.txt", "--output", tmp_path / "out.csv")
@@ -89,6 +91,7 @@ def test_other_parameters_and_another_model_are_refused_and_name_what_was_found(
 # The content of the input
 
 
+@pytest.mark.slow
 def test_only_changed_rows_are_predicted_again_after_rows_were_inserted_and_deleted(lectern, tmp_path, images):
     source, output = tmp_path / "images.npy", tmp_path / "out.parquet"
     np.save(source, images)
@@ -143,6 +146,7 @@ def test_a_part_is_reused_only_for_the_same_rows_version_and_parameters():
 # The end of a run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [(batch_predict, "merge_parts"), (PartFolder, "delete")])
 def test_a_run_that_is_killed_at_its_end_is_completed_by_the_same_command(lectern, tmp_path, killed):
     (tmp_path / "a.txt").write_text("A man sleeps here.\n\nA dog sits.\n")
@@ -156,6 +160,7 @@ def test_a_run_that_is_killed_at_its_end_is_completed_by_the_same_command(lecter
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "bad.csv", "out.csv"]
 
 
+@pytest.mark.slow
 def test_a_complete_output_that_the_user_changed_is_not_replaced(lectern, tmp_path):
     (tmp_path / "a.txt").write_text("A man sleeps here.\n")
     command = ("predict", TRANSLATION, "--input", tmp_path / "a.txt", "--output", tmp_path / "out.csv")
@@ -165,6 +170,7 @@ def test_a_complete_output_that_the_user_changed_is_not_replaced(lectern, tmp_pa
     assert ended.code == 1 and "already exists" in ended.said and (tmp_path / "out.csv").read_text() == "mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_full_disk_while_the_parts_are_merged_loses_no_part(lectern, tmp_path, images, suffix):
     source, output = tmp_path / "images.npy", tmp_path / f"out{suffix}"

@@ -54,6 +54,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "message"), CHANGES.items(), ids=lambda value: getattr(value, "__name__", ""))
 def test_a_score_of_another_evaluation_is_not_registered(client, change, message):
     change()
