@@ -285,9 +285,9 @@ def test_digits_of_the_sample_fit_into_20_pixels_and_are_centered_by_mass(raw_di
             assert abs(center - 14) < 0.51
 
 
-def test_sample_has_the_same_bytes_again_and_returns_the_version_of_its_source(raw_digits, tmp_path):
+def test_sample_has_the_same_bytes_again_and_returns_the_versions_of_its_libraries(raw_digits, tmp_path):
     versions = samples.make(tmp_path)
-    assert list(versions) == ["scikit-learn"] and json.dumps(versions)
+    assert list(versions) == ["scikit-learn", "pillow"] and json.dumps(versions)
     assert {path.name for path in tmp_path.iterdir()} == {*TRAIN_FILES, *TEST_FILES}
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (raw_digits / path.name).read_bytes()

@@ -19,9 +19,10 @@ DigitSize = Annotated[int, Ge(8), Le(IMAGE_SIZE)]
 def make(out: Path, digit_size: DigitSize = DIGIT_SIZE) -> dict[str, str]:
     """Write the images and labels of the sample to four IDX files.
 
-    `digit_size` is the side in pixels of the enlarged digits. Return the version of scikit-learn, the library that
-    contains the images.
+    `digit_size` is the side in pixels of the enlarged digits. Return the versions of scikit-learn, which contains the
+    images, and of Pillow, which enlarges the images.
     """
+    import PIL
     import sklearn
     from sklearn.datasets import load_digits
 
@@ -32,7 +33,7 @@ def make(out: Path, digit_size: DigitSize = DIGIT_SIZE) -> dict[str, str]:
     for part, (images_name, labels_name) in parts:
         write_idx(out / images_name, images[part])
         write_idx(out / labels_name, labels[part])
-    return {"scikit-learn": sklearn.__version__}
+    return {"scikit-learn": sklearn.__version__, "pillow": PIL.__version__}
 
 
 def enlarge_image(image: np.ndarray, digit_size: int) -> np.ndarray:
