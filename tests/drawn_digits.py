@@ -19,6 +19,16 @@ def arc(x: float, y: float, width: float, height: float, begin: float, end: floa
     return [(x + width * math.cos(angle), y + height * math.sin(angle)) for angle in angles]
 
 
+def curve(*points: tuple[float, float], steps: int = 8) -> Stroke:
+    """Return a Catmull-Rom spline through the points."""
+    first, last = points[0], points[-1]
+    corners = np.array([first, *points, last])
+    weights = np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2
+    powers = np.linspace(0, 1, steps, endpoint=False)[:, None] ** np.arange(4)
+    smooth = np.concatenate([powers @ weights @ corners[start : start + 4] for start in range(len(points) - 1)])
+    return [(float(x), float(y)) for x, y in [*smooth, last]]
+
+
 SHAPES: dict[int, list[list[Stroke]]] = {  # the strokes of each digit in two handwritings
     0: [[arc(0.5, 0.5, 0.32, 0.48, -90, 270)], [arc(0.5, 0.5, 0.38, 0.46, -60, 300)]],
     1: [[[(0.5, 0), (0.5, 1)]], [[(0.58, 0), (0.44, 1)]]],
@@ -77,9 +87,14 @@ def make_strokes(digit: int, number: int) -> list[list[Point]]:
 def draw_digit(digit: int, number: int, ink: str = "black", background: str = "white") -> Image.Image:
     """Draw a digit as an image of the canvas."""
     width = WIDTHS[number // len(SIZES) % len(WIDTHS)]
+    return draw_strokes(make_strokes(digit, number), width, ink, background)
+
+
+def draw_strokes(strokes: list[Stroke], width: int, ink: str = "black", background: str = "white") -> Image.Image:
+    """Draw strokes with a round pen as an image of the canvas. Points are in pixels of the canvas."""
     picture = Image.new("RGB", (CANVAS_SIZE, CANVAS_SIZE), background)
     pen = ImageDraw.Draw(picture)
-    for stroke in make_strokes(digit, number):
+    for stroke in strokes:
         pen.line(stroke, fill=ink, width=width, joint="curve")
         for x, y in (stroke[0], stroke[-1]):
             pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=ink)

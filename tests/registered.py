@@ -25,7 +25,7 @@ from lectern.tracking import restored_run
 
 DATASET = Dataset(**yaml.safe_load((Path(__file__).parents[1] / "conf" / "dataset" / "sample_digits.yaml").read_text()))
 NAME = DATASET.name
-TRAINING_IMAGES = {"weak": 60, "better": 300, "best": 1200}  # number of training images of each experiment
+TRAINING_IMAGES = {"weak": 10, "better": 200, "best": 1200}  # number of training images of each experiment
 WEAK, BETTER, BEST = "1", "2", "3"  # version numbers of the three experiments in a store with all three versions
 
 

@@ -20,7 +20,9 @@ BEST = {"metric": "validation_accuracy", "mode": "max"}
 RECIPE = {
     "network": {"class": "DigitResNet", "width": 8, "blocks": 1},  # The batch norm layers of this network have buffers.
     "learning_rate": 0.01,
-    "shift": 1.0,  # The random shifts use PyTorch's random number generator.
+    "shift": 1.0,  # The augmentation uses PyTorch's random number generator.
+    "slant": 0.2,
+    "stroke_width": 0.5,
 }
 STEPS = 6  # number of training steps per epoch
 

@@ -128,13 +128,15 @@ def test_image_with_loss_weight_zero_gives_no_gradient_and_is_not_measured():
 def test_only_training_images_are_augmented(monkeypatch):
     calls = []
     monkeypatch.setattr(module, "random_affine", lambda images, **ranges: calls.append(ranges) or images)
-    classifier = make_classifier("resnet", shift=2.0, rotate=10.0, scale=0.1).eval()
+    monkeypatch.setattr(module, "random_stroke_width", lambda images, width: calls.append(width) or images)
+    ranges = {"shift": 2.0, "rotate": 10.0, "scale": 0.1, "slant": 0.3}
+    classifier = make_classifier("resnet", **ranges, stroke_width=0.4).eval()
     batch = (torch.from_numpy(make_images(4)), torch.arange(4), 1.0)
     classifier.predict(make_images(4))
     classifier.validation_step(batch, 0)
     assert calls == []
     classifier.training_step(batch, 0)
-    assert calls == [{"shift": 2.0, "rotate": 10.0, "scale": 0.1}]
+    assert calls == [ranges, 0.4]
 
 
 def test_validation_metrics_are_means_over_images_and_not_over_batches(monkeypatch):

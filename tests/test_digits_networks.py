@@ -1,4 +1,4 @@
-"""Test the digit networks and the augmentation of images."""
+"""Test the digit networks."""
 
 import itertools
 from pathlib import Path
@@ -10,7 +10,6 @@ import yaml
 from torch import nn
 
 from lectern.tasks.digits.model import networks
-from lectern.tasks.digits.model.augmentation import random_affine
 from lectern.tasks.digits.model.module import NETWORKS
 from lectern.tasks.digits.model.networks import DigitCNN, DigitResNet
 from lectern.training.network_factory import build_network
@@ -80,66 +79,3 @@ def test_width_and_blocks_set_the_size_of_the_residual_network():
         residual_blocks = [block for block in network.modules() if isinstance(block, networks.ResidualBlock)]
         assert len(residual_blocks) == 3 * blocks
         assert network[-1].in_features == 4 * width
-
-
-# Augmentation
-
-
-def center_of_mass(image: torch.Tensor) -> torch.Tensor:
-    """Return the center of the ink as (row, column), in pixels."""
-    coordinates = torch.stack(torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij"))
-    return (coordinates * image).sum((1, 2)) / image.sum()
-
-
-def make_rectangle(row: int = 13, column: int = 13) -> torch.Tensor:
-    image = torch.zeros(1, 28, 28)
-    image[0, row - 2 : row + 3, column - 1 : column + 2] = 1.0
-    return image
-
-
-def test_ranges_of_zero_leave_the_images_unchanged():
-    batch = make_images()
-    assert random_affine(batch, shift=0.0, rotate=0.0, scale=0.0) is batch
-
-
-@pytest.mark.parametrize("ranges", [{"shift": 2.0}, {"rotate": 10.0}, {"scale": 0.1}], ids=str)
-def test_each_image_is_transformed_differently_and_keeps_its_shape(ranges):
-    torch.manual_seed(0)
-    batch = make_rectangle(8, 8).expand(16, 1, 28, 28)
-    transformed = random_affine(batch, **{"shift": 0.0, "rotate": 0.0, "scale": 0.0, **ranges})
-    assert transformed.shape == batch.shape and transformed.dtype == batch.dtype
-    assert len({image.numpy().tobytes() for image in transformed}) == 16
-
-
-def test_images_are_shifted_by_at_most_the_given_number_of_pixels():
-    torch.manual_seed(0)
-    transformed = random_affine(make_rectangle().expand(200, 1, 28, 28), shift=2.0, rotate=0.0, scale=0.0)
-    start = center_of_mass(make_rectangle()[0])
-    shifts = torch.stack([center_of_mass(image[0]) - start for image in transformed]).abs()
-    assert 1.5 < shifts.max() <= 2.01
-    assert (shifts.max(0).values > 1.5).all()  # The images are shifted in both directions.
-
-
-def test_images_are_rotated_by_at_most_the_given_angle():
-    torch.manual_seed(0)
-    transformed = random_affine(make_rectangle(4, 13).expand(200, 1, 28, 28), shift=0.0, rotate=10.0, scale=0.0)
-    middle = torch.tensor([13.5, 13.5])
-    arms = torch.stack([center_of_mass(image[0]) for image in transformed]) - middle
-    start = center_of_mass(make_rectangle(4, 13)[0]) - middle
-    cosine = (arms @ start / (arms.norm(dim=1) * start.norm())).clamp(max=1)
-    degrees = torch.rad2deg(torch.arccos(cosine))
-    assert 8 < degrees.max() <= 10.2
-
-
-def test_ink_shifted_out_of_the_image_does_not_reappear_on_the_opposite_side():
-    torch.manual_seed(0)
-    transformed = random_affine(make_rectangle(3, 3).expand(100, 1, 28, 28), shift=4.0, rotate=0.0, scale=0.0)
-    assert transformed[:, :, 14:].max() == transformed[:, :, :, 14:].max() == 0
-
-
-def test_restoring_the_random_state_of_torch_repeats_the_augmentation():
-    state = torch.get_rng_state()
-    ranges = {"shift": 2.0, "rotate": 10.0, "scale": 0.1}
-    first, second = random_affine(make_images(), **ranges), random_affine(make_images(), **ranges)
-    torch.set_rng_state(state)
-    assert torch.equal(random_affine(make_images(), **ranges), first) and not torch.equal(first, second)

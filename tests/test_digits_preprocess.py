@@ -1,16 +1,19 @@
 """Test the preprocessing of digits: the splits, the facts and the errors for invalid archives."""
 
 import gzip
+import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
 from lectern.tasks.digits.data import preprocess as preprocess_module
 from lectern.tasks.digits.data import samples
+from lectern.tasks.digits.data.centering import DIGIT_SIZE
 from lectern.tasks.digits.data.format.images import validate_images
 from lectern.tasks.digits.data.idx_files import read_idx
 from lectern.tasks.digits.data.preprocess import TEST_FILES, TRAIN_FILES, preprocess
@@ -254,20 +257,37 @@ def test_validation_split_without_training_images_is_an_error(raw, tmp_path, val
 # Sample
 
 
-def test_sample_is_the_bundled_digits_enlarged_and_padded(raw_digits):
+def shrink(image: np.ndarray) -> list[np.ndarray]:
+    """Return 8x8 images, one for each position that the digit of 20x20 pixels can have in the image."""
+    corners = itertools.product(range(28 - DIGIT_SIZE + 1), repeat=2)
+    boxes = [image[row : row + DIGIT_SIZE, column : column + DIGIT_SIZE] for row, column in corners]
+    return [np.asarray(Image.fromarray(box).resize((8, 8), Image.Resampling.BOX)) for box in boxes]
+
+
+def test_sample_is_the_bundled_digits_in_the_style_of_mnist(raw_digits):
     from sklearn.datasets import load_digits
 
     images = np.concatenate([read_idx(raw_digits / name, 3) for name in (TRAIN_FILES[0], TEST_FILES[0])])
     labels = np.concatenate([read_idx(raw_digits / name, 1) for name in (TRAIN_FILES[1], TEST_FILES[1])])
     bundled = load_digits()
     assert images.shape == (1797, 28, 28) and np.array_equal(labels, bundled.target)
-    assert np.array_equal(images[:, 3:26:3, 3:26:3], (bundled.images * (255 / 16)).round())
-    assert images[:, :2].max() == images[:, -2:].max() == images[:, :, :2].max() == images[:, :, -2:].max() == 0
+    assert (images.max((1, 2)) == 255).all()
+    for image, small in zip(images[::60], bundled.images[::60], strict=True):
+        assert max(np.corrcoef(box.ravel(), small.ravel())[0, 1] for box in shrink(image)) > 0.95
 
 
-def test_sample_has_the_same_bytes_again_and_returns_the_version_of_its_source(raw_digits, tmp_path):
+def test_digits_of_the_sample_fit_into_20_pixels_and_are_centered_by_mass(raw_digits):
+    for image in read_idx(raw_digits / TRAIN_FILES[0], 3)[:100].astype(float):
+        rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+        assert max(rows[-1] - rows[0], columns[-1] - columns[0]) < DIGIT_SIZE
+        for axis in (0, 1):
+            center = (image.sum(1 - axis) * (np.arange(28) + 0.5)).sum() / image.sum()
+            assert abs(center - 14) < 0.51
+
+
+def test_sample_has_the_same_bytes_again_and_returns_the_versions_of_its_libraries(raw_digits, tmp_path):
     versions = samples.make(tmp_path)
-    assert list(versions) == ["scikit-learn"] and json.dumps(versions)
+    assert list(versions) == ["scikit-learn", "pillow"] and json.dumps(versions)
     assert {path.name for path in tmp_path.iterdir()} == {*TRAIN_FILES, *TEST_FILES}
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (raw_digits / path.name).read_bytes()

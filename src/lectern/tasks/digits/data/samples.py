@@ -1,41 +1,50 @@
-"""Write the 8x8 digits of scikit-learn as raw IDX archives of 28x28 images, in the file layout of MNIST."""
+"""Write the 8x8 digits of scikit-learn as raw IDX archives of 28x28 images, in the style and file layout of MNIST."""
 
 import gzip
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Le
+from PIL import Image
 
+from lectern.tasks.digits.data.centering import DIGIT_SIZE, center_by_mass
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 from lectern.tasks.digits.data.preprocess import TEST_FILES, TRAIN_FILES
 
 TEST_COUNT = 300  # number of test images; the last images are used, because their writers wrote few other images
+DigitSize = Annotated[int, Ge(8), Le(IMAGE_SIZE)]
 
 
-def make(out: Path) -> dict[str, str]:
+def make(out: Path, digit_size: DigitSize = DIGIT_SIZE) -> dict[str, str]:
     """Write the images and labels of the sample to four IDX files.
 
-    Return the version of scikit-learn, the library that contains the images.
+    `digit_size` is the side in pixels of the enlarged digits. Return the versions of scikit-learn, which contains the
+    images, and of Pillow, which enlarges the images.
     """
+    import PIL
     import sklearn
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    images, labels = enlarge_images(digits.images), digits.target.astype(np.uint8)
+    images = np.stack([enlarge_image(image, digit_size) for image in digits.images])
+    labels = digits.target.astype(np.uint8)
     parts = ((slice(-TEST_COUNT), TRAIN_FILES), (slice(-TEST_COUNT, None), TEST_FILES))
     for part, (images_name, labels_name) in parts:
         write_idx(out / images_name, images[part])
         write_idx(out / labels_name, labels[part])
-    return {"scikit-learn": sklearn.__version__}
+    return {"scikit-learn": sklearn.__version__, "pillow": PIL.__version__}
 
 
-def enlarge_images(images: np.ndarray) -> np.ndarray:
-    """Convert images (n, 8, 8) with values from 0 to 16 to uint8 (n, 28, 28).
+def enlarge_image(image: np.ndarray, digit_size: int) -> np.ndarray:
+    """Convert an image (8, 8), whose background has the value 0, to uint8 (28, 28) in the style of MNIST.
 
-    Each pixel becomes a square of 3x3 pixels. A margin of two pixels is added on each side of the image.
+    The image is enlarged with bicubic interpolation, so that strokes have smooth edges. The brightest pixel becomes
+    255, and the centre of mass is moved to the middle.
     """
-    large = images.repeat(3, axis=1).repeat(3, axis=2) * (255 / 16)
-    margin = (IMAGE_SIZE - large.shape[1]) // 2
-    return np.pad(large.round().astype(np.uint8), ((0, 0), (margin, margin), (margin, margin)))
+    size = (digit_size, digit_size)
+    ink = np.asarray(Image.fromarray(image.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
+    return center_by_mass(ink.clip(0) / ink.max())  # bicubic interpolation also gives values below 0
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:

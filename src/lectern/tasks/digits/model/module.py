@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from lectern.config import Fraction, NonNegativeFloat, PositiveFloat
 from lectern.tasks.digits.model import networks
-from lectern.tasks.digits.model.augmentation import random_affine
+from lectern.tasks.digits.model.augmentation import random_affine, random_stroke_width
 from lectern.training.module import TrainableModule
 from lectern.training.network_factory import build_network
 from lectern.training.optimizers import adamw_one_cycle
@@ -25,8 +25,8 @@ class DigitClassifier(TrainableModule):
     """A network trained with cross-entropy, AdamW and a one-cycle schedule (Smith 2018, arXiv:1803.09820).
 
     `network` contains the name and the arguments of the network class, for example
-    `{class: DigitCNN, dropout: 0.5}`. `shift`, `rotate` and `scale` limit the random changes of training images, see
-    `random_affine`.
+    `{class: DigitCNN, dropout: 0.5}`. `shift`, `rotate`, `scale` and `slant` limit the random changes of training
+    images, see `random_affine`. `stroke_width` limits the random changes of their strokes, see `random_stroke_width`.
     """
 
     def __init__(
@@ -40,6 +40,8 @@ class DigitClassifier(TrainableModule):
         shift: NonNegativeFloat = 0.0,
         rotate: NonNegativeFloat = 0.0,
         scale: Fraction = 0.0,
+        slant: Fraction = 0.0,
+        stroke_width: Fraction = 0.0,
     ):
         super().__init__()
         self.save_hyperparameters()
@@ -61,16 +63,17 @@ class DigitClassifier(TrainableModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor, float], batch_idx: int) -> Tensor:
         images, labels, loss_weight = batch
-        logits = self.network(random_affine(self.normalize(images), **self.augmentation_ranges))
+        logits = self.network(self.augment(self.normalize(images)))
         smoothing = self.hparams["label_smoothing"]
         count = len(labels)
         loss = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum") / count
         self.step_metrics = {"loss": loss.detach(), "accuracy": (logits.argmax(1) == labels).sum() / count}
         return loss * loss_weight
 
-    @property
-    def augmentation_ranges(self) -> dict[str, float]:
-        return {key: self.hparams[key] for key in ("shift", "rotate", "scale")}
+    def augment(self, images: Tensor) -> Tensor:
+        """Change normalized training images (B, 1, 28, 28) randomly, within the ranges in the hyperparameters."""
+        ranges = {key: self.hparams[key] for key in ("shift", "rotate", "scale", "slant")}
+        return random_stroke_width(random_affine(images, **ranges), self.hparams["stroke_width"])
 
     def validation_step(self, batch: tuple[Tensor, Tensor, float], batch_idx: int) -> None:
         images, labels, loss_weight = batch

@@ -4,9 +4,9 @@ import numpy as np
 from PIL import Image
 
 from lectern.errors import UserError
+from lectern.tasks.digits.data.centering import DIGIT_SIZE, center_by_mass
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 
-DIGIT_SIZE = 20  # number of pixels of the longer side of a digit in MNIST
 MIN_INK = 0.15  # fraction of the strongest ink; a pixel with less ink is background, dust or shadow
 MIN_CONTRAST = 0.1  # if no pixel differs more from the background, the image is blank
 
@@ -55,15 +55,3 @@ def resize_to_digit_size(ink: np.ndarray) -> np.ndarray:
     resized = np.asarray(Image.fromarray(ink.astype(np.float32)).resize((width, height), Image.Resampling.BOX))
     scaled: np.ndarray = resized / resized.max()
     return scaled
-
-
-def center_by_mass(ink: np.ndarray) -> np.ndarray:
-    """Return an image, uint8 (28, 28), with the ink's centre of mass as close to the middle as possible."""
-    image = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32)
-    corner = []
-    for axis, side in enumerate(ink.shape):
-        mass = ink.sum(1 - axis)
-        center = (mass * (np.arange(side) + 0.5)).sum() / mass.sum()
-        corner.append(int(np.clip(round(IMAGE_SIZE / 2 - center), 0, IMAGE_SIZE - side)))
-    image[corner[0] : corner[0] + ink.shape[0], corner[1] : corner[1] + ink.shape[1]] = ink
-    return np.rint(image * 255).astype(np.uint8)
