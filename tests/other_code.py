@@ -9,6 +9,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from lectern.artifacts.source_code import texts_digest
+from lectern.registry.audit_log import describe_version
 from lectern.registry.packaged_code import code_digest, read_package
 from lectern.registry.registered_model import RegisteredModel
 from lectern.registry.version_record import ModelVersionRecord
@@ -52,5 +53,11 @@ def commit_decision(version: ModelVersionRecord) -> None:
 def write_decision(version: ModelVersionRecord) -> None:
     """Write a decision about a version to the audit log in the current folder."""
     Path("registry").mkdir(exist_ok=True)
-    decision = {"when": "2026-01-01T00:00:00+00:00", "from": None, "to": version.identity._asdict()}
+    decision = {
+        "when": "2026-01-01T00:00:00+00:00",
+        "who": {"user": "ada", "host": "laptop"},
+        "action": "promote",
+        "from": None,
+        "to": describe_version(version),
+    }
     Path("registry", f"{version.name}.jsonl").write_text(json.dumps(decision) + "\n")

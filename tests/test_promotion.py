@@ -175,7 +175,7 @@ def test_a_champion_scored_on_other_test_data_is_scored_again(registered_client,
     promote(registered_client, BETTER)
     for key, other in {"test_digest": "0" * 64, "score": "0.999"}.items():
         registered_client.set_model_version_tag(NAME, BETTER, f"lectern.{key}", other)
-    monkeypatch.setattr(evaluation_data, "download_artifacts", lambda **_: pytest.fail("read items of other test data"))
+    monkeypatch.setattr(evaluation_data, "download", lambda *_: pytest.fail("read items of other test data"))
     _, rules = promote(registered_client, BEST)
     (reason,) = [rule.reason for rule in rules if rule.name.startswith("better than")]
     assert f"champion {read_metrics('better')['score']:.4f}" in reason

@@ -7,6 +7,7 @@ import pandas as pd
 from nicegui import ui
 
 from lectern.artifacts.paths import PROCESSED
+from lectern.artifacts.text_lines import split_lines
 from lectern.serving.champions import Champion
 from lectern.serving.model_choice import ModelChoice
 from lectern.serving.page_answers import Answers
@@ -99,7 +100,7 @@ def read_prompts(champion: Champion) -> list[str]:
     test = PROCESSED / champion.name / "test.txt"
     if test.is_file():
         with test.open(encoding="utf-8") as file:
-            lines = [line for line in file.read(10_000).splitlines(keepends=True) if line.strip()]
+            lines = [f"{line}\n" for line in split_lines(file.read(10_000)) if line.strip()]
         chosen = np.linspace(0, max(0, len(lines) - 2), EXAMPLE_LINES).astype(int)
         prompts += [lines[number] for number in chosen] if lines else []
     return [prompt for prompt in dict.fromkeys(prompts) if prompt]
