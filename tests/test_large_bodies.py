@@ -72,6 +72,11 @@ MISTAKES: dict[str, tuple[str, bytes, str]] = {
     "no inputs": ("digits", b'{"inputs": []}', "found a list of 0 items; expected at least 1"),
     "no field": ("digits", b"{}", "send either `input` or a list of `inputs`"),
     "too many": ("digits", json.dumps({"inputs": [[ROW] * 28] * 513}).encode(), "send at most 512 inputs"),
+    "too many texts": (
+        "translation",
+        b'{"inputs": [' + b"{}," * 10**6 + b"{}]}",
+        "found 1000001 inputs; send at most",
+    ),
     "two objects": ("digits", json.dumps({"input": [ROW] * 28}).encode() * 2, "contains 2 JSON objects"),
     "same key twice": ("digits", b'{"input": [[1]], "input": [[1]]}', "the key input occurs twice"),
     "unknown key": ("digits", b'{"image": [[1]]}', "an object has an unknown key"),

@@ -74,10 +74,17 @@ def find_arrow_type(name: str) -> pa.DataType:
     return ARROW_TYPES.get(name, pa.float64())
 
 
-def read_array(table: pa.Table, spec: TensorSpec, max_rows: int) -> Array:
+def check_row_count(table: pa.Table, max_rows: int) -> None:
+    """Raise UserError if a request has more than `max_rows` inputs."""
+    count = sum(len(chunk.flatten()) for chunk in table["inputs"].chunks)
+    if count > max_rows:
+        raise UserError(f"inputs: found {count} inputs; send at most {max_rows} inputs per request.")
+
+
+def read_array(table: pa.Table, spec: TensorSpec) -> Array:
     """Return the `input` or the `inputs` of a request as an array with the shape and type of a tensor specification.
 
-    Raises UserError if the nested lists do not have this shape, or if there are more than `max_rows` inputs.
+    Raises UserError if the nested lists do not have this shape.
     """
     columns = {name: table[name].combine_chunks() for name in ("input", "inputs") if not table[name].null_count}
     if len(columns) != 1:
@@ -91,8 +98,6 @@ def read_array(table: pa.Table, spec: TensorSpec, max_rows: int) -> Array:
         raise UserError(f"{name} contains null; expected numbers.")
     if name == "input":
         shape.insert(0, 1)
-    if shape[0] > max_rows:
-        raise UserError(f"inputs: found {shape[0]} inputs; send at most {max_rows} inputs per request.")
     return np.asarray(values).astype(spec.type, copy=False).reshape(shape)
 
 

@@ -18,7 +18,7 @@ from lectern.registry.model_params import (
     params_schema,
     validate_params,
 )
-from lectern.serving.large_bodies import parse_with_arrow, read_array
+from lectern.serving.large_bodies import check_row_count, parse_with_arrow, read_array
 from lectern.task_modules import task_module
 
 MAX_REPORTED_ERRORS = 3
@@ -130,8 +130,9 @@ def parse_body(body: bytes, task: str, max_characters: int) -> tuple[Any, dict[s
     if len(body) > LARGE_BODY_BYTES:
         signature = model_signature(task)
         table, tensor = parse_with_arrow(body, signature), tensor_spec(signature.inputs)
+        check_row_count(table, task_module(task, "serving.request").MAX_ROWS)  # before pydantic, which holds the GIL
         if tensor and not signature.params:
-            return read_array(table, tensor, task_module(task, "serving.request").MAX_ROWS), {}
+            return read_array(table, tensor), {}
     try:
         request: Any = task_schemas(task, max_characters).request.model_validate_json(body)
     except ValidationError as error:
