@@ -1,6 +1,7 @@
 """Test that a video file cannot refer to other files, and that visitors who play the same drive do not interfere."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Barrier
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from lectern.errors import UserError
 from lectern.tasks.steering.data.readers.videos import read_video
 from lectern.tasks.steering.serving.playback import write_and_prepare
+from lectern.tasks.steering.serving.request import read_limited_video
 from lectern.tasks.steering.serving.video_writer import write_video
 
 FRAMES = np.random.default_rng(0).integers(0, 255, (6, 64, 64, 3), dtype=np.uint8)
@@ -52,3 +54,32 @@ def test_two_visitors_who_play_the_same_drive_get_a_complete_video(tmp_path):
     assert np.array_equal(first, FRAMES) and np.array_equal(second, FRAMES)
     assert len(list(read_video(tmp_path / "drive.mp4"))) == len(FRAMES)
     assert [path.name for path in tmp_path.iterdir()] == ["drive.mp4"]
+
+
+@pytest.mark.parametrize("name", ["drive.mp4", "drive.mkv", "drive.avi"])
+def test_a_damaged_video_is_read_or_refused(tmp_path, name):
+    video = tmp_path / name
+    write_video(iter(FRAMES), video, 10.0)
+    content, random = video.read_bytes(), np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(content)
+        for position in random.integers(0, len(damaged), 8):
+            damaged[position] = random.integers(256)
+        video.write_bytes(damaged)
+        with suppress(UserError):
+            list(read_limited_video(video, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("found", "replaced"), [(b"avc1", b"zzzz"), (b"Lavf", b"\xff\xfe\xfd\xfc")], ids=["unknown codec", "not UTF-8"]
+)
+def test_an_unknown_codec_is_refused_and_wrong_metadata_is_ignored(tmp_path, found, replaced):
+    video = tmp_path / "drive.mp4"
+    write_video(iter(FRAMES), video, 10.0)
+    assert found in video.read_bytes()
+    video.write_bytes(video.read_bytes().replace(found, replaced))
+    if found == b"avc1":
+        with pytest.raises(UserError, match="its codec is unknown. Convert the video to H.264"):
+            list(read_limited_video(video, 1.0))
+    else:
+        assert len(list(read_limited_video(video, 1.0))) == len(FRAMES)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.context import CodecContext
 from av.container import InputContainer
 
 from lectern.errors import UserError
@@ -72,11 +73,19 @@ def open_video(path: Path) -> Iterator[InputContainer]:
     if not path.is_file():
         raise UserError(f"{path} does not exist; expected a video or a folder of images.")
     try:
-        with av.open(str(path), options=SELF_CONTAINED) as container:
-            if not container.streams.video:
-                raise UserError(f"{path} contains no video stream.")
+        with av.open(str(path), options=SELF_CONTAINED, metadata_errors="replace") as container:
+            check_video_stream(container, path)
             yield container
     except av.FFmpegError as error:
         raise UserError(
             f"{path} cannot be read as a video: {error}. Expected a file such as .mp4, .mov, .mkv, .webm or .avi."
         ) from error
+
+
+def check_video_stream(container: InputContainer, path: Path) -> None:
+    """Raise UserError if a video file has no video stream, or if FFmpeg has no decoder for the video stream."""
+    if not container.streams.video:
+        raise UserError(f"{path} contains no video stream.")
+    codec_context: CodecContext | None = container.streams.video[0].codec_context
+    if codec_context is None:
+        raise UserError(f"{path} cannot be read as a video: its codec is unknown. Convert the video to H.264.")
