@@ -139,3 +139,11 @@ def test_no_command_prints_a_traceback_for_an_unusable_version(project, case, co
     for command in commands:
         ended = lectern(*command)
         assert "Traceback" not in ended.said and ended.code in (0, 1, 3), (command, ended.said)
+
+
+def test_models_beyond_the_first_page_of_the_store_are_served(project):
+    for number in range(1001):
+        project.create_registered_model(f"a_{number:04}")  # sorted before the models with a champion
+    champions = Champions(project)
+    champions.refresh()
+    assert set(champions.served) == {DIGITS, TEXT, TRANSLATION, STEERING}

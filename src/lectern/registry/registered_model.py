@@ -2,6 +2,7 @@
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import RegisteredModel as MlflowModel
 from mlflow.exceptions import MlflowException
 
 from lectern.config import nearest
@@ -172,7 +173,17 @@ def read_aliases(client: MlflowClient, name: str) -> dict[str, int]:
 
 
 def model_names(client: MlflowClient) -> list[str]:
-    return sorted(model.name for model in client.search_registered_models(max_results=1000))
+    return sorted(model.name for model in list_models(client))
+
+
+def list_models(client: MlflowClient) -> list[MlflowModel]:
+    """Return all registered models. The tracking store returns at most 1000 models at a time."""
+    page = client.search_registered_models(max_results=1000)
+    models = list(page)
+    while page.token:
+        page = client.search_registered_models(max_results=1000, page_token=page.token)
+        models += page
+    return models
 
 
 def find_model(client: MlflowClient, name: str) -> RegisteredModel | None:

@@ -13,7 +13,7 @@ from lectern.artifacts.paths import group_config
 from lectern.config import nearest
 from lectern.errors import UserError, hide_credentials
 from lectern.registry.loaded_model import LoadedModel
-from lectern.registry.registered_model import CHALLENGER, CHAMPION, RegisteredModel
+from lectern.registry.registered_model import CHALLENGER, CHAMPION, RegisteredModel, list_models
 from lectern.registry.score_unit import read_score_unit
 from lectern.registry.version_code import check_approved, has_checkout_code, other_code_error
 from lectern.registry.version_record import ModelVersionRecord
@@ -151,7 +151,7 @@ class Champions:
 
         The old champion of a model is served until its new champion is loaded.
         """
-        models = self.client.search_registered_models(max_results=1000)
+        models = list_models(self.client)
         numbers = {model.name: model.aliases.get(CHAMPION) for model in models}
         self.registered = {name: None if number is None else int(number) for name, number in numbers.items()}
         challengers = {model.name: model.aliases.get(CHALLENGER) for model in models}

@@ -59,7 +59,8 @@ def build_tab(champions: Champions, settings: Settings, address: PageAddress) ->
 def add_champion(champion: Champion, champions: Champions, settings: Settings, address: PageAddress) -> None:
     """Add a row for a champion. A click on the row opens the model card of the champion."""
     is_open = address.models.get(MODELS_TAB) == champion.name
-    with ui.expansion(value=is_open).classes("card champion").props(f'dense aria-label="{champion.name}"') as row:
+    with ui.expansion(value=is_open).classes("card champion").props("dense") as row:
+        row.props["aria-label"] = champion.name  # not in the text of props(), which a name with quotes would change
         with row.add_slot("header"), ui.row().classes("champion-header"):
             add_summary(champion)
         content = ui.column().classes("card-content")
@@ -115,7 +116,8 @@ def add_picture(address: str, title: str) -> None:
     """Add a picture with its title. A click opens the picture in full size."""
     with ui.element("figure"):
         with ui.link(target=address, new_tab=True):
-            ui.element("img").props(f'src="{address}" alt="{title}" loading="lazy"')
+            picture = ui.element("img").props("loading=lazy")
+            picture.props["src"], picture.props["alt"] = address, title
         with ui.element("figcaption").classes("note"):
             ui.label(title)
 
