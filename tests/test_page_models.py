@@ -1,6 +1,7 @@
 """Test what the page says about a model: score, unit, baseline, training data, pictures and the challenger."""
 
 import pytest
+from mlflow import MlflowClient
 from playwright.sync_api import expect
 
 from browsing import draw_on_canvas, open_tab, save_screenshot
@@ -78,3 +79,36 @@ def test_a_model_without_a_challenger_offers_no_comparison(server, open_page):
     page = open_page(server.url)
     open_tab(page, "Translation")
     expect(page.get_by_role("checkbox")).to_be_hidden()
+
+
+@pytest.fixture
+def strange_model(serving_project):
+    """Return a function that registers a copy of the digits champion under a strange name, and delete it later."""
+    client = MlflowClient(f"sqlite:///{serving_project / 'mlflow.db'}")
+    names = []
+
+    def register(name: str) -> None:
+        original = client.get_model_version_by_alias(DIGITS, "champion")
+        client.create_registered_model(name)
+        names.append(name)
+        copy = client.create_model_version(name, original.source, original.run_id, tags=original.tags)
+        client.set_registered_model_alias(name, "champion", copy.version)
+
+    yield register
+    for name in names:
+        client.delete_registered_model(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['q" innerHTML="<img src=x onerror=window.attacked=1>', 'q" onmouseover="window.attacked=1', "b\\x", "b\\N{x}"],
+    ids=["markup", "handler", "escape", "named escape"],
+)
+def test_the_name_of_a_model_is_shown_as_text(server, open_page, strange_model, name):
+    strange_model(name)
+    page = open_page(server.url)
+    open_tab(page, "Models")
+    row = page.get_by_text(name, exact=True).first
+    expect(row).to_be_visible(timeout=30_000)
+    row.hover()
+    assert page.evaluate("window.attacked") is None
