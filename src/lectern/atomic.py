@@ -3,6 +3,7 @@
 A file with its final name is therefore always complete, even after a crash or a power failure.
 """
 
+import atexit
 import errno
 import glob
 import json
@@ -94,6 +95,13 @@ def temporary_directory(parent: Path, name: str = "") -> Iterator[Path]:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def create_process_directory(prefix: str) -> Path:
+    """Create a directory in the system's folder for temporary files, and delete it when this process ends."""
+    directory = Path(tempfile.mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
 
 
 def remove_leftovers(parent: Path, name: str = "") -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.dataset import read_facts
 from lectern.errors import UserError
@@ -36,5 +35,5 @@ def recorded_items(client: MlflowClient, version: ModelVersionRecord, processed:
         return None
     try:
         return pd.read_parquet(download(f"runs:/{version.run_id}/reports/items.parquet", client.tracking_uri))
-    except (MlflowException, OSError, ValueError):  # pandas raises ValueError if the file is damaged
+    except (UserError, OSError, ValueError):  # pandas raises ValueError if the file is damaged
         return None

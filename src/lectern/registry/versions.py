@@ -53,7 +53,7 @@ def download_files(client: MlflowClient, version: ModelVersionRecord, part: str 
     uri = f"{version.source}/{part}".rstrip("/")
     try:
         return download(uri, client.tracking_uri)
-    except Exception as error:  # an artifact store raises the exceptions of its own client library
+    except UserError as error:
         raise UserError(
             f"{version}: the files of this version are missing from {uri} ({error}). "
             "Restore the files with `lectern reconcile`, or delete the version."

@@ -6,15 +6,16 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 
+from lectern.errors import UserError
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.serving.champions import Champion, Champions
+from lectern.tracking.downloads import download
 
 MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
-FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", re.ASCII)
+FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{,199}", re.ASCII)
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'",
@@ -68,9 +69,7 @@ def find_report(champions: Champions, champion: Champion) -> Path | None:
 @lru_cache(MAX_FOLDERS)
 def download_report(client: MlflowClient, name: str, number: int, source: str) -> Path | None:
     """Return the folder `report` of a version. The folder is downloaded once if the tracking store is remote."""
-    from mlflow.artifacts import download_artifacts
-
     try:
-        return Path(download_artifacts(artifact_uri=f"{source}/report", tracking_uri=client.tracking_uri))
-    except (MlflowException, OSError):
+        return download(f"{source}/report", client.tracking_uri)
+    except UserError:
         return None

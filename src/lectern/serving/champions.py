@@ -9,12 +9,11 @@ from types import ModuleType
 
 from mlflow import MlflowClient
 
-from lectern.artifacts.paths import group_config
 from lectern.config import nearest
 from lectern.errors import UserError, hide_credentials
 from lectern.registry.loaded_model import LoadedModel
 from lectern.registry.registered_model import CHALLENGER, CHAMPION, RegisteredModel, list_models
-from lectern.registry.score_unit import read_score_unit
+from lectern.registry.score_unit import ScoreUnit, read_score_unit
 from lectern.registry.version_code import check_approved, has_checkout_code, other_code_error
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.registry.versions import download_files, download_model_folder
@@ -70,14 +69,12 @@ class Champion:
         return has_task_module(self.task, "serving.request")
 
     @cached_property
-    def metric(self) -> str:
-        """The name of the model's score, or an empty string if the config of the dataset cannot be read."""
-        if not group_config("dataset", self.name).is_file():
-            return ""
+    def score_unit(self) -> ScoreUnit:
+        """The name and the unit of the score, or the name `score` if the config of the dataset cannot be read."""
         try:
-            return read_score_unit(self.name).name.replace("_", " ")
-        except UserError:  # a damaged config does not prevent predictions
-            return ""
+            return read_score_unit(self.name)
+        except (UserError, OSError):  # a damaged config or a strange name does not prevent predictions
+            return ScoreUnit()
 
 
 def load_version(client: MlflowClient, version: ModelVersionRecord, threads: int | None = None) -> Champion:
@@ -128,7 +125,7 @@ def read_example(client: MlflowClient, version: ModelVersionRecord) -> dict[str,
     try:
         table = json.loads(download_files(client, version, "input_example.json").read_text())
         return dict(zip(table["columns"], table["data"][0], strict=True))
-    except Exception:  # the example is optional, and an artifact store raises the exceptions of its client library
+    except (UserError, OSError, ValueError, KeyError, TypeError, IndexError):  # the example is optional
         return None
 
 

@@ -36,7 +36,7 @@ def describe_champion(champion: Champion) -> ModelInfo:
         experiment=version.experiment,
         code=version.code,
         packaged_code=champion.runs_packaged_code,
-        metric=champion.metric,
+        metric=champion.score_unit.name.replace("_", " "),
         score=version.score,
         baseline=version.baseline,
         higher_is_better=version.higher_is_better,

@@ -18,7 +18,6 @@ from lectern.serving.score_text import (
     describe_direction,
     describe_training_data,
     format_score,
-    score_unit,
 )
 from lectern.serving.settings import Settings
 
@@ -81,7 +80,7 @@ def add_champion(champion: Champion, champions: Champions, settings: Settings, a
 
 def add_summary(champion: Champion) -> None:
     """Add the name, the training data, the score and the baseline of a champion."""
-    version, unit = champion.version, score_unit(champion)
+    version, unit = champion.version, champion.score_unit
     name, task = unit.name.replace("_", " "), champion.task.replace("_", " ")
     with ui.column().classes("gap-0 champion-name"):
         ui.label(champion.name).classes("title")

@@ -3,14 +3,14 @@
 import json
 from collections.abc import Callable
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from nicegui import ui
 
+from lectern.errors import UserError
 from lectern.serving.champions import Champion, Champions
+from lectern.tracking.downloads import download
 
 MAX_EXAMPLES = 6
 MAX_FILES = 64  # maximum number of input examples that are kept in memory
@@ -30,13 +30,10 @@ def read_input_example(champions: Champions, champion: Champion) -> list[Any]:
 @lru_cache(MAX_FILES)
 def read_example_file(client: MlflowClient, source: str) -> str:
     """Return the JSON of the input example among the files of a version, or an empty list if it is missing."""
-    from mlflow.artifacts import download_artifacts
-
-    uri = f"{source}/input_example.json"
     try:
-        text = Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri)).read_text()
+        text = download(f"{source}/input_example.json", client.tracking_uri).read_text()
         json.loads(text)
-    except (MlflowException, OSError, ValueError):
+    except (UserError, OSError, ValueError):
         return "[]"
     return text
 

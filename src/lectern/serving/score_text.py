@@ -1,8 +1,5 @@
 """Describe the score, the baseline and the training data of a champion for the visitors of the web page."""
 
-from lectern.artifacts.paths import group_config
-from lectern.errors import UserError
-from lectern.registry.score_unit import ScoreUnit, read_score_unit
 from lectern.serving.champions import Champion
 from lectern.task_modules import has_task_module, task_module
 
@@ -18,17 +15,9 @@ def format_score(value: float) -> str:
     return f"{value:,.3f}" if abs(value) >= 0.1 else f"{value:.3g}"
 
 
-def score_unit(champion: Champion) -> ScoreUnit:
-    """Return the unit of a champion's score. If the config of the dataset is damaged, return the name `score` only."""
-    try:
-        return read_score_unit(champion.name) if group_config("dataset", champion.name).is_file() else ScoreUnit()
-    except UserError:  # a damaged config does not prevent predictions
-        return ScoreUnit()
-
-
 def describe_score(champion: Champion) -> str:
     """Return the name, the value and the unit of the score, such as `accuracy 0.900 (share of images)`."""
-    unit = score_unit(champion)
+    unit = champion.score_unit
     name = unit.name.replace("_", " ")
     suffix = f" ({unit.unit})" if unit.unit not in ("", name) else ""
     return f"{name} {format_score(champion.version.score)}{suffix}"

@@ -1,6 +1,5 @@
 """Build the page tab that plays a recorded drive with the driver's and the predicted steering angle."""
 
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from nicegui import app, events, ui
 
+from lectern.atomic import create_process_directory
 from lectern.serving.champions import Champion
 from lectern.serving.model_choice import ModelChoice
 from lectern.serving.page_answers import Answers
@@ -31,7 +31,7 @@ EMPTY_NOTE = "No drive has been played yet."
 @cache
 def video_directory() -> Path:
     """Return the temporary directory with the files that the server offers under the path /videos."""
-    directory = Path(tempfile.mkdtemp(prefix="lectern-videos-"))
+    directory = create_process_directory("lectern-videos-")
     app.add_media_files("/videos", directory)
     return directory
 
