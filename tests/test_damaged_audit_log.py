@@ -35,8 +35,8 @@ DAMAGED = {
 
 
 @pytest.fixture(autouse=True)
-def no_reported_lines() -> None:
-    """Forget the lines that an earlier test has reported, because each line is reported once per process."""
+def clear_reported_lines() -> None:
+    """Clear the cache of reported lines, because each line is reported only once per process."""
     report_once.cache_clear()
 
 

@@ -18,9 +18,13 @@ def get_status(server, path: str, **headers: str) -> tuple[int, str]:
     return response.status_code, response.text
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.", "[::1", "0.0.0.0", "::1"]
-)
+FOREIGN_HOSTS = [
+    *("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.", "0.0.0.0"),
+    *("[::1", "::1", "x@localhost", "localhost#x", "localhost:x"),
+]
+
+
+@pytest.mark.parametrize("host", FOREIGN_HOSTS)
 @pytest.mark.parametrize("path", ["/", "/docs", "/v1/models", "/metrics"])
 def test_a_request_with_a_foreign_host_is_400(server, host, path):
     status, text = get_status(server, path, Host=host)

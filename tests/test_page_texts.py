@@ -7,9 +7,9 @@ import pytest
 from lectern.registry.model_params import params_schema
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.serving.card_text import card_for_page, picture_title
+from lectern.serving.client_message import client_message
 from lectern.serving.page_examples import shorten
 from lectern.serving.page_params import parse_number
-from lectern.serving.page_status import visitor_message
 from lectern.serving.score_text import format_score
 from lectern.task_modules import task_module, task_names
 from lectern_server import run_server
@@ -32,7 +32,7 @@ def test_numbers_are_read_without_rounding(text, number):
 
 def test_messages_contain_no_temporary_folders_and_error_numbers():
     message = "/tmp/tmpab12/my road.mp4 cannot be read: [Errno -5] Invalid data: '/tmp/tmpab12/my road.mp4'"
-    assert visitor_message(message) == "my road.mp4 cannot be read: Invalid data: 'my road.mp4'"
+    assert client_message(message) == "my road.mp4 cannot be read: Invalid data: 'my road.mp4'"
 
 
 def test_a_long_example_is_cut_and_fits_in_one_line():

@@ -147,3 +147,10 @@ def test_models_beyond_the_first_page_of_the_store_are_served(project):
     champions = Champions(project)
     champions.refresh()
     assert set(champions.served) == {DIGITS, TEXT, TRANSLATION, STEERING}
+
+
+@pytest.mark.parametrize("name", ["both quotes '\" in one name", "n" * 250])
+def test_a_strange_name_of_a_model_affects_no_other_model(project, name):
+    project.create_registered_model(name)
+    listed, shown = lectern("registry", "list"), lectern("registry", "show", name)
+    assert listed.code == 0 and DIGITS in listed.said and "Traceback" not in listed.said + shown.said

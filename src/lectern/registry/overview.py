@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.errors import UserError
+from lectern.registry.decision_lines import report_once
 from lectern.registry.evaluated_outputs import check_outputs
 from lectern.registry.registered_model import CHALLENGER, RegisteredModel, model_names
 from lectern.registry.score_unit import read_score_unit
@@ -17,8 +18,17 @@ Row = dict[str, Any]
 
 
 def read_models(client: MlflowClient) -> dict[str, RegisteredModel]:
-    """Return a dict that maps the name of each registered model to the model."""
-    return {name: RegisteredModel(client, name) for name in model_names(client)}
+    """Return a dict that maps the name of each registered model to the model.
+
+    A model that cannot be read is left out and reported.
+    """
+    models = {}
+    for name in model_names(client):
+        try:
+            models[name] = RegisteredModel(client, name)
+        except UserError as error:
+            report_once(str(error))
+    return models
 
 
 def unregistered_experiments(models: Mapping[str, RegisteredModel]) -> list[str]:

@@ -41,8 +41,7 @@ class RegisteredModel:
     def refresh(self) -> None:
         """Read the versions and aliases from the tracking store again."""
         self.aliases = read_aliases(self.client, self.name)
-        quote = '"' if "'" in self.name else "'"
-        found = self.client.search_model_versions(f"name = {quote}{self.name}{quote}")
+        found = search_versions(self.client, self.name)
         records = [read_record(version) for version in found]
         self.versions = [record for record in records if isinstance(record, ModelVersionRecord)]
         self.versions.sort(key=lambda record: record.number, reverse=True)
@@ -150,6 +149,17 @@ class RegisteredModel:
         """
         self.refresh()
         self.move_aliases({CHALLENGER: self.best_version(scored, self.champion_number)})
+
+
+def search_versions(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Return all versions of a model. Raises UserError if MLflow's filters do not support the name of the model."""
+    quote = '"' if "'" in name else "'"
+    try:
+        return list(client.search_model_versions(f"name = {quote}{name}{quote}"))
+    except MlflowException as error:
+        raise UserError(
+            f"MLflow cannot search for versions of {name!r}: {error}. Rename the model in MLflow."
+        ) from error
 
 
 def read_decision_tags(version: ModelVersion) -> set[str]:

@@ -1,5 +1,6 @@
 """Read the name and the unit of a dataset's score. Both are printed with every score."""
 
+import os
 from dataclasses import dataclass
 
 from lectern.artifacts.mapping_file import read_mapping
@@ -28,7 +29,7 @@ def read_score_unit(dataset: str) -> ScoreUnit:
     Raises UserError if the config of the dataset is damaged.
     """
     path = group_config("dataset", dataset)
-    if not path.is_file():
+    if not os.path.isfile(path):  # in contrast to Path.is_file, this is False for a name that is too long
         return ScoreUnit()
     score = read_mapping(path).get("score")
     if not isinstance(score, dict) or not {"name", "unit"} <= score.keys():

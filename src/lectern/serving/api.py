@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from lectern.errors import UserError
 from lectern.serving import file_inputs, metrics, schemas
 from lectern.serving.champions import Champion, Champions, NotServed
+from lectern.serving.client_message import client_message
 from lectern.serving.deadline import ModelBusy, PredictionTimeout
 from lectern.serving.disconnect import cancel_on_disconnect
 from lectern.serving.executor import Executor
@@ -206,7 +207,7 @@ async def read_metrics() -> Response:
 
 
 async def respond_to_user_error(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, 404 if isinstance(error, NotServed) else 422)
+    return JSONResponse({"detail": client_message(str(error))}, 404 if isinstance(error, NotServed) else 422)
 
 
 async def respond_to_busy_model(request: Request, error: Exception) -> JSONResponse:

@@ -5,8 +5,8 @@ requests of the page to the server, with the domain name in the header `Host`. A
 WebSocket, with its own address in the header `Origin`.
 """
 
+import re
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lectern.serving.middleware import PUBLIC_PATHS, count_responses
 
 ANY_HOST = "*"
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::\d+)?")  # a name or an IPv6 address in brackets, and a port
 
 
 class HostCheckMiddleware:
@@ -49,10 +50,8 @@ class HostCheckMiddleware:
 
 def read_host_name(host: str) -> str | None:
     """Return the name in a header `Host` without its port, or None if the header is malformed."""
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
+    match = HOST.fullmatch(host)
+    return match[1].strip("[]").lower() if match else None
 
 
 def has_own_origin(headers: Headers) -> bool:

@@ -1,13 +1,8 @@
 """Show the progress, the result or the error of a request in a line of text on the web page."""
 
-import re
-import tempfile
-from pathlib import Path
-
 from nicegui import ui
 
-ERROR_NUMBER = re.compile(r"\[Errno -?\d+\] ")
-TEMPORARY_FOLDER = re.compile(rf"{re.escape(str(Path(tempfile.gettempdir())))}/(?:[^\s/]+/)*")
+from lectern.serving.client_message import client_message
 
 
 class Status:
@@ -24,13 +19,4 @@ class Status:
 
     def show_error(self, error: Exception) -> None:
         self.note.set_text("")
-        self.error.set_text(visitor_message(str(error)))
-
-
-def visitor_message(message: str) -> str:
-    """Return an error message without temporary folders and error numbers, which a visitor cannot use.
-
-    >>> visitor_message("/tmp/tmpab12/road.mp4 cannot be read: [Errno 5] Invalid data: '/tmp/tmpab12/road.mp4'")
-    "road.mp4 cannot be read: Invalid data: 'road.mp4'"
-    """
-    return ERROR_NUMBER.sub("", TEMPORARY_FOLDER.sub("", message))
+        self.error.set_text(client_message(str(error)))

@@ -44,6 +44,6 @@ def read_settings(**overrides: Any) -> Settings:
     """
     section = read_mapping(SERVER_CONFIG) if SERVER_CONFIG.is_file() else {}
     section |= {key: value for key, value in overrides.items() if value is not None}
-    api_key = os.environ.get("LECTERN_API_KEY") or None
+    api_key = os.environ.get("LECTERN_API_KEY", "").strip() or None
     settings: Settings = call(Settings, section, str(SERVER_CONFIG), api_key=api_key)
     return settings

@@ -9,6 +9,7 @@ from lectern.errors import UserError
 from lectern.user_files.displayed_image import displayed_image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+START_OF_SCAN, MAX_SCANS = b"\xff\xda", 100  # programs usually write at most 20 scans
 PILLOW_MAX_MEGAPIXELS = 178  # Pillow rejects images with more megapixels
 
 
@@ -24,6 +25,8 @@ def read_image(source: Path | BytesIO, max_megapixels: float) -> Image.Image:
             raise UserError(
                 f"The image has {width} x {height} pixels; at most {max_megapixels:g} million pixels are allowed."
             )
+        if image.format == "JPEG":
+            check_scans(source)
         image.load()
         return displayed_image(image)
     except Image.DecompressionBombError as error:
@@ -33,3 +36,14 @@ def read_image(source: Path | BytesIO, max_megapixels: float) -> Image.Image:
         raise UserError(f"The file is not an image. Supported formats: {', '.join(FORMATS)}.") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise UserError(f"The image is damaged: {error}. Save the image again.") from error
+
+
+def check_scans(source: Path | BytesIO) -> None:
+    """Raise UserError if a JPEG file has too many scans.
+
+    Each scan of a progressive JPEG file decodes the complete image again, so a small file could take minutes.
+    """
+    content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
+    scans = content.count(START_OF_SCAN)
+    if scans > MAX_SCANS:
+        raise UserError(f"The JPEG file has {scans} scans; at most {MAX_SCANS} are allowed. Save the image again.")
