@@ -102,6 +102,6 @@ def test_all_starts_of_a_training_are_one_mlflow_run_without_duplicate_values(in
         client = MlflowClient(checkout.store, checkout.store)
         (run,) = client.search_runs(["1"])
         assert run.info.status == "FINISHED"
-        history = client.get_metric_history(run.info.run_id, "validation_loss")
+        history = client.get_metric_history(run.info.run_id, "validation/loss")
         histories.append(sorted((point.step, point.value) for point in history))
     assert histories[0] == histories[1] and len(histories[0]) == EPOCHS

@@ -69,8 +69,8 @@ def test_the_oldest_commit_that_names_the_outputs_has_the_config_and_the_commit(
     assert "best: run with its history, config, commit; lost: machine" in reconcile(client)
     run = restored_run(client)
     assert run.data.tags[COMMIT] == named
-    expected = {"seed": "7", "budget": "laptop", "model.name": "digits_cnn", "dataset.name": NAME}
-    expected |= {"model.module.learning_rate": "0.003", "model.fit.laptop.epochs": "2"}
+    expected = {"seed": "7", "budget": "laptop", "model": "digits_cnn", "dataset": NAME}
+    expected |= {"learning_rate": "0.003", "epochs": "2"}
     assert expected.items() <= run.data.params.items()
     assert config_link(run).status == "intact" and "from dvc.lock" in config_link(run).value
 

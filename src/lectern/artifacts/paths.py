@@ -28,6 +28,7 @@ RUNS = Path("runs")  # checkpoints of unfinished trainings
 JOBS = RUNS / "jobs"
 SWEEPS = RUNS / "sweeps"
 DRIVES = RUNS / "drives"
+PENDING_RUNS = RUNS / "pending"  # MLflow runs that are not in the tracking store yet
 INTENTS = RUNS / "decisions"  # records of promotions and rollbacks that have been started and are not completed
 AUDIT_LOGS = Path("registry")
 

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -15,7 +17,7 @@ from lectern.tracking.sqlite_address import sqlite_address, sqlite_file
 from lectern.tracking.store_creation import incomplete_remedy, open_client
 
 PACKAGE = __name__.partition(".")[0]
-IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 def store_address() -> str:
@@ -44,10 +46,9 @@ def connect() -> MlflowClient:
     """
     warn_of_other_code()
     address = store_address()
-    previous = {name: os.environ.get(name) for name in IMPATIENT}
-    os.environ.update(IMPATIENT)
     try:
-        client = open_client(address, sqlite_file(address))
+        with short_timeouts():
+            return open_client(address, sqlite_file(address))
     except UserError:
         raise
     except Exception as error:  # each database driver raises different errors for an unreachable store
@@ -58,13 +59,21 @@ def connect() -> MlflowClient:
             f"The tracking store {address} does not answer: {first_line(error)}. Start the tracking store, correct "
             "MLFLOW_TRACKING_URI, or unset MLFLOW_TRACKING_URI to use the SQLite file of this checkout."
         ) from error
+
+
+@contextmanager
+def short_timeouts() -> Iterator[None]:
+    """Let MLflow's requests fail after seconds instead of minutes until the block ends."""
+    previous = {name: os.environ.get(name) for name in SHORT_TIMEOUTS}
+    os.environ.update(SHORT_TIMEOUTS)
+    try:
+        yield
     finally:
         for name, value in previous.items():
             if value is None:
                 os.environ.pop(name)
             else:
                 os.environ[name] = value
-    return client
 
 
 def warn_of_other_code() -> None:
