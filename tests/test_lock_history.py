@@ -83,7 +83,7 @@ def test_a_commit_without_the_code_of_the_training_is_not_named_as_its_commit(re
     assert "not committed" in commit_link(restored_run(client)).broken
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_config_is_read_from_an_uncommitted_lock_and_the_commit_is_added_later(repository, client):
     write_lock()
     assert "best: run with its history, config; lost: commit, machine" in reconcile(client)

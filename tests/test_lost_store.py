@@ -118,7 +118,9 @@ def test_a_training_delivers_its_metrics_after_the_server_was_restarted(server):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["stopped", "frozen", "failing"])
+@pytest.mark.parametrize(
+    "fault", ["frozen", *(pytest.param(fault, marks=pytest.mark.nightly) for fault in ("stopped", "failing"))]
+)
 def test_a_training_whose_store_is_lost_ends_normally_and_is_delivered_by_reconcile(server, fault):
     seed = {"stopped": 2, "frozen": 3, "failing": 4}[fault]
     training = start_training(f"seed={seed}")
@@ -197,7 +199,7 @@ def write_experiment() -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_an_evaluation_whose_store_is_lost_is_logged_by_the_next_stage(server):
     from lectern.tracking import restored_run
 
