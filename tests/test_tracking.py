@@ -56,7 +56,7 @@ def test_a_run_records_config_data_code_and_results(project, client):
     assert dataset.name == "sample_digits"
     assert file_digest(Path("data/processed/sample_digits/facts.json")).startswith(dataset.digest)
     assert json.loads(dataset.profile) == {"train": 256, "validation": 64, "test": 300}
-    assert get_source(dataset).load() == "data/processed/sample_digits"
+    assert Path(get_source(dataset).load()) == project / "data/processed/sample_digits"
     assert client.get_experiment(run.info.experiment_id).name == "lectern/digits"
     assert run_records.find_run(client, "digits", tags["lectern.weights"]).info.run_id == run.info.run_id
     # The checkpoints of the finished training are deleted.

@@ -22,6 +22,7 @@ from lectern.serving.score_text import (
 from lectern.serving.settings import Settings
 
 REFRESH_SECONDS = 3
+MODE = "workflowType=machine_learning"  # MLflow's UI shows its pages for model training, not those for GenAI
 
 
 def build_tab(champions: Champions, settings: Settings, address: PageAddress) -> None:
@@ -141,5 +142,5 @@ def run_url(client: MlflowClient, champion: Champion, settings: Settings) -> str
     base = without_credentials(uri).rstrip("/") if uri.startswith("http") else settings.mlflow_ui
     run = find_version_run(client, champion.version)
     if run is None:
-        return f"{base}/#/models/{champion.name}/versions/{champion.version.number}"
-    return f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        return f"{base}/#/models/{champion.name}/versions/{champion.version.number}?{MODE}"
+    return f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?{MODE}"
