@@ -14,6 +14,7 @@ from lectern.serving.api import create_app
 from lectern.serving.champions import Champions
 from lectern.serving.executor import Executor
 from lectern.serving.host_check import HostCheckMiddleware
+from lectern.serving.memory import exclude_from_collection
 from lectern.serving.middleware import ApiKeyMiddleware, BodyLimitMiddleware
 from lectern.serving.page import mount_page
 from lectern.serving.settings import Settings
@@ -57,6 +58,7 @@ def serve(settings: Settings, more_hosts: Sequence[str] = (), insecure: bool = F
     settings = replace(settings, allowed_hosts=[*settings.allowed_hosts, *more_hosts])
     listening = open_socket(settings)
     app = build_app(settings)
+    exclude_from_collection()
     host, port = listening.getsockname()[:2]
     print(f"Web page: http://{host}:{port}   API: http://{host}:{port}/docs", file=sys.stderr, flush=True)
     config = uvicorn.Config(
