@@ -58,12 +58,11 @@ def build_page(site: Site, request: Request, tab: str, model: str) -> None:
     add_header(request)
     with ui.element("nav").props('aria-label="Tabs"').classes("w-full"):
         tabs = add_tabs(pages, address)
-    add_panels(
-        tabs,
-        address,
-        {task: partial(fill_task_tab, site, address, task, pages[task]) for task in pages}
-        | {MODELS_TAB: partial(models_tab.build_tab, site.champions, site.executor.settings, address)},
-    )
+    functions: dict[str, Callable[[], None]] = {
+        task: partial(fill_task_tab, site, address, task, page) for task, page in pages.items()
+    }
+    functions[MODELS_TAB] = partial(models_tab.build_tab, site.champions, site.executor.settings, address)
+    add_panels(tabs, address, functions)
 
 
 def read_task_pages() -> dict[str, ModuleType]:

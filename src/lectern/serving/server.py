@@ -17,6 +17,7 @@ from lectern.serving.host_check import HostCheckMiddleware
 from lectern.serving.memory import exclude_from_collection
 from lectern.serving.middleware import ApiKeyMiddleware, BodyLimitMiddleware
 from lectern.serving.page import mount_page
+from lectern.serving.request_queue import RequestQueueMiddleware
 from lectern.serving.settings import Settings
 from lectern.tracking import store
 
@@ -37,6 +38,7 @@ def build_app(settings: Settings) -> ASGIApp:
     if settings.api_key:
         app.add_middleware(ApiKeyMiddleware, api_key=settings.api_key)
     app.add_middleware(HostCheckMiddleware, allowed_hosts=[*settings.allowed_hosts, settings.host])
+    app.add_middleware(RequestQueueMiddleware)
     for champion in champions.all():
         print(f"{champion.name}: version {champion.version.number}", file=sys.stderr)
     return app
