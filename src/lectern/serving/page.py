@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI
 from nicegui import ui
 from starlette.requests import Request
 
-from lectern.serving import card_pictures, models_tab
+from lectern.serving import models_tab
 from lectern.serving.challengers import Challengers
 from lectern.serving.champions import Champions
 from lectern.serving.executor import Executor
@@ -37,8 +37,6 @@ class Site:
 def mount_page(app: FastAPI, champions: Champions, executor: Executor) -> None:
     """Add the web page to the API server at the path `/`."""
     site = Site(champions, Challengers(champions), executor)
-    app.include_router(card_pictures.router)
-
     turns = PageTurns(executor.settings.max_pages)
 
     @ui.page("/", title="Lectern", language="en-US", dependencies=[Depends(turns.wait_for_turn)])
