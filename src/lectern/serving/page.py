@@ -15,6 +15,7 @@ from lectern.serving.challengers import Challengers
 from lectern.serving.champions import Champions
 from lectern.serving.executor import Executor
 from lectern.serving.page_address import MODELS_TAB, PageAddress
+from lectern.serving.page_errors import set_page_errors
 from lectern.serving.page_tab import Tab
 from lectern.serving.page_theme import add_theme_button
 from lectern.serving.page_turns import PageTurns
@@ -43,6 +44,7 @@ def mount_page(app: FastAPI, champions: Champions, executor: Executor) -> None:
     def index(request: Request, tab: str = "", model: str = "") -> None:
         build_page(site, request, tab, model)
 
+    set_page_errors()
     ui.run_with(app, title="Lectern", favicon="🎓", dark=None, show_welcome_message=False, reconnect_timeout=10)
 
 
