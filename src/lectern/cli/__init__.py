@@ -10,6 +10,7 @@ import typer
 from lectern.atomic import explain_write_error
 from lectern.cli import add, inspect, promote, serve, train
 from lectern.errors import UserError
+from lectern.printed_text import print_message
 from lectern.task_modules import has_task_module, task_module, task_names
 
 HELP = "Promote, inspect and serve the models that `dvc repro` trains."
@@ -56,5 +57,5 @@ def main() -> None:
 
 
 def exit_with_message(error: UserError) -> NoReturn:
-    print(f"lectern: {error}", file=sys.stderr)
+    print_message(str(error))
     sys.exit(error.code)

@@ -5,12 +5,12 @@ journal records each decision that has been started. If a command is interrupted
 recorded decision.
 """
 
-import sys
 from typing import Any
 
 from mlflow.exceptions import MlflowException
 
 from lectern.errors import ConcurrentPromotion, UserError
+from lectern.printed_text import print_message
 from lectern.registry import audit_log
 from lectern.registry.journal import Intent, Request, delete_intent, read_intent, write_intent
 from lectern.registry.registered_model import CHALLENGER, CHAMPION, Aliases, RegisteredModel, read_aliases
@@ -122,4 +122,4 @@ def describe(aliases: Aliases) -> str:
 
 
 def report(message: str) -> None:
-    print(f"lectern: {message}", file=sys.stderr)
+    print_message(message)

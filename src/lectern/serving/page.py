@@ -28,16 +28,18 @@ STYLE_SHEET = Path(__file__).with_name("style.css")
 
 @dataclass(frozen=True)
 class Site:
-    """The models that the page of each visitor shows, and the thread pools that compute predictions."""
+    """The models and the tabs that the page of each visitor shows, and the thread pools that compute predictions."""
 
     champions: Champions
     challengers: Challengers
     executor: Executor
+    pages: dict[str, ModuleType]  # the modules `serving.page` of the tasks
 
 
 def mount_page(app: FastAPI, champions: Champions, executor: Executor) -> None:
     """Add the web page to the API server at the path `/`."""
-    site = Site(champions, Challengers(champions), executor)
+    # the modules are imported before the server starts, because an import takes seconds and occupies the event loop
+    site = Site(champions, Challengers(champions), executor, read_task_pages())
     turns = PageTurns(executor.settings.max_pages)
 
     @ui.page("/", title="Lectern", language="en-US", dependencies=[Depends(turns.wait_for_turn)])
@@ -53,13 +55,12 @@ def build_page(site: Site, request: Request, tab: str, model: str) -> None:
     for style_sheet in (STYLE_SHEET, *PACKAGE.glob("tasks/*/serving/page.css")):
         ui.add_css(style_sheet)
     ui.colors(primary="#14657a")
-    pages = read_task_pages()
-    address = PageAddress([*pages, MODELS_TAB], tab, model)
+    address = PageAddress([*site.pages, MODELS_TAB], tab, model)
     add_header(request)
     with ui.element("nav").props('aria-label="Tabs"').classes("w-full"):
-        tabs = add_tabs(pages, address)
+        tabs = add_tabs(site.pages, address)
     functions: dict[str, Callable[[], None]] = {
-        task: partial(fill_task_tab, site, address, task, page) for task, page in pages.items()
+        task: partial(fill_task_tab, site, address, task, page) for task, page in site.pages.items()
     }
     functions[MODELS_TAB] = partial(models_tab.build_tab, site.champions, site.executor.settings, address)
     add_panels(tabs, address, functions)

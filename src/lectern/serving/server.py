@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from lectern.errors import UserError
+from lectern.printed_text import escape_control_characters
 from lectern.serving.api import create_app
 from lectern.serving.champions import Champions
 from lectern.serving.executor import Executor
@@ -18,7 +19,9 @@ from lectern.serving.memory import exclude_from_collection
 from lectern.serving.middleware import ApiKeyMiddleware, BodyLimitMiddleware
 from lectern.serving.page import mount_page
 from lectern.serving.request_queue import RequestQueueMiddleware
+from lectern.serving.server_log import filter_log
 from lectern.serving.settings import Settings
+from lectern.serving.websocket_errors import WebSocketErrorMiddleware
 from lectern.tracking import store
 
 SHUTDOWN_SECONDS = 5
@@ -39,8 +42,10 @@ def build_app(settings: Settings) -> ASGIApp:
         app.add_middleware(ApiKeyMiddleware, api_key=settings.api_key)
     app.add_middleware(HostCheckMiddleware, allowed_hosts=[*settings.allowed_hosts, settings.host])
     app.add_middleware(RequestQueueMiddleware)
+    app.add_middleware(WebSocketErrorMiddleware)
+    filter_log()
     for champion in champions.all():
-        print(f"{champion.name}: version {champion.version.number}", file=sys.stderr)
+        print(escape_control_characters(f"{champion.name}: version {champion.version.number}"), file=sys.stderr)
     return app
 
 

@@ -1,6 +1,5 @@
 """Restore a missing MLflow run in the tracking store from the outputs of the training."""
 
-import sys
 from contextlib import suppress
 
 from mlflow import MlflowClient
@@ -10,6 +9,7 @@ from mlflow.exceptions import MlflowException
 from lectern.artifacts import history_file
 from lectern.artifacts.model_metadata import read_metadata
 from lectern.artifacts.paths import PIPELINE_LOCK, ExperimentPaths
+from lectern.printed_text import print_message
 from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.ended_runs import delete_partly_restored_runs, restoration_key
 from lectern.tracking.lock_history import find_recorded_training
@@ -73,7 +73,7 @@ def undelete_run(client: MlflowClient, paths: ExperimentPaths) -> Run | None:
     if run is None:
         return None
     client.restore_run(run.info.run_id)
-    print(f"lectern: restored the deleted run {run.info.run_id}, which trained {paths.experiment}", file=sys.stderr)
+    print_message(f"restored the deleted run {run.info.run_id}, which trained {paths.experiment}")
     return client.get_run(run.info.run_id)
 
 
