@@ -7,7 +7,7 @@ import typer
 
 from lectern.cli.completion import complete_experiments
 from lectern.cli.output import Json, Name, connect, open_model, print_warning, show_table
-from lectern.printed_text import print_text
+from lectern.user_files.printed_text import print_text
 
 Pattern = Annotated[
     str,

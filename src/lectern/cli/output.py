@@ -12,7 +12,7 @@ from rich.text import Text
 from lectern.artifacts.paths import PIPELINE
 from lectern.cli.completion import complete_names
 from lectern.errors import UserError
-from lectern.printed_text import escape_control_characters, print_message, print_text
+from lectern.user_files.printed_text import escape_control_characters, print_message, print_text
 
 if TYPE_CHECKING:  # importing MLflow takes seconds, and `lectern --help` does not need MLflow
     from mlflow import MlflowClient

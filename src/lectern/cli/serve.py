@@ -8,8 +8,8 @@ import typer
 
 from lectern.cli.output import Json, connect, print_json
 from lectern.errors import UserError
-from lectern.printed_text import print_text
 from lectern.user_files.output_path import check_output_path
+from lectern.user_files.printed_text import print_text
 
 VersionName = Annotated[
     str, typer.Argument(help="name of a registered model or of one of its versions, such as mnist or mnist@3")

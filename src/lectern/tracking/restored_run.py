@@ -9,7 +9,6 @@ from mlflow.exceptions import MlflowException
 from lectern.artifacts import history_file
 from lectern.artifacts.model_metadata import read_metadata
 from lectern.artifacts.paths import PIPELINE_LOCK, ExperimentPaths
-from lectern.printed_text import print_message
 from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.ended_runs import delete_partly_restored_runs, restoration_key
 from lectern.tracking.lock_history import find_recorded_training
@@ -27,6 +26,7 @@ from lectern.tracking.runs import (
     log_parameters,
 )
 from lectern.tracking.store import experiment_id
+from lectern.user_files.printed_text import print_message
 
 CONFIG_SOURCE = "lectern.config_source"  # tag with the file from which the config of a restored run was read
 
