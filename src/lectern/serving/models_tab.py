@@ -12,6 +12,7 @@ from lectern.registry.version_runs import find_version_run
 from lectern.serving.card_pictures import list_pictures, picture_address
 from lectern.serving.card_text import card_for_page, make_focusable, picture_title
 from lectern.serving.champions import Champion, Champions
+from lectern.serving.client_message import SEE_LOG
 from lectern.serving.page_address import MODELS_TAB, PageAddress
 from lectern.serving.score_text import (
     describe_baseline,
@@ -35,8 +36,8 @@ def build_tab(champions: Champions, settings: Settings, address: PageAddress) ->
     def champion_list() -> None:
         for champion in champions.all():
             add_champion(champion, champions, settings, address)
-        for name, problem in champions.problems.items():
-            ui.label(f"{name}: {problem}").classes("problem")
+        for name in champions.problems:
+            ui.label(f"{name}: The champion cannot be loaded. {SEE_LOG}").classes("problem")
         without = [name for name, number in champions.registered.items() if number is None]
         if without:
             ui.label(f"Without a champion: {', '.join(without)}. Run `lectern promote NAME`.").classes("note")

@@ -1,6 +1,5 @@
 """Restore a missing MLflow run in the tracking store from the outputs of the training."""
 
-import sys
 from contextlib import suppress
 
 from mlflow import MlflowClient
@@ -20,6 +19,7 @@ from lectern.tracking.run_description import log_parameters
 from lectern.tracking.runs import COMMIT, PROCESS, RESTORED, TRAINING, WEIGHTS, find_run, is_restored
 from lectern.tracking.store import experiment_id
 from lectern.tracking.tracker import Tracker, history_update
+from lectern.user_files.printed_text import print_message
 
 EVALUATION = "lectern.evaluation"  # tag with the digest of the metrics file that was logged to the run
 CONFIG_SOURCE = "lectern.config_source"  # tag with the file from which the config of a restored run was read
@@ -75,7 +75,7 @@ def undelete_run(client: MlflowClient, paths: ExperimentPaths) -> Run | None:
     if run is None:
         return None
     client.restore_run(run.info.run_id)
-    print(f"lectern: restored the deleted run {run.info.run_id}, which trained {paths.experiment}", file=sys.stderr)
+    print_message(f"restored the deleted run {run.info.run_id}, which trained {paths.experiment}")
     return client.get_run(run.info.run_id)
 
 
