@@ -79,7 +79,7 @@ def run_postgres(programs: Path) -> Iterator[Postgres]:
 
 
 @contextmanager
-def run_mlflow_server(store: str, folder: Path) -> Iterator[str]:
+def run_mlflow_server(store: str, folder: Path, workers: int = 1) -> Iterator[str]:
     """Run the MLflow server of `make mlflow-server` on a store, and yield its address."""
     address = f"http://127.0.0.1:{free_port()}"
     environment = {
@@ -88,7 +88,7 @@ def run_mlflow_server(store: str, folder: Path) -> Iterator[str]:
         "STORE": store,
         "SECRETS": str(folder),
         "PORT": address.rpartition(":")[2],
-        "WORKERS": "1",
+        "WORKERS": str(workers),
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
     log = folder / "log"
