@@ -1,18 +1,13 @@
-"""Test the promotion gate on three real trainings, and the champion in MLflow's own server."""
+"""Test the promotion gate on three real trainings."""
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import requests
 
 from children import in_child, lectern, run_stage, warm
 from registered import NAME, promote, skip_plots
-from store_servers import free_port, wait_until_up
 
 OVERRIDES = {
     "first": ["model.fit.laptop.epochs=2"],
@@ -75,24 +70,3 @@ def test_register_prints_one_line_with_the_version_and_the_preview_of_the_gate(c
     worse = in_child(run_stage_without_plots, "register", f"dataset={NAME}", "experiment=weak")
     assert worse.said.startswith(f"Registered weak as {NAME} version 2: it would fail the gate (better than the champ")
     assert worse.said.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_mlflow_serves_the_champion(registered_client, store):
-    """Run `mlflow models serve` in the environment of the tests."""
-    from lectern.artifacts.model_folder import load_model
-
-    assert lectern("promote", NAME).code == 0
-    port = str(free_port())
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", f"models:/{NAME}@champion"]
-    with open("log", "w") as log:
-        process = subprocess.Popen([*command, "--env-manager", "local", "--port", port], stdout=log, stderr=log)
-    try:
-        wait_until_up(f"http://127.0.0.1:{port}/ping", process, Path("log"))
-        images = np.load(f"data/processed/{NAME}/test_images.npy")[:5]
-        answer = requests.post(f"http://127.0.0.1:{port}/invocations", json={"inputs": images.tolist()}, timeout=60)
-        expected = load_model(Path("models/best")).predict(images)
-        assert np.allclose(answer.json()["predictions"], expected, atol=1e-6)
-    finally:
-        process.terminate()
-        process.wait(60)
