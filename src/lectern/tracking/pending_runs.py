@@ -100,7 +100,7 @@ def deliver_pending_runs(client: MlflowClient) -> list[str]:
 
 def deliver_file(client: MlflowClient, path: Path) -> Iterator[str]:
     with lock_pending_runs():
-        if not path.is_file():  # another process has delivered the run
+        if not path.is_file():  # another process has already written the run to the tracking store
             return
         try:
             pending = read_pending_run(path)
