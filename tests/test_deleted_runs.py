@@ -107,7 +107,8 @@ def test_every_command_works_after_runs_were_deleted(own_client):
     promote(own_client, BEST)
     served = load_version(own_client, RegisteredModel(own_client, NAME).get(BEST))
     delete_run_permanently(own_client, BEST)
-    assert run_url(own_client, served, read_settings()).endswith(f"/#/models/{NAME}/versions/{BEST}?workflowType=machine_learning")
+    page = f"/#/models/{NAME}/versions/{BEST}?workflowType=machine_learning"
+    assert run_url(own_client, served, read_settings()).endswith(page)
     for words in (
         ["registry", "list"],
         ["registry", "show", NAME],
