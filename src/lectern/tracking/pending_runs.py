@@ -74,7 +74,7 @@ def read_update(content: dict[str, Any]) -> Update:
 
 
 def earlier_updates(training: str) -> list[Update]:
-    """Return the updates that an earlier part of a training could not write, without the status of its end."""
+    """Return the updates that an earlier part of a training could not write, without its final status."""
     path = pending_file(training)
     if not path.is_file():
         return []
