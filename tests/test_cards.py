@@ -41,7 +41,7 @@ def test_named_rows_become_a_table_with_whole_counts(tmp_path):
     ]
 
 
-def test_other_details_become_no_table(tmp_path):
+def test_details_that_are_not_tables_are_left_out(tmp_path):
     details = {
         "curves": {"a": [1, 2], "b": [3, 4]},
         "single": {"row": {"x": 1}},

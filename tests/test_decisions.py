@@ -129,7 +129,7 @@ COMMANDS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
-def test_a_decision_that_the_store_refuses_has_not_happened(registered_client, words):
+def test_a_decision_that_the_store_refuses_changes_nothing(registered_client, words):
     for version in (WEAK, BETTER):
         promote(registered_client, version)
     before = Path(f"registry/{NAME}.jsonl").read_bytes()

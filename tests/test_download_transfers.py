@@ -99,7 +99,7 @@ def test_a_response_larger_than_the_pinned_size_is_aborted(tmp_path, server, pag
     assert list_entries(tmp_path) == []
 
 
-def test_the_server_is_asked_not_to_compress_the_response(tmp_path, server):
+def test_the_request_forbids_a_compressed_response(tmp_path, server):
     encodings = []
     server.pages["/text.txt"] = lambda handler: (
         encodings.append(handler.headers["Accept-Encoding"]),

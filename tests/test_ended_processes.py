@@ -50,13 +50,13 @@ def ended_process() -> ProcessRecord:
 # Processes
 
 
-def test_a_process_that_ended_is_detected_and_also_if_its_id_is_used_again():
+def test_an_ended_process_is_detected_even_if_its_id_is_used_again():
     assert has_ended(ended_process())
     assert has_ended(replace(current_process(), started="1"))
     assert not has_ended(current_process()) and not has_ended(replace(current_process(), started=""))
 
 
-def test_a_process_that_was_killed_and_not_waited_for_has_ended():
+def test_a_zombie_process_counts_as_ended():
     child = Child(time.sleep, 600)
     record = replace(current_process(), pid=child.process, started=process.read_status(child.process)[1])
     assert not has_ended(record) and process.is_other_running_process(record)

@@ -49,7 +49,7 @@ def test_a_score_that_differs_from_the_recorded_one_fails():
     assert not reproduces_score(0.9871, 0.9801, 0.0005, ACCURACY).passed
 
 
-def test_a_cost_may_grow_up_to_its_factor():
+def test_a_latency_may_grow_up_to_its_factor():
     assert cost_within_factor("latency", 2.0, 1.0, **SLOW).passed
     assert not cost_within_factor("latency", 2.1, 1.0, **SLOW).passed
 

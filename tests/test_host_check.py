@@ -47,7 +47,7 @@ def test_a_request_of_a_foreign_page_is_403(server, origin):
     assert status == 403 and "The header Origin is" in text
 
 
-def test_a_request_of_the_own_page_is_answered(server):
+def test_a_request_from_a_page_of_this_server_is_answered(server):
     assert get_status(server, "/v1/models", Origin=server.url)[0] == 200
 
 
@@ -56,7 +56,7 @@ def test_a_request_of_the_own_page_is_answered(server):
     [("evil.example", "http://evil.example", 403), (None, "http://evil.example", 403), (None, None, 101)],
     ids=["foreign host", "foreign origin", "own page"],
 )
-def test_only_the_own_page_can_open_a_websocket(server, host, origin, status):
+def test_only_a_page_of_this_server_can_open_a_websocket(server, host, origin, status):
     address = ":".join(map(str, server.host_and_port))
     lines = [
         "GET /_nicegui_ws/socket.io/?EIO=4&transport=websocket HTTP/1.1",

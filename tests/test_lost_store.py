@@ -146,7 +146,7 @@ def test_a_training_whose_store_is_lost_ends_normally_and_is_delivered_by_reconc
 
 @pytest.mark.slow
 @pytest.mark.postgres
-def test_a_training_survives_the_loss_of_the_database_behind_its_server(project, monkeypatch, tmp_path):
+def test_a_training_ends_normally_if_the_database_of_its_server_is_lost(project, monkeypatch, tmp_path):
     programs = find_postgres()
     if programs is None:
         pytest.fail("PostgreSQL is not installed: apt-get install postgresql")

@@ -59,7 +59,7 @@ def test_weights_keep_their_types_and_shapes(folder):
 
 
 @pytest.mark.parametrize("number", [FORMAT - 1, FORMAT + 1])
-def test_another_format_is_rejected(folder, number):
+def test_a_model_folder_of_another_format_is_rejected(folder, number):
     change_metadata(folder, format=number)
     with pytest.raises(UserError, match=f"has format {number}, but this version of Lectern reads format {FORMAT}"):
         model_folder.load_model(folder)

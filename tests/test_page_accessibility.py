@@ -77,7 +77,7 @@ def test_the_page_has_a_language_and_one_main_heading(server, open_page):
     expect(page.get_by_role("heading", level=1)).to_have_text("Lectern")
 
 
-def test_each_element_that_gets_the_focus_shows_it(server, open_page):
+def test_each_focused_element_has_a_visible_outline(server, open_page):
     page = open_page(server.url)
     for tab in TABS:
         open_tab(page, tab)
@@ -125,7 +125,7 @@ def test_the_plot_of_the_player_is_moved_with_the_keyboard(server, open_page):
 
 
 @pytest.mark.parametrize("motion", ["reduce", "no-preference"])
-def test_a_film_starts_only_if_the_visitor_accepts_motion(server, open_page, motion):
+def test_a_video_starts_only_if_the_visitor_accepts_motion(server, open_page, motion):
     page = open_page(server.url, tab="Steering", reduced_motion=motion)
     page.get_by_role("button", name="Play", exact=True).click()
     expect(page.locator(".player video")).to_be_visible()

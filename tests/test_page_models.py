@@ -63,7 +63,7 @@ def test_code_has_a_monospaced_font(server, open_page):
         assert "mono" in part.evaluate("part => getComputedStyle(part).fontFamily").lower()
 
 
-def test_the_challenger_answers_beside_the_champion_on_request(server, open_page):
+def test_the_answer_of_the_challenger_is_shown_on_request(server, open_page):
     page = open_page(server.url)
     draw_on_canvas(page, 7)
     expect(page.get_by_text(f"model: {DIGITS} version 2 (best)")).to_be_visible()

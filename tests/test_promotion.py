@@ -203,7 +203,7 @@ def test_every_decision_appends_one_line_to_the_log(registered_client, monkeypat
     assert all(decision["rules"] for decision in decisions[:2]) and all(decision["when"] for decision in decisions)
 
 
-def test_a_version_carries_its_decision_as_a_tag(registered_client):
+def test_a_version_has_its_decision_as_a_tag(registered_client):
     promote(registered_client)
     tags = registered_client.get_model_version(NAME, BEST).tags
     (decision,) = [value for key, value in tags.items() if key.startswith("lectern.decision.")]

@@ -84,7 +84,7 @@ def test_a_version_lists_exact_requirements(client):
     assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in requirements)
 
 
-def test_a_version_carries_only_the_code_that_it_imports(client):
+def test_a_version_contains_only_the_code_that_it_imports(client):
     (version,) = register(client, "better")
     (code,) = (download(client, version) / "code").iterdir()
     assert code.name == f"lectern_{version.code[:12]}" and version.code == code_digest("digits")

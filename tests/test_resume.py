@@ -105,7 +105,7 @@ def test_resumed_training_gives_the_same_bytes(tmp_path, undisturbed, point):
 
 @pytest.mark.faults
 @pytest.mark.parametrize("point", EXHAUSTIVE.values(), ids=EXHAUSTIVE)
-def test_training_can_be_killed_anywhere(tmp_path, undisturbed, point):
+def test_a_training_that_is_killed_at_any_point_resumes_to_the_same_bytes(tmp_path, undisturbed, point):
     assert_resume_after_kill(tmp_path, undisturbed, point)
 
 
@@ -143,7 +143,7 @@ def test_training_that_is_killed_every_few_steps_finishes(tmp_path, undisturbed)
 
 @pytest.mark.faults
 @pytest.mark.parametrize("step", [2, 5, 6, 8, 13])
-def test_accumulated_gradients_survive_a_kill(tmp_path, tmp_path_factory, step):
+def test_accumulated_gradients_are_not_lost_after_a_kill(tmp_path, tmp_path_factory, step):
     reference = tmp_path_factory.mktemp("accumulated")
     options = {"accumulate": 3, "validations_per_epoch": 1}
     assert in_child(train, reference, **options).code == 0

@@ -97,7 +97,7 @@ def test_test_digest_depends_on_the_raw_test_data_only(raw, processed, tmp_path)
 # Bad input
 
 
-def test_truncated_image_stops_or_is_skipped_and_counted(tmp_path):
+def test_a_truncated_image_is_reported_or_skipped_and_counted(tmp_path):
     log = recordings.write_udacity_sim(tmp_path / "sim")
     path = tmp_path / "sim" / log["center"][10]
     path.write_bytes(path.read_bytes()[:300])

@@ -106,7 +106,7 @@ BAD_ROWS = {
 
 
 @pytest.mark.parametrize("case", BAD_ROWS)
-def test_bad_row_stops_with_its_place_or_is_skipped_and_counted(tmp_path, case, capsys):
+def test_a_bad_row_is_reported_with_its_position_or_skipped_and_counted(tmp_path, case, capsys):
     column, value, reason = BAD_ROWS[case]
     recordings.write_udacity_sim(tmp_path, 8, 8)
     change_log(tmp_path, 5, column, value)
@@ -183,7 +183,7 @@ def test_empty_rows_of_a_donkey_tub_that_are_deleted_are_left_out(tmp_path):
         read_recording("donkey", tmp_path, stop())
 
 
-def test_a_donkey_tub_of_version_1_is_refused_with_the_conversion(tmp_path):
+def test_the_error_for_a_donkey_tub_of_version_1_names_the_conversion_script(tmp_path):
     (tmp_path / "record_1.json").write_text('{"user/angle": 0.1}')
     with pytest.raises(UserError, match=r"tub of version 1.*convert_to_tub_v2\.py.*preprocess\.frame_rate"):
         read_recording("donkey", tmp_path, stop())

@@ -149,6 +149,6 @@ def test_a_duration_is_a_number_with_a_unit(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["0s", "0.0h", "1.2.3h", "2", "h", "", "-1h", "1 h", "1h ago", "1H", "٣h", "nanh"])
-def test_another_duration_is_rejected_with_an_example(text):
+def test_an_invalid_duration_is_rejected_with_an_example(text):
     with pytest.raises(UserError, match=r"--time is .*; expected .*, such as 90m"):
         parse_duration(text, "--time")

@@ -116,7 +116,7 @@ def test_training_ends_with_the_weights_of_the_best_validation(tmp_path, mode, b
     assert equal == [epoch == best_epoch for epoch in range(4)]
 
 
-def test_equal_validations_keep_the_earlier_weights():
+def test_equal_validation_results_keep_the_earlier_weights():
     keep_best = callbacks.KeepBest(**BEST)
     metrics = {"validation_accuracy": torch.tensor(0.5)}
     trainer = Mock(spec=pl.Trainer, state=Mock(fn="fit"), callback_metrics=metrics)

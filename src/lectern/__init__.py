@@ -14,7 +14,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # By default, MLflow logs every database table that it creates.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-# By default, MLflow sends statistics about its use to its makers.
+# By default, MLflow sends usage statistics to its developers.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 try:
     getpass.getuser()

@@ -191,7 +191,7 @@ def copy_project(base: Path, name: str) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_killed_at_a_few_writes_and_repeated_happens_once(prepared, name):
+def test_a_command_that_is_killed_at_a_few_writes_and_repeated_takes_effect_once(prepared, name):
     def some(total: int) -> list[int]:
         return sorted(random.Random(SEED).sample(range(1, total + 1), min(SHORT, total)))
 
@@ -201,7 +201,7 @@ def test_a_command_killed_at_a_few_writes_and_repeated_happens_once(prepared, na
 
 @pytest.mark.faults
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_killed_at_any_write_and_repeated_happens_once(prepared, name, record_property):
+def test_a_command_that_is_killed_at_any_write_and_repeated_takes_effect_once(prepared, name, record_property):
     kills, broken = kill_and_repeat(prepared(name), name, lambda total: range(1, total + 1))
     record_property("kills", kills)
     record_property("broken", len(broken))

@@ -11,12 +11,12 @@ from lectern.artifacts.digests import content_digest
 
 
 def source_digest(files: Iterable[Path], root: Path) -> str:
-    """Return one digest of Python files. It covers their paths relative to `root`, and their code without comments."""
+    """Return a digest of the code of Python files without comments, and of their paths relative to `root`."""
     return texts_digest({path.relative_to(root).as_posix(): path.read_text("utf-8") for path in files})
 
 
 def texts_digest(sources: Mapping[str, str]) -> str:
-    """Return one digest of Python files. It covers their names, and their code without comments.
+    """Return a digest of the code of Python files without comments, and of the names of these files.
 
     `sources` maps the name of each file to its source code.
     """

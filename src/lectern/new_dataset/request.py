@@ -96,7 +96,7 @@ def check_settings(request: Request) -> None:
 
 
 def check_not_used(request: Request) -> None:
-    """Raise UserError if an origin or a dataset has the name already, unless it may be replaced."""
+    """Raise UserError if an origin or a dataset already has this name, unless --overwrite is given."""
     if request.overwrite:
         return
     for path in request.config_files:

@@ -14,7 +14,7 @@ Decision = dict[str, Any]
 
 
 class DescribedVersion(TypedDict):
-    """The keys of a version in a decision. Older versions of Lectern did not write all keys of today."""
+    """The keys of a version in a decision. Older versions of Lectern wrote only some of these keys."""
 
     version: int
     experiment: str

@@ -24,7 +24,7 @@ A `{class_name}` for {task}, trained on `{dataset}`.
 
 ## Intended use
 
-The model demonstrates what the lectures teach. The model was measured only on the test data of
+The model is an example for teaching. The model was measured only on the test data of
 `{dataset}`. Measure the model again before you use it on other data.
 
 ## Data

@@ -1,4 +1,4 @@
-"""Read the name and the unit of a dataset's score. Both are printed with every score."""
+"""Read the name and the unit of a dataset's score, which are printed with every score."""
 
 import os
 from dataclasses import dataclass

@@ -181,7 +181,7 @@ def predict_rows(champion: Champion, params: dict[str, Any], rows: list[Row]) ->
 
 
 def group_by_shape(rows: list[Row]) -> list[list[int]]:
-    """Return the indices of the rows, grouped by the shape of the input. Table rows form one group."""
+    """Return the indices of the rows, grouped by the shape of the input. All table rows form one group."""
     groups: dict[Any, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         groups[getattr(row.value, "shape", None)].append(index)

@@ -13,7 +13,7 @@ def card_for_page(version: ModelVersionRecord, pictures: list[str]) -> str:
     """Return the Markdown of a model card with the addresses of its pictures and with escaped HTML tags.
 
     A picture that is not in the report of the version is left out, because the page loads nothing from other hosts.
-    The title of the card gets the level 2, because the title of the page has the level 1.
+    The title of the card becomes a heading of level 2, because the title of the page is a heading of level 1.
     """
 
     def replace_picture(match: re.Match[str]) -> str:

@@ -107,7 +107,7 @@ class Executor:
         return np.concatenate(outputs)
 
     async def release_memory(self) -> None:
-        """Return the memory of the pictures and videos that were read since the last call to the operating system."""
+        """Return freed memory to the operating system if pictures or videos were read since the last call."""
         if self.has_read_files and not self.in_progress.total():
             self.has_read_files = False
             await self.run_short(release_memory)

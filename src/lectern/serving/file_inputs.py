@@ -14,7 +14,7 @@ from lectern.serving.batching import Array
 from lectern.serving.champions import Champion
 from lectern.serving.deadline import check_current_deadline
 
-MAX_CHUNK_BYTES = 64_000_000  # a chunk that has at least this size in bytes gets no further item
+MAX_CHUNK_BYTES = 64_000_000  # when a chunk has reached this size in bytes, the next item starts a new chunk
 
 Item = TypeVar("Item")
 

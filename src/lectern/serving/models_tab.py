@@ -61,7 +61,7 @@ def add_champion(champion: Champion, champions: Champions, settings: Settings, a
     """Add a row for a champion. A click on the row opens the model card of the champion."""
     is_open = address.models.get(MODELS_TAB) == champion.name
     with ui.expansion(value=is_open).classes("card champion").props("dense") as row:
-        row.props["aria-label"] = champion.name  # not in the text of props(), which a name with quotes would change
+        row.props["aria-label"] = champion.name  # props() would misread a name with quotes
         with row.add_slot("header"), ui.row().classes("champion-header"):
             add_summary(champion)
         content = ui.column().classes("card-content")

@@ -13,7 +13,7 @@ return dark;
 
 
 def add_theme_button(request: Request) -> None:
-    """Add the button for dark mode. Without a cookie, the mode is the one of the visitor's system."""
+    """Add the button for dark mode. Without a cookie, the page uses the mode of the visitor's system."""
     chosen = {"dark": True, "light": False}.get(request.cookies.get(COOKIE, ""))
     dark = ui.dark_mode(value=chosen)
 

@@ -24,7 +24,7 @@ def add_upload_button(
     `on_upload` must be a method of an object that belongs to the page.
     """
     # FastAPI keeps the functions of the last 4,096 routes in memory, and NiceGUI adds a route for each upload element.
-    # A weak reference lets the page of a visitor be deleted in spite of the route.
+    # With a weak reference, the page of a visitor can be deleted although the route still exists.
     weak_method = WeakMethod(on_upload)
 
     async def receive_upload(event: events.UploadEventArguments) -> None:

@@ -1,4 +1,4 @@
-"""Start simultaneous requests in small groups, so that the health checks are answered in between."""
+"""Start simultaneous requests in small groups, so that the server answers health checks between two groups."""
 
 import asyncio
 
@@ -12,8 +12,8 @@ MAX_STARTS = 8  # with 1, batches are small, and a request needs twice the CPU t
 class RequestQueueMiddleware:
     """Middleware that starts at most MAX_STARTS HTTP requests per iteration of the event loop.
 
-    Otherwise one iteration processes all requests that have arrived at the same time, and a health check waits for all
-    of them. The health checks do not wait in the queue.
+    Without this limit, one iteration processes all requests that have arrived at the same time, and a health check
+    waits for all of them. The health checks do not wait in the queue.
     """
 
     def __init__(self, app: ASGIApp):

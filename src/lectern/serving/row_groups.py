@@ -45,7 +45,7 @@ class RowGrouper:
             yield self.make_group(new)
 
     def read_ahead(self, count: int) -> bool:
-        """Read rows until `count` rows are waiting. Return false if the input has fewer rows."""
+        """Read rows until `waiting` contains `count` rows. Return false if the input has fewer rows."""
         for row in islice(self.rows, max(count - len(self.waiting), 0)):
             self.waiting.append(DigestedRow(row, row_digest(row.value)))
         return len(self.waiting) >= count

@@ -130,7 +130,8 @@ def parse_body(body: bytes, task: str, max_characters: int) -> tuple[Any, dict[s
     if len(body) > LARGE_BODY_BYTES:
         signature = model_signature(task)
         table, tensor = parse_with_arrow(body, signature), tensor_spec(signature.inputs)
-        check_row_count(table, task_module(task, "serving.request").MAX_ROWS)  # before pydantic, which holds the GIL
+        # before pydantic parses the rows, because pydantic holds the GIL
+        check_row_count(table, task_module(task, "serving.request").MAX_ROWS)
         if tensor and not signature.params:
             return read_array(table, tensor), {}
     try:
@@ -169,7 +170,10 @@ def format_errors(error: ValidationError, task: str) -> str:
 
 
 def format_error(location: tuple[int | str, ...], error: Mapping[str, Any], task: str) -> str:
-    """Return a validation error with its location in the body. A wrong parameter has the message of the commands."""
+    """Return a validation error with its location in the body.
+
+    For a wrong parameter, the message is the same as that of the commands.
+    """
     if location[:1] == ("params",) and len(location) > 1 and model_signature(task).params:
         message = describe_wrong_param(params_schema(task, for_server=True), str(location[1]), error["input"])
         return f"params.{location[1]}: {message}"

@@ -155,7 +155,7 @@ def read_values(key: str, section: Any, content: dict[str, Any], path: Path, mod
     if mismatch := values.find_mismatch(value):
         raise UserError(
             f"{where}: the value in {model_path} is {value!r}, {mismatch}. "
-            "The search compares its trials with the values in the config."
+            "This value must be possible, because the search compares its trials with the values in the config."
         )
     return values
 

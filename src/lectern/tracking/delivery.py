@@ -1,6 +1,6 @@
 """Write the updates of a run in a background thread, and repeat failed writes until the tracking store answers.
 
-A training therefore neither waits for a slow tracking store nor ends because of a lost one.
+A training therefore does not wait for a slow tracking store, and does not end if the tracking store is lost.
 """
 
 import sys
@@ -25,7 +25,7 @@ class Delivery:
 
     def __init__(self, write: Callable[[Update], None] | None, updates: Iterable[Update] = ()):
         self.write, self.waiting = write, deque(updates)
-        self.changed = Condition()  # guards all attributes below and `waiting`
+        self.changed = Condition()  # lock for `waiting` and for all attributes below
         self.closing = self.stopped = self.is_failing = False
         self.last_success = time.monotonic()
         if write:

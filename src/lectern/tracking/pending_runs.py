@@ -74,7 +74,7 @@ def read_update(content: dict[str, Any]) -> Update:
 
 
 def earlier_updates(training: str) -> list[Update]:
-    """Return the updates that an earlier part of a training could not write, without the status of its end."""
+    """Return the updates that an earlier part of a training could not write, without its final status."""
     path = pending_file(training)
     if not path.is_file():
         return []
@@ -100,7 +100,7 @@ def deliver_pending_runs(client: MlflowClient) -> list[str]:
 
 def deliver_file(client: MlflowClient, path: Path) -> Iterator[str]:
     with lock_pending_runs():
-        if not path.is_file():  # another process has delivered the run
+        if not path.is_file():  # another process has already written the run to the tracking store
             return
         try:
             pending = read_pending_run(path)

@@ -1,4 +1,4 @@
-"""Find the commit of this checkout and describe this machine. Both are logged with each run."""
+"""Find the commit of this checkout, and describe this machine, so that each run records both."""
 
 import os
 import platform

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # importing PyTorch takes seconds
 
 Tracking = Literal["now", "later"]  # values of the config key `tracking`
 PATIENCE = 30.0  # seconds for which a finished training waits for a tracking store that does not answer
-PATIENCE_AFTER_ERROR = 5.0  # the same for a stopped training, because Slurm soon kills a stopped job
+PATIENCE_AFTER_ERROR = 5.0  # seconds for which a stopped training waits; short, because Slurm soon kills a stopped job
 
 
 class TrainingRecord:
@@ -56,7 +56,7 @@ def record_training(description: RunDescription, client: MlflowClient | None) ->
     """Open the run of a training, and yield an object that receives the results.
 
     At the end of the block, the run is marked as FINISHED, FAILED or KILLED. If the tracking store does not answer
-    then, or if `client` is None, the run is saved as a pending run.
+    at that time, or if `client` is None, the run is saved as a pending run.
     """
     with short_timeouts():
         tracker = Tracker(client, description.open(client).info.run_id) if client else None
@@ -97,7 +97,7 @@ def end_run(description: RunDescription, tracker: Tracker | None, delivery: Deli
 def is_recorded(plan: "Plan", result: Path, tracking: Tracking) -> bool:
     """Return whether a finished run of a training that produced the weights in `result` exists.
 
-    The run is in the tracking store. With `later`, the run is a pending run.
+    If `tracking` is `later`, the run is searched among the pending runs, and otherwise in the tracking store.
     """
     weights = weights_digest(result)
     path = pending_runs.pending_file(plan.key)

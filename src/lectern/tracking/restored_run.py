@@ -37,7 +37,7 @@ def find_or_restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
 
 
 def find_complete_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
-    """Return the run of `find_or_restore_run`. Log the evaluation if the run lacks the current evaluation."""
+    """Find or restore the run of an experiment, and log the evaluation if the run lacks the current evaluation."""
     run = find_or_restore_run(client, paths)
     if paths.metrics_file.is_file() and run.data.tags.get(EVALUATION) != file_digest(paths.metrics_file):
         log_evaluation(Tracker(client, run.info.run_id), paths)

@@ -17,7 +17,7 @@ from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
 from lectern.tracking.tracker import Point, Update, current_milliseconds
 
-PREFIX = "system/"  # MLflow's UI shows metrics with this prefix on a page of their own
+PREFIX = "system/"  # MLflow's UI shows metrics with this prefix on a separate page
 INTERVAL = 10.0  # seconds between two samples
 SAMPLES = 3  # number of samples per logged value, so a training of less than 30 seconds logs none
 

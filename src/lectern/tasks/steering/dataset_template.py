@@ -65,5 +65,5 @@ def check_logs_in_subfolders(names: list[str]) -> None:
             folder = name.rpartition("/")[0]
             raise UserError(
                 f"{name} is in a subfolder. Give the folder {folder} with --from, or with --inside for an archive. "
-                "Each recording is a dataset of its own."
+                "Add each recording as a separate dataset."
             )

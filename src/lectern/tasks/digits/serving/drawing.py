@@ -8,7 +8,7 @@ from lectern.tasks.digits.data.centering import DIGIT_SIZE, center_by_mass
 from lectern.tasks.digits.data.format.images import IMAGE_SIZE
 
 MIN_INK = 0.15  # fraction of the strongest ink; a pixel with less ink is background, dust or shadow
-MIN_CONTRAST = 0.1  # if no pixel differs more from the background, the image is blank
+MIN_CONTRAST = 0.1  # if every pixel differs less than this from the background, the image is blank
 
 
 def to_mnist_image(picture: Image.Image) -> np.ndarray:

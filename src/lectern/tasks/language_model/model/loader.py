@@ -26,9 +26,10 @@ class TextStreams(ResumableLoader):
     batch has about `unroll` characters per stream, and the lengths of batches differ by at most one. Each character is
     a target exactly once per epoch.
 
-    With `random_start`, the start of the text follows the end of the text, and each epoch starts at a random position
-    that depends on `seed` and the epoch. Each rank reads the same rows of every batch, so that the rank can keep the
-    states of these rows.
+    With `random_start`, the text is treated as circular, so the first character follows the last character. Each epoch
+    starts at a random position, which depends on `seed` and the epoch.
+
+    Each rank reads the same rows of every batch, so that the rank can keep the states of these rows.
     """
 
     item_name = "texts that start at the characters"

@@ -45,7 +45,7 @@ def find_longest_shared_run(text: np.ndarray, source: np.ndarray) -> tuple[int, 
     >>> find_longest_shared_run(np.array([9, 1, 2, 3, 8]), np.array([1, 2, 3, 4]))
     (3, 1)
     """
-    # A sequence of `low` ids is shared, and no sequence of `high + 1` ids is shared.
+    # Loop invariant: the texts share a sequence of `low` ids, but no sequence of `high + 1` ids.
     low, high, start = 0, min(len(text), len(source)), 0
     while low < high:
         middle = min((low + high + 1) // 2, 2 * low + 8)  # most shared sequences are short

@@ -1,13 +1,13 @@
-"""Show the progress while a film is processed, and then the player of the film."""
+"""Show the progress while a video is processed, and then the player of the video."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nicegui import ui
 
-from lectern.tasks.steering.serving.film_progress import FilmProgress
 from lectern.tasks.steering.serving.playback import Playback
 from lectern.tasks.steering.serving.player import Player
+from lectern.tasks.steering.serving.video_progress import VideoProgress
 
 UPDATE_SECONDS = 0.2
 
@@ -23,8 +23,8 @@ class DrivePanel:
         self.progress.set_visibility(False)
 
     @contextmanager
-    def show_progress(self, progress: FilmProgress) -> Iterator[None]:
-        """Remove the last film, and show the number of processed frames during the block."""
+    def show_progress(self, progress: VideoProgress) -> Iterator[None]:
+        """Remove the last video, and show the number of processed frames during the block."""
         self.clear()
 
         def update() -> None:

@@ -14,9 +14,9 @@ from lectern.serving.page_answers import Answers
 from lectern.serving.page_tab import Tab
 from lectern.serving.page_upload import add_upload_button, saved_upload
 from lectern.tasks.steering.serving.drive_panel import DrivePanel
-from lectern.tasks.steering.serving.film_progress import FilmProgress
 from lectern.tasks.steering.serving.playback import Playback, list_test_drives, play_test_drive, play_video
 from lectern.tasks.steering.serving.request import VIDEOS
+from lectern.tasks.steering.serving.video_progress import VideoProgress
 
 TITLE, ICON, ORDER = "Steering", "directions_car", 4
 DESCRIPTION = (
@@ -79,7 +79,7 @@ class DriveForm:
         """Play the drive that `create` prepares with the chosen model."""
 
         async def respond(version: Champion, panel: DrivePanel) -> str:
-            progress = FilmProgress()
+            progress = VideoProgress()
             with panel.show_progress(progress):
                 playback = await self.tab.run_inference(version, create, *arguments, progress)
             panel.show(playback)

@@ -18,8 +18,8 @@ from lectern.serving.champions import Champion
 from lectern.serving.deadline import check_current_deadline
 from lectern.tasks.steering.data.format.frames import prepare
 from lectern.tasks.steering.data.readers.videos import count_frames, frame_rate
-from lectern.tasks.steering.serving.film_progress import FilmProgress
 from lectern.tasks.steering.serving.request import read_limited_video
+from lectern.tasks.steering.serving.video_progress import VideoProgress
 from lectern.tasks.steering.serving.video_writer import write_video
 
 MAX_WIDTH = 480  # pixels
@@ -50,14 +50,14 @@ def list_test_drives(name: str) -> dict[str, slice]:
 
 
 def play_test_drive(
-    champion: Champion, rows: slice, directory: Path, max_frames: int, progress: FilmProgress | None = None
+    champion: Champion, rows: slice, directory: Path, max_frames: int, progress: VideoProgress | None = None
 ) -> Playback:
     """Prepare the first `max_frames` frames of a test drive, with the recorded angles of the driver."""
     processed, rows = PROCESSED / champion.name, slice(rows.start, min(rows.stop, rows.start + max_frames))
     recorded = np.load(processed / "test_frames.npy", mmap_mode="r")[rows]
     angles = pd.read_parquet(processed / "test.parquet", columns=["angle"])["angle"].iloc[rows].tolist()
     rate = 1 / read_facts(processed)["step_seconds"]
-    frames = (progress or FilmProgress()).count(recorded, len(recorded))
+    frames = (progress or VideoProgress()).count(recorded, len(recorded))
     return create_playback(champion, frames, rate, directory, f"{champion.name} {rows} {rate}", angles)
 
 
@@ -67,7 +67,7 @@ def play_video(
     directory: Path,
     megapixels: float,
     max_frames: int,
-    progress: FilmProgress | None = None,
+    progress: VideoProgress | None = None,
 ) -> Playback:
     """Write an uploaded video for playback, with the angle at each frame.
 
@@ -75,7 +75,7 @@ def play_video(
     """
     digest = hashlib.sha256(video.read_bytes()).hexdigest()
     total = min(count_frames(video), max_frames)
-    frames = (progress or FilmProgress()).count(limit_frames(read_limited_video(video, megapixels), max_frames), total)
+    frames = (progress or VideoProgress()).count(limit_frames(read_limited_video(video, megapixels), max_frames), total)
     return create_playback(champion, frames, frame_rate(video), directory, digest, None)
 
 

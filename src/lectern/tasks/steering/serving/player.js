@@ -24,7 +24,7 @@ export default {
   props: ["video", "rate", "network", "driver", "degrees", "unit"],
   template: `
     <div class="player">
-      <video ref="video" :src="video" controls muted playsinline loop preload="auto" aria-label="Film"></video>
+      <video ref="video" :src="video" controls muted playsinline loop preload="auto" aria-label="Video"></video>
       <div class="wheels">
         <div v-show="driver">${wheel("driver", "--accent")}</div>
         ${wheel("network", "--warning")}

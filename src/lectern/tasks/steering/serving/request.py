@@ -19,7 +19,7 @@ from lectern.user_files.images import check_scans, read_image
 
 MAX_ROWS = 16  # maximum number of windows in memory; a window can have 50 raw frames
 SUPPORTS_BATCHING = False  # frames of different cameras have different sizes
-VIDEO_FACTOR = 100  # all frames of a video may have this many times the pixels of the largest window
+VIDEO_FACTOR = 100  # largest number of pixels of a complete video, in multiples of the largest window
 
 
 def read_picture(path: Path, module: SteeringModel, megapixels: float) -> Iterator[np.ndarray]:

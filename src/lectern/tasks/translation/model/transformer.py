@@ -166,7 +166,7 @@ class Transformer(EncoderDecoder):
         return features[:, 0], state
 
     def decode(self, memory: State, state: State, target: Tensor) -> tuple[Tensor, State, Tensor]:
-        """Process the target tokens that follow the state. The state contains the keys and values of earlier tokens.
+        """Process the next target tokens. The state contains the keys and values of the earlier target tokens.
 
         Returns the features, the next state, and the attention weights (batch, layers, heads, target, source).
         """

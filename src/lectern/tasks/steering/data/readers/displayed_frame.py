@@ -1,7 +1,7 @@
 """Convert a decoded video frame to the pixels that a player shows.
 
 A video file can declare that its frames are rotated or mirrored, or that its pixels are not square. A phone stores an
-upright video in this way. FFmpeg decodes the stored pixels.
+upright video in this way. FFmpeg decodes the stored pixels, and ignores this information.
 """
 
 from fractions import Fraction

@@ -51,7 +51,7 @@ def test_the_number_of_processed_frames_is_shown(server, open_page, serving_proj
     expect(page.get_by_role("progressbar", name="Processed frames")).to_be_hidden()
 
 
-def test_a_broken_film_is_reported_by_its_name_and_removes_the_old_film(server, open_page, tmp_path):
+def test_a_damaged_video_is_reported_by_its_name_and_removes_the_old_video(server, open_page, tmp_path):
     (tmp_path / "my drive.mp4").write_bytes(b"no video at all" * 100)
     page = open_page(server.url, tab="Steering")
     page.get_by_role("button", name="Play", exact=True).click()

@@ -1,11 +1,11 @@
-"""Count the frames of a film that have been processed, for the progress bar of the web page."""
+"""Count the frames of a video that have been processed, for the progress bar of the web page."""
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 
-class FilmProgress:
+class VideoProgress:
     """The number of processed frames and the number of all frames. The number of all frames is 0 before the start."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class FilmProgress:
     def __str__(self) -> str:
         """Return a text for the visitor. The network predicts after all frames have been read."""
         if not self.total:
-            return "Reading the film …"
+            return "Reading the video …"
         if self.done < self.total:
             return f"{self.done:,} of {self.total:,} frames"
         return f"{self.done:,} of {self.total:,} frames read. The network predicts the angles …"
