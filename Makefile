@@ -94,6 +94,7 @@ lint: $(READY)  ## check style (ruff) and types (mypy)
 	mypy
 
 clean:  ## delete the virtual environment and the checkpoints of unfinished trainings
-	rm -rf $(VENV) runs
+	rm -rf $(VENV)
+	[ ! -d runs ] || find runs -mindepth 1 -maxdepth 1 ! -name pending -exec rm -rf {} +  # runs/pending is the only copy
 
 .PHONY: help foreign-environment setup demo test coverage nightly faults repro git runs plots ui mlflow-server lint clean serve

@@ -14,7 +14,8 @@ from lectern.atomic import atomic_directory
 from lectern.config import split_class
 from lectern.stages.stage import stage
 from lectern.task_modules import task_module
-from lectern.tracking import runs
+from lectern.tracking.recording import Tracking, connect_for, is_recorded, read_tracking, record_training
+from lectern.tracking.run_description import describe_training
 from lectern.training import distributed, finished_result, fit, run_lock
 from lectern.training.history import History
 from lectern.training.module import TrainableModule
@@ -23,13 +24,13 @@ from lectern.training.plan import Plan, check_module, read_plan
 
 @stage("train")
 def main(config: dict[str, Any]) -> None:
-    plan = read_plan(config)
+    plan, tracking = read_plan(config), read_tracking(config)
     facts = read_facts(plan.processed)
     check_module(plan, facts)
     folder = RUNS / plan.key
     out = Path(config["out"] or folder / f"{plan.dataset.name}-{plan.model.name}")
     result = finished_result.result_path(folder, out.name)
-    if is_finished(plan, out):
+    if is_finished(plan, out, tracking):
         return
     finished_result.check_output_folder(out, result)
     if not distributed.is_first_process():
@@ -40,8 +41,8 @@ def main(config: dict[str, Any]) -> None:
         is_found = result.exists()
         if is_found:
             print_finished(result)
-        if not is_found or not runs.is_recorded(plan, result):
-            record_training(plan, facts, config, folder, result)
+        if not is_found or not is_recorded(plan, result, tracking):
+            train_and_record(plan, facts, config, folder, result)
         finished_result.publish_result(result, out)
     is_run_by_dvc = finished_result.is_run_by_dvc()
     run_lock.clear_run_directory(folder, keep=[out, result.parent] if is_found or is_run_by_dvc else [out])
@@ -49,9 +50,11 @@ def main(config: dict[str, Any]) -> None:
         finished_result.discard_results(out.name, keep=folder)
 
 
-def is_finished(plan: Plan, out: Path) -> bool:
+def is_finished(plan: Plan, out: Path, tracking: Tracking) -> bool:
     """Return whether the output folder contains the recorded result of this training, and print a message if so."""
-    if finished_result.is_run_by_dvc() or not finished_result.contains_model(out) or not runs.is_recorded(plan, out):
+    if finished_result.is_run_by_dvc() or not finished_result.contains_model(out):
+        return False
+    if not is_recorded(plan, out, tracking):
         return False
     if distributed.is_first_process():
         print_finished(out)
@@ -66,9 +69,10 @@ def print_finished(folder: Path) -> None:
     )
 
 
-def record_training(plan: Plan, facts: Facts, config: dict[str, Any], folder: Path, result: Path) -> None:
+def train_and_record(plan: Plan, facts: Facts, config: dict[str, Any], folder: Path, result: Path) -> None:
     """Record a training as an MLflow run, and train the model if its finished model folder does not exist yet."""
-    with runs.training_run(plan, facts, config, result.name) as run:
+    description = describe_training(plan, facts, config, result.name)
+    with record_training(description, connect_for(config["tracking"])) as run:
         if result.exists():
             run.log_history(*history_file.read_records(result))
         else:
@@ -76,7 +80,7 @@ def record_training(plan: Plan, facts: Facts, config: dict[str, Any], folder: Pa
             with atomic_directory(result) as part:
                 history_file.write_history(history.records, history.text_samples, part)
                 model_folder.save_model(module, part)
-        run.log_results({}, {runs.WEIGHTS: runs.weights_digest(result)})
+        run.log_weights(result)
 
 
 def train(

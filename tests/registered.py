@@ -74,7 +74,7 @@ def write_all_outputs() -> None:
 def register(client: MlflowClient, *experiments: str) -> list[ModelVersionRecord]:
     outputs = [paths_of(experiment) for experiment in experiments]
     return [
-        registration.register(client, paths, restored_run.find_or_restore_run(client, paths).info.run_id)
+        registration.register(client, paths, restored_run.find_complete_run(client, paths).info.run_id)
         for paths in outputs
     ]
 

@@ -10,6 +10,7 @@ from mlflow.entities import Run
 
 from children import Ended, at_call, die, in_child, run_stage, warm
 from lectern.tracking.store import experiment_id
+from lectern.tracking.tracker import metric_name
 
 SHORT_TRAINING = (  # config of a training with two epochs of four steps and a small network
     "dataset=sample_digits", "model=digits_resnet", "out=models/brief", "trainer.threads=1",
@@ -57,8 +58,9 @@ def list_runs(client: MlflowClient) -> list[Run]:
 
 
 def read_history(folder: Path) -> list[tuple[int, str, float]]:
+    """Return the metrics in the history of a model, with their names in MLflow."""
     with open(folder / "history.csv") as file:
-        return sorted((int(row["step"]), row["name"], float(row["value"])) for row in csv.DictReader(file))
+        return sorted((int(row["step"]), metric_name(row["name"]), float(row["value"])) for row in csv.DictReader(file))
 
 
 def logged_points(client: MlflowClient, run: Run) -> list[tuple[int, str, float]]:

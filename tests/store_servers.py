@@ -34,6 +34,10 @@ class Postgres:
         if self.user:
             shutil.chown(self.folder, "postgres")
         self.run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the server again after `stop`."""
         options = f"-c listen_addresses='' -c fsync=off -k {self.folder}"
         self.run("pg_ctl", "-D", "data", "-l", "log", "-w", "-t", "120", "-o", options, "start")
 

@@ -41,6 +41,7 @@ def remove_other_stages(pipeline: dict) -> None:
     pipeline["stages"] = {"preprocess": pipeline["stages"]["preprocess"]}
 
 
+@pytest.mark.nightly
 def test_packing_drives_in_a_job_array_gives_the_same_bytes_as_one_process(checkout):
     recordings.write_udacity_challenge(checkout / "data/raw/drives", frames=30, drives=4)
     dataset = yaml.safe_load((checkout / "conf/dataset/udacity_challenge.yaml").read_text())
@@ -57,6 +58,7 @@ def test_packing_drives_in_a_job_array_gives_the_same_bytes_as_one_process(check
     assert checkout.lock()["preprocess@drives"] == packed_by_jobs
 
 
+@pytest.mark.nightly
 def test_an_interrupted_sweep_cancels_its_jobs_and_continues_later(checkout, slurm):
     for stage in ("download", "preprocess"):
         checkout.do("dvc", "repro", f"{stage}@sample_digits", LAUNCH="")

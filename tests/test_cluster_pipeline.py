@@ -85,6 +85,7 @@ def test_cluster_settings_make_no_stage_stale(uninterrupted):
         assert not [stage for stage in uninterrupted.stale(**environment) if "other-digits" not in stage]
 
 
+@pytest.mark.nightly
 def test_preemption_and_a_node_failure_do_not_change_the_outputs(interrupted, uninterrupted):
     logs = interrupted.read_logs()
     assert "received the stop signal" in logs and logs.count("starts on") == 3
@@ -96,12 +97,13 @@ def test_preemption_and_a_node_failure_do_not_change_the_outputs(interrupted, un
     assert metrics[0] == metrics[1]
 
 
+@pytest.mark.nightly
 def test_all_starts_of_a_training_are_one_mlflow_run_without_duplicate_values(interrupted, uninterrupted):
     histories = []
     for checkout in (interrupted, uninterrupted):
         client = MlflowClient(checkout.store, checkout.store)
         (run,) = client.search_runs(["1"])
         assert run.info.status == "FINISHED"
-        history = client.get_metric_history(run.info.run_id, "validation_loss")
+        history = client.get_metric_history(run.info.run_id, "validation/loss")
         histories.append(sorted((point.step, point.value) for point in history))
     assert histories[0] == histories[1] and len(histories[0]) == EPOCHS

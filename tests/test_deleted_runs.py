@@ -64,7 +64,13 @@ def test_register_restores_a_run_that_is_marked_as_deleted(registered_client):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [reconcile, lambda client: register(client, "best")], ids=["reconcile", "register"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(reconcile, id="reconcile"),
+        pytest.param(lambda client: register(client, "best"), id="register", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_new_version_replaces_a_version_without_a_run(own_client, command):
     promote(own_client, BETTER)
     promote(own_client, BEST)
@@ -86,7 +92,7 @@ def test_a_new_version_replaces_a_version_without_a_run(own_client, command):
     assert rollback(own_client).experiment == "better"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_version_without_a_run_and_outputs_is_named_and_other_models_are_restored(own_client):
     for version in (WEAK, BEST):
         delete_run_permanently(own_client, version)
@@ -96,12 +102,13 @@ def test_a_version_without_a_run_and_outputs_is_named_and_other_models_are_resto
     assert f"best: {NAME} version 4" in messages and messages.count("Check out the commit") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_command_works_after_runs_were_deleted(own_client):
     promote(own_client, BEST)
     served = load_version(own_client, RegisteredModel(own_client, NAME).get(BEST))
     delete_run_permanently(own_client, BEST)
-    assert run_url(own_client, served, read_settings()).endswith(f"/#/models/{NAME}/versions/{BEST}")
+    page = f"/#/models/{NAME}/versions/{BEST}?workflowType=machine_learning"
+    assert run_url(own_client, served, read_settings()).endswith(page)
     for words in (
         ["registry", "list"],
         ["registry", "show", NAME],

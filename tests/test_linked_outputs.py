@@ -53,7 +53,7 @@ def evaluate_and_register() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["symlink", "hardlink"])
+@pytest.mark.parametrize("kind", ["symlink", pytest.param("hardlink", marks=pytest.mark.nightly)])
 def test_outputs_that_dvc_links_are_registered_and_used(shared_cache, client, tmp_path, kind):
     cache_outputs(kind)
     weights = Path("models/best/weights.safetensors")
@@ -76,7 +76,7 @@ def test_outputs_that_dvc_links_are_registered_and_used(shared_cache, client, tm
     assert lectern("predict", NAME, "--input", images, "--output", "answers.csv").code == 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_models_can_be_on_another_disk(shared_cache, client, tmp_path):
     shutil.move("models", tmp_path / "scratch")
     Path("models").symlink_to(tmp_path / "scratch")

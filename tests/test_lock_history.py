@@ -69,8 +69,8 @@ def test_the_oldest_commit_that_names_the_outputs_has_the_config_and_the_commit(
     assert "best: run with its history, config, commit; lost: machine" in reconcile(client)
     run = restored_run(client)
     assert run.data.tags[COMMIT] == named
-    expected = {"seed": "7", "budget": "laptop", "model.name": "digits_cnn", "dataset.name": NAME}
-    expected |= {"model.module.learning_rate": "0.003", "model.fit.laptop.epochs": "2"}
+    expected = {"seed": "7", "budget": "laptop", "model": "digits_cnn", "dataset": NAME}
+    expected |= {"learning_rate": "0.003", "epochs": "2"}
     assert expected.items() <= run.data.params.items()
     assert config_link(run).status == "intact" and "from dvc.lock" in config_link(run).value
 
@@ -83,7 +83,7 @@ def test_a_commit_without_the_code_of_the_training_is_not_named_as_its_commit(re
     assert "not committed" in commit_link(restored_run(client)).broken
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_config_is_read_from_an_uncommitted_lock_and_the_commit_is_added_later(repository, client):
     write_lock()
     assert "best: run with its history, config; lost: commit, machine" in reconcile(client)

@@ -102,7 +102,7 @@ def change_everything() -> None:
     run_lectern("promote", NAME, "--version", str(version.number), "--force", "a copy")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_copy_writes_nothing_to_the_original(original, copy, monkeypatch):
     before = files(original)
     assert in_child(change_everything).code == 0
@@ -121,7 +121,7 @@ def test_a_stage_in_a_copy_trains_into_the_store_of_the_copy(original, copy):
     assert files(original) == before
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_eight_commands_at_once_correct_the_addresses_of_a_copy(copy):
     warm("registry.overview")
     ended = [child.ended() for child in [Child(run_lectern, "registry", "list") for _ in range(8)]]
@@ -129,7 +129,7 @@ def test_eight_commands_at_once_correct_the_addresses_of_a_copy(copy):
     assert_store_works(copy)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_database_without_its_artifacts_is_reported_with_the_remedies(original, monkeypatch):
     before = files(original)
     copy = original.parent / "copy"

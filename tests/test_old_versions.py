@@ -144,7 +144,7 @@ def test_the_server_reports_an_old_champion_and_serves_the_others(registered_cli
 # Outputs of older versions
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_an_old_model_folder_of_a_version_is_refused(client):
     from lectern.registry.versions import download_model_folder
     from registered import register

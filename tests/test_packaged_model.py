@@ -138,7 +138,7 @@ def test_changed_files_of_a_version_are_refused_with_the_commit(client, change):
         load_version(client, version)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_version_with_another_signature_is_refused(client):
     version = register_other_code(
         client, DIGITS, Path(), INFERENCE_API, lambda source: source.replace("np.float32), (-1", "np.float64), (-1")
@@ -180,7 +180,7 @@ def test_the_packaged_code_streams_a_text(client):
     assert len(model.predict(prompt, params)["text"][0]) == 12
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_packaged_code_returns_attention(client):
     file = "tasks/translation/serving/word_attention.py"
     model = load_changed(client, TRANSLATION, file, 'END = "end"', 'END = "stop"')
@@ -189,7 +189,7 @@ def test_the_packaged_code_returns_attention(client):
     assert "tokenizer" in model.facts
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_packaged_code_predicts_a_drive(client, serving_project):
     file = "tasks/steering/serving/request.py"
     old, new = "return inference.predict_drive(module, frames)", "return inference.predict_drive(module, frames[::-1])"
@@ -213,7 +213,7 @@ def test_an_error_of_the_packaged_code_keeps_its_message(inverted, images):
         inverted.model.predict(images[:, 1:])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_call_that_reaches_its_time_limit_is_stopped_and_the_next_call_works(inverted, images):
     process, many = inverted.model.process, np.repeat(images, 3000, axis=0)
     with pytest.raises(PredictionTimeout, match="took longer than 0.3 seconds"):
@@ -256,7 +256,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_process_ends_when_its_parent_is_killed(inverted, tmp_path):
     (tmp_path / "wait.py").write_text(PREDICT_AND_WAIT)
     files = Path(inverted.version.source.removeprefix("file://"))

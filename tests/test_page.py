@@ -33,7 +33,8 @@ def test_models_tab_lists_each_champion_and_shows_a_promotion(server, open_page,
     row.click()
     expect(row).to_contain_text("A small model for tests")
     address = row.get_by_role("link", name="Run in MLflow").get_attribute("href")
-    assert re.fullmatch(r"http://127.0.0.1:5000/#/experiments/\d+/runs/[0-9a-f]{32}", address)
+    run_page = r"http://127.0.0.1:5000/#/experiments/\d+/runs/[0-9a-f]{32}\?workflowType=machine_learning"
+    assert re.fullmatch(run_page, address)
     save_screenshot(page, "models")
 
 

@@ -35,9 +35,9 @@ def test_five_stages_run_from_an_empty_checkout_to_a_registered_version(checkout
     weights = file_digest(checkout / "models/demo-digits/weights.safetensors")
     assert version.tags["lectern.weights"] == run.data.tags["lectern.weights"] == weights
     metrics = json.loads((checkout / "metrics/demo-digits.json").read_text())
-    assert float(version.tags["lectern.score"]) == run.data.metrics["test_score"] == metrics["score"]
+    assert float(version.tags["lectern.score"]) == run.data.metrics["test/score"] == metrics["score"]
     assert metrics["score"] > metrics["baseline"]
-    assert run.data.params["model.fit.laptop.epochs"] == "2"
+    assert run.data.params["epochs"] == "2"
     reports = {file.path.rpartition("/")[2] for file in client.list_artifacts(version.run_id, "reports")}
     assert {"confusion.png", "mistakes.png", "curves.png", "items.parquet"} <= reports
 
@@ -116,7 +116,7 @@ def test_reconcile_restores_run_version_and_champion(restored, checkout):
     champions = [client.get_model_version_by_alias("sample_digits", "champion") for client in clients]
     assert champions[0].tags["lectern.weights"] == champions[1].tags["lectern.weights"]
     histories = [
-        sorted((point.step, point.value) for point in client.get_metric_history(champion.run_id, "train_loss"))
+        sorted((point.step, point.value) for point in client.get_metric_history(champion.run_id, "train/loss"))
         for client, champion in zip(clients, champions, strict=True)
     ]
     assert histories[0] == histories[1] and histories[0]
@@ -208,7 +208,7 @@ def test_two_processes_compute_the_same_as_one(checkout):
     np.testing.assert_allclose(histories[0]["value"], histories[1]["value"], rtol=1e-3, atol=1e-4)
     client = MlflowClient(checkout.store, checkout.store)
     (run,) = [run for run in client.search_runs(["1"]) if run.info.run_name == "two"]
-    assert len(client.get_metric_history(run.info.run_id, "validation_loss")) == 2  # Only rank 0 logs the metric.
+    assert len(client.get_metric_history(run.info.run_id, "validation/loss")) == 2  # Only rank 0 logs the metric.
     assert checkout.top_level_names() - before <= {"runs"}
     shutil.rmtree(checkout / "runs")
 

@@ -95,7 +95,7 @@ def train_in_child(*overrides: str) -> None:
     assert ended.code == 0, ended.said
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_four_processes_train_the_digits_as_one_does(project):
     """The last batch of an epoch (33 of 1,257 images) is not divisible by four."""
     overrides = (*DIGITS, "model.batches.batch_size=72", "model.fit.laptop.epochs=2")
@@ -179,7 +179,7 @@ def sharded_drive(project) -> Path:
     return project
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_and_four_processes_train_a_sharded_drive_as_one_does(sharded_drive):
     """Each process reads different shards. The last batch of an epoch has fewer frames than processes."""
     no_augmentation = [

@@ -50,10 +50,10 @@ def test_a_restored_run_has_history_metrics_and_hyperparameters(registered_clien
     for name in TRAINING_IMAGES:
         run = runs.find_run(other_client, "digits", paths_of(name).weights)
         assert run.data.tags[runs.RESTORED] == "true" and run.info.status == "FINISHED"
-        points = other_client.get_metric_history(run.info.run_id, "train_loss")
+        points = other_client.get_metric_history(run.info.run_id, "train/loss")
         assert [(point.step, point.value) for point in points] == [(1, 1.0), (2, 0.5)]
-        assert run.data.metrics["test_score"] == paths_of(name).metrics["score"]
-        assert run.data.params["model.module.learning_rate"] == "0.003"
+        assert run.data.metrics["test/score"] == paths_of(name).metrics["score"]
+        assert run.data.params["learning_rate"] == "0.003"
 
 
 def test_reconcile_changes_nothing_in_a_complete_store(registered_client):

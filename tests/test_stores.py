@@ -222,7 +222,7 @@ def test_reconcile_restores_runs_versions_decisions_and_aliases_in_a_new_store(n
     assert ended.code == 0 and "wrote 3 decisions back to the tracking store" in ended.said, ended.said
     for name in TRAINING_IMAGES:
         run = runs.find_run(new_store_client, "digits", paths_of(name).weights)
-        points = new_store_client.get_metric_history(run.info.run_id, "train_loss")
+        points = new_store_client.get_metric_history(run.info.run_id, "train/loss")
         assert [(point.step, point.value) for point in points] == [(1, 1.0), (2, 0.5)]
         assert run.data.tags[runs.RESTORED] == "true"
     model = RegisteredModel(new_store_client, NAME)

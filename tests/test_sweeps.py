@@ -96,7 +96,7 @@ def test_a_pruned_training_is_stopped_and_its_run_is_a_child_of_the_sweep(projec
     plan, client = Search("demo-digits", OVERRIDES).plan, MlflowClient(store, store)
     experiment = experiment_id(client, "digits")
     child = client.create_run(experiment, tags={TRAINING: plan.key}).info.run_id
-    client.log_batch(child, metrics=[Metric("validation_accuracy", 0.1, 0, 10)])
+    client.log_batch(child, metrics=[Metric("validation/accuracy", 0.1, 0, 10)])
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=0.5))
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"], start_new_session=True)
     training, sweep = TrainingProcess(plan, Path("out"), process), SweepRun(client, experiment, "the run of the sweep")

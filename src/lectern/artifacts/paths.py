@@ -30,6 +30,7 @@ RUNS = Path("runs")  # checkpoints of unfinished trainings
 JOBS = RUNS / "jobs"
 SWEEPS = RUNS / "sweeps"
 DRIVES = RUNS / "drives"
+PENDING_RUNS = RUNS / "pending"  # MLflow runs that are not in the tracking store yet
 INTENTS = RUNS / "decisions"  # records of promotions and rollbacks that have been started and are not completed
 AUDIT_LOGS = Path("registry")
 
@@ -94,6 +95,10 @@ class ExperimentPaths:
         """
         path = self.evaluation_file
         return read_mapping(path, f"Evaluate: dvc repro evaluate@{self.experiment}") if path.is_file() else {}
+
+    def is_evaluated(self) -> bool:
+        """Return whether both output files of the evaluation exist."""
+        return self.metrics_file.is_file() and self.evaluation_file.is_file()
 
     def is_complete(self) -> bool:
         """Return whether the outputs of all stages from `preprocess` to `register` exist."""

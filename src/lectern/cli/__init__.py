@@ -11,6 +11,7 @@ from lectern.atomic import explain_write_error
 from lectern.cli import add, compare, inspect, promote, serve, train
 from lectern.errors import UserError
 from lectern.task_modules import has_task_module, task_module, task_names
+from lectern.user_files.printed_text import print_message
 
 HELP = "Promote, inspect and serve the models that `dvc repro` trains."
 EXIT_CODES = (
@@ -56,5 +57,5 @@ def main() -> None:
 
 
 def exit_with_message(error: UserError) -> NoReturn:
-    print(f"lectern: {error}", file=sys.stderr)
+    print_message(str(error))
     sys.exit(error.code)

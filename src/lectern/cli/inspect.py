@@ -7,6 +7,7 @@ import typer
 
 from lectern.cli.completion import complete_experiments
 from lectern.cli.output import Json, Name, connect, open_model, print_warning, show_table
+from lectern.user_files.printed_text import print_text
 
 Pattern = Annotated[
     str,
@@ -48,7 +49,7 @@ def experiments(
     selected = [paths for paths in list_experiments() if fnmatch(paths.experiment, pattern)]
     if names:
         for paths in selected:
-            print(paths.experiment)
+            print_text(paths.experiment)
         return
     client = connect()
     from lectern.registry.overview import config_problem, experiment_summary, outputs_problem, read_models
@@ -101,7 +102,7 @@ def list_models(
     if names:
         for model in models:
             if fnmatch(model.name, names):
-                print(model.name)
+                print_text(model.name)
         return
     rows = [model_summary(model) for model in models]
     show_table(rows, as_json, NO_MODELS)

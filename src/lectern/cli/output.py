@@ -1,7 +1,6 @@
 """Open the tracking store of this checkout, and print rows as a table or as JSON."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,7 @@ from rich.text import Text
 from lectern.artifacts.paths import PIPELINE
 from lectern.cli.completion import complete_names
 from lectern.errors import UserError
+from lectern.user_files.printed_text import escape_control_characters, print_message, print_text
 
 if TYPE_CHECKING:  # importing MLflow takes seconds, and `lectern --help` does not need MLflow
     from mlflow import MlflowClient
@@ -66,7 +66,7 @@ def open_model(name: str) -> "RegisteredModel":
 
 
 def print_warning(message: str) -> None:
-    print(f"lectern: {message}", file=sys.stderr)
+    print_message(message)
 
 
 def print_json(value: Any) -> None:
@@ -84,7 +84,7 @@ def show_table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
     elif rows:
         Console().print(as_table(rows))
     else:
-        print(empty)
+        print_text(empty)
 
 
 def as_table(rows: list[dict[str, Any]]) -> Table:
@@ -106,9 +106,4 @@ def format_cell(value: Any) -> str:
     """Return a value as the text of a table cell. A float is a score and gets four decimals."""
     if value is None:
         return "-"
-    return f"{value:.4f}" if isinstance(value, float) else escape_control_characters(str(value))
-
-
-def escape_control_characters(text: str) -> str:
-    """Return a text in which escapes such as `\\x1b` replace characters that a terminal would interpret."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return f"{value:.4f}" if isinstance(value, float) else escape_control_characters(str(value), kept="")

@@ -8,6 +8,7 @@ import typer
 from lectern.cli.completion import complete_versions
 from lectern.cli.output import Json, Name, connect, open_model, print_json, show_table
 from lectern.errors import CheckFailed
+from lectern.user_files.printed_text import print_text
 
 if TYPE_CHECKING:
     from lectern.registry.lineage import Link
@@ -60,7 +61,7 @@ def promote(
         print_json(describe(champion) | {"promoted": bool(rules), "rules": [asdict(rule) for rule in rules]})
         return
     ending = "is the champion" if rules else "is already the champion, and there is no challenger to promote"
-    print("\n".join([*format_rules(rules), f"{champion} ({champion.experiment}) {ending}."]))
+    print_text("\n".join([*format_rules(rules), f"{champion} ({champion.experiment}) {ending}."]))
 
 
 def rollback(
@@ -83,7 +84,7 @@ def rollback(
     if as_json:
         print_json(describe(champion))
         return
-    print(f"{champion} ({champion.experiment}) is the champion again.")
+    print_text(f"{champion} ({champion.experiment}) is the champion again.")
 
 
 def retire(name: Name, as_json: Json = False) -> None:
@@ -99,7 +100,7 @@ def retire(name: Name, as_json: Json = False) -> None:
         print_json(describe(champion) | {"retired": True})
         return
     again = f"lectern promote {name} --version {champion.number}"
-    print(f"{champion} ({champion.experiment}) is retired. To serve this version again, run `{again}`.")
+    print_text(f"{champion} ({champion.experiment}) is retired. To serve this version again, run `{again}`.")
 
 
 def describe(version: "ModelVersionRecord") -> dict[str, Any]:
@@ -119,7 +120,7 @@ def reconcile(as_json: Json = False) -> None:
     if as_json:
         print_json(messages)
         return
-    print("\n".join(messages) if messages else "Nothing was missing.")
+    print_text("\n".join(messages) if messages else "Nothing was missing.")
 
 
 def lineage(model: VersionName, as_json: Json = False) -> None:
@@ -168,6 +169,6 @@ def verify(model: VersionName, as_json: Json = False) -> None:
         print_json(describe(version) | {"recorded": version.score, "measured": measured, "same": same})
     else:
         unit = read_score_unit(version.name)
-        print(f"{model}: the recorded score is {version.score:.4f}, and the new score is {measured:.4f} ({unit})")
+        print_text(f"{model}: the recorded score is {version.score:.4f}, and the new score is {measured:.4f} ({unit})")
     if not same:
         raise CheckFailed(f"{model} does not reproduce its recorded score.")

@@ -9,6 +9,7 @@ import typer
 from lectern.cli.output import Json, connect, print_json
 from lectern.errors import UserError
 from lectern.user_files.output_path import check_output_path
+from lectern.user_files.printed_text import print_text
 
 VersionName = Annotated[
     str, typer.Argument(help="name of a registered model or of one of its versions, such as mnist or mnist@3")
@@ -82,9 +83,9 @@ def predict(
         counts = {"rows": predicted.rows, "bad_rows": predicted.bad_rows}
         print_json({"model": name, "output": str(output), **counts})
         return
-    print(f"{output}: {predicted.rows:,} rows")
+    print_text(f"{output}: {predicted.rows:,} rows")
     if bad_rows:
-        print(f"{bad_rows}: {predicted.bad_rows:,} rows of the input cannot be predicted")
+        print_text(f"{bad_rows}: {predicted.bad_rows:,} rows of the input cannot be predicted")
 
 
 def export(
@@ -107,7 +108,7 @@ def export(
     if as_json:
         print_json({"model": name, "uri": uri, "difference": difference})
         return
-    print(f"{uri}: the predictions differ from those of PyTorch by at most {difference:.2g}")
+    print_text(f"{uri}: the predictions differ from those of PyTorch by at most {difference:.2g}")
 
 
 def read_params(words: list[str]) -> dict[str, Any]:

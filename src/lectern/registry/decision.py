@@ -5,7 +5,6 @@ journal records each decision that has been started. If a command is interrupted
 recorded decision.
 """
 
-import sys
 from typing import Any
 
 from mlflow.exceptions import MlflowException
@@ -16,6 +15,7 @@ from lectern.registry.journal import Intent, Request, delete_intent, read_intent
 from lectern.registry.registered_model import CHALLENGER, CHAMPION, Aliases, RegisteredModel, read_aliases
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.tracking.store import first_line
+from lectern.user_files.printed_text import print_message
 
 
 class DecisionRefused(UserError):
@@ -122,4 +122,4 @@ def describe(aliases: Aliases) -> str:
 
 
 def report(message: str) -> None:
-    print(f"lectern: {message}", file=sys.stderr)
+    print_message(message)

@@ -1,7 +1,6 @@
 """Parse the decisions in an audit log, and report damaged lines instead of failing."""
 
 import json
-import sys
 from functools import cache
 from typing import Any, NotRequired
 
@@ -9,6 +8,7 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from lectern.artifacts.text_lines import split_lines
+from lectern.user_files.printed_text import print_message
 
 Decision = dict[str, Any]
 
@@ -79,4 +79,4 @@ def find_problem(line: str) -> str | None:
 @cache
 def report_once(message: str) -> None:
     """Print a message to stderr, unless this process has already printed it."""
-    print(f"lectern: {message}", file=sys.stderr)
+    print_message(message)

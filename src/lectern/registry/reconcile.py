@@ -20,8 +20,9 @@ from lectern.registry.version_runs import describe_lost_versions, restore_delete
 from lectern.registry.versions import has_model_files
 from lectern.stages.experiments import list_experiments
 from lectern.tracking.ended_runs import settle_ended_runs
-from lectern.tracking.restored_run import find_or_restore_run, has_config
-from lectern.tracking.runs import COMMIT, find_run, is_restored
+from lectern.tracking.pending_runs import deliver_pending_runs
+from lectern.tracking.restored_run import CONFIG_SOURCE, EVALUATION, find_complete_run, has_config
+from lectern.tracking.runs import COMMIT, RESTORED, find_run, is_restored
 from lectern.tracking.store import first_line
 
 # MLflow's error codes for a problem of one run, version or experiment, such as a deleted run
@@ -34,7 +35,7 @@ def reconcile(client: MlflowClient) -> list[str]:
     Return one message for each restored entry and for each entry that cannot be restored. If one experiment or model
     cannot be restored, the remaining experiments and models are still restored.
     """
-    messages = settle_ended_runs(client) + for_each_model(client, restore_deleted_runs)
+    messages = deliver_pending_runs(client) + settle_ended_runs(client) + for_each_model(client, restore_deleted_runs)
     for paths in list_experiments():
         if paths.is_complete():
             messages += isolate(paths.experiment, partial(restore_experiment, client, paths))
@@ -90,7 +91,7 @@ def restore_experiment(client: MlflowClient, paths: ExperimentPaths) -> list[str
     found = find_run(client, paths.task, paths.weights)
     model = find_model(client, paths.dataset)
     before = model.find(version_identity(paths)) if model else None
-    run = find_or_restore_run(client, paths)
+    run = find_complete_run(client, paths)
     version = register(client, paths, run.info.run_id)
     messages = describe_restored_run(paths, found, run)
     if before and before.number == version.number:
@@ -100,12 +101,18 @@ def restore_experiment(client: MlflowClient, paths: ExperimentPaths) -> list[str
 
 def describe_restored_run(paths: ExperimentPaths, before: Run | None, run: Run) -> list[str]:
     """Return a message that lists which information of a run was restored and which information is lost."""
-    if before and before.data.tags == run.data.tags:
-        return []
+    if before and has_equal_origin(before, run):
+        is_evaluated = before.data.tags.get(EVALUATION) == run.data.tags.get(EVALUATION)
+        return [] if is_evaluated else [f"{paths.experiment}: the evaluation of its run"]
     found = [name for name, is_known in (("config", has_config(run)), ("commit", COMMIT in run.data.tags)) if is_known]
     lost = [name for name in ("config", "commit", "machine") if name not in found] if is_restored(run) else []
     restored = ", ".join(["run with its history", *found])
     return [f"{paths.experiment}: {restored}" + (f"; lost: {', '.join(lost)}" if lost else "")]
+
+
+def has_equal_origin(before: Run, run: Run) -> bool:
+    """Return whether the information about the training in a run has not changed."""
+    return all(before.data.tags.get(name) == run.data.tags.get(name) for name in (RESTORED, CONFIG_SOURCE, COMMIT))
 
 
 def restore_files(client: MlflowClient, paths: ExperimentPaths, version: ModelVersionRecord) -> list[str]:

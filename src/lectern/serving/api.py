@@ -19,11 +19,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from lectern.errors import UserError
-from lectern.serving import file_inputs, metrics, schemas
+from lectern.serving import card_pictures, file_inputs, metrics, schemas
 from lectern.serving.champions import Champion, Champions, NotServed
-from lectern.serving.client_message import client_message
+from lectern.serving.client_message import SEE_LOG, client_message
 from lectern.serving.deadline import ModelBusy, PredictionTimeout
 from lectern.serving.disconnect import cancel_on_disconnect
+from lectern.serving.error_routes import add_error_routes
 from lectern.serving.executor import Executor
 from lectern.serving.model_info import ModelInfo, describe_champion
 from lectern.serving.openapi import ErrorResponse, build_document
@@ -37,7 +38,7 @@ class Readiness(BaseModel):
 
     ready: bool
     served: dict[str, int] = Field(description="maps the name of each served model to the number of the served version")
-    problems: dict[str, str] = Field(description="maps the name of each model that could not be loaded to an error")
+    problems: dict[str, str] = Field(description="maps the name of each model that could not be loaded to a message")
 
 
 def create_app(champions: Champions, executor: Executor) -> FastAPI:
@@ -46,6 +47,8 @@ def create_app(champions: Champions, executor: Executor) -> FastAPI:
     app = FastAPIOffline(title="Lectern", description=description, lifespan=lifespan, version="1")
     app.state.champions, app.state.executor = champions, executor
     app.include_router(router)
+    app.include_router(card_pictures.router)
+    add_error_routes(app, router, card_pictures.router)
     app.add_exception_handler(UserError, respond_to_user_error)
     app.add_exception_handler(ModelBusy, respond_to_busy_model)
     app.add_exception_handler(ClientDisconnect, respond_to_disconnect)
@@ -144,7 +147,7 @@ async def predict_file(champion: Champion, executor: Executor, media_type: str, 
     suffix = file_inputs.find_suffix(media_type, champion.request_module)
     if suffix is None:
         accepted = ", ".join(["application/json", *file_inputs.accepted_media_types(champion.request_module)])
-        found = f"the content type {media_type}" if media_type else "no content type"
+        found = f"the content type {media_type[:80]!r}" if media_type else "no content type"
         raise HTTPException(415, f"{champion.name} accepts {accepted}; the request has {found}.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"body{suffix}"
@@ -198,7 +201,7 @@ async def readyz(champions: ServedChampions, response: Response) -> Readiness:
     served = {champion.name: champion.version.number for champion in champions.all()}
     if not served:
         response.status_code = 503
-    return Readiness(ready=bool(served), served=served, problems=champions.problems)
+    return Readiness(ready=bool(served), served=served, problems=dict.fromkeys(champions.problems, SEE_LOG))
 
 
 @router.get("/metrics", summary="Return the metrics of the server for Prometheus", response_class=Response)

@@ -37,7 +37,9 @@ def show_picture(name: str, number: int, file: str, request: Request) -> FileRes
     champion = champions.get(name)
     path = find_picture(champions, champion, file) if champion.version.number == number else None
     if path is None:
-        raise HTTPException(404, f"Version {number} of {name} is not served, or its report has no picture {file!r}.")
+        raise HTTPException(
+            404, f"Version {number} of {name[:80]} is not served, or its report has no picture {file[:80]!r}."
+        )
     return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers=HEADERS)
 
 

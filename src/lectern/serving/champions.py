@@ -17,6 +17,7 @@ from lectern.registry.score_unit import ScoreUnit, read_score_unit
 from lectern.registry.version_code import check_approved, has_checkout_code, other_code_error
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.registry.versions import download_files, download_model_folder
+from lectern.serving.client_message import SEE_LOG
 from lectern.serving.packaged_model import PackagedModel
 from lectern.task_modules import has_task_module, task_module
 
@@ -188,7 +189,10 @@ class Champions:
             self.report_problem(name, number, error)
 
     def report_problem(self, name: str, number: int | None, error: Exception) -> None:
-        """Log why a version cannot be served, unless this was already logged, and keep the reason for `/readyz`."""
+        """Log why a version cannot be served, unless this was already logged, and keep the reason.
+
+        The reason can contain paths and addresses, which clients must not see.
+        """
         problem = hide_credentials(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
         if self.problems.get(name) != problem:
             log.warning("%s: version %s cannot be served: %s", name, number, problem)
@@ -202,7 +206,7 @@ class Champions:
         if name in self.served:
             return self.served[name]
         if name in self.problems:
-            raise NotServed(f"{name}: the champion cannot be loaded: {self.problems[name]}")
+            raise NotServed(f"{name}: the champion cannot be loaded. {SEE_LOG}")
         if name in self.registered:
             raise NotServed(f"{name} has no champion yet. Run `lectern promote {name}`.")
         served = ", ".join(sorted(self.served)) or "nothing yet (make demo)"

@@ -1,6 +1,7 @@
-"""Return the memory of large pictures and videos to the operating system."""
+"""Return the memory of large pictures and videos to the operating system, and keep garbage collections short."""
 
 import ctypes
+import gc
 import sys
 
 
@@ -14,3 +15,13 @@ def release_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+def exclude_from_collection() -> None:
+    """Exclude all existing objects from later garbage collections.
+
+    The imported libraries consist of about a million objects. A collection that includes these objects stops all
+    threads for a second.
+    """
+    gc.collect()
+    gc.freeze()

@@ -12,6 +12,7 @@ from lectern.registry.version_runs import find_version_run
 from lectern.serving.card_pictures import list_pictures, picture_address
 from lectern.serving.card_text import card_for_page, make_focusable, picture_title
 from lectern.serving.champions import Champion, Champions
+from lectern.serving.client_message import SEE_LOG
 from lectern.serving.page_address import MODELS_TAB, PageAddress
 from lectern.serving.score_text import (
     describe_baseline,
@@ -22,6 +23,7 @@ from lectern.serving.score_text import (
 from lectern.serving.settings import Settings
 
 REFRESH_SECONDS = 3
+MODE = "workflowType=machine_learning"  # MLflow's UI shows its pages for model training, not those for GenAI
 
 
 def build_tab(champions: Champions, settings: Settings, address: PageAddress) -> None:
@@ -34,8 +36,8 @@ def build_tab(champions: Champions, settings: Settings, address: PageAddress) ->
     def champion_list() -> None:
         for champion in champions.all():
             add_champion(champion, champions, settings, address)
-        for name, problem in champions.problems.items():
-            ui.label(f"{name}: {problem}").classes("problem")
+        for name in champions.problems:
+            ui.label(f"{name}: The champion cannot be loaded. {SEE_LOG}").classes("problem")
         without = [name for name, number in champions.registered.items() if number is None]
         if without:
             ui.label(f"Without a champion: {', '.join(without)}. Run `lectern promote NAME`.").classes("note")
@@ -141,5 +143,5 @@ def run_url(client: MlflowClient, champion: Champion, settings: Settings) -> str
     base = without_credentials(uri).rstrip("/") if uri.startswith("http") else settings.mlflow_ui
     run = find_version_run(client, champion.version)
     if run is None:
-        return f"{base}/#/models/{champion.name}/versions/{champion.version.number}"
-    return f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        return f"{base}/#/models/{champion.name}/versions/{champion.version.number}?{MODE}"
+    return f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?{MODE}"

@@ -1,20 +1,24 @@
 """Build the web page with one tab per task, and a tab that lists all champions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from nicegui import ui
 from starlette.requests import Request
 
-from lectern.serving import card_pictures, models_tab
+from lectern.serving import models_tab
 from lectern.serving.challengers import Challengers
 from lectern.serving.champions import Champions
 from lectern.serving.executor import Executor
 from lectern.serving.page_address import MODELS_TAB, PageAddress
+from lectern.serving.page_errors import set_page_errors
 from lectern.serving.page_tab import Tab
 from lectern.serving.page_theme import add_theme_button
+from lectern.serving.page_turns import PageTurns
 from lectern.stages.experiments import read_experiments
 from lectern.task_modules import has_task_module, task_module, task_names
 
@@ -24,22 +28,25 @@ STYLE_SHEET = Path(__file__).with_name("style.css")
 
 @dataclass(frozen=True)
 class Site:
-    """The models that the page of each visitor shows, and the thread pools that compute predictions."""
+    """The models and the tabs that the page of each visitor shows, and the thread pools that compute predictions."""
 
     champions: Champions
     challengers: Challengers
     executor: Executor
+    pages: dict[str, ModuleType]  # the modules `serving.page` of the tasks
 
 
 def mount_page(app: FastAPI, champions: Champions, executor: Executor) -> None:
     """Add the web page to the API server at the path `/`."""
-    site = Site(champions, Challengers(champions), executor)
-    app.include_router(card_pictures.router)
+    # the modules are imported before the server starts, because an import takes seconds and occupies the event loop
+    site = Site(champions, Challengers(champions), executor, read_task_pages())
+    turns = PageTurns(executor.settings.max_pages)
 
-    @ui.page("/", title="Lectern", language="en-US")
+    @ui.page("/", title="Lectern", language="en-US", dependencies=[Depends(turns.wait_for_turn)])
     def index(request: Request, tab: str = "", model: str = "") -> None:
         build_page(site, request, tab, model)
 
+    set_page_errors()
     ui.run_with(app, title="Lectern", favicon="🎓", dark=None, show_welcome_message=False, reconnect_timeout=10)
 
 
@@ -48,17 +55,15 @@ def build_page(site: Site, request: Request, tab: str, model: str) -> None:
     for style_sheet in (STYLE_SHEET, *PACKAGE.glob("tasks/*/serving/page.css")):
         ui.add_css(style_sheet)
     ui.colors(primary="#14657a")
-    pages = read_task_pages()
-    address = PageAddress([*pages, MODELS_TAB], tab, model)
+    address = PageAddress([*site.pages, MODELS_TAB], tab, model)
     add_header(request)
     with ui.element("nav").props('aria-label="Tabs"').classes("w-full"):
-        tabs = add_tabs(pages, address)
-    with add_panels(tabs, address):
-        for task, page in pages.items():
-            with ui.tab_panel(task), ui.column().classes("panel"):
-                fill_task_tab(Tab(task, site.champions, site.challengers, site.executor, address), page)
-        with ui.tab_panel(MODELS_TAB), ui.column().classes("panel"):
-            models_tab.build_tab(site.champions, site.executor.settings, address)
+        tabs = add_tabs(site.pages, address)
+    functions: dict[str, Callable[[], None]] = {
+        task: partial(fill_task_tab, site, address, task, page) for task, page in site.pages.items()
+    }
+    functions[MODELS_TAB] = partial(models_tab.build_tab, site.champions, site.executor.settings, address)
+    add_panels(tabs, address, functions)
 
 
 def read_task_pages() -> dict[str, ModuleType]:
@@ -78,9 +83,25 @@ def add_tabs(pages: dict[str, ModuleType], address: PageAddress) -> ui.tabs:
     return tabs
 
 
-def add_panels(tabs: ui.tabs, address: PageAddress) -> ui.tab_panels:
-    """Add the panels of the tabs, and show the panel of the selected tab."""
-    return ui.tab_panels(tabs, value=address.tab, animated=False).classes("panels")
+def add_panels(tabs: ui.tabs, address: PageAddress, fill_functions: dict[str, Callable[[], None]]) -> None:
+    """Add the panels of the tabs, and show the panel of the selected tab.
+
+    The content of a panel is built when the visitor opens its tab for the first time, because the elements of all
+    panels together take five times as long as the elements of one panel.
+    """
+    panels = {}
+    with ui.tab_panels(tabs, value=address.tab, animated=False).classes("panels"):
+        for name in fill_functions:
+            with ui.tab_panel(name):
+                panels[name] = ui.column().classes("panel")
+
+    def fill_panel(name: str) -> None:
+        if not panels[name].default_slot.children:
+            with panels[name]:
+                fill_functions[name]()
+
+    fill_panel(address.tab)
+    tabs.on_value_change(lambda event: fill_panel(event.value))
 
 
 def add_header(request: Request) -> None:
@@ -95,16 +116,16 @@ def add_header(request: Request) -> None:
         add_theme_button(request)
 
 
-def fill_task_tab(tab: Tab, page: ModuleType) -> None:
+def fill_task_tab(site: Site, address: PageAddress, task: str, page: ModuleType) -> None:
     """Build the page tab of a task. If the task has no champion, show commands that promote a version."""
     ui.label(page.DESCRIPTION).classes("description")
-    if tab.champions.for_task(tab.task):
-        page.build_tab(tab)
+    if site.champions.for_task(task):
+        page.build_tab(Tab(task, site.champions, site.challengers, site.executor, address))
         return
     with ui.column().classes("card"):
         ui.label("No champion yet").classes("title")
         ui.label("To train and promote a model, run one of these commands. Then reload this page.")
-        ui.code("\n".join(promotion_commands(tab.task)), language="bash").classes("w-full")
+        ui.code("\n".join(promotion_commands(task)), language="bash").classes("w-full")
 
 
 def promotion_commands(task: str) -> list[str]:

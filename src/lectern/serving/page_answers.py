@@ -53,20 +53,26 @@ class Answers(Generic[Panel]):
 
     def __init__(self, choice: ModelChoice, create_panel: Callable[[], Panel], note: str, progress_note: str = ""):
         """Add the cards. `note` is shown before the first request, and `progress_note` during a request."""
-        self.choice, self.first_note, self.progress_note = choice, note, progress_note
-        with ui.column().classes("answers"):
+        self.choice, self.create_panel = choice, create_panel
+        self.first_note, self.progress_note = note, progress_note
+        self.challenger: Answer[Panel] | None = None  # created when the visitor compares both versions
+        with ui.column().classes("answers") as self.cards:
             self.champion = Answer("Champion", create_panel, note)
-            self.challenger = Answer("Challenger", create_panel, note)
         self.show_compared()
         choice.compare.on_value_change(self.show_compared)
 
     def show_compared(self) -> None:
         """Show the card of the challenger only while the visitor compares both versions."""
-        self.champion.title.set_visibility(self.choice.compares)
-        self.challenger.card.set_visibility(self.choice.compares)
+        compares = self.choice.compares
+        if compares and self.challenger is None:
+            with self.cards:
+                self.challenger = Answer("Challenger", self.create_panel, self.first_note)
+        self.champion.title.set_visibility(compares)
+        if self.challenger:
+            self.challenger.card.set_visibility(compares)
 
     def clear(self) -> None:
-        for answer in (self.champion, self.challenger):
+        for answer in filter(None, (self.champion, self.challenger)):
             answer.panel.clear()
             answer.status.show_note(self.first_note)
 
@@ -75,11 +81,12 @@ class Answers(Generic[Panel]):
 
         `respond` shows the answer in the panel, and returns a text about the answer. The buttons show a spinner.
         """
+        self.show_compared()  # the challenger can have changed since the visitor used the checkbox
         for button in buttons:
             button.props("loading")
         try:
             await self.request_one(self.champion, self.choice.load_champion, respond)
-            if self.choice.compares:
+            if self.choice.compares and self.challenger:
                 await self.request_one(self.challenger, self.choice.load_challenger, respond)
         finally:
             for button in buttons:

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from weakref import WeakMethod
 
 from nicegui import events, ui
 
@@ -18,13 +19,25 @@ def add_upload_button(
     settings: Settings,
     on_upload: Callable[[events.UploadEventArguments], Awaitable[None]],
 ) -> ui.button:
-    """Add a button that opens a file dialog. The upload starts when the visitor has chosen a file."""
+    """Add a button that opens a file dialog. The upload starts when the visitor has chosen a file.
+
+    `on_upload` must be a method of an object that belongs to the page.
+    """
+    # FastAPI keeps the functions of the last 4,096 routes in memory, and NiceGUI adds a route for each upload element.
+    # A weak reference lets the page of a visitor be deleted in spite of the route.
+    weak_method = WeakMethod(on_upload)
+
+    async def receive_upload(event: events.UploadEventArguments) -> None:
+        method = weak_method()
+        if method is not None:
+            await method(event)
+
     megabytes = settings.max_upload_megabytes
     too_large = f"The file is too large or has another type; at most {megabytes:g} MB of {', '.join(suffixes)}."
     upload = ui.upload(
         auto_upload=True,
         max_file_size=int(megabytes * 1e6),
-        on_upload=on_upload,
+        on_upload=receive_upload,
         on_rejected=lambda: ui.notify(too_large, type="warning", position="top", timeout=8000),
     )
     upload.props(f'accept="{",".join(suffixes)}"').classes("hidden")

@@ -14,10 +14,15 @@ from lectern.serving.api import create_app
 from lectern.serving.champions import Champions
 from lectern.serving.executor import Executor
 from lectern.serving.host_check import HostCheckMiddleware
+from lectern.serving.memory import exclude_from_collection
 from lectern.serving.middleware import ApiKeyMiddleware, BodyLimitMiddleware
 from lectern.serving.page import mount_page
+from lectern.serving.request_queue import RequestQueueMiddleware
+from lectern.serving.server_log import filter_log
 from lectern.serving.settings import Settings
+from lectern.serving.websocket_errors import WebSocketErrorMiddleware
 from lectern.tracking import store
+from lectern.user_files.printed_text import escape_control_characters
 
 SHUTDOWN_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75  # longer than the idle timeout of clients, so that a client closes an idle connection first
@@ -36,8 +41,11 @@ def build_app(settings: Settings) -> ASGIApp:
     if settings.api_key:
         app.add_middleware(ApiKeyMiddleware, api_key=settings.api_key)
     app.add_middleware(HostCheckMiddleware, allowed_hosts=[*settings.allowed_hosts, settings.host])
+    app.add_middleware(RequestQueueMiddleware)
+    app.add_middleware(WebSocketErrorMiddleware)
+    filter_log()
     for champion in champions.all():
-        print(f"{champion.name}: version {champion.version.number}", file=sys.stderr)
+        print(escape_control_characters(f"{champion.name}: version {champion.version.number}"), file=sys.stderr)
     return app
 
 
@@ -57,6 +65,7 @@ def serve(settings: Settings, more_hosts: Sequence[str] = (), insecure: bool = F
     settings = replace(settings, allowed_hosts=[*settings.allowed_hosts, *more_hosts])
     listening = open_socket(settings)
     app = build_app(settings)
+    exclude_from_collection()
     host, port = listening.getsockname()[:2]
     print(f"Web page: http://{host}:{port}   API: http://{host}:{port}/docs", file=sys.stderr, flush=True)
     config = uvicorn.Config(

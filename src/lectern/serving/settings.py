@@ -26,6 +26,7 @@ class Settings:
     workers: PositiveInt
     torch_threads: PositiveInt
     max_requests_per_model: NonNegativeInt
+    max_pages: NonNegativeInt
     prediction_timeout_seconds: NonNegativeFloat
     max_body_megabytes: NonNegativeFloat
     body_timeout_seconds: NonNegativeFloat

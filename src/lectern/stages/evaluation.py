@@ -1,5 +1,6 @@
 """Evaluate a trained model, write the metrics and the report, and log both to the MLflow run of the training."""
 
+import sys
 from typing import Any
 
 from mlflow import MlflowClient
@@ -13,9 +14,10 @@ from lectern.atomic import atomic_directory, write_json
 from lectern.config import Dataset
 from lectern.stages.experiments import stage_code_digest
 from lectern.task_modules import task_module
-from lectern.tracking.restored_run import find_or_restore_run
-from lectern.tracking.run_end import store_error
-from lectern.tracking.runs import Tracker
+from lectern.tracking.refusals import explain_refusal
+from lectern.tracking.restored_run import find_or_restore_run, log_evaluation
+from lectern.tracking.store import first_line, short_timeouts, store_address
+from lectern.tracking.tracker import Tracker
 
 
 def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:
@@ -47,11 +49,19 @@ def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:
     return metrics
 
 
-def log_evaluation(client: MlflowClient, paths: ExperimentPaths) -> None:
-    """Log the test metrics and the report to the MLflow run that trained the model."""
-    numbers = {f"test_{name}": value for name, value in paths.metrics.items() if type(value) in (int, float)}
+def try_to_log_evaluation(client: MlflowClient, paths: ExperimentPaths) -> None:
+    """Log the evaluation to the run that trained the model. If the tracking store does not answer, print a message.
+
+    The stage `register` and `lectern reconcile` log an evaluation that is missing.
+    """
     try:
-        tracker = Tracker(client, find_or_restore_run(client, paths))
-        tracker.log_results(numbers, {"lectern.test_digest": paths.evaluation["test_digest"]}, paths.report)
-    except MlflowException as error:
-        raise store_error(error, "Run the same command again when the tracking store works.") from error
+        with short_timeouts():
+            log_evaluation(Tracker(client, find_or_restore_run(client, paths).info.run_id), paths)
+    except (MlflowException, OSError) as error:
+        if explain_refusal(error):
+            raise
+        print(
+            f"lectern: the tracking store {store_address()} stopped answering: {first_line(error)}. The metrics and "
+            "the report are written to the checkout. The next stage writes them to the tracking store.",
+            file=sys.stderr,
+        )

@@ -17,6 +17,7 @@ from lectern.tracking import store
 from lectern.tracking.process import current_process
 from lectern.tracking.run_end import terminate_run
 from lectern.tracking.runs import PROCESS, TRAINING, is_written_elsewhere, reopen_run
+from lectern.tracking.tracker import metric_name
 
 if TYPE_CHECKING:
     from lectern.sweeps.comparison import Comparison
@@ -52,8 +53,8 @@ class SweepRun:
             self.client.set_terminated(run_id, status)
 
     def read_metric(self, run_id: str, metric: str) -> Iterator[tuple[int, float]]:
-        """Yield (training step, value) for each value of a metric that a run has logged."""
-        for entry in self.client.get_metric_history(run_id, metric):
+        """Yield (training step, value) for each value of a training's metric, such as `validation_loss`."""
+        for entry in self.client.get_metric_history(run_id, metric_name(metric)):
             yield entry.step, entry.value
 
     def log_space(self, space: SearchSpace) -> None:

@@ -85,10 +85,22 @@ def read_config(entry: dict[str, Any]) -> dict[str, Any]:
     for word in entry["cmd"].split():
         key, is_override, value = word.partition("=")
         if is_override:
-            config[f"{key}.name" if key in ("dataset", "model") else key] = value
+            config[key] = {"name": value} if key in ("dataset", "model") else value
     for file, section in entry.get("params", {}).items():
-        config[Path(file).parent.name] = section  # conf/model/<name>.yaml
+        config.setdefault(Path(file).parent.name, {}).update(nest(section))  # conf/model/<name>.yaml
     return config
+
+
+def nest(section: dict[str, Any]) -> dict[str, Any]:
+    """Return a dict in which the dotted key `fit.laptop` of DVC's params is replaced by nested dicts."""
+    nested: dict[str, Any] = {}
+    for key, value in section.items():
+        *parents, last = key.split(".")
+        inner = nested
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[last] = value
+    return nested
 
 
 def has_code(folder: Path, commit: str, entry: dict[str, Any]) -> bool:

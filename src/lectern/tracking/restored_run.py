@@ -1,6 +1,5 @@
 """Restore a missing MLflow run in the tracking store from the outputs of the training."""
 
-import sys
 from contextlib import suppress
 
 from mlflow import MlflowClient
@@ -8,26 +7,21 @@ from mlflow.entities import Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from lectern.artifacts import history_file
+from lectern.artifacts.digests import file_digest
 from lectern.artifacts.model_metadata import read_metadata
 from lectern.artifacts.paths import PIPELINE_LOCK, ExperimentPaths
 from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.ended_runs import delete_partly_restored_runs, restoration_key
 from lectern.tracking.lock_history import find_recorded_training
+from lectern.tracking.parameters import format_parameters
 from lectern.tracking.process import current_process
-from lectern.tracking.runs import (
-    COMMIT,
-    PROCESS,
-    RESTORED,
-    TRAINING,
-    WEIGHTS,
-    Tracker,
-    find_run,
-    format_parameters,
-    is_restored,
-    log_parameters,
-)
+from lectern.tracking.run_description import log_parameters
+from lectern.tracking.runs import COMMIT, PROCESS, RESTORED, TRAINING, WEIGHTS, find_run, is_restored
 from lectern.tracking.store import experiment_id
+from lectern.tracking.tracker import Tracker, history_update
+from lectern.user_files.printed_text import print_message
 
+EVALUATION = "lectern.evaluation"  # tag with the digest of the metrics file that was logged to the run
 CONFIG_SOURCE = "lectern.config_source"  # tag with the file from which the config of a restored run was read
 
 
@@ -40,6 +34,14 @@ def find_or_restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
     delete_partly_restored_runs(client, paths.task, paths.weights)
     run = find_run(client, paths.task, paths.weights) or undelete_run(client, paths) or restore_run(client, paths)
     return complete_run(client, run, paths) if lacks_training(run) else run
+
+
+def find_complete_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
+    """Return the run of `find_or_restore_run`. Log the evaluation if the run lacks the current evaluation."""
+    run = find_or_restore_run(client, paths)
+    if paths.is_evaluated() and run.data.tags.get(EVALUATION) != file_digest(paths.metrics_file):
+        log_evaluation(Tracker(client, run.info.run_id), paths)
+    return client.get_run(run.info.run_id)
 
 
 def lacks_training(run: Run) -> bool:
@@ -73,7 +75,7 @@ def undelete_run(client: MlflowClient, paths: ExperimentPaths) -> Run | None:
     if run is None:
         return None
     client.restore_run(run.info.run_id)
-    print(f"lectern: restored the deleted run {run.info.run_id}, which trained {paths.experiment}", file=sys.stderr)
+    print_message(f"restored the deleted run {run.info.run_id}, which trained {paths.experiment}")
     return client.get_run(run.info.run_id)
 
 
@@ -94,7 +96,7 @@ def restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
     prepare_artifacts(client, experiment)
     run = client.create_run(experiment, run_name=paths.experiment, tags=tags)
     try:
-        log_outputs(Tracker(client, run), paths)
+        log_outputs(Tracker(client, run.info.run_id), paths)
         client.set_terminated(run.info.run_id, "FINISHED")
     except BaseException:
         with suppress(MlflowException):  # raise the original error even if the tracking store does not answer
@@ -106,12 +108,19 @@ def restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
 def log_outputs(tracker: Tracker, paths: ExperimentPaths) -> None:
     """Log the history, the hyperparameters and the test metrics in the outputs of an experiment."""
     table, text_samples = history_file.read_history(paths.model)
-    tracker.log_history([history_file.Record(*row) for row in table.itertuples(index=False)], text_samples)
+    records = [history_file.Record(*row) for row in table.itertuples(index=False)]
+    tracker.write(history_update(records, text_samples))
     known = read_metadata(paths.model)["hyperparameters"]
     module = {key: value for key, value in known.items() if key != "facts"}
     parameters = format_parameters({"model": {"module": module}})
     tracker.client.log_batch(tracker.id, params=[Param(key, value) for key, value in parameters.items()])
-    if paths.metrics_file.is_file():
-        numbers = {f"test_{key}": value for key, value in paths.metrics.items() if type(value) in (int, float)}
-        tracker.log_results(numbers, {}, paths.report if paths.report.is_dir() else None)
+    if paths.is_evaluated():
+        log_evaluation(tracker, paths)
     tracker.log_results({}, {WEIGHTS: paths.weights})
+
+
+def log_evaluation(tracker: Tracker, paths: ExperimentPaths) -> None:
+    """Log the test metrics and the report to a run."""
+    numbers = {f"test/{name}": value for name, value in paths.metrics.items() if type(value) in (int, float)}
+    tags = {"lectern.test_digest": paths.evaluation["test_digest"], EVALUATION: file_digest(paths.metrics_file)}
+    tracker.log_results(numbers, tags, paths.report if paths.report.is_dir() else None)

@@ -1,6 +1,8 @@
 """Connect to the MLflow tracking store."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -14,7 +16,11 @@ from lectern.tracking.provenance import ROOT
 from lectern.tracking.sqlite_address import sqlite_address, sqlite_file
 from lectern.tracking.store_creation import incomplete_remedy, open_client
 
-IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+UI_TAGS = {  # settings of MLflow's UI for an experiment
+    "mlflow.experimentKind": "custom_model_development",  # open the pages for model training, not those for GenAI
+    "mlflow.experiment.primaryMetric.name": "test/score",
+}
+SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 def store_address() -> str:
@@ -46,10 +52,9 @@ def connect() -> MlflowClient:
     answer.
     """
     address = store_address()
-    previous = {name: os.environ.get(name) for name in IMPATIENT}
-    os.environ.update(IMPATIENT)
     try:
-        client = open_client(address, sqlite_file(address))
+        with short_timeouts():
+            return open_client(address, sqlite_file(address))
     except UserError:
         raise
     except Exception as error:  # each database driver raises different errors for an unreachable store
@@ -60,13 +65,21 @@ def connect() -> MlflowClient:
             f"The tracking store {address} does not answer: {first_line(error)}. Start the tracking store, correct "
             "MLFLOW_TRACKING_URI, or unset MLFLOW_TRACKING_URI to use the SQLite file of this checkout."
         ) from error
+
+
+@contextmanager
+def short_timeouts() -> Iterator[None]:
+    """Let MLflow's requests fail after seconds instead of minutes until the block ends."""
+    previous = {name: os.environ.get(name) for name in SHORT_TIMEOUTS}
+    os.environ.update(SHORT_TIMEOUTS)
+    try:
+        yield
     finally:
         for name, value in previous.items():
             if value is None:
                 os.environ.pop(name)
             else:
                 os.environ[name] = value
-    return client
 
 
 def first_line(error: Exception) -> str:
@@ -82,7 +95,7 @@ def experiment_id(client: MlflowClient, task: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, artifact_location(client.tracking_uri, task)))
+            return str(client.create_experiment(name, artifact_location(client.tracking_uri, task), UI_TAGS))
         except MlflowException:  # another process may have created the experiment at the same time
             experiment = client.get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage != "active":

@@ -9,6 +9,7 @@ from lectern.errors import UserError
 from lectern.user_files.displayed_image import displayed_image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+MAX_SIDE = 20_000  # resizing a picture of 40,000,000 x 1 pixels takes seconds
 START_OF_SCAN, MAX_SCANS = b"\xff\xda", 100  # programs usually write at most 20 scans
 PILLOW_MAX_MEGAPIXELS = 178  # Pillow rejects images with more megapixels
 
@@ -25,8 +26,10 @@ def read_image(source: Path | BytesIO, max_megapixels: float) -> Image.Image:
             raise UserError(
                 f"The image has {width} x {height} pixels; at most {max_megapixels:g} million pixels are allowed."
             )
+        if max(width, height) > MAX_SIDE and max_megapixels < float("inf"):
+            raise UserError(f"The image has {width} x {height} pixels; at most {MAX_SIDE} pixels per side are allowed.")
         if image.format == "JPEG":
-            check_scans(source)
+            check_scans(source.read_bytes() if isinstance(source, Path) else source.getvalue())
         image.load()
         return displayed_image(image)
     except Image.DecompressionBombError as error:
@@ -38,12 +41,11 @@ def read_image(source: Path | BytesIO, max_megapixels: float) -> Image.Image:
         raise UserError(f"The image is damaged: {error}. Save the image again.") from error
 
 
-def check_scans(source: Path | BytesIO) -> None:
-    """Raise UserError if a JPEG file has too many scans.
+def check_scans(content: bytes) -> None:
+    """Raise UserError if the content of a JPEG file, or of a frame of an MJPEG video, has too many scans.
 
     Each scan of a progressive JPEG file decodes the complete image again, so a small file could take minutes.
     """
-    content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
     scans = content.count(START_OF_SCAN)
     if scans > MAX_SCANS:
         raise UserError(f"The JPEG file has {scans} scans; at most {MAX_SCANS} are allowed. Save the image again.")

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from av import VideoFrame
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from lectern.errors import UserError
 from lectern.tasks.steering.data.format.frames import prepare
@@ -12,7 +15,7 @@ from lectern.tasks.steering.data.readers.displayed_frame import displayed_frame,
 from lectern.tasks.steering.data.readers.videos import open_video, read_folder, read_video
 from lectern.tasks.steering.model import inference
 from lectern.tasks.steering.model.module import SteeringModel
-from lectern.user_files.images import read_image
+from lectern.user_files.images import check_scans, read_image
 
 MAX_ROWS = 16  # maximum number of windows in memory; a window can have 50 raw frames
 SUPPORTS_BATCHING = False  # frames of different cameras have different sizes
@@ -49,9 +52,17 @@ def read_limited_video(path: Path, megapixels: float, window: int = 1) -> Iterat
         check_pixels(stream.codec_context.width, stream.codec_context.height, stream.frames, megapixels, window)
         if megapixels < np.inf:  # FFmpeg then allocates no memory for a larger frame; codecs can pad a frame
             stream.codec_context.options = {"max_pixels": str(int(2 * megapixels * 1e6))}
-        for count, frame in enumerate(container.decode(stream), 1):
+        for count, frame in enumerate(decode_packets(container, stream), 1):
             check_pixels(*displayed_size(frame, stream), count, megapixels, window)
             yield displayed_frame(frame, stream)
+
+
+def decode_packets(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Yield the frames of a video stream. Raises UserError if a frame of an MJPEG video has too many scans."""
+    for packet in container.demux(stream):
+        if stream.codec_context.name == "mjpeg":
+            check_scans(bytes(packet))
+        yield from packet.decode()
 
 
 def check_pixels(width: int, height: int, frames: int, megapixels: float, window: int) -> None:

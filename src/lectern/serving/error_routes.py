@@ -1,0 +1,42 @@
+"""Answer requests with a wrong method or an unknown path in JSON, before the web page answers them in HTML."""
+
+from collections import defaultdict
+
+from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+MAX_SHOWN = 80  # number of characters of a path in an error message
+
+
+def add_error_routes(app: FastAPI, *routers: APIRouter) -> None:
+    """Add a route for the other methods of each path, and a route for unknown paths of the API.
+
+    The routes must be added after all other routes of the API, because the first route that fits answers a request.
+    """
+    methods: dict[str, set[str]] = defaultdict(set)
+    for router in (app.router, *routers):
+        for route in router.routes:
+            if isinstance(route, Route):
+                methods[route.path] |= route.methods or set()
+    app.router.routes += [Route(path, WrongMethod(allowed)) for path, allowed in methods.items()]
+    app.router.routes += [Route(path, UnknownPath()) for path in ("/v1", "/v1/{path:path}")]
+
+
+class WrongMethod:
+    """An endpoint that answers with status 405."""
+
+    def __init__(self, allowed: set[str]):
+        self.allowed = ", ".join(sorted(allowed))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        detail = f"The method is {scope['method'][:MAX_SHOWN]}; expected {self.allowed}."
+        raise HTTPException(405, detail, {"Allow": self.allowed})
+
+
+class UnknownPath:
+    """An endpoint that answers with status 404."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise HTTPException(404, f"The API has no path {scope['path'][:MAX_SHOWN]!r}. The page /docs lists the paths.")

@@ -1,0 +1,164 @@
+"""Test over HTTP that hostile requests get short answers without local paths, and leave no trace in the log."""
+
+import asyncio
+import json
+import re
+import time
+
+import pytest
+from mlflow import MlflowClient
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from children import lectern
+from lectern.serving.request_queue import MAX_STARTS, RequestQueueMiddleware
+from sample_champions import DIGITS
+
+SOCKET = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+
+
+def wait_until(condition) -> bool:
+    for _ in range(600):
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", f"/v1/models/{DIGITS}/predict", "POST"),
+        ("DELETE", f"/v1/models/{DIGITS}", "GET"),
+        ("POST", "/healthz", "GET"),
+        ("PUT", "/readyz", "GET"),
+        ("POST", f"/v1/models/{DIGITS}/versions/2/pictures/a.png", "GET"),
+    ],
+)
+def test_a_wrong_method_is_405_in_json_and_names_the_right_method(server, method, path, allowed):
+    import requests
+
+    response = requests.request(method, server.url + path, timeout=60)
+    assert response.status_code == 405 and response.headers["Allow"] == allowed
+    assert response.json()["detail"] == f"The method is {method}; expected {allowed}."
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/models/", "/v1/nope", "/nope", "/videos/nope.mp4"])
+def test_an_unknown_path_is_404_in_json(server, path):
+    response = server.get(path)
+    assert response.status_code == 404 and path in response.json()["detail"]
+
+
+def test_clients_see_no_path_of_a_version_that_cannot_be_loaded(server, serving_project):
+    client, name = MlflowClient(f"sqlite:///{serving_project / 'mlflow.db'}"), "a_missing_model"
+    client.create_registered_model(name)
+    try:
+        tags = client.get_model_version(DIGITS, "2").tags
+        version = client.create_model_version(name, "file:///secret_folder/model", tags=tags)
+        client.set_registered_model_alias(name, "champion", version.version)
+        assert wait_until(lambda: name in server.get("/readyz").json()["problems"])
+        responses = [server.get("/readyz"), server.predict(name, input=1), server.get("/?tab=models")]
+        assert [text for text in (response.text for response in responses) if "secret_folder" in text] == []
+        assert all("log of the server contains the reason" in response.text for response in responses)
+        assert wait_until(lambda: any("secret_folder" in line for line in server.output))
+    finally:
+        client.delete_registered_model(name)
+
+
+def test_a_long_content_type_is_not_repeated_in_the_error(server):
+    headers = {"Content-Type": "x" * 5000}
+    response = server.post(f"/v1/models/{DIGITS}/predict", data=b"7", headers=headers)
+    assert response.status_code == 415 and len(response.text) < 500
+
+
+def test_a_long_key_is_not_repeated_in_the_error(server):
+    response = server.predict(DIGITS, **{"x" * 50_000: 1})
+    assert response.status_code == 422 and len(response.text) < 1500
+
+
+# The web page
+
+
+def test_the_page_contains_only_the_elements_of_the_chosen_tab(server):
+    text = server.get("/?tab=translation").text
+    assert "press Translate or Ctrl" in text and "Draw a digit, upload" not in text
+
+
+@pytest.mark.parametrize("message", ["garbage", b"\0\xff", "42[", "99"])
+def test_an_invalid_websocket_message_writes_no_traceback(server, message):
+    address, before = f"{server.url.replace('http', 'ws', 1)}", len(server.output)
+    with connect(f"{address}{SOCKET}") as socket:
+        for text in ("40", '42["event"]', '42["handshake",{}]', '42["ack",{}]', message):
+            socket.send(text)
+        try:
+            for _ in range(5):
+                socket.recv(timeout=0.3)
+        except (ConnectionClosed, TimeoutError):
+            pass
+    log_from_page(server, "end of the test")
+    assert "Traceback" not in "".join(server.output[before:])
+
+
+def test_text_of_a_visitor_is_escaped_in_the_log(server):
+    before = len(server.output)
+    log_from_page(server, "\x1b[31m\nforged line")
+    assert "\\x1b[31m\\nforged line" in "".join(server.output[before:])
+
+
+def log_from_page(server, message: str) -> None:
+    """Open the page, send a log message through its WebSocket, and wait until the message is in the log."""
+    client = re.search(r"client_id\W+([0-9a-f-]{36})", server.get("/").text)[1]
+    query = f"&client_id={client}&next_message_id=0&implicit_handshake=true&tab_id=a&document_id=b"
+    with connect(f"{server.url.replace('http', 'ws', 1)}{SOCKET}{query}") as socket:
+        socket.send("40")
+        content = {"client_id": client, "level": "warning", "message": message}
+        socket.send(f"42{json.dumps(['log', content])}")
+        assert wait_until(lambda: message[-10:] in "".join(server.output[-3:]))
+
+
+# Many requests
+
+
+def test_one_iteration_of_the_event_loop_starts_few_requests():
+    started: list[int] = []
+
+    async def app(scope, receive, send) -> None:
+        started.append(1)
+
+    async def run() -> list[int]:
+        middleware, counts = RequestQueueMiddleware(app), []
+        scope = {"type": "http", "path": "/v1/models"}
+        requests = [asyncio.create_task(middleware(scope, None, None)) for _ in range(100)]
+        while not all(request.done() for request in requests):
+            counts.append(len(started))
+            await asyncio.sleep(0)
+        return [*counts, len(started)]
+
+    counts = asyncio.run(run())
+    assert counts[-1] == 100 and max(b - a for a, b in zip(counts, counts[1:], strict=False)) <= MAX_STARTS
+
+
+# The terminal
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("registry", "list"),
+        ("registry", "list", "--names", "*"),
+        ("registry", "show", "NAME"),
+        ("promote", "NAME"),
+        ("retire", "NAME"),
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_a_command_prints_no_control_characters_of_a_foreign_name(project, store, words):
+    name = "foreign\x1b]0;title\x07"
+    client = MlflowClient(store, store)
+    client.create_registered_model(name)
+    ended = lectern(*(name if word == "NAME" else word for word in words))
+    assert "\x1b" not in ended.said and "\x07" not in ended.said, repr(ended.said)
+    assert "foreign\\x1b]0;title\\x07" in ended.said or ended.code, ended.said
