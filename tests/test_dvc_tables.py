@@ -193,7 +193,8 @@ def test_a_report_contains_scores_interval_changes_gate_and_curves_of_two_commit
     with checkout.changed("src/lectern/training/fit.py"):
         checkout.git("commit", "--quiet", "--all", "--message=Change the code")
         checkout.git("tag", "code")
-    checkout.do("lectern", "report", "old", "code", "--output", str(tmp_path / "report"))
+    words = {"main my-branch": "old code", "--output report": f"--output {tmp_path / 'report'}"}
+    checkout.do("bash", "-ec", commands_of("comparing.md", "Report of a pull request", **words))
     report = (tmp_path / "report/report.md").read_text()
     old, new = (json.loads(checkout.git("show", f"{commit}:metrics/best.json")) for commit in ("old", "new"))
     difference = new["score"] - old["score"]
@@ -225,3 +226,25 @@ def test_a_report_compares_with_the_champion_and_refuses_unknown_commits(checkou
     assert "The metrics of no experiment differ" in (tmp_path / "report.md").read_text()
     code, output = checkout.run("lectern", "report", "old", "no-such-commit", "--output", str(tmp_path))
     assert code == 1 and "git has no commit 'no-such-commit'" in output and "Traceback" not in output
+
+
+@pytest.mark.nightly
+def test_the_documented_runs_train_and_are_listed(raw_digits, written_outputs, tmp_path):
+    """The queued run trains in a temporary checkout, and is registered in the store of this checkout."""
+    checkout = create_two_commits(tmp_path / "project", raw_digits, written_outputs)
+    script = commands_of("comparing.md", "Runs of dvc exp run", **{"make runs": "lectern runs --json > runs.json"})
+    checkout.do("bash", "-ec", script, MLFLOW_TRACKING_URI="")
+    rows = json.loads((checkout / "runs.json").read_text())
+    changes = {row["changed"]: row for row in rows if row["run"] != "workspace"}
+    dropout, learning_rate = (
+        changes[f"digits_cnn: module.{key}"] for key in ("network.dropout=0.3", "learning_rate=0.02")
+    )
+    assert dropout["score"] != learning_rate["score"] and dropout["experiment"] == learning_rate["experiment"] == "best"
+    versions = json.loads(checkout.do("lectern", "registry", "show", NAME, "--json", MLFLOW_TRACKING_URI=""))
+    assert {round(version["score"], 4) for version in versions} >= {round(row["score"], 4) for row in changes.values()}
+
+
+@pytest.mark.slow
+def test_the_documented_comparisons_of_metrics_work(checkout):
+    output = checkout.do("bash", "-ec", commands_of("comparing.md", "Metrics"))
+    assert "worst_class_recall" in output and "module.learning_rate" in output
