@@ -72,6 +72,13 @@ git:
 	@git rev-parse --git-dir >/dev/null 2>&1 || { echo "make repro needs git and a clone of the repository. This folder \
 	is no git repository, as in a source archive. Clone it, or run: git init && git add . && git commit --message Import"; exit 1; }
 
+runs: $(READY)  ## list the runs of `dvc exp run`: score, baseline and what was changed
+	@lectern runs
+
+plots: $(READY)  ## draw the plots of all experiments as a web page
+	lectern plots
+	dvc plots show
+
 ui: $(READY)  ## open MLflow on the local store, http://127.0.0.1:5000
 	MLFLOW_BACKEND_STORE_URI="$$(lectern store)" mlflow ui --host 127.0.0.1 --port 5000  # `ps` shows arguments
 
@@ -90,4 +97,4 @@ clean:  ## delete the virtual environment and the checkpoints of unfinished trai
 	rm -rf $(VENV)
 	[ ! -d runs ] || find runs -mindepth 1 -maxdepth 1 ! -name pending -exec rm -rf {} +  # runs/pending is the only copy
 
-.PHONY: help foreign-environment setup demo test coverage nightly faults repro git ui mlflow-server lint clean serve
+.PHONY: help foreign-environment setup demo test coverage nightly faults repro git runs plots ui mlflow-server lint clean serve

@@ -59,7 +59,7 @@ class Checkout:
     @property
     def environment(self) -> dict[str, str]:
         bin = Path(sys.executable).parent
-        removed = ("LAUNCH", "TRAINER", "LECTERN_MIRROR", "PYTHONDONTWRITEBYTECODE")
+        removed = ("LAUNCH", "TRAINER", "LECTERN_MIRROR", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH")
         inherited = {name: value for name, value in os.environ.items() if name not in removed}
         author = {
             f"GIT_{role}_{what}": "nobody@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
@@ -67,7 +67,6 @@ class Checkout:
         return {
             **inherited, **author,
             "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(self / "src"),
             "MLFLOW_TRACKING_URI": self.store,
         }  # fmt: skip
 

@@ -50,17 +50,16 @@ def register_version(client: MlflowClient, experiment: str, dataset: str, module
     model_folder.save_model(module.eval(), paths.model)
     for folder in (paths.metrics_file.parent, paths.card.parent, paths.report):
         folder.mkdir(parents=True, exist_ok=True)
-    metrics = {
-        "score": score,
-        "baseline": 0.0,
+    evaluation = {
         "higher_is_better": True,
         "test_digest": read_facts(paths.processed)["test_digest"],
         "weights_digest": paths.weights,
         "code_digest": stage_code_digest("evaluate", paths.task),
     }
-    write_json(paths.metrics_file, metrics)
+    write_json(paths.metrics_file, {"score": score, "baseline": 0.0})
+    write_json(paths.evaluation_file, evaluation)
     paths.card.write_text(
-        f"# {experiment}\n\nA small model for tests, of `{dataset}` (test digest `{metrics['test_digest']}`).\n\n"
+        f"# {experiment}\n\nA small model for tests, of `{dataset}` (test digest `{evaluation['test_digest']}`).\n\n"
         f"| metric | value |\n| --- | ---: |\n| worst_class_recall | {score} |\n\n{WIDE_PARTS}"
     )
     Image.new("RGB", (600, 400), "orange").save(paths.report / "learning_curve.png")

@@ -69,7 +69,7 @@ def test_a_card_contains_the_numbers_of_the_metrics_and_the_report(evaluated_pro
 
 def test_a_card_states_baseline_training_guards_licence_and_how_to_load_the_model(evaluated_project):
     card = Path("cards/better.md").read_text()
-    test_digest = json.loads(Path("metrics/better.json").read_text())["test_digest"]
+    test_digest = json.loads(Path("reports/better/evaluation.json").read_text())["test_digest"]
     assert "The score is accuracy (share of images); higher is better." in card
     baseline = "The baseline is the score of a trivial method on the same test data"
     assert f"## Baseline\n\n{baseline} (test digest `{test_digest}`)" in card

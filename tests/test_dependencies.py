@@ -23,6 +23,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "stages/config_files.py": STARTS_STAGES,
         "stages/help_text.py": STARTS_STAGES,
         "tracking": TRACKING,
+        "current_checkout.py": "selects the checkout whose code runs; this code is a dependency itself",
         "task_modules.py": "finds modules by name; those modules are dependencies themselves",
         "config.py": "checks config sections; their values are parameters of the stage",
         "errors.py": "defines exceptions",

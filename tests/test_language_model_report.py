@@ -172,7 +172,7 @@ def test_report_contains_all_files_and_consistent_metrics(tmp_path):
     items = pd.read_parquet(tmp_path / "items.parquet")
     assert evaluate.score(items) == metrics["score"]
     assert metrics["bits_per_character"] == pytest.approx(metrics["score"] / np.log(2))
-    assert len(metrics) == 6
+    assert len(metrics) == 4
     assert len(items) == facts["items"]["test"]
     assert items["characters"].sum() == len(WORKS["four.txt"])
     assert items["group"].unique().tolist() == [0]

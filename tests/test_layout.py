@@ -22,7 +22,7 @@ TASK_MODULES = (
 )  # fmt: skip
 # folders of the same task that each folder of a task must not import
 FORBIDDEN = {"data": ("model", "report", "serving"), "model": ("report", "serving"), "report": ("serving",)}
-MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_TOP_LEVEL_FILES = 250, 50, 6
+MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_TOP_LEVEL_FILES = 250, 50, 7
 
 
 def imported_names(path: Path) -> Iterator[str]:

@@ -14,7 +14,7 @@ from lectern.registry.reconcile import reconcile
 from lectern.registry.registered_model import RegisteredModel
 from lectern.registry.versions import download_model_folder
 from lectern.tracking.moved_store import ADDRESSES
-from lectern.tracking.store import connect
+from lectern.tracking.store import connect, store_address
 from registered import NAME, champion, promote
 from short_training import SHORT_TRAINING
 
@@ -182,13 +182,26 @@ def test_a_new_store_keeps_the_artifacts_of_all_experiments_next_to_it(project, 
 
 @pytest.mark.parametrize("folder", ["", "demo"])
 def test_a_copy_that_uses_the_environment_of_the_original_has_a_store_of_its_own(
-    tmp_path, empty_store, monkeypatch, capsys, folder
+    tmp_path, empty_store, monkeypatch, folder
 ):
     (tmp_path / "src" / "lectern").mkdir(parents=True)
+    (tmp_path / "src" / "lectern" / "__init__.py").touch()
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "src").symlink_to("../src")
     shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path / folder)
     assert connect().tracking_uri == f"sqlite:///{tmp_path / 'mlflow.db'}"
-    assert f"not the code of {tmp_path}. To use the code of this checkout" in capsys.readouterr().err
+
+
+def test_a_queued_experiment_is_recorded_in_the_store_of_the_checkout_that_started_it(tmp_path, monkeypatch):
+    """DVC runs a queued experiment in a temporary checkout and deletes this checkout after the run."""
+    temporary = tmp_path / ".dvc" / "tmp" / "exps" / "tmp123"
+    for checkout in (tmp_path, temporary):
+        (checkout / "src" / "lectern").mkdir(parents=True)
+        (checkout / "src" / "lectern" / "__init__.py").touch()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(temporary)
+    assert store_address() == f"sqlite:///{temporary / 'mlflow.db'}"
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert store_address() == f"sqlite:///{tmp_path / 'mlflow.db'}"

@@ -46,8 +46,9 @@ def test_a_version_records_its_experiment_and_its_scores(client):
     (version,) = register(client, "better")
     metrics = json.loads(Path("metrics/better.json").read_text())
     paths = paths_of("better")
+    test_digest = json.loads(Path("reports/better/evaluation.json").read_text())["test_digest"]
     assert (version.number, version.experiment, version.dataset, version.task) == (1, "better", NAME, "digits")
-    assert version.weights == paths.weights and version.test_digest == metrics["test_digest"]
+    assert version.weights == paths.weights and version.test_digest == test_digest
     assert (version.score, version.baseline, version.higher_is_better) == (metrics["score"], metrics["baseline"], True)
     assert version.direction == 1 and version.is_above_baseline
     assert version.metrics["worst_class_recall"] == metrics["worst_class_recall"]

@@ -30,8 +30,8 @@ def replace_weights(experiment: str, other: str) -> None:
     shutil.copytree(f"models/{other}", f"models/{experiment}")
 
 
-def change_metrics(experiment: str, **values: str) -> None:
-    path = Path(f"metrics/{experiment}.json")
+def change_evaluation(experiment: str, **values: str) -> None:
+    path = Path(f"reports/{experiment}/evaluation.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
@@ -40,11 +40,11 @@ def use_other_weights() -> None:
 
 
 def use_other_data() -> None:
-    change_metrics("weak", test_digest="0" * 64)
+    change_evaluation("weak", test_digest="0" * 64)
 
 
 def use_other_code() -> None:
-    change_metrics("weak", code_digest="0" * 64)
+    change_evaluation("weak", code_digest="0" * 64)
 
 
 CHANGES = {

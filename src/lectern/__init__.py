@@ -4,6 +4,9 @@ import getpass
 import os
 import warnings
 
+from lectern.current_checkout import use_current_checkout
+
+use_current_checkout()
 # OpenMP reads OMP_WAIT_POLICY and GOMP_SPINCOUNT when PyTorch is imported.
 # With the values below, an idle OpenMP thread polls for some microseconds before it sleeps.
 # Without polling, a recurrent network needs up to a third more time.

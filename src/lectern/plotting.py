@@ -38,6 +38,22 @@ def draw_curves(history: pd.DataFrame, path: Path) -> None:
             draw_metric(axis, history, name)
 
 
+def tabulate_curves(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the training and the validation loss, with one row per validation.
+
+    The training loss is the mean since the previous validation, so that the table is small. `dvc plots` shows it.
+    """
+    train, validation = (
+        history[history["name"] == f"{part}_loss"].drop_duplicates("step").set_index("step")["value"]
+        for part in ("train", "validation")
+    )
+    position = validation.index.searchsorted(train.index)  # the validation that follows each value of the training
+    means = train.groupby(position).mean().reindex(range(len(validation)))
+    return pd.DataFrame(
+        {"step": validation.index, "train": means.to_numpy(), "validation": validation.to_numpy()}
+    ).dropna()
+
+
 def draw_metric(axis: Any, history: pd.DataFrame, name: str) -> None:
     """Draw the training and validation values of one metric over the steps."""
     for part, style in (("train", {"alpha": 0.7}), ("validation", {"marker": "o"})):

@@ -10,11 +10,13 @@ from lectern.artifacts.model_metadata import read_metadata
 
 CHECKOUT = Path(__file__).resolve().parents[3]  # root folder of the checkout that contains the package `lectern`
 CONF = Path("conf")
+SCHEMAS = CONF / "schema"
 GATE_CONFIG = CONF / "gate.yaml"
 SERVER_CONFIG = CONF / "serve.yaml"
 PIPELINE = Path("dvc.yaml")
 PIPELINE_LOCK = Path("dvc.lock")
 PARAMS = Path("params.yaml")
+PLOTS = Path("plots/dvc.yaml")
 
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
@@ -62,6 +64,10 @@ class ExperimentPaths:
         return METRICS / f"{self.experiment}.json"
 
     @property
+    def evaluation_file(self) -> Path:
+        return self.report / "evaluation.json"
+
+    @property
     def card(self) -> Path:
         return CARDS / f"{self.experiment}.md"
 
@@ -80,6 +86,19 @@ class ExperimentPaths:
     def metrics(self) -> dict[str, Any]:
         """The content of the experiment's metrics file. Raises UserError if the metrics file is missing or damaged."""
         return read_mapping(self.metrics_file, f"Evaluate: dvc repro evaluate@{self.experiment}")
+
+    @cached_property
+    def evaluation(self) -> dict[str, Any]:
+        """What the metrics belong to: the digests of weights, test data and code, and the direction of the score.
+
+        The dictionary is empty if an older version of Lectern wrote the report.
+        """
+        path = self.evaluation_file
+        return read_mapping(path, f"Evaluate: dvc repro evaluate@{self.experiment}") if path.is_file() else {}
+
+    def is_evaluated(self) -> bool:
+        """Return whether both output files of the evaluation exist."""
+        return self.metrics_file.is_file() and self.evaluation_file.is_file()
 
     def is_complete(self) -> bool:
         """Return whether the outputs of all stages from `preprocess` to `register` exist."""

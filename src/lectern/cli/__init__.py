@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from lectern.atomic import explain_write_error
-from lectern.cli import add, inspect, promote, serve, train
+from lectern.cli import add, compare, inspect, promote, serve, train
 from lectern.errors import UserError
 from lectern.task_modules import has_task_module, task_module, task_names
 from lectern.user_files.printed_text import print_message
@@ -20,7 +20,7 @@ EXIT_CODES = (
     "Exit code 4 means that another process promoted a version of the same model at the same time."
 )
 app = typer.Typer(help=HELP, epilog=EXIT_CODES, no_args_is_help=True, pretty_exceptions_enable=False)
-for commands in (promote, inspect, serve, train, add):
+for commands in (promote, inspect, compare, serve, train, add):
     commands.register_commands(app)
 
 

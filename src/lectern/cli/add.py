@@ -18,6 +18,19 @@ def register_commands(app: typer.Typer) -> None:
     group.callback()(lambda: None)  # without a callback, a group with one command has no subcommand
     group.command("dataset")(add_dataset)
     app.add_typer(group, name="add", rich_help_panel=PANEL)
+    app.command(rich_help_panel=PANEL)(schemas)
+
+
+def schemas() -> None:
+    """Write the JSON Schemas of the config files to conf/schema, from which editors check and complete the files.
+
+    Run this command after a change of a parameter that a config file sets.
+
+    Example: lectern schemas
+    """
+    from lectern.schemas.groups import write_schemas
+
+    print("\n".join(map(str, write_schemas())))
 
 
 def add_dataset(

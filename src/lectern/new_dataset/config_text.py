@@ -10,6 +10,7 @@ from lectern.new_dataset.request import Request
 from lectern.new_dataset.sources import Source
 from lectern.new_dataset.template import MISSING, DatasetTemplate, Setting
 
+MODELINE = "# yaml-language-server: $schema=../schema/{}.json"  # editors check the file with this JSON Schema
 NUMBER_LIKE = re.compile(r"[-+.]?\d[\d_.:]*([eE][-+]?\d+)?")  # text that one of the YAML readers reads as a number
 
 
@@ -48,6 +49,7 @@ def format_origin(request: Request, source: Source) -> str:
     lines = [f"# {request.description.strip() or default}"]
     if not source.section["urls"]:
         lines.append("# The origin has no public address. Provide the files in the folder of this origin in a mirror.")
+    lines.append(MODELINE.format("origin"))
     lines += [format_entry("name", request.name), format_entry("licence", request.licence.strip())]
     lines += format_list("urls", source.section["urls"], "")
     lines += [*format_files(source.section.get("files", {})), *format_archive(source.section.get("archive", {}))]
@@ -82,6 +84,7 @@ def format_archive(archive: dict[str, Any]) -> Iterator[str]:
 def format_dataset(request: Request, template: DatasetTemplate) -> str:
     """Return the text of `conf/dataset/<name>.yaml`."""
     lines = [f"# {request.description.strip()}"] if request.description.strip() else []
+    lines.append(MODELINE.format("dataset"))
     lines += [format_entry("name", request.name), f"task: {request.task}", format_entry("origin", request.name)]
     lines += ["preprocess:", *(f"  {format_setting(setting)}" for setting in template.preprocess)]
     lines.append(format_entry("score", dict(template.score)))

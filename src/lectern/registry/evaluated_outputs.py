@@ -4,6 +4,10 @@ The files can belong to different trainings if a user runs a single stage or res
 Without the check, a version could be registered with a score that was measured on other weights.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from lectern.artifacts.dataset import read_facts
 from lectern.artifacts.model_metadata import read_metadata
 from lectern.artifacts.paths import ExperimentPaths
@@ -11,9 +15,8 @@ from lectern.errors import UserError
 from lectern.stages.experiments import stage_code_digest
 from lectern.tracking.output_files import check_links
 
-REQUIRED_METRICS = (
-    "score", "baseline", "higher_is_better", "test_digest", "weights_digest", "code_digest",
-)  # fmt: skip
+REQUIRED_METRICS = ("score", "baseline")
+REQUIRED_DETAILS = ("higher_is_better", "test_digest", "weights_digest", "code_digest")
 
 
 def check_outputs(paths: ExperimentPaths) -> None:
@@ -24,12 +27,8 @@ def check_outputs(paths: ExperimentPaths) -> None:
     """
     check_links(paths.model, paths.report, paths.metrics_file, paths.card)
     read_metadata(paths.model)
-    missing = [name for name in REQUIRED_METRICS if name not in paths.metrics]
-    if missing:
-        raise UserError(
-            f"{paths.metrics_file} lacks {', '.join(missing)}, because an older version of Lectern wrote the file. "
-            f"Run `dvc repro register@{paths.experiment}` to train and evaluate again."
-        )
+    check_keys(paths, paths.metrics_file, paths.metrics, REQUIRED_METRICS)
+    check_keys(paths, paths.evaluation_file, paths.evaluation, REQUIRED_DETAILS)
     compare(paths, "weights_digest", paths.weights, f"the weights in {paths.model}")
     compare(paths, "test_digest", read_facts(paths.processed)["test_digest"], f"the test data in {paths.processed}")
 
@@ -44,10 +43,18 @@ def check_evaluation(paths: ExperimentPaths) -> None:
     compare(paths, "code_digest", stage_code_digest("evaluate", paths.task), "the code of this checkout")
 
 
+def check_keys(paths: ExperimentPaths, file: Path, content: Mapping[str, Any], required: tuple[str, ...]) -> None:
+    if missing := [name for name in required if name not in content]:
+        raise UserError(
+            f"{file} lacks {', '.join(missing)}, because an older version of Lectern wrote the file. "
+            f"Run `dvc repro register@{paths.experiment}` to train and evaluate again."
+        )
+
+
 def compare(paths: ExperimentPaths, name: str, present: str, what: str) -> None:
-    measured = paths.metrics[name]
+    measured = paths.evaluation[name]
     if measured != present:
         raise UserError(
-            f"{paths.metrics_file} does not belong to {what}: its {name} is {measured[:12]}, but {present[:12]} was "
+            f"{paths.evaluation_file} does not belong to {what}: its {name} is {measured[:12]}, but {present[:12]} was "
             f"found. Evaluate again: dvc repro register@{paths.experiment}"
         )

@@ -57,7 +57,7 @@ def experiment_summary(models: Mapping[str, RegisteredModel], paths: ExperimentP
     row: Row = dict.fromkeys(columns) | {"experiment": paths.experiment, "dataset": paths.dataset}
     if paths.is_complete() and not outputs_problem(paths):
         row |= {name: round(paths.metrics[name], 4) for name in ("score", "baseline")}
-        row["better"] = "higher" if paths.metrics["higher_is_better"] else "lower"
+        row["better"] = "higher" if paths.evaluation["higher_is_better"] else "lower"
         row["unit"] = format_unit(paths.dataset)
         version = find_output_version(models, paths)
         if version:

@@ -19,7 +19,7 @@ from lectern.tracking.provenance import git_commit
 PREFIX = "lectern."
 METRIC_PREFIX = "lectern.metric."
 DECISION_PREFIX = "lectern.decision."
-OUTPUT_TAGS = ("score", "baseline", "higher_is_better", "test_digest")  # copied from metrics/<experiment>.json
+OUTPUT_TAGS = ("score", "baseline", "higher_is_better", "test_digest")  # copied from the outputs of `evaluate`
 
 
 def is_finite_number(text: str) -> bool:
@@ -123,7 +123,7 @@ class UnreadableVersion:
 
 def output_identity(paths: ExperimentPaths) -> OutputIdentity:
     """Return the identity of an experiment's outputs in this checkout."""
-    metrics = content_digest([json.dumps(paths.metrics, sort_keys=True)])
+    metrics = content_digest([json.dumps(paths.metrics | paths.evaluation, sort_keys=True)])
     return OutputIdentity(paths.experiment, paths.weights, metrics)
 
 
@@ -138,7 +138,8 @@ def version_tags(paths: ExperimentPaths) -> dict[str, str]:
     Raises UserError if the metrics do not belong to the weights, the test data and the code of this checkout.
     """
     check_evaluation(paths)
-    values = version_identity(paths)._asdict() | {name: paths.metrics[name] for name in OUTPUT_TAGS}
+    results = paths.metrics | paths.evaluation
+    values = version_identity(paths)._asdict() | {name: results[name] for name in OUTPUT_TAGS}
     values |= {"dataset": paths.dataset, "task": paths.task, "commit": git_commit()}
     metrics = {f"{METRIC_PREFIX}{name}": str(value) for name, value in paths.metrics.items()}
     return metrics | {f"{PREFIX}{name}": str(value) for name, value in values.items()}

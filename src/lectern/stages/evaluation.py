@@ -21,24 +21,29 @@ from lectern.tracking.tracker import Tracker
 
 
 def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:
-    """Score the model on the test data, write the metrics file and the report, and return the metrics."""
+    """Score the model on the test data, write the metrics file and the report, and return the metrics.
+
+    The metrics file contains only the numbers that a person compares. `evaluation.json` in the report contains what the
+    numbers belong to.
+    """
+    facts = read_facts(paths.processed)
     report = task_module(paths.task, "report.evaluate")
     with atomic_directory(paths.report) as part:
         scores = report.evaluate(model_folder.load_model(paths.model), paths.processed, part)
         history, text_samples = history_file.read_history(paths.model)
-        getattr(report, "draw_curves", plotting.draw_curves)(history, part / "curves.png")
+        plotting.draw_curves(history, part / "curves.png")
+        plotting.tabulate_curves(history).to_csv(part / "curves.csv", index=False, lineterminator="\n")
         if hasattr(report, "write_text_samples"):
             report.write_text_samples(text_samples, part)
-    facts = read_facts(paths.processed)
-    metrics = {
-        **scores,
-        "baseline": task_module(paths.task, "report.baseline").score_baseline(paths.processed),
-        "higher_is_better": dataset.score["higher_is_better"],
-        "test_items": facts["items"]["test"],
-        "test_digest": facts["test_digest"],
-        "weights_digest": paths.weights,
-        "code_digest": stage_code_digest("evaluate", paths.task),
-    }
+        evaluation = {
+            "higher_is_better": dataset.score["higher_is_better"],
+            "test_items": facts["items"]["test"],
+            "test_digest": facts["test_digest"],
+            "weights_digest": paths.weights,
+            "code_digest": stage_code_digest("evaluate", paths.task),
+        }
+        write_json(part / paths.evaluation_file.name, evaluation)
+    metrics = {**scores, "baseline": task_module(paths.task, "report.baseline").score_baseline(paths.processed)}
     paths.metrics_file.parent.mkdir(exist_ok=True)
     write_json(paths.metrics_file, metrics)
     return metrics

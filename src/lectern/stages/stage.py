@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -15,8 +16,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lectern.artifacts.paths import CONF
+from lectern.artifacts.paths import CHECKOUT, CONF
 from lectern.atomic import explain_write_error
+from lectern.current_checkout import find_source
 from lectern.errors import UserError
 from lectern.stages.config_files import check_complete, check_config_files, check_names, quote_names
 from lectern.stages.help_text import format_help
@@ -37,6 +39,7 @@ def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
             run_main(main, config, HydraConfig.get().runtime.choices)
 
         def command() -> None:
+            check_script(Path(main.__code__.co_filename))
             if {"-h", "--help"} & set(sys.argv[1:]):
                 description = sys.modules[main.__module__].__doc__ or ""
                 print(format_help(config_name, description, CONF))
@@ -51,6 +54,16 @@ def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
 
 class Interrupted(KeyboardInterrupt):
     """Raised when the stage receives SIGTERM or SIGHUP, so that the stage deletes temporary files as after Ctrl-C."""
+
+
+def check_script(script: Path) -> None:
+    """If the script of a stage belongs to another checkout than the imported package, exit with an error message."""
+    source = find_source(script.absolute().parent)
+    if source and source.parent != CHECKOUT:
+        sys.exit(
+            f"lectern: {script} belongs to the checkout {source.parent}, but the current folder {Path.cwd()} uses the "
+            f"code of {CHECKOUT}. Change to {source.parent}, or run {CHECKOUT / 'pipelines' / script.name}."
+        )
 
 
 def check_command_line(config_name: str, overrides: list[str]) -> list[str]:

@@ -39,7 +39,7 @@ def find_or_restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
 def find_complete_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
     """Find or restore the run of an experiment, and log the evaluation if the run lacks the current evaluation."""
     run = find_or_restore_run(client, paths)
-    if paths.metrics_file.is_file() and run.data.tags.get(EVALUATION) != file_digest(paths.metrics_file):
+    if paths.is_evaluated() and run.data.tags.get(EVALUATION) != file_digest(paths.metrics_file):
         log_evaluation(Tracker(client, run.info.run_id), paths)
     return client.get_run(run.info.run_id)
 
@@ -114,7 +114,7 @@ def log_outputs(tracker: Tracker, paths: ExperimentPaths) -> None:
     module = {key: value for key, value in known.items() if key != "facts"}
     parameters = format_parameters({"model": {"module": module}})
     tracker.client.log_batch(tracker.id, params=[Param(key, value) for key, value in parameters.items()])
-    if paths.metrics_file.is_file():
+    if paths.is_evaluated():
         log_evaluation(tracker, paths)
     tracker.log_results({}, {WEIGHTS: paths.weights})
 
@@ -122,5 +122,5 @@ def log_outputs(tracker: Tracker, paths: ExperimentPaths) -> None:
 def log_evaluation(tracker: Tracker, paths: ExperimentPaths) -> None:
     """Log the test metrics and the report to a run."""
     numbers = {f"test/{name}": value for name, value in paths.metrics.items() if type(value) in (int, float)}
-    tags = {"lectern.test_digest": paths.metrics["test_digest"], EVALUATION: file_digest(paths.metrics_file)}
+    tags = {"lectern.test_digest": paths.evaluation["test_digest"], EVALUATION: file_digest(paths.metrics_file)}
     tracker.log_results(numbers, tags, paths.report if paths.report.is_dir() else None)

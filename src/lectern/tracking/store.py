@@ -1,7 +1,6 @@
 """Connect to the MLflow tracking store."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +9,13 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.text_lines import split_lines
+from lectern.current_checkout import current_folder, find_source
 from lectern.errors import UserError
 from lectern.tracking.moved_store import ARTIFACTS, PREFIX
 from lectern.tracking.provenance import ROOT
 from lectern.tracking.sqlite_address import sqlite_address, sqlite_file
 from lectern.tracking.store_creation import incomplete_remedy, open_client
 
-PACKAGE = __name__.partition(".")[0]
 UI_TAGS = {  # settings of MLflow's UI for an experiment
     "mlflow.experimentKind": "custom_model_development",  # open the pages for model training, not those for GenAI
     "mlflow.experiment.primaryMetric.name": "test/score",
@@ -33,13 +32,17 @@ def store_address() -> str:
 
 
 def present_checkout() -> Path:
-    """Return the current directory if it is a checkout, and otherwise the checkout that contains this package.
+    """Return the checkout that contains the current folder, or the checkout of this package if there is none.
 
-    The two checkouts differ if a copied checkout uses the virtual environment of the original checkout. In the folder
-    `demo`, `src` is a symbolic link, so the checkout is the target of the link.
+    `dvc exp run --queue` and `--temp` run the stages in a temporary checkout, which DVC deletes. The store belongs to
+    the checkout in which the user started DVC.
     """
-    package = Path("src", PACKAGE)
-    return package.resolve().parents[1] if package.is_dir() else ROOT
+    folder = current_folder()
+    root = Path(os.environ.get("DVC_ROOT", "")).absolute()
+    if folder and (root / ".dvc" / "tmp") in folder.parents:
+        folder = root
+    source = find_source(folder)
+    return source.parent if source else ROOT
 
 
 def connect() -> MlflowClient:
@@ -48,7 +51,6 @@ def connect() -> MlflowClient:
     With the query, an unreachable store causes an error before a long training. Raises UserError if the store does not
     answer.
     """
-    warn_of_other_code()
     address = store_address()
     try:
         with short_timeouts():
@@ -78,20 +80,6 @@ def short_timeouts() -> Iterator[None]:
                 os.environ.pop(name)
             else:
                 os.environ[name] = value
-
-
-def warn_of_other_code() -> None:
-    """Print a warning if Python imports the code of a different checkout than the current directory.
-
-    The warning appears if a checkout was copied together with its virtual environment.
-    """
-    present = present_checkout()
-    if present != ROOT:
-        print(
-            f"lectern: this environment runs the code of {ROOT}, not the code of {present}. To use the code of this "
-            f"checkout, run make setup, or set PYTHONPATH={present / 'src'}",
-            file=sys.stderr,
-        )
 
 
 def first_line(error: Exception) -> str:

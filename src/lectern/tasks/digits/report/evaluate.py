@@ -32,6 +32,8 @@ def evaluate(module: "DigitClassifier", processed: Path, out: Path) -> dict[str,
     items.to_parquet(out / "items.parquet", index=False)
     details = compute_class_metrics(probabilities, labels)
     write_json(out / "details.json", details)
+    items[["label", "prediction"]].to_csv(out / "confusion.csv", index=False, lineterminator="\n")
+    plots.tabulate_calibration(items).to_csv(out / "calibration.csv", index=False, lineterminator="\n")
     plots.draw_confusion(items, out / "confusion.png")
     plots.draw_mistakes(images, items, out / "mistakes.png")
     plots.draw_calibration(items, out / "calibration.png")

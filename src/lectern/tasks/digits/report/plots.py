@@ -39,15 +39,21 @@ def draw_mistakes(images: np.ndarray, items: pd.DataFrame, path: Path) -> None:
             axis.set_title(f"{row.label} as {row.prediction}, {row.confidence:.0%}", fontsize=8)
 
 
-def draw_calibration(items: pd.DataFrame, path: Path, bins: int = 15) -> None:
+def tabulate_calibration(items: pd.DataFrame, bins: int = 15) -> pd.DataFrame:
+    """Return the mean confidence, the accuracy and the number of images of each bin of the confidence."""
+    groups = items.groupby(np.minimum((items["confidence"] * bins).astype(int), bins - 1))
+    columns = {"confidence": groups["confidence"].mean(), "accuracy": groups["correct"].mean(), "images": groups.size()}
+    return pd.DataFrame(columns)
+
+
+def draw_calibration(items: pd.DataFrame, path: Path) -> None:
     """Draw the accuracy of a network over its confidence.
 
     The curve of a calibrated network is close to the diagonal.
     """
-    bucket = np.minimum((items["confidence"] * bins).astype(int), bins - 1)
-    groups = items.groupby(bucket)
+    table = tabulate_calibration(items)
     with saved_figure(path, 5.0, 5.0) as (_, axis):
         axis.plot([0, 1], [0, 1], color="gray", linewidth=1)
-        axis.scatter(groups["confidence"].mean(), groups["correct"].mean(), s=5 + 20 * np.log10(groups.size()))
+        axis.scatter(table["confidence"], table["accuracy"], s=5 + 20 * np.log10(table["images"]))
         axis.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
         axis.grid(alpha=0.3)

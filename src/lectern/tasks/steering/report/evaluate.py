@@ -35,7 +35,6 @@ def evaluate(module: SteeringModel, processed: Path, out: Path) -> dict[str, flo
     return {
         "score": score(items),
         "rmse_averaged": rmse(items["prediction"] - items["angle_averaged"]),
-        "mae": float((items["prediction"] - items["angle"]).abs().mean()),
         "rmse_turning": details["turning"]["rmse"],
         "smoothness": details["smoothness"]["network"],
         "lag_seconds": details["lag_seconds"],
@@ -93,6 +92,7 @@ def compute_details(items: pd.DataFrame, module: SteeringModel, facts: Facts) ->
     step, labels = facts["step_seconds"], ("angle", "angle_averaged")
     return {
         "unit": facts["unit"]["name"],
+        "mae": float((items["prediction"] - items["angle"]).abs().mean()),
         "baselines": {label: baseline_errors(items, label, facts["mean"][label], step) for label in labels},
         "improvement_over_mean": {label: improvement_over_mean(items, label, facts) for label in labels},
         "turning": measure_turning(items, facts),

@@ -23,10 +23,18 @@ def draw_plots(module: SteeringModel, items: pd.DataFrame, frames: np.ndarray, f
     """Draw all plots of a report. `frames` contains one raw test frame per item."""
     unit = facts["unit"]["name"]
     draw_timeline(items, unit, out / "timeline.png")
+    tabulate_angles(items).to_csv(out / "angles.csv", index=False, lineterminator="\n")
     draw_scatter(items, unit, out / "scatter.png")
     draw_error_by_angle(items, facts, out / "error_by_angle.png")
     draw_saliency(module, items, frames, out / "saliency.png")
     draw_animation(items, frames, facts, out / "drive.gif")
+
+
+def tabulate_angles(items: pd.DataFrame) -> pd.DataFrame:
+    """Return the angles of the driver and of the network over time, for the longest run of frames."""
+    run = items[items["run"] == items["run"].value_counts().index[0]]
+    seconds = (run["time"] - run["time"].iloc[0]).round(3)
+    return pd.DataFrame({"seconds": seconds, "driver": run["angle"], "network": run["prediction"]})
 
 
 def draw_timeline(items: pd.DataFrame, unit: str, path: Path) -> None:

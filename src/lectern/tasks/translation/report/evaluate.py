@@ -28,8 +28,7 @@ __all__ = ["evaluate", "measure", "score", "score_sums", "statistics"]
 def evaluate(module: Translator, processed: Path, out: Path) -> dict[str, float]:
     """Translate all test sets with a beam of 5, write the report to the folder `out`, and return the main metrics.
 
-    The main metrics are the score with its 95 % confidence interval, case-sensitive BLEU, chrF and the share of exact
-    matches.
+    The main metrics are the score, case-sensitive BLEU, chrF and the share of exact matches.
     """
     facts, tests = read_facts(processed), read_tests(processed)
     language = facts["languages"]["target"]
@@ -41,10 +40,16 @@ def evaluate(module: Translator, processed: Path, out: Path) -> dict[str, float]
     sources, references = tests[scored_test]
     items = tabulate_items(facts["score"], language, sources, translations[scored_test], references)
     greedy = tabulate_items(facts["score"], language, sources, translate(module, sources, 1), references)
-    scores = {"score": score(items), "score_greedy": score(greedy), "baselines": score_baselines(processed)}
+    scores = {
+        "score": score(items),
+        "score_interval": dict(zip(("low", "high"), confidence_interval(items), strict=True)),
+        "score_greedy": score(greedy),
+        "baselines": score_baselines(processed),
+    }
     items.to_parquet(out / "items.parquet", index=False)
     write_json(out / "details.json", {**details, **scores})
     plots.draw_score_by_length({out.name: items}, out / "score_by_length.png")
+    plots.tabulate_score_by_length(items).to_csv(out / "score_by_length.csv", index=False, lineterminator="\n")
     draw_attention(module, items, out / "attention.png")
     return summarize(items, details[scored_test])
 
@@ -62,11 +67,8 @@ def measure(module: Translator, processed: Path) -> pd.DataFrame:
 
 def summarize(items: pd.DataFrame, details: Mapping[str, float | str]) -> dict[str, float]:
     """Return the main metrics, by which versions are compared."""
-    low, high = confidence_interval(items)
     return {
         "score": score(items),
-        "score_low": low,
-        "score_high": high,
         "bleu_true_case": float(details["bleu_true_case_detokenised"]),
         "chrf": float(details["chrf"]),
         "exact_match": float(details["exact_match"]),

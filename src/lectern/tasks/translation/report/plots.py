@@ -16,16 +16,12 @@ def draw_score_by_length(experiments: dict[str, pd.DataFrame], path: Path, group
     A network without attention compresses the source sentence into one vector, so its score is lower for long
     sentences.
     """
-    words = next(iter(experiments.values()))["words"]
-    edges = np.unique([words.min() - 1, *words.quantile(np.linspace(0, 1, groups + 1)[1:]).round()])
+    edges = length_groups(next(iter(experiments.values())), groups)
     with saved_figure(path, 7.0, 4.4) as (_, axis):
         for name, items in experiments.items():
-            parts = [part for _, part in items.groupby(pd.cut(items["words"], edges)) if len(part)]
-            scores = [score(part) for part in parts]
-            bounds = np.array([confidence_interval(part, 200) for part in parts])
-            mean_lengths = [part["words"].mean() for part in parts]
-            axis.plot(mean_lengths, scores, marker="o", label=name)
-            axis.fill_between(mean_lengths, bounds[:, 0], bounds[:, 1], alpha=0.15)
+            table = tabulate_score_by_length(items, edges)
+            axis.plot(table["words"], table["score"], marker="o", label=name)
+            axis.fill_between(table["words"], table["low"], table["high"], alpha=0.15)
         axis.set(
             title="Score by sentence length, with 95 % intervals",
             xlabel="words in the source sentence",
@@ -34,6 +30,23 @@ def draw_score_by_length(experiments: dict[str, pd.DataFrame], path: Path, group
         axis.locator_params(axis="x", integer=True)
         axis.grid(alpha=0.3)
         axis.legend()
+
+
+def tabulate_score_by_length(items: pd.DataFrame, edges: np.ndarray | None = None) -> pd.DataFrame:
+    """Return the score and its 95 % interval for groups of sentences of similar length.
+
+    `words` is the mean length of the sentences of a group, and `edges` are the lengths that separate the groups.
+    """
+    groups = items.groupby(pd.cut(items["words"], length_groups(items) if edges is None else edges), observed=True)
+    parts = [part for _, part in groups]
+    rows = [(part["words"].mean(), score(part), *confidence_interval(part, 200)) for part in parts]
+    return pd.DataFrame(rows, columns=["words", "score", "low", "high"])
+
+
+def length_groups(items: pd.DataFrame, groups: int = 6) -> np.ndarray:
+    """Return the edges of length groups with about the same number of sentences."""
+    words = items["words"]
+    return np.unique([words.min() - 1, *words.quantile(np.linspace(0, 1, groups + 1)[1:]).round()])
 
 
 def draw_attention(maps: Sequence[tuple[list[str], list[str], np.ndarray]], path: Path) -> None:

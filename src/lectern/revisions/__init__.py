@@ -1,0 +1,1 @@
+"""Compare commits and DVC experiments, and fetch the outputs of experiments, with DVC's own commands."""
