@@ -83,8 +83,8 @@ def describe_improvement(changes: Changes) -> str:
     verdict = "Better by more than noise" if rule.passed else "Not better by more than noise"
     return (
         f"**{verdict}**: {describe_interval(improvement, direction)} ({unit.unit or unit}) in the "
-        f"{improvement.confidence:.0%} interval of {improvement.resamples:,} resamples of {improvement.units:,} units of "
-        "test items."
+        f"{improvement.confidence:.0%} interval of {improvement.resamples:,} resamples of {improvement.units:,} units "
+        "of test items."
     )
 
 
