@@ -246,5 +246,5 @@ def test_the_documented_runs_train_and_are_listed(raw_digits, written_outputs, t
 
 @pytest.mark.slow
 def test_the_documented_comparisons_of_metrics_work(checkout):
-    output = checkout.do("bash", "-ec", commands_of("comparing.md", "Metrics"))
+    output = checkout.do("bash", "-ec", commands_of("comparing.md", "Metrics", **{"HEAD~1": "old"}))
     assert "worst_class_recall" in output and "module.learning_rate" in output

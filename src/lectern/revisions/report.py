@@ -64,7 +64,7 @@ def format_number(value: float | None) -> str:
 def describe_improvement(changes: Changes) -> str:
     """Describe the bootstrap interval of the difference in score, as the promotion gate computes it."""
     from lectern.registry.bootstrap import estimate_improvement
-    from lectern.registry.gate_rules import better_than_noise
+    from lectern.registry.gate_rules import better_than_noise, describe_interval
 
     new, old = ((changes.metrics["score"].get(side)) for side in ("new", "old"))
     if new is None or old is None:
@@ -80,8 +80,12 @@ def describe_improvement(changes: Changes) -> str:
         return f"The interval of the difference is unknown: {error}"
     unit = read_score_unit(changes.experiment.dataset)
     rule = better_than_noise(new, old, improvement, direction, unit)
-    verdict = "**Better by more than noise**" if rule.passed else "**Not better by more than noise**"
-    return f"{verdict}: {rule.reason.replace('champion', changes.base.revision)}."
+    verdict = "Better by more than noise" if rule.passed else "Not better by more than noise"
+    return (
+        f"**{verdict}**: {describe_interval(improvement, direction)} ({unit.unit or unit}) in the "
+        f"{improvement.confidence:.0%} interval of {improvement.resamples:,} resamples of {improvement.units:,} units "
+        "of test items."
+    )
 
 
 def describe_changes(changes: Changes) -> Iterator[str]:
