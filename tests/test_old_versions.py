@@ -128,7 +128,7 @@ def test_reconcile_keeps_an_old_champion(registered_client):
     assert RegisteredModel(registered_client, NAME).champion_number in (3, 4)
 
 
-def test_the_server_reports_an_old_champion_and_serves_the_others(registered_client):
+def test_the_server_reports_an_old_champion_and_serves_the_others(registered_client, caplog):
     promote(registered_client, BEST)
     champions = Champions(registered_client)
     champions.refresh()
@@ -137,8 +137,9 @@ def test_the_server_reports_an_old_champion_and_serves_the_others(registered_cli
     champions = Champions(registered_client)
     champions.refresh()
     assert champions.problems == {NAME: REASON}
-    with pytest.raises(NotServed, match="was registered by an older version of Lectern"):
+    with pytest.raises(NotServed, match="cannot be loaded. The log of the server contains the reason"):
         champions.get(NAME)
+    assert "was registered by an older version of Lectern" in caplog.text
 
 
 # Outputs of older versions
