@@ -53,7 +53,7 @@ def page_opener(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(url)
         if tab:
-            page.get_by_role("tab", name=tab).click()
+            open_tab(page, tab)
         return page
 
     yield open_page
@@ -88,5 +88,9 @@ def expect_digit(page: Page, digit: int) -> None:
 
 
 def open_tab(page: Page, tab: str) -> None:
-    page.get_by_role("tab", name=tab).click()
-    expect(page.locator(".description")).to_have_count(1)
+    """Open a tab, and wait until the server has built its content."""
+    chosen, description = page.get_by_role("tab", name=tab), page.locator(".description")
+    before = description.inner_text()
+    if chosen.get_attribute("aria-selected") != "true":
+        chosen.click()
+        expect(description).not_to_have_text(before)
