@@ -7,7 +7,7 @@ import pytest
 
 from children import KILLED, Ended, in_child, run_stage, warm
 from lectern.artifacts import digests
-from lectern.tracking import runs
+from lectern.tracking import recording, runs
 from lectern.training import finished_result, fit, run_lock
 from short_training import SHORT_TRAINING, client, list_runs, logged_points, project, read_history, train, train_until
 
@@ -15,7 +15,7 @@ __all__ = ["client", "project"]  # imported because they are fixtures
 NAMES = ("weights.safetensors", "module.json", "history.csv")
 # owner, function, number of the call, and whether the process is killed after the call instead of before
 KILLS: dict[str, tuple[Any, str, int, bool]] = {
-    "before the run has the digest of the weights": (runs, "weights_digest", 1, False),
+    "before the run has the digest of the weights": (recording, "weights_digest", 1, False),
     "before the run is finished": (runs.MlflowClient, "set_terminated", 1, False),
     "after the run is finished": (runs.MlflowClient, "set_terminated", 1, True),
     "before the output is complete": (finished_result.shutil, "copyfile", 2, True),
