@@ -6,8 +6,7 @@ from lectern.artifacts.paths import ExperimentPaths
 from lectern.config import Dataset, call
 from lectern.stages import evaluation
 from lectern.stages.stage import stage
-from lectern.tracking.pending_runs import report_delivered_runs
-from lectern.tracking.recording import connect_for, read_tracking
+from lectern.tracking.recording import open_store, read_tracking
 from lectern.training import finished_result
 
 
@@ -15,9 +14,7 @@ from lectern.training import finished_result
 def main(config: dict[str, Any]) -> None:
     dataset = call(Dataset, config["dataset"], "conf/dataset")
     paths = ExperimentPaths(config["experiment"], dataset.name)
-    client = connect_for(read_tracking(config))
-    if client:
-        report_delivered_runs(client)
+    client = open_store(read_tracking(config))
     if finished_result.is_run_by_dvc():  # DVC runs `evaluate` only after it has recorded the model
         finished_result.discard_results(paths.experiment)
     evaluation.evaluate(paths, dataset)

@@ -9,8 +9,7 @@ from lectern.config import Dataset, call
 from lectern.registry import gate, model_card, register
 from lectern.registry.registered_model import RegisteredModel
 from lectern.stages.stage import stage
-from lectern.tracking.pending_runs import report_delivered_runs
-from lectern.tracking.recording import connect_for, read_tracking
+from lectern.tracking.recording import open_store, read_tracking
 from lectern.tracking.restored_run import find_complete_run
 
 
@@ -18,12 +17,11 @@ from lectern.tracking.restored_run import find_complete_run
 def main(config: dict[str, Any]) -> None:
     dataset = call(Dataset, config["dataset"], "conf/dataset")
     paths = ExperimentPaths(config["experiment"], dataset.name)
-    client = connect_for(read_tracking(config))
+    client = open_store(read_tracking(config))
     model_card.write_card(paths, dataset)
     if client is None:
         print(f"{paths.experiment} is not registered, because of tracking=later. To register it: lectern reconcile")
         return
-    report_delivered_runs(client)
     version = register.register(client, paths, find_complete_run(client, paths).info.run_id)
     items = pd.read_parquet(paths.report / "items.parquet")
     preview = gate.preview_gate(RegisteredModel(client, version.name), version, items)

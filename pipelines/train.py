@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mlflow import MlflowClient
+
 from lectern.artifacts import history_file, model_folder
 from lectern.artifacts.dataset import Facts, read_facts
 from lectern.artifacts.history_file import Record, TextSample
@@ -14,7 +16,7 @@ from lectern.atomic import atomic_directory
 from lectern.config import split_class
 from lectern.stages.stage import stage
 from lectern.task_modules import task_module
-from lectern.tracking.recording import Tracking, connect_for, is_recorded, read_tracking, record_training
+from lectern.tracking.recording import Tracking, is_recorded, open_store, read_tracking, record_training
 from lectern.tracking.run_description import describe_training
 from lectern.training import distributed, finished_result, fit, run_lock
 from lectern.training.history import History
@@ -42,7 +44,7 @@ def main(config: dict[str, Any]) -> None:
         if is_found:
             print_finished(result)
         if not is_found or not is_recorded(plan, result, tracking):
-            train_and_record(plan, facts, config, folder, result)
+            train_and_record(plan, facts, config, folder, result, open_store(tracking))
         finished_result.publish_result(result, out)
     is_run_by_dvc = finished_result.is_run_by_dvc()
     run_lock.clear_run_directory(folder, keep=[out, result.parent] if is_found or is_run_by_dvc else [out])
@@ -69,10 +71,12 @@ def print_finished(folder: Path) -> None:
     )
 
 
-def train_and_record(plan: Plan, facts: Facts, config: dict[str, Any], folder: Path, result: Path) -> None:
+def train_and_record(
+    plan: Plan, facts: Facts, config: dict[str, Any], folder: Path, result: Path, client: MlflowClient | None
+) -> None:
     """Record a training as an MLflow run, and train the model if its finished model folder does not exist yet."""
     description = describe_training(plan, facts, config, result.name)
-    with record_training(description, connect_for(config["tracking"])) as run:
+    with record_training(description, client) as run:
         if result.exists():
             run.log_history(*history_file.read_records(result))
         else:

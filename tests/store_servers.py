@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -76,6 +77,33 @@ def run_postgres(programs: Path) -> Iterator[Postgres]:
             yield postgres
         finally:
             postgres.stop()
+
+
+class MlflowServer:
+    """An MLflow server without accounts, which a test can stop, freeze and start again."""
+
+    def __init__(self, store: str, folder: Path):
+        self.store, self.folder, self.port = store, folder, free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = ["-m", "mlflow", "server", "--backend-store-uri", self.store, "--port", str(self.port)]
+        options = ["--workers", "1", "--artifacts-destination", str(self.folder / "served")]
+        environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        log = self.folder / "server.log"
+        with open(log, "a") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, *command, *options],
+                stdout=output, stderr=output, start_new_session=True, env=environment, cwd=self.folder,
+            )  # fmt: skip
+        wait_until_up(f"{self.address}/health", self.process, log)
+
+    def send(self, number: signal.Signals) -> None:
+        os.killpg(self.process.pid, number)
+
+    def stop(self) -> None:
+        self.send(signal.SIGKILL)
+        self.process.wait()
 
 
 @contextmanager

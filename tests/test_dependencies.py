@@ -38,7 +38,6 @@ EXCEPTIONS["download"] |= {
 EXCEPTIONS["preprocess"] |= {"cluster/array_jobs.py": "starts processes; it does not change what they compute"}
 for _stage in ("train", "evaluate", "register"):
     EXCEPTIONS[_stage] |= {"stages/experiments.py": "reads the lists in dvc.yaml"}
-EXCEPTIONS["evaluate"] |= {"user_files/printed_text.py": "prints messages; it does not change the outputs"}
 EXCEPTIONS["register"] |= {"plotting.py": "draws plots of the report, which is an input of this stage"}
 
 

@@ -1,11 +1,8 @@
 """Test trainings whose tracking store is lost for some time or for good: a training ends normally and loses nothing."""
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,53 +18,26 @@ from lectern.tracking import delivery, recording
 from lectern.tracking.pending_runs import deliver_pending_runs
 from lectern.tracking.tracker import Update
 from short_training import SHORT_TRAINING, client, list_runs, logged_points, project, read_history, train
-from store_servers import find_postgres, free_port, run_postgres, wait_until_up
+from store_servers import MlflowServer, find_postgres, free_port, run_postgres
 
 __all__ = ["client", "project"]  # imported because they are fixtures
 LOST, FOUND = "does not accept the metrics of this training", "the tracking store answers again"
 
 
-class Server:
-    """A real MLflow server on a store. A test can stop, freeze and start it."""
-
-    def __init__(self, store: str, folder: Path):
-        self.store, self.folder, self.port = store, folder, free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        command = ["-m", "mlflow", "server", "--backend-store-uri", self.store, "--port", str(self.port)]
-        options = ["--workers", "1", "--artifacts-destination", str(self.folder / "served")]
-        environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-        log = self.folder / "server.log"
-        with open(log, "a") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, *command, *options],
-                stdout=output, stderr=output, start_new_session=True, env=environment, cwd=self.folder,
-            )  # fmt: skip
-        wait_until_up(f"{self.address}/health", self.process, log)
-
-    def send(self, number: signal.Signals) -> None:
-        os.killpg(self.process.pid, number)
-
-    def stop(self) -> None:
-        self.send(signal.SIGKILL)
-        self.process.wait()
-
-
 @pytest.fixture(scope="module")
-def module_server(empty_store, tmp_path_factory) -> Iterator[Server]:
+def module_server(empty_store, tmp_path_factory) -> Iterator[MlflowServer]:
     """Run one server for all tests of this module, because its start takes many seconds."""
     folder = tmp_path_factory.mktemp("server")
     database = folder / "server.db"
     database.write_bytes(empty_store.read_bytes())
-    server = Server(f"sqlite:///{database}", folder)
+    server = MlflowServer(f"sqlite:///{database}", folder)
     server.start()
     yield server
     server.stop()
 
 
 @pytest.fixture
-def server(module_server, project, monkeypatch) -> Server:
+def server(module_server, project, monkeypatch) -> MlflowServer:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", module_server.address)
     return module_server
 
@@ -151,7 +121,7 @@ def test_a_training_ends_normally_if_the_database_of_its_server_is_lost(project,
     if programs is None:
         pytest.fail("PostgreSQL is not installed: apt-get install postgresql")
     with run_postgres(programs) as postgres:
-        server = Server(postgres.create("lost"), tmp_path)
+        server = MlflowServer(postgres.create("lost"), tmp_path)
         server.start()
         try:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
@@ -248,6 +218,17 @@ def test_updates_are_written_in_order_and_once_after_failures(capsys):
     assert writer.finish(patience=20.0) == [] and written == updates
     messages = capsys.readouterr().err
     assert messages.count(LOST) == 1 and messages.count(FOUND) == 1
+
+
+def test_the_message_about_a_lost_store_contains_no_password(monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:marker@127.0.0.1:1")
+
+    def fail(_: Update) -> None:
+        raise OSError("http://ada:marker@127.0.0.1:1 has gone away\x1b[2J")
+
+    delivery.Delivery(fail, [Update(status="FINISHED")]).finish(patience=0.2)
+    message = capsys.readouterr().err
+    assert LOST in message and "marker" not in message and "\x1b" not in message
 
 
 def test_updates_that_cannot_be_written_are_returned():

@@ -1,4 +1,4 @@
-"""Test over HTTP that hostile requests get short answers without local paths, and leave no trace in the log."""
+"""Test over HTTP that hostile requests get short answers without local paths, and write no traceback to the log."""
 
 import asyncio
 import json

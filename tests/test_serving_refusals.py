@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPResponse
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import requests
@@ -92,6 +93,21 @@ def jpeg_with_many_scans() -> bytes:
     return content[:-2] + 200 * last_scan + content[-2:]
 
 
+def long_image() -> bytes:
+    return as_png(np.zeros((1, 30_000), np.uint8))
+
+
+def mjpeg_video_with_many_scans() -> bytes:
+    """Return a video whose only frame is a JPEG file with many scans."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="avi") as container:
+        stream = container.add_stream("mjpeg", rate=10, width=60, height=60, pix_fmt="yuvj420p")
+        packet = av.Packet(jpeg_with_many_scans())
+        packet.stream, packet.pts, packet.dts, packet.is_keyframe = stream, 0, 0, True
+        container.mux(packet)
+    return file.getvalue()
+
+
 def blank_image(shade: int) -> bytes:
     return as_png(np.full((300, 300), shade, np.uint8))
 
@@ -102,14 +118,28 @@ def blank_image(shade: int) -> bytes:
         (DIGITS, "image/png", decompression_bomb, 422, "at most 40 million"),
         (DIGITS, "image/png", lambda: b"text", 422, "not an image"),
         (DIGITS, "image/jpeg", jpeg_with_many_scans, 422, "scans; at most 100 are allowed"),
+        (DIGITS, "image/png", long_image, 422, "at most 20000 pixels per side"),
         (DIGITS, "image/png", lambda: blank_image(0)[:-60], 422, "damaged"),
         (DIGITS, "image/png", lambda: blank_image(255), 422, "Nothing is drawn"),
         (DIGITS, "text/plain", lambda: b"7", 415, "image/png"),
         (DIGITS, "", lambda: b"7", 415, "application/json"),
         (STEERING, "video/mp4", lambda: b"text" * 200, 422, '"body.mp4 cannot be read as a video'),
+        (STEERING, "video/x-msvideo", mjpeg_video_with_many_scans, 422, "scans; at most 100 are allowed"),
         (TEXT, "video/mp4", lambda: b"", 415, "application/json"),
     ],
-    ids=["bomb", "no-image", "scans", "truncated", "blank", "text", "no-type", "no-video", "wrong-model"],
+    ids=[
+        "bomb",
+        "no-image",
+        "scans",
+        "long",
+        "truncated",
+        "blank",
+        "text",
+        "no-type",
+        "no-video",
+        "mjpeg",
+        "wrong-model",
+    ],
 )
 def test_an_invalid_file_is_rejected_and_the_message_names_the_mistake(
     server, name, media_type, create_body, status, message

@@ -1,6 +1,7 @@
-"""Define the exceptions for errors that a user can fix, and hide the credentials in their messages."""
+"""Define the exceptions for errors that a user can fix, and remove from messages what a terminal must not show."""
 
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,24 @@ def hide_credentials(text: str) -> str:
     'postgresql://***@host/mlflow does not answer'
     """
     return SECRET_PARAMETERS.sub(r"\1***", CREDENTIALS.sub("***@", text))
+
+
+def escape_control_characters(text: str, kept: str = "\n\t") -> str:
+    """Return a text in which escapes such as `\\x1b` replace all characters that are not printable, except `kept`.
+
+    A terminal would interpret control characters in names that other people have chosen.
+    """
+    return "".join(each if each.isprintable() or each in kept else repr(each)[1:-1] for each in text)
+
+
+def format_message(text: str) -> str:
+    """Return a message of Lectern for the terminal, without credentials and control characters."""
+    return f"lectern: {escape_control_characters(hide_credentials(text))}"
+
+
+def print_message(text: str) -> None:
+    """Print a message of Lectern to the standard error output."""
+    print(format_message(text), file=sys.stderr)
 
 
 class UserError(Exception):

@@ -1,5 +1,6 @@
 """Define the paths of the files and folders in a checkout, relative to the root of the checkout."""
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -95,6 +96,13 @@ class ExperimentPaths:
         """
         path = self.evaluation_file
         return read_mapping(path, f"Evaluate: dvc repro evaluate@{self.experiment}") if path.is_file() else {}
+
+    @cached_property
+    def results_digest(self) -> str:
+        """The digest of the metrics and of what they belong to. The digest identifies an evaluation in every store."""
+        from lectern.artifacts.digests import content_digest  # imports NumPy, which many commands do not need
+
+        return content_digest([json.dumps(self.metrics | self.evaluation, sort_keys=True)])
 
     def is_evaluated(self) -> bool:
         """Return whether both output files of the evaluation exist."""

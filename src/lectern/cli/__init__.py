@@ -9,9 +9,8 @@ import typer
 
 from lectern.atomic import explain_write_error
 from lectern.cli import add, compare, inspect, promote, serve, train
-from lectern.errors import UserError
+from lectern.errors import UserError, print_message
 from lectern.task_modules import has_task_module, task_module, task_names
-from lectern.user_files.printed_text import print_message
 
 HELP = "Promote, inspect and serve the models that `dvc repro` trains."
 EXIT_CODES = (

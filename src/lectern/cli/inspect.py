@@ -6,8 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lectern.cli.completion import complete_experiments
-from lectern.cli.output import Json, Name, connect, open_model, print_warning, show_table
-from lectern.user_files.printed_text import print_text
+from lectern.cli.output import Json, Name, connect, open_model, print_text, print_warning, show_table
 
 Pattern = Annotated[
     str,

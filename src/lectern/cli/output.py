@@ -11,8 +11,7 @@ from rich.text import Text
 
 from lectern.artifacts.paths import PIPELINE
 from lectern.cli.completion import complete_names
-from lectern.errors import UserError
-from lectern.user_files.printed_text import escape_control_characters, print_message, print_text
+from lectern.errors import UserError, escape_control_characters, print_message
 
 if TYPE_CHECKING:  # importing MLflow takes seconds, and `lectern --help` does not need MLflow
     from mlflow import MlflowClient
@@ -72,6 +71,11 @@ def print_warning(message: str) -> None:
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON."""
     print(json.dumps(value))
+
+
+def print_text(text: str) -> None:
+    """Print a text to the standard output, with escaped control characters."""
+    print(escape_control_characters(text))
 
 
 def show_table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:

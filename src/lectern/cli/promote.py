@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lectern.cli.completion import complete_versions
-from lectern.cli.output import Json, Name, connect, open_model, print_json, show_table
+from lectern.cli.output import Json, Name, connect, open_model, print_json, print_text, show_table
 from lectern.errors import CheckFailed
-from lectern.user_files.printed_text import print_text
 
 if TYPE_CHECKING:
     from lectern.registry.lineage import Link

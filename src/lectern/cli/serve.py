@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lectern.cli.output import Json, connect, print_json
+from lectern.cli.output import Json, connect, print_json, print_text
 from lectern.errors import UserError
 from lectern.user_files.output_path import check_output_path
-from lectern.user_files.printed_text import print_text
 
 VersionName = Annotated[
     str, typer.Argument(help="name of a registered model or of one of its versions, such as mnist or mnist@3")

@@ -9,13 +9,12 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
-from lectern.errors import ConcurrentPromotion, UserError
+from lectern.errors import ConcurrentPromotion, UserError, print_message
 from lectern.registry import audit_log
 from lectern.registry.journal import Intent, Request, delete_intent, read_intent, write_intent
 from lectern.registry.registered_model import CHALLENGER, CHAMPION, Aliases, RegisteredModel, read_aliases
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.tracking.store import first_line
-from lectern.user_files.printed_text import print_message
 
 
 class DecisionRefused(UserError):

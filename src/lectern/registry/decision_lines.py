@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from lectern.artifacts.text_lines import split_lines
-from lectern.user_files.printed_text import print_message
+from lectern.errors import print_message
 
 Decision = dict[str, Any]
 

@@ -157,6 +157,8 @@ def search_versions(client: MlflowClient, name: str) -> list[ModelVersion]:
     try:
         return list(client.search_model_versions(f"name = {quote}{name}{quote}"))
     except MlflowException as error:
+        if error.error_code != "INVALID_PARAMETER_VALUE":
+            raise
         raise UserError(
             f"MLflow cannot search for versions of {name!r}: {error}. Rename the model in MLflow."
         ) from error

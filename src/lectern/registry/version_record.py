@@ -1,6 +1,5 @@
 """Create the tags of a registered version, and convert the tags to a typed record."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import NamedTuple
 
 from mlflow.entities.model_registry import ModelVersion
 
-from lectern.artifacts.digests import content_digest
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.registry.evaluated_outputs import check_evaluation
 from lectern.registry.packaged_code import code_digest, requirements_digest
@@ -123,8 +121,7 @@ class UnreadableVersion:
 
 def output_identity(paths: ExperimentPaths) -> OutputIdentity:
     """Return the identity of an experiment's outputs in this checkout."""
-    metrics = content_digest([json.dumps(paths.metrics | paths.evaluation, sort_keys=True)])
-    return OutputIdentity(paths.experiment, paths.weights, metrics)
+    return OutputIdentity(paths.experiment, paths.weights, paths.results_digest)
 
 
 def version_identity(paths: ExperimentPaths) -> VersionIdentity:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lectern.artifacts.paths import METRICS
 from lectern.revisions.dvc_command import read_dvc_json
+from lectern.tracking.parameters import flatten
 
 Row = dict[str, Any]
 CODE = ("src/", "pipelines/")
@@ -51,7 +52,7 @@ def run_rows(name: str, state: Mapping[str, Any], commit: Mapping[str, Any]) -> 
 def changed_params(data: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[str]:
     """Yield each param that differs, such as `digits_cnn: module.dropout=0.3`."""
     for file, content in data["params"].items():
-        new, old = (dict(flatten(each.get("data") or {})) for each in (content, base["params"].get(file, {})))
+        new, old = (flatten(each.get("data") or {}) for each in (content, base["params"].get(file, {})))
         for key in sorted({key for key in new | old if new.get(key) != old.get(key)}):
             prefix = "" if "/" not in file else f"{PurePosixPath(file).stem}: "
             yield f"{prefix}{key}={new.get(key, 'removed')}"
@@ -62,12 +63,3 @@ def changed_files(data: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[
     for path, content in data["deps"].items():
         if path.startswith((*CODE, RAW)) and content.get("hash") != base["deps"].get(path, {}).get("hash"):
             yield path
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key and the value of each entry of nested mappings."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from lectern.errors import UserError
 from lectern.serving import card_pictures, file_inputs, metrics, schemas
 from lectern.serving.champions import Champion, Champions, NotServed
-from lectern.serving.client_message import SEE_LOG, client_message
+from lectern.serving.client_message import SEE_LOG, client_message, shorten
 from lectern.serving.deadline import ModelBusy, PredictionTimeout
 from lectern.serving.disconnect import cancel_on_disconnect
 from lectern.serving.error_routes import add_error_routes
@@ -147,7 +147,7 @@ async def predict_file(champion: Champion, executor: Executor, media_type: str, 
     suffix = file_inputs.find_suffix(media_type, champion.request_module)
     if suffix is None:
         accepted = ", ".join(["application/json", *file_inputs.accepted_media_types(champion.request_module)])
-        found = f"the content type {media_type[:80]!r}" if media_type else "no content type"
+        found = f"the content type {shorten(media_type)!r}" if media_type else "no content type"
         raise HTTPException(415, f"{champion.name} accepts {accepted}; the request has {found}.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"body{suffix}"

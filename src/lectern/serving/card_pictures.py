@@ -12,6 +12,7 @@ from starlette.responses import FileResponse
 from lectern.errors import UserError
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.serving.champions import Champion, Champions
+from lectern.serving.client_message import shorten
 from lectern.tracking.downloads import download
 
 MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
@@ -38,7 +39,7 @@ def show_picture(name: str, number: int, file: str, request: Request) -> FileRes
     path = find_picture(champions, champion, file) if champion.version.number == number else None
     if path is None:
         raise HTTPException(
-            404, f"Version {number} of {name[:80]} is not served, or its report has no picture {file[:80]!r}."
+            404, f"Version {number} of {shorten(name)} is not served, or its report has no picture {shorten(file)!r}."
         )
     return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers=HEADERS)
 

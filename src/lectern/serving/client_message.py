@@ -7,7 +7,13 @@ ERROR_NUMBER = re.compile(r"\[Errno -?\d+\] ")
 # the folders of an absolute path or of its URL, such as `/tmp/tmpab12/` or `file:///srv/lectern/`
 FOLDERS = re.compile(r"(?<![\w./:-])(?:\w+:/*)?/(?:[^\s/'\"]+/)+")
 MAX_CHARACTERS = 1000
+MAX_SHOWN = 80  # number of characters of a client's text in an error message
 REMOTE = re.compile(r"(?!file:|sqlite:)\w+://")
+
+
+def shorten(text: str) -> str:
+    """Return the start of a text that a client has sent, for an error message."""
+    return text[:MAX_SHOWN]
 
 
 def client_message(message: str) -> str:

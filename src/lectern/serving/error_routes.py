@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-MAX_SHOWN = 80  # number of characters of a path in an error message
+from lectern.serving.client_message import shorten
 
 
 def add_error_routes(app: FastAPI, *routers: APIRouter) -> None:
@@ -31,7 +31,7 @@ class WrongMethod:
         self.allowed = ", ".join(sorted(allowed))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        detail = f"The method is {scope['method'][:MAX_SHOWN]}; expected {self.allowed}."
+        detail = f"The method is {shorten(scope['method'])}; expected {self.allowed}."
         raise HTTPException(405, detail, {"Allow": self.allowed})
 
 
@@ -39,4 +39,4 @@ class UnknownPath:
     """An endpoint that answers with status 404."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raise HTTPException(404, f"The API has no path {scope['path'][:MAX_SHOWN]!r}. The page /docs lists the paths.")
+        raise HTTPException(404, f"The API has no path {shorten(scope['path'])!r}. The page /docs lists the paths.")

@@ -108,7 +108,7 @@ class PackagedModel:
         return future.result()
 
     def start(self) -> ProcessPoolExecutor:
-        """Start the separate process, and load the model in the separate process."""
+        """Start the separate process, and let the process load the model."""
         pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
         try:
             loaded: packaged_worker.Loaded = pool.submit(packaged_worker.load, *self.arguments).result()

@@ -5,9 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from lectern.serving.client_message import SEE_LOG
-
-MAX_SHOWN = 80  # number of characters of a path in an error message
+from lectern.serving.client_message import SEE_LOG, shorten
 
 
 def set_page_errors() -> None:
@@ -18,7 +16,7 @@ def set_page_errors() -> None:
 
 async def respond_to_unknown_path(request: Request, error: Exception) -> JSONResponse:
     detail = error.detail if isinstance(error, HTTPException) else "Not Found"
-    return JSONResponse({"detail": f"{request.url.path[:MAX_SHOWN]}: {detail}. The web page is at the path /."}, 404)
+    return JSONResponse({"detail": f"{shorten(request.url.path)}: {detail}. The web page is at the path /."}, 404)
 
 
 async def respond_to_exception(request: Request, error: Exception) -> JSONResponse:

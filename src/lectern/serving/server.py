@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import uvicorn
 from starlette.types import ASGIApp
 
-from lectern.errors import UserError
+from lectern.errors import UserError, escape_control_characters
 from lectern.serving.api import create_app
 from lectern.serving.champions import Champions
 from lectern.serving.executor import Executor
@@ -22,7 +22,6 @@ from lectern.serving.server_log import filter_log
 from lectern.serving.settings import Settings
 from lectern.serving.websocket_errors import WebSocketErrorMiddleware
 from lectern.tracking import store
-from lectern.user_files.printed_text import escape_control_characters
 
 SHUTDOWN_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75  # longer than the idle timeout of clients, so that a client closes an idle connection first

@@ -2,7 +2,7 @@
 
 import logging
 
-from lectern.user_files.printed_text import escape_control_characters
+from lectern.errors import escape_control_characters
 
 CLIENT_TEXT = ("nicegui", "lectern.serving")  # loggers whose messages can contain text of clients or of the registry
 SOCKET_MESSAGES = ("engineio.server", "socketio.server", "asyncio")

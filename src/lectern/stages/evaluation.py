@@ -1,10 +1,10 @@
 """Evaluate a trained model, write the metrics and the report, and log both to the MLflow run of the training."""
 
-import sys
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from requests import RequestException
 
 from lectern import plotting
 from lectern.artifacts import history_file, model_folder
@@ -12,6 +12,7 @@ from lectern.artifacts.dataset import read_facts
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.atomic import atomic_directory, write_json
 from lectern.config import Dataset
+from lectern.errors import print_message
 from lectern.stages.experiments import stage_code_digest
 from lectern.task_modules import task_module
 from lectern.tracking.refusals import explain_refusal
@@ -57,11 +58,10 @@ def try_to_log_evaluation(client: MlflowClient, paths: ExperimentPaths) -> None:
     try:
         with short_timeouts():
             log_evaluation(Tracker(client, find_or_restore_run(client, paths).info.run_id), paths)
-    except (MlflowException, OSError) as error:
+    except (MlflowException, RequestException) as error:  # uploads raise errors of `requests`
         if explain_refusal(error):
             raise
-        print(
-            f"lectern: the tracking store {store_address()} stopped answering: {first_line(error)}. The metrics and "
-            "the report are written to the checkout. The next stage writes them to the tracking store.",
-            file=sys.stderr,
+        print_message(
+            f"the tracking store {store_address()} stopped answering: {first_line(error)}. The metrics and the report "
+            "are written to the checkout. The next stage writes them to the tracking store."
         )

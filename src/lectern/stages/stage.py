@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lectern.artifacts.paths import CHECKOUT, CONF
 from lectern.atomic import explain_write_error
 from lectern.current_checkout import find_source
-from lectern.errors import UserError
+from lectern.errors import UserError, format_message
 from lectern.stages.config_files import check_complete, check_config_files, check_names, quote_names
 from lectern.stages.help_text import format_help
 from lectern.tracking.refusals import explain_refusal
@@ -75,7 +75,7 @@ def check_command_line(config_name: str, overrides: list[str]) -> list[str]:
         check_config_files(config_name, overrides)
         return quote_names(overrides)
     except UserError as error:
-        sys.exit(f"lectern: {error}")
+        sys.exit(format_message(str(error)))
 
 
 def run_main(main: Main, config: DictConfig, selected: Mapping[str, str]) -> None:
@@ -91,7 +91,7 @@ def run_main(main: Main, config: DictConfig, selected: Mapping[str, str]) -> Non
             check_names(plain, selected)
             main(plain)
     except UserError as error:
-        sys.exit(f"lectern: {error}")
+        sys.exit(format_message(str(error)))
     except KeyboardInterrupt as error:
         number = error.args[0] if isinstance(error, Interrupted) else signal.SIGINT
         print(f"lectern: stopped by {number.name}. Run the same command again to continue.", file=sys.stderr)
@@ -100,7 +100,7 @@ def run_main(main: Main, config: DictConfig, selected: Mapping[str, str]) -> Non
         explained = explain_refusal(error) or (explain_write_error(error) if isinstance(error, OSError) else None)
         if explained is None:
             raise
-        sys.exit(f"lectern: {explained}")
+        sys.exit(format_message(str(explained)))
 
 
 @contextmanager

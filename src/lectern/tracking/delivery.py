@@ -11,6 +11,7 @@ from threading import Condition, Thread
 
 from tqdm import tqdm
 
+from lectern.errors import format_message
 from lectern.tracking.store import first_line, store_address
 from lectern.tracking.tracker import Update
 
@@ -101,4 +102,4 @@ class Delivery:
 
 def report(message: str) -> None:
     """Print a message to stderr, above the progress bar."""
-    tqdm.write(f"lectern: {message}", file=sys.stderr)
+    tqdm.write(format_message(message), file=sys.stderr)

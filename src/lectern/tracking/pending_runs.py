@@ -5,7 +5,6 @@ The file of a run is deleted after the run has been written.
 """
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.paths import PENDING_RUNS
 from lectern.atomic import write_json
-from lectern.errors import UserError
+from lectern.errors import UserError, print_message
 from lectern.tracking.run_description import RunDescription
 from lectern.tracking.runs import WEIGHTS, find_finished_run, is_written_elsewhere, unfinished_runs
 from lectern.tracking.store import experiment_id, first_line
@@ -139,4 +138,4 @@ def write_updates(tracker: Tracker, updates: Sequence[Update]) -> None:
 def report_delivered_runs(client: MlflowClient) -> None:
     """Write all pending runs to the tracking store, and print a message for each run."""
     for message in deliver_pending_runs(client):
-        print(f"lectern: {message}", file=sys.stderr)
+        print_message(message)

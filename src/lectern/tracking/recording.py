@@ -46,9 +46,16 @@ def read_tracking(config: dict[str, Any]) -> Tracking:
     return tracking
 
 
-def connect_for(tracking: Tracking) -> MlflowClient | None:
-    """Return a client of the tracking store, or None for `later`. Raises UserError if the store does not answer."""
-    return connect() if tracking == "now" else None
+def open_store(tracking: Tracking) -> MlflowClient | None:
+    """Return a client of the tracking store after all pending runs were written to the store, or None for `later`.
+
+    Raises UserError if the store does not answer.
+    """
+    if tracking == "later":
+        return None
+    client = connect()
+    pending_runs.report_delivered_runs(client)
+    return client
 
 
 @contextmanager
@@ -99,10 +106,8 @@ def is_recorded(plan: "Plan", result: Path, tracking: Tracking) -> bool:
 
     If `tracking` is `later`, the run is searched among the pending runs, and otherwise in the tracking store.
     """
-    weights = weights_digest(result)
-    path = pending_runs.pending_file(plan.key)
-    if tracking == "later":
+    weights, client = weights_digest(result), open_store(tracking)
+    if client is None:
+        path = pending_runs.pending_file(plan.key)
         return path.is_file() and pending_runs.read_pending_run(path).weights == weights
-    client = connect()
-    pending_runs.report_delivered_runs(client)
     return find_finished_run(client, experiment_id(client, plan.model.task), plan.key, weights) is not None

@@ -7,9 +7,9 @@ from mlflow.entities import Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from lectern.artifacts import history_file
-from lectern.artifacts.digests import file_digest
 from lectern.artifacts.model_metadata import read_metadata
 from lectern.artifacts.paths import PIPELINE_LOCK, ExperimentPaths
+from lectern.errors import print_message
 from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.ended_runs import delete_partly_restored_runs, restoration_key
 from lectern.tracking.lock_history import find_recorded_training
@@ -19,9 +19,8 @@ from lectern.tracking.run_description import log_parameters
 from lectern.tracking.runs import COMMIT, PROCESS, RESTORED, TRAINING, WEIGHTS, find_run, is_restored
 from lectern.tracking.store import experiment_id
 from lectern.tracking.tracker import Tracker, history_update
-from lectern.user_files.printed_text import print_message
 
-EVALUATION = "lectern.evaluation"  # tag with the digest of the metrics file that was logged to the run
+EVALUATION = "lectern.evaluation"  # tag with the digest of the evaluation that was logged to the run
 CONFIG_SOURCE = "lectern.config_source"  # tag with the file from which the config of a restored run was read
 
 
@@ -39,7 +38,7 @@ def find_or_restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
 def find_complete_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
     """Find or restore the run of an experiment, and log the evaluation if the run lacks the current evaluation."""
     run = find_or_restore_run(client, paths)
-    if paths.is_evaluated() and run.data.tags.get(EVALUATION) != file_digest(paths.metrics_file):
+    if paths.is_evaluated() and run.data.tags.get(EVALUATION) != paths.results_digest:
         log_evaluation(Tracker(client, run.info.run_id), paths)
     return client.get_run(run.info.run_id)
 
@@ -122,5 +121,5 @@ def log_outputs(tracker: Tracker, paths: ExperimentPaths) -> None:
 def log_evaluation(tracker: Tracker, paths: ExperimentPaths) -> None:
     """Log the test metrics and the report to a run."""
     numbers = {f"test/{name}": value for name, value in paths.metrics.items() if type(value) in (int, float)}
-    tags = {"lectern.test_digest": paths.evaluation["test_digest"], EVALUATION: file_digest(paths.metrics_file)}
+    tags = {"lectern.test_digest": paths.evaluation["test_digest"], EVALUATION: paths.results_digest}
     tracker.log_results(numbers, tags, paths.report if paths.report.is_dir() else None)
