@@ -10,7 +10,8 @@ EXPERIMENTS = $(shell $(VENV)/bin/lectern experiments --names)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY ?= true
-export LOGNAME ?= $(shell id -un 2>/dev/null || echo "uid-$$(id -u)")  # DVC fails for a user id without a name
+# DVC fails for a user id without a name. A comment in the line of the variable would append its blanks to the name.
+export LOGNAME ?= $(shell id -un 2>/dev/null || echo "uid-$$(id -u)")
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from lectern.artifacts.source_code import texts_digest
 from lectern.registry.audit_log import describe_version
@@ -22,7 +23,7 @@ def register_other_code(client: MlflowClient, name: str, folder: Path, file: str
     """Register the files of the champion again, with a change in one file of the packaged code."""
     champion = RegisteredModel(client, name).get("champion")
     files = folder / "files"
-    shutil.copytree(champion.source.removeprefix("file://"), files)
+    shutil.copytree(local_file_uri_to_path(champion.source), files)
     old = f"lectern_{code_digest(champion.task)[:12]}"
     path = files / "code" / old / file
     changed = change(path.read_text())

@@ -1,5 +1,6 @@
 """Test a checkout that DVC filled with links into a shared cache, and that was then moved and copied."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -66,3 +67,12 @@ def test_make_creates_the_environment_of_a_moved_checkout_again(tmp_path, folder
     (tmp_path / ".venv/.ready").touch()
     planned = subprocess.run(["make", "-n", "setup"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert ("rm -rf .venv" in planned) == ("-m venv .venv" in planned) == is_rebuilt, planned
+
+
+def test_make_sets_the_name_of_the_user_without_blanks_if_the_environment_lacks_it():
+    rule = 'print-name: ; @echo "[$$LOGNAME]"'
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
+    command = ["make", "--no-print-directory", "--eval", rule, "print-name"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=environment).stdout
+    name = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    assert printed == f"[{name}]\n"

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from lectern.artifacts.paths import PROCESSED
 from lectern.errors import UserError
@@ -259,7 +260,7 @@ if __name__ == "__main__":
 @pytest.mark.nightly
 def test_the_process_ends_when_its_parent_is_killed(inverted, tmp_path):
     (tmp_path / "wait.py").write_text(PREDICT_AND_WAIT)
-    files = Path(inverted.version.source.removeprefix("file://"))
+    files = Path(local_file_uri_to_path(inverted.version.source))
     arguments = [files, files / "artifacts" / inverted.version.experiment, inverted.version.code]
     command = [sys.executable, tmp_path / "wait.py", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
