@@ -11,6 +11,12 @@ from lectern.tracking import store
 from lectern.tracking.sqlite_address import sqlite_address, sqlite_file
 
 
+def make_checkout(folder: Path) -> None:
+    """Create a folder that the commands recognize as a checkout."""
+    (folder / "src/lectern").mkdir(parents=True)
+    (folder / "src/lectern/__init__.py").touch()
+
+
 def write_artifact(folder: Path) -> None:
     """Create a run with an artifact in the store of a checkout."""
     os.chdir(folder)
@@ -22,7 +28,7 @@ def write_artifact(folder: Path) -> None:
 
 def test_the_store_and_its_artifacts_are_in_a_checkout_with_unusual_characters(tmp_path):
     folder = tmp_path / "50% #b;c&d'é {x} $y"
-    (folder / "src/lectern").mkdir(parents=True)
+    make_checkout(folder)
     ended = in_child(lambda: write_artifact(folder))
     assert ended.code == 0, ended.said
     assert (folder / "mlflow.db").stat().st_size
@@ -33,7 +39,7 @@ def test_the_store_and_its_artifacts_are_in_a_checkout_with_unusual_characters(t
 @pytest.mark.parametrize("name", ["a?b", "my%20folder"])
 def test_a_checkout_in_which_sqlite_has_no_address_is_refused_and_nothing_is_written(tmp_path, name, monkeypatch):
     folder = tmp_path / name
-    (folder / "src/lectern").mkdir(parents=True)
+    make_checkout(folder)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     with pytest.raises(UserError, match=r"contains (\?|%20), so MLflow cannot use a SQLite file.*Rename the folder"):
