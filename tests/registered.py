@@ -121,8 +121,19 @@ def load_test_images() -> np.ndarray:
     return np.load(f"data/processed/{NAME}/test_images.npy")[:40]
 
 
+def former_tags(version: ModelVersionRecord) -> dict[str, str]:
+    """Return the tags that a version got before versions had a manifest."""
+    manifest = version.manifest
+    values = {"dataset": manifest.dataset, "commit": manifest.commit, **manifest.identity._asdict()}
+    values |= {f"metric.{name}": value for name, value in manifest.metric_values.items()}
+    return {f"lectern.{name}": str(value) for name, value in values.items()}
+
+
 def register_with_old_tags(client: MlflowClient, version: str) -> None:
-    """Rename the baseline tag of a version to the name that older versions of Lectern used."""
+    """Give a version the tags of an older release, in which the baseline had another name."""
     tags: dict[str, Any] = client.get_model_version(NAME, version).tags
-    client.set_model_version_tag(NAME, version, "lectern.floor", tags["lectern.baseline"])
-    client.delete_model_version_tag(NAME, version, "lectern.baseline")
+    new = former_tags(RegisteredModel(client, NAME).get(version)) | {"lectern.floor": tags["lectern.baseline"]}
+    for key, value in new.items():
+        client.set_model_version_tag(NAME, version, key, value)
+    for key in ("lectern.baseline", "lectern.identity"):
+        client.delete_model_version_tag(NAME, version, key)

@@ -1,8 +1,10 @@
 """Test that an exported ONNX file computes the outputs of PyTorch. A file with other outputs is not attached."""
 
 import hashlib
+import json
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
@@ -11,7 +13,7 @@ from mlflow.artifacts import download_artifacts
 from lectern.artifacts import model_folder
 from lectern.artifacts.paths import PROCESSED
 from lectern.errors import UserError
-from lectern.registry.versions import download_model_folder, find_version
+from lectern.registry.versions import download_files, download_model_folder, find_version
 from lectern.serving import export
 from lectern.tasks.steering.data.format.frames import prepare
 from sample_champions import DIGITS, STEERING, TEXT
@@ -48,10 +50,11 @@ def load_inputs_and_outputs(name: str, module) -> tuple[np.ndarray, np.ndarray]:
 def test_the_attached_file_computes_the_outputs_of_pytorch(client, name):
     version = find_version(client, name)
     address, difference = export.export(client, version)
-    tags = client.get_model_version(name, str(version.number)).tags
-    assert tags["lectern.onnx_uri"] == address and float(tags["lectern.onnx_difference"]) == difference <= 1e-4
-    path = download_artifacts(artifact_uri=address, tracking_uri=client.tracking_uri)
-    assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == tags["lectern.onnx_sha256"]
+    mlflow.set_tracking_uri(client.tracking_uri)
+    path = download_artifacts(artifact_uri=address)
+    check = json.loads(download_files(client, version, "onnx/export.json").read_text())
+    assert check["file"] == Path(path).name and check["difference"] == difference <= 1e-4
+    assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == check["sha256"]
     inputs, expected = load_inputs_and_outputs(name, load_module(client, name))
     np.testing.assert_allclose(run_onnx(path, inputs), expected, atol=1e-4)
 
@@ -59,7 +62,7 @@ def test_the_attached_file_computes_the_outputs_of_pytorch(client, name):
 def test_a_file_with_different_outputs_is_not_attached(client, monkeypatch):
     version = find_version(client, DIGITS)
     monkeypatch.setattr(export, "compare_outputs", lambda *_: 2e-4)
-    monkeypatch.setattr(client, "log_artifact", lambda *_: pytest.fail("the file was attached"))
+    monkeypatch.setattr(export, "attach_file", lambda *_: pytest.fail("the file was attached"))
     with pytest.raises(UserError, match="differ from .* by 0.0002"):
         export.export(client, version)
 

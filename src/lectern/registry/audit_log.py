@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lectern.artifacts.paths import AUDIT_LOGS
+from lectern.errors import UserError
 from lectern.registry.decision_lines import Decision, parse_decisions, select_valid_lines
 from lectern.registry.registered_model import RegisteredModel
-from lectern.registry.version_record import DECISION_PREFIX, ModelVersionRecord, VersionIdentity
+from lectern.registry.version_identity import VersionIdentity
+from lectern.registry.version_record import DECISION_PREFIX, ModelVersionRecord
 from lectern.tracking.account import actor
 
 
@@ -133,14 +135,24 @@ def describe_version(version: ModelVersionRecord) -> Decision:
     """Describe a version by digests of its content, because its number can differ between stores."""
     return {
         "version": version.number,
-        **version.identity._asdict(),
+        **describe_identity(version),
         "score": version.score,
         "test_digest": version.test_digest,
     }
 
 
-def identity(described: Decision) -> VersionIdentity:
-    return VersionIdentity(*(described.get(name, "") for name in VersionIdentity._fields))
+def describe_identity(version: ModelVersionRecord) -> Decision:
+    """Return the values that identify a version. If its manifest is missing, return the identity in the tags."""
+    try:
+        return version.manifest.identity._asdict()
+    except UserError:
+        return {"experiment": version.experiment, "weights": version.weights, "identity": version.identity}
+
+
+def identity(described: Decision) -> str:
+    """Return the identity of a version in the audit log."""
+    digest = VersionIdentity(*(described.get(name, "") for name in VersionIdentity._fields)).digest
+    return str(described.get("identity", digest))
 
 
 def label(described: Decision) -> str:

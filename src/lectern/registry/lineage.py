@@ -20,6 +20,7 @@ from lectern.registry.versions import download_model_folder
 from lectern.tracking.git import git
 from lectern.tracking.provenance import DIRTY, ROOT, UNKNOWN
 from lectern.tracking.restored_run import CONFIG_SOURCE, has_config
+from lectern.tracking.run_description import DATASET_DIGEST_LENGTH
 from lectern.tracking.runs import COMMIT, TRAINING, WEIGHTS, find_run, is_restored
 
 NOT_IN_GIT = (
@@ -108,7 +109,7 @@ def processed_link(paths: ExperimentPaths, run: Run | None, status: StageStatus)
         return Link("processed data", str(paths.processed), "does not exist; run `dvc repro` or `dvc pull`")
     digest = file_digest(facts)
     inputs = [entry.dataset.digest for entry in run.inputs.dataset_inputs] if run and run.inputs else []
-    other = "the run was trained on different data" if inputs and digest[:32] not in inputs else ""
+    other = "the run was trained on different data" if inputs and digest[:DATASET_DIGEST_LENGTH] not in inputs else ""
     value = f"{paths.processed} facts {digest}"
     return compared_link("processed data", value, status, f"preprocess@{paths.dataset}", other)
 

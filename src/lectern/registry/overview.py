@@ -11,7 +11,8 @@ from lectern.registry.decision_lines import report_once
 from lectern.registry.evaluated_outputs import check_outputs
 from lectern.registry.registered_model import CHALLENGER, RegisteredModel, model_names
 from lectern.registry.score_unit import read_score_unit
-from lectern.registry.version_record import ModelVersionRecord, output_identity
+from lectern.registry.version_identity import output_identity
+from lectern.registry.version_record import ModelVersionRecord
 from lectern.stages.experiments import list_experiments
 
 Row = dict[str, Any]
@@ -48,7 +49,7 @@ def outputs_problem(paths: ExperimentPaths) -> str | None:
 
 def find_output_version(models: Mapping[str, RegisteredModel], paths: ExperimentPaths) -> ModelVersionRecord | None:
     model = models.get(paths.dataset)
-    return model.find_outputs(output_identity(paths)) if model else None
+    return model.find_outputs(output_identity(paths).digest) if model else None
 
 
 def experiment_summary(models: Mapping[str, RegisteredModel], paths: ExperimentPaths) -> Row:

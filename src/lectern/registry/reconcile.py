@@ -15,7 +15,8 @@ from lectern.registry.evaluated_outputs import check_evaluation
 from lectern.registry.lock import promotion_lock
 from lectern.registry.register import register, upload_files
 from lectern.registry.registered_model import RegisteredModel, find_model, model_names
-from lectern.registry.version_record import ModelVersionRecord, version_identity
+from lectern.registry.version_identity import version_identity
+from lectern.registry.version_record import ModelVersionRecord
 from lectern.registry.version_runs import describe_lost_versions, restore_deleted_runs
 from lectern.registry.versions import has_model_files
 from lectern.stages.experiments import list_experiments
@@ -90,7 +91,7 @@ def restore_experiment(client: MlflowClient, paths: ExperimentPaths) -> list[str
     check_evaluation(paths)
     found = find_run(client, paths.task, paths.weights)
     model = find_model(client, paths.dataset)
-    before = model.find(version_identity(paths)) if model else None
+    before = model.find(version_identity(paths).digest) if model else None
     run = find_complete_run(client, paths)
     version = register(client, paths, run.info.run_id)
     messages = describe_restored_run(paths, found, run)
@@ -119,5 +120,5 @@ def restore_files(client: MlflowClient, paths: ExperimentPaths, version: ModelVe
     """Upload the files of a registered version if the files are missing from the tracking store."""
     if has_model_files(client, version):
         return []
-    upload_files(client, paths, version.run_id, version.identity)
+    upload_files(client, paths, version.source)
     return [f"{paths.experiment}: the files of {version}"]

@@ -7,14 +7,18 @@ import tempfile
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 
 from lectern.artifacts.paths import ExperimentPaths
+from lectern.registry.logged_model import complete_logged_model, find_or_create_logged_model, link_version
 from lectern.registry.packaged_code import copy_code, importable, requirements
 from lectern.registry.registered_model import RegisteredModel, find_model
-from lectern.registry.version_record import ModelVersionRecord, VersionIdentity, version_identity, version_tags
+from lectern.registry.version_identity import version_identity
+from lectern.registry.version_manifest import write_manifest
+from lectern.registry.version_record import ModelVersionRecord, version_tags
 from lectern.registry.version_runs import find_version_run, move_aliases_of_lost_versions, restore_deleted_run
-from lectern.registry.versions import files_folder
+from lectern.registry.versions import open_repository
 from lectern.task_modules import task_module
 from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.output_files import copy_output
@@ -29,25 +33,27 @@ def register(client: MlflowClient, paths: ExperimentPaths, run_id: str) -> Model
     version, because MLflow cannot change the run of a version. If the process is killed, the same call completes the
     registration.
     """
-    tags, identity = version_tags(paths), version_identity(paths)
+    tags, identity = version_tags(paths), version_identity(paths).digest
     model = find_model(client, paths.dataset)
     existing = model.find(identity) if model else None
     if model and existing and find_version_run(client, existing):
         restore_deleted_run(client, existing)
         return complete_registration(model, existing)
-    upload_files(client, paths, run_id, identity)
+    logged = log_model(client, paths, run_id, identity)
     create_model(client, paths.dataset)
-    source = f"{client.get_run(run_id).info.artifact_uri}/{files_folder(identity)}"
-    created = client.create_model_version(paths.dataset, source, run_id, tags=tags, description=description(paths))
+    created = client.create_model_version(
+        paths.dataset, logged.artifact_location, run_id, tags, None, description(paths), model_id=logged.model_id
+    )
     model = RegisteredModel(client, paths.dataset)
     return complete_registration(model, model.get(str(created.version)))
 
 
 def complete_registration(model: RegisteredModel, version: ModelVersionRecord) -> ModelVersionRecord:
-    """Move the aliases after the registration of a version.
+    """Move the aliases after the registration of a version, and link the version with its logged model.
 
     The alias `challenger` is moved only if the version is the newest version of the model.
     """
+    link_version(model.client, version)
     move_aliases_of_lost_versions(model, version)
     if version.number == max(record.number for record in model.versions):
         model.update_challenger(version)
@@ -63,14 +69,24 @@ def create_model(client: MlflowClient, dataset: str) -> None:
             raise
 
 
-def upload_files(client: MlflowClient, paths: ExperimentPaths, run_id: str, identity: VersionIdentity) -> None:
-    """Upload the files of a version to a separate folder in the artifacts of the version's run."""
-    prepare_artifacts(client, client.get_run(run_id).info.experiment_id)
+def log_model(client: MlflowClient, paths: ExperimentPaths, run_id: str, identity: str) -> LoggedModel:
+    """Return the logged model of a version, with its files and metrics. Create the logged model if it is missing."""
+    run = client.get_run(run_id)
+    prepare_artifacts(client, run.info.experiment_id)
+    model = find_or_create_logged_model(client, paths, run, identity)
+    upload_files(client, paths, model.artifact_location)
+    complete_logged_model(client, paths, run, model)
+    return model
+
+
+def upload_files(client: MlflowClient, paths: ExperimentPaths, source: str) -> None:
+    """Upload the files of a version to the address `source`."""
     with tempfile.TemporaryDirectory() as folder:
         pyfunc = Path(folder) / "pyfunc"
         save_pyfunc(paths, pyfunc, Path(folder))
         add_evaluation(paths, pyfunc)
-        client.log_artifacts(run_id, str(pyfunc), files_folder(identity))
+        write_manifest(paths, pyfunc)
+        open_repository(client, source).log_artifacts(str(pyfunc))
 
 
 def save_pyfunc(paths: ExperimentPaths, folder: Path, scratch: Path) -> None:

@@ -11,9 +11,7 @@ from lectern.registry.decision_lines import select_valid_lines
 from lectern.registry.version_record import (
     DECISION_PREFIX,
     ModelVersionRecord,
-    OutputIdentity,
     UnreadableVersion,
-    VersionIdentity,
     read_record,
 )
 
@@ -42,7 +40,7 @@ class RegisteredModel:
         """Read the versions and aliases from the tracking store again."""
         self.aliases = read_aliases(self.client, self.name)
         found = search_versions(self.client, self.name)
-        records = [read_record(version) for version in found]
+        records = [read_record(version, self.client.tracking_uri) for version in found]
         self.versions = [record for record in records if isinstance(record, ModelVersionRecord)]
         self.versions.sort(key=lambda record: record.number, reverse=True)
         self.unreadable = [record for record in records if isinstance(record, UnreadableVersion)]
@@ -83,15 +81,15 @@ class RegisteredModel:
             f"Versions: {', '.join(map(str, numbers)) or 'none'}; aliases: {', '.join(self.aliases) or 'none yet'}."
         )
 
-    def find(self, identity: VersionIdentity) -> ModelVersionRecord | None:
+    def find(self, identity: str) -> ModelVersionRecord | None:
         """Return the newest version with the given identity, or None if there is no such version."""
         return next((record for record in self.versions if record.identity == identity), None)
 
-    def find_outputs(self, outputs: OutputIdentity) -> ModelVersionRecord | None:
+    def find_outputs(self, outputs: str) -> ModelVersionRecord | None:
         """Return the newest version of the given outputs, with any code, or None if there is no such version."""
-        return next((record for record in self.versions if record.identity.outputs == outputs), None)
+        return next((record for record in self.versions if record.outputs == outputs), None)
 
-    def find_unreadable(self, identity: VersionIdentity) -> UnreadableVersion | None:
+    def find_unreadable(self, identity: str) -> UnreadableVersion | None:
         return next((version for version in self.unreadable if version.identity == identity), None)
 
     def aliases_of(self, number: int) -> str:

@@ -2,20 +2,18 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from math import isfinite
-from typing import NamedTuple
 
 from mlflow.entities.model_registry import ModelVersion
 
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.registry.evaluated_outputs import check_evaluation
-from lectern.registry.packaged_code import code_digest, requirements_digest
+from lectern.registry.version_identity import VersionIdentity, version_identity
+from lectern.registry.version_manifest import PREFIX, VersionManifest, manifest_from_tags, read_manifest
 from lectern.task_modules import task_names
-from lectern.tracking.provenance import git_commit
 
-PREFIX = "lectern."
-METRIC_PREFIX = "lectern.metric."
 DECISION_PREFIX = "lectern.decision."
 OUTPUT_TAGS = ("score", "baseline", "higher_is_better", "test_digest")  # copied from the outputs of `evaluate`
 
@@ -27,33 +25,9 @@ def is_finite_number(text: str) -> bool:
         return False
 
 
-class OutputIdentity(NamedTuple):
-    """The identity of an experiment's outputs: the name of the experiment and digests of its weights and metrics."""
-
-    experiment: str
-    weights: str
-    metrics: str
-
-
-class VersionIdentity(NamedTuple):
-    """The identity of a version, which does not depend on the tracking store. Version numbers differ between stores.
-
-    Two versions of the same outputs have different identities if the code of the inference API or the required packages
-    differ.
-    """
-
-    experiment: str
-    weights: str
-    metrics: str
-    code: str
-    requirements: str
-
-    @property
-    def outputs(self) -> OutputIdentity:
-        return OutputIdentity(self.experiment, self.weights, self.metrics)
-
-
-REQUIRED_TAGS = (*VersionIdentity._fields, "dataset", "task", *OUTPUT_TAGS)
+REQUIRED_TAGS = ("experiment", "task", "weights", "identity", *OUTPUT_TAGS)
+# the required tags of a version that was registered before versions had a manifest
+FORMER_TAGS = (*VersionIdentity._fields, "dataset", "task", *OUTPUT_TAGS)
 
 NAME = re.compile(r"(?!\.)[^/\\\0]+")  # the name of an experiment is part of paths
 NOT_USABLE = (
@@ -72,33 +46,57 @@ TAG_CHECKS: dict[str, Check] = {  # maps a tag to a function that checks its val
 
 @dataclass(frozen=True)
 class ModelVersionRecord:
-    """The information about a version of a registered model, as read from the tracking store."""
+    """The information about a version of a registered model, as read from the tracking store.
+
+    The properties `manifest`, `dataset`, `code`, `metrics` and `commit` need the manifest, which is read when a
+    property is used for the first time. Raises UserError if the manifest is missing.
+    """
 
     name: str
     number: int
     experiment: str
-    dataset: str
     task: str
     weights: str  # sha256 of weights.safetensors
-    metrics_digest: str
-    code: str  # digest of the version's packaged code, without comments and docstrings
-    requirements: str  # digest of the required packages
+    identity: str  # the value of VersionIdentity.digest
     test_digest: str
     score: float
     baseline: float
     higher_is_better: bool
-    metrics: Mapping[str, float]
     run_id: str
     source: str  # address of the version's files
     card: str  # Markdown
-    commit: str = ""  # commit of the registered code, ending in `-dirty` if files had uncommitted changes
+    has_manifest: bool  # False if the version was registered before versions had a manifest
+    load_manifest: Callable[[], VersionManifest] = field(compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.name} version {self.number}"
 
+    @cached_property
+    def manifest(self) -> VersionManifest:
+        return self.load_manifest()
+
     @property
-    def identity(self) -> VersionIdentity:
-        return VersionIdentity(self.experiment, self.weights, self.metrics_digest, self.code, self.requirements)
+    def dataset(self) -> str:
+        return self.manifest.dataset
+
+    @property
+    def code(self) -> str:
+        """The digest of the version's packaged code, without comments and docstrings."""
+        return self.manifest.code
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return self.manifest.metric_values
+
+    @property
+    def commit(self) -> str:
+        """The commit of the registered code. It ends in `-dirty` if files had uncommitted changes."""
+        return self.manifest.commit
+
+    @property
+    def outputs(self) -> str:
+        """The value of OutputIdentity.digest. Versions of the same outputs can have different code."""
+        return self.identity.partition("-")[0]
 
     @property
     def direction(self) -> int:
@@ -115,37 +113,31 @@ class UnreadableVersion:
     """A registered version that Lectern cannot use, because tags are missing or have wrong values."""
 
     number: int
-    identity: VersionIdentity
+    identity: str
     reason: str
 
 
-def output_identity(paths: ExperimentPaths) -> OutputIdentity:
-    """Return the identity of an experiment's outputs in this checkout."""
-    return OutputIdentity(paths.experiment, paths.weights, paths.results_digest)
-
-
-def version_identity(paths: ExperimentPaths) -> VersionIdentity:
-    """Return the identity that a version of an experiment gets if it is registered from this checkout."""
-    return VersionIdentity(*output_identity(paths), code_digest(paths.task), requirements_digest(paths.task))
-
-
 def version_tags(paths: ExperimentPaths) -> dict[str, str]:
-    """Return the tags of a new version. No tag depends on the tracking store.
+    """Return the tags of a new version: what lists of versions show or compare. No tag depends on the tracking store.
 
     Raises UserError if the metrics do not belong to the weights, the test data and the code of this checkout.
     """
     check_evaluation(paths)
     results = paths.metrics | paths.evaluation
-    values = version_identity(paths)._asdict() | {name: results[name] for name in OUTPUT_TAGS}
-    values |= {"dataset": paths.dataset, "task": paths.task, "commit": git_commit()}
-    metrics = {f"{METRIC_PREFIX}{name}": str(value) for name, value in paths.metrics.items()}
-    return metrics | {f"{PREFIX}{name}": str(value) for name, value in values.items()}
+    identity = version_identity(paths)
+    values = {"experiment": paths.experiment, "task": paths.task, "weights": identity.weights}
+    values |= {"identity": identity.digest} | {name: results[name] for name in OUTPUT_TAGS}
+    return {f"{PREFIX}{name}": str(value) for name, value in values.items()}
 
 
-def read_record(version: ModelVersion) -> ModelVersionRecord | UnreadableVersion:
-    """Convert a version of MLflow's registry to a record, or to an UnreadableVersion if a tag is missing or wrong."""
+def read_record(version: ModelVersion, store: str) -> ModelVersionRecord | UnreadableVersion:
+    """Convert a version of MLflow's registry to a record, or to an UnreadableVersion if a tag is missing or wrong.
+
+    `store` is the address of the tracking store, from which the record reads its manifest. The tags of versions that
+    were registered before versions had a manifest contain all values of a manifest.
+    """
     tags = {key.removeprefix(PREFIX): value for key, value in version.tags.items() if key.startswith(PREFIX)}
-    if not set(REQUIRED_TAGS) <= tags.keys():
+    if set(required_tags(tags)) - tags.keys():
         return unreadable_version(version, tags, missing_tags_reason(version, tags))
     if problems := find_wrong_tags(tags):
         reason = f"{version.name} version {version.version} has wrong tags: {'; '.join(problems)}. {NOT_USABLE}"
@@ -154,22 +146,43 @@ def read_record(version: ModelVersion) -> ModelVersionRecord | UnreadableVersion
         name=version.name,
         number=int(version.version),
         experiment=tags["experiment"],
-        dataset=tags["dataset"],
         task=tags["task"],
         weights=tags["weights"],
-        metrics_digest=tags["metrics"],
-        code=tags["code"],
-        requirements=tags["requirements"],
+        identity=read_identity(tags),
         test_digest=tags["test_digest"],
         score=float(tags["score"]),
         baseline=float(tags["baseline"]),
         higher_is_better=tags["higher_is_better"] == "True",
-        metrics=read_metrics(version.tags),
         run_id=version.run_id or "",
         source=version.source or "",
         card=version.description or "",
-        commit=tags.get("commit", ""),
+        has_manifest=has_manifest(tags),
+        load_manifest=manifest_loader(version, store),
     )
+
+
+def has_manifest(tags: Mapping[str, str]) -> bool:
+    """Return whether a version was registered with a manifest, or has no tag of a version without a manifest."""
+    return "identity" in tags or not {"code", "metrics", "requirements"} & tags.keys()
+
+
+def required_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
+    return REQUIRED_TAGS if has_manifest(tags) else FORMER_TAGS
+
+
+def read_identity(tags: Mapping[str, str]) -> str:
+    """Return the identity in the tags of a version. `tags` has no prefixes."""
+    if has_manifest(tags):
+        return tags.get("identity", "")
+    return VersionIdentity(*(tags.get(name, "") for name in VersionIdentity._fields)).digest
+
+
+def manifest_loader(version: ModelVersion, store: str) -> Callable[[], VersionManifest]:
+    """Return the function that reads the manifest of a version."""
+    if f"{PREFIX}identity" not in version.tags:
+        return partial(manifest_from_tags, version.tags)
+    name, identity = f"{version.name} version {version.version}", version.tags[f"{PREFIX}identity"]
+    return partial(read_manifest, name, version.source or "", store, identity)
 
 
 def find_wrong_tags(tags: Mapping[str, str]) -> list[str]:
@@ -183,7 +196,7 @@ def find_wrong_tags(tags: Mapping[str, str]) -> list[str]:
 
 def missing_tags_reason(version: ModelVersion, tags: Mapping[str, str]) -> str:
     """Return a text that lists the existing tags, the missing tags and what to do."""
-    missing = [name for name in REQUIRED_TAGS if name not in tags]
+    missing = [name for name in required_tags(tags) if name not in tags]
     found = sorted(name for name in tags if "." not in name)
     if not found:
         return f"{version.name} version {version.version} was not registered by Lectern. {NOT_USABLE}"
@@ -197,17 +210,4 @@ def missing_tags_reason(version: ModelVersion, tags: Mapping[str, str]) -> str:
 
 
 def unreadable_version(version: ModelVersion, tags: Mapping[str, str], reason: str) -> UnreadableVersion:
-    identity = VersionIdentity(*(tags.get(name, "") for name in VersionIdentity._fields))
-    return UnreadableVersion(int(version.version), identity, reason)
-
-
-def read_metrics(tags: Mapping[str, str]) -> dict[str, float]:
-    """Return a dict that maps the name of each numeric test metric in the tags to its value."""
-    metrics: dict[str, float] = {}
-    for key, value in tags.items():
-        if key.startswith(METRIC_PREFIX):
-            try:
-                metrics[key.removeprefix(METRIC_PREFIX)] = float(value)
-            except ValueError:
-                continue
-    return metrics
+    return UnreadableVersion(int(version.version), read_identity(tags), reason)

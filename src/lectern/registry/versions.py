@@ -3,21 +3,19 @@
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from lectern.artifacts.digests import content_digest
 from lectern.errors import UserError
 from lectern.registry.registered_model import CHAMPION, RegisteredModel
-from lectern.registry.version_record import ModelVersionRecord, VersionIdentity
+from lectern.registry.version_manifest import MANIFEST, missing_files_error
+from lectern.registry.version_record import ModelVersionRecord
 from lectern.tracking.downloads import download
 
 
-def files_folder(identity: VersionIdentity) -> str:
-    """Return the name of the folder that contains the files of a version.
-
-    The folder is an artifact of the version's run. The name contains a digest of the version's identity, because
-    several versions with the same weights share one run.
-    """
-    return f"pyfunc-{content_digest(identity)[:12]}"
+def open_repository(client: MlflowClient, source: str) -> ArtifactRepository:
+    """Return MLflow's reader and writer for the files at the address `source` of a version."""
+    return get_artifact_repository(source, tracking_uri=client.tracking_uri)
 
 
 def open_version(client: MlflowClient, model: str) -> tuple[RegisteredModel, ModelVersionRecord]:
@@ -40,9 +38,10 @@ def find_version(client: MlflowClient, model: str) -> ModelVersionRecord:
 
 def has_model_files(client: MlflowClient, version: ModelVersionRecord) -> bool:
     """Return whether the files of a version exist. Somebody can delete the artifacts without the database entry."""
-    return bool(
-        client.list_artifacts(version.run_id, f"{files_folder(version.identity)}/artifacts/{version.experiment}")
-    )
+    repository = open_repository(client, version.source)
+    names = {file.path for file in repository.list_artifacts()}
+    has_manifest = not version.has_manifest or MANIFEST in names
+    return has_manifest and bool(repository.list_artifacts(f"artifacts/{version.experiment}"))
 
 
 def download_files(client: MlflowClient, version: ModelVersionRecord, part: str = "") -> Path:
@@ -54,10 +53,7 @@ def download_files(client: MlflowClient, version: ModelVersionRecord, part: str 
     try:
         return download(uri, client.tracking_uri)
     except UserError as error:
-        raise UserError(
-            f"{version}: the files of this version are missing from {uri} ({error}). "
-            "Restore the files with `lectern reconcile`, or delete the version."
-        ) from error
+        raise missing_files_error(str(version), uri, error) from error
 
 
 def download_model_folder(client: MlflowClient, version: ModelVersionRecord) -> Path:

@@ -12,21 +12,22 @@ from mlflow import MlflowClient
 
 from lectern.artifacts.digests import file_digest
 from lectern.artifacts.model_folder import load_model
-from lectern.atomic import atomic_file
+from lectern.atomic import atomic_file, write_json
 from lectern.errors import UserError
 from lectern.registry.version_code import has_checkout_code, other_code_error
 from lectern.registry.version_record import ModelVersionRecord
-from lectern.registry.versions import download_model_folder
+from lectern.registry.versions import download_model_folder, open_repository
 from lectern.task_modules import has_task_module, task_module
 
 TOLERANCE = 1e-4  # largest allowed difference between the outputs of ONNX Runtime and PyTorch
 # batch sizes of the comparison with PyTorch, to check that the ONNX file accepts any batch size
 COMPARED_ROWS = (1, 2, 7)
 TRACED_ROWS = 2
+FOLDER, CHECK_FILE = "onnx", "export.json"  # in the files of a version
 
 
 def export(client: MlflowClient, version: ModelVersionRecord, copy_to: Path | None = None) -> tuple[str, float]:
-    """Export a version to ONNX, compare the outputs with PyTorch, and attach the ONNX file to the version's run.
+    """Export a version to ONNX, compare the outputs with PyTorch, and add the ONNX file to the files of the version.
 
     Returns the address of the ONNX file and the largest difference between the outputs. Raises UserError if the task or
     the network cannot be exported, or if the difference is above TOLERANCE.
@@ -50,10 +51,8 @@ def export(client: MlflowClient, version: ModelVersionRecord, copy_to: Path | No
         if copy_to:
             with atomic_file(copy_to) as part:
                 part.write_bytes(path.read_bytes())
-        client.log_artifact(version.run_id, str(path), "onnx")
-        address = f"runs:/{version.run_id}/onnx/{path.name}"
-        write_tags(client, version, {"uri": address, "sha256": file_digest(path), "difference": difference})
-    return address, difference
+        attach_file(client, version, path, difference)
+    return f"models:/{version.name}/{version.number}/{FOLDER}/{path.name}", difference
 
 
 def write_onnx(onnx_module: ModuleType, module: Any, path: Path) -> None:
@@ -88,7 +87,10 @@ def compare_outputs(onnx_module: ModuleType, module: Any, path: Path) -> float:
     return float(max(differences))
 
 
-def write_tags(client: MlflowClient, version: ModelVersionRecord, values: dict[str, object]) -> None:
-    """Write the address and the digest of the ONNX file, and the measured difference, to the tags of the version."""
-    for key, value in values.items():
-        client.set_model_version_tag(version.name, str(version.number), f"lectern.onnx_{key}", str(value))
+def attach_file(client: MlflowClient, version: ModelVersionRecord, path: Path, difference: float) -> None:
+    """Upload the ONNX file to the files of a version, and a JSON file with its digest and the measured difference."""
+    check = path.with_name(CHECK_FILE)
+    write_json(check, {"file": path.name, "sha256": file_digest(path), "difference": difference})
+    repository = open_repository(client, version.source)
+    for file in (path, check):
+        repository.log_artifact(str(file), FOLDER)

@@ -14,7 +14,7 @@ from lectern.registry.registered_model import CHAMPION, RegisteredModel
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.serving.part_folder import PartFolder
 
-FORMAT = 2  # increase this number if the names or the content of the parts change
+FORMAT = 3  # increase this number if the names or the content of the parts change
 
 
 class Run(NamedTuple):
@@ -54,7 +54,7 @@ def make_plan(version: ModelVersionRecord, params: dict[str, Any]) -> dict[str, 
         "format": FORMAT,
         "model": version.name,
         "version": version.number,
-        "identity": content_digest(version.identity),
+        "identity": version.identity,
         "params": params,
     }
 

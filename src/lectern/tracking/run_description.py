@@ -32,6 +32,8 @@ from lectern.tracking.tracker import Update, current_milliseconds
 if TYPE_CHECKING:  # importing PyTorch takes seconds, and delivering a run does not need PyTorch
     from lectern.training.plan import Plan
 
+DATASET_DIGEST_LENGTH = 32  # MLflow accepts digests of at most 36 characters
+
 
 @dataclass(frozen=True)
 class RunDescription:
@@ -95,12 +97,11 @@ def describe_training(plan: "Plan", facts: Mapping[str, Any], config: Mapping[st
 def describe_dataset(dataset: DatasetConfig, facts: Mapping[str, Any], digest: str) -> dict[str, str]:
     """Return the arguments of `mlflow.entities.Dataset` for a dataset.
 
-    `mlflow.data.get_source` returns the folder of the dataset, relative to the checkout. MLflow accepts digests of at
-    most 36 characters.
+    `mlflow.data.get_source` returns the folder of the dataset, relative to the checkout.
     """
     return {
         "name": dataset.name,
-        "digest": digest[:32],
+        "digest": digest[:DATASET_DIGEST_LENGTH],
         "source_type": "local",
         "source": json.dumps({"uri": str(PROCESSED / dataset.name)}),
         "profile": json.dumps(facts["items"]),
