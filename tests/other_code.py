@@ -4,15 +4,18 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from lectern.artifacts.source_code import texts_digest
+from lectern.atomic import write_json
 from lectern.registry.audit_log import describe_version
 from lectern.registry.packaged_code import code_digest, read_package
 from lectern.registry.registered_model import RegisteredModel
+from lectern.registry.version_manifest import MANIFEST
 from lectern.registry.version_record import ModelVersionRecord
 
 Change = Callable[[str], str]
@@ -35,7 +38,9 @@ def register_other_code(client: MlflowClient, name: str, folder: Path, file: str
         module.write_text(module.read_text().replace(old, new))
     (files / "code" / old).rename(files / "code" / new)
     tags = client.get_model_version(name, str(champion.number)).tags
-    tags |= {"lectern.code": digest, "lectern.commit": COMMIT}
+    manifest = replace(champion.manifest, code=digest, commit=COMMIT)
+    write_json(files / MANIFEST, asdict(manifest))
+    tags |= {"lectern.identity": manifest.identity.digest}
     version = client.create_model_version(name, files.absolute().as_uri(), champion.run_id, tags=tags)
     return RegisteredModel(client, name).get(str(version.version))
 

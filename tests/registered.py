@@ -129,11 +129,16 @@ def former_tags(version: ModelVersionRecord) -> dict[str, str]:
     return {f"lectern.{name}": str(value) for name, value in values.items()}
 
 
+def use_former_tags(client: MlflowClient, version: str) -> None:
+    """Give a version the tags of a release in which versions had no manifest."""
+    for key, value in former_tags(RegisteredModel(client, NAME).get(version)).items():
+        client.set_model_version_tag(NAME, version, key, value)
+    client.delete_model_version_tag(NAME, version, "lectern.identity")
+
+
 def register_with_old_tags(client: MlflowClient, version: str) -> None:
     """Give a version the tags of an older release, in which the baseline had another name."""
     tags: dict[str, Any] = client.get_model_version(NAME, version).tags
-    new = former_tags(RegisteredModel(client, NAME).get(version)) | {"lectern.floor": tags["lectern.baseline"]}
-    for key, value in new.items():
-        client.set_model_version_tag(NAME, version, key, value)
-    for key in ("lectern.baseline", "lectern.identity"):
-        client.delete_model_version_tag(NAME, version, key)
+    use_former_tags(client, version)
+    client.set_model_version_tag(NAME, version, "lectern.floor", tags["lectern.baseline"])
+    client.delete_model_version_tag(NAME, version, "lectern.baseline")

@@ -1,4 +1,4 @@
-"""Test that MLflow's system monitor can measure a GPU, and that a machine without a GPU needs no special installation."""
+"""Test that MLflow's system monitor can measure a GPU, and that its package needs no GPU."""
 
 from importlib.metadata import files, version
 

@@ -98,10 +98,10 @@ def test_other_files_are_not_served(server, path):
 
 def test_links_to_other_files_and_other_types_are_not_served(serving_project, tmp_path):
     """The test uses a copy of the report of the served version."""
-    report = next(serving_project.glob("mlartifacts/*/artifacts/pyfunc-*/report/learning_curve.png")).parent
+    report = next(serving_project.glob("mlartifacts/*/models/m-*/artifacts/report/learning_curve.png")).parent
     secret = tmp_path / "secret.png"
     secret.write_text("secret")
-    for folder in serving_project.glob("mlartifacts/*/artifacts/pyfunc-*/report"):
+    for folder in serving_project.glob("mlartifacts/*/models/m-*/artifacts/report"):
         (folder / "linked.png").symlink_to(secret)
         shutil.copy(report / "learning_curve.png", folder / "drawing.svg")
     try:
@@ -109,7 +109,7 @@ def test_links_to_other_files_and_other_types_are_not_served(serving_project, tm
             for file in ("linked.png", "drawing.svg"):
                 assert server.get(f"{ADDRESS}/{file}").status_code == 404
     finally:
-        for folder in serving_project.glob("mlartifacts/*/artifacts/pyfunc-*/report"):
+        for folder in serving_project.glob("mlartifacts/*/models/m-*/artifacts/report"):
             (folder / "linked.png").unlink()
             (folder / "drawing.svg").unlink()
 

@@ -165,7 +165,7 @@ def test_lineage_reports_exactly_the_links_that_are_broken(checkout):
         "conf/model/digits_cnn.yaml", lambda text: text.replace("learning_rate: ", "learning_rate: 1")
     ):
         assert broken_links(checkout) == {"dvc train@demo-digits"}
-    (registered,) = (checkout / "mlartifacts").rglob("pyfunc-*/artifacts/demo-digits/weights.safetensors")
+    (registered,) = (checkout / "mlartifacts").rglob("models/m-*/artifacts/artifacts/demo-digits/weights.safetensors")
     with altered_bytes(registered):
         assert broken_links(checkout) == {"version"}
 

@@ -10,6 +10,7 @@ import yaml
 from lectern.errors import CheckFailed, UserError
 from lectern.registry import audit_log, evaluation_data
 from lectern.registry.reconcile import reconcile
+from lectern.registry.registered_model import RegisteredModel
 from lectern.registry.versions import download_model_folder
 from registered import (
     BEST,
@@ -23,6 +24,7 @@ from registered import (
     promote,
     register,
     rollback,
+    use_former_tags,
 )
 
 LOG = Path("registry", f"{NAME}.jsonl")
@@ -133,10 +135,11 @@ def test_a_dataset_can_replace_the_guard_of_a_cost(registered_client):
 
 def test_guarded_metrics_that_were_not_recorded_are_measured_again(registered_client):
     promote(registered_client, BETTER)
-    tags = registered_client.get_model_version(NAME, BETTER).tags
-    recorded = float(tags["lectern.metric.worst_class_recall"])
-    for key in [key for key in tags if key.startswith("lectern.metric.")]:
-        registered_client.delete_model_version_tag(NAME, BETTER, key)
+    recorded = RegisteredModel(registered_client, NAME).get(BETTER).metrics["worst_class_recall"]
+    use_former_tags(registered_client, BETTER)
+    for key in registered_client.get_model_version(NAME, BETTER).tags:
+        if key.startswith("lectern.metric."):
+            registered_client.delete_model_version_tag(NAME, BETTER, key)
     _, rules = promote(registered_client, BEST)
     (reason,) = [rule.reason for rule in rules if rule.name.startswith("worst_class_recall")]
     assert f"champion {recorded:.4f}" in reason

@@ -13,7 +13,8 @@ from children import Child, in_child, lectern, run_lectern
 from lectern.artifacts.model_folder import load_model
 from lectern.registry import audit_log
 from lectern.registry.registered_model import RegisteredModel, model_names
-from lectern.registry.version_record import DECISION_PREFIX, version_identity
+from lectern.registry.version_identity import version_identity
+from lectern.registry.version_record import DECISION_PREFIX
 from lectern.tracking import runs
 from lectern.tracking import store as tracking_store
 from registered import BEST, BETTER, NAME, TRAINING_IMAGES, WEAK, audit_log_file, champion, paths_of, register
@@ -231,7 +232,12 @@ def test_reconcile_restores_runs_versions_decisions_and_aliases_in_a_new_store(n
     decisions = [key for version in versions for key in version.tags if key.startswith(DECISION_PREFIX)]
     assert len(decisions) == 3 and audit_log_file() == log
     assert lectern("reconcile").said.strip() == "Nothing was missing."
-    number = model.find(version_identity(paths_of("best"))).number
+    experiment = new_store_client.get_experiment_by_name("lectern/digits").experiment_id
+    models = new_store_client.search_logged_models([experiment])
+    assert sorted(logged.name for logged in models) == sorted(TRAINING_IMAGES)
+    linked = [json.loads(logged.tags["mlflow.modelVersions"]) for logged in models]
+    assert sorted(link["version"] for (link,) in linked) == [record.number for record in reversed(model.versions)]
+    number = model.find(version_identity(paths_of("best")).digest).number
     assert lectern("rollback", NAME, "--version", str(number)).code == 0
 
 

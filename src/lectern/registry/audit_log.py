@@ -38,7 +38,7 @@ def new_decision(
         "when": next_timestamp(read_decisions(model)),
         "who": actor(model.client.tracking_uri),
         "action": action,
-        "from": describe_version(old) if old else None,
+        "from": describe_former_champion(old) if old else None,
         "to": describe_version(new) if new else None,
         **details,
     }
@@ -135,18 +135,19 @@ def describe_version(version: ModelVersionRecord) -> Decision:
     """Describe a version by digests of its content, because its number can differ between stores."""
     return {
         "version": version.number,
-        **describe_identity(version),
+        **version.manifest.identity._asdict(),
         "score": version.score,
         "test_digest": version.test_digest,
     }
 
 
-def describe_identity(version: ModelVersionRecord) -> Decision:
-    """Return the values that identify a version. If its manifest is missing, return the identity in the tags."""
+def describe_former_champion(version: ModelVersionRecord) -> Decision:
+    """Describe the champion that is replaced or retired, even if its manifest is missing."""
     try:
-        return version.manifest.identity._asdict()
+        return describe_version(version)
     except UserError:
-        return {"experiment": version.experiment, "weights": version.weights, "identity": version.identity}
+        identity = {"experiment": version.experiment, "weights": version.weights, "identity": version.identity}
+        return {"version": version.number, **identity, "score": version.score, "test_digest": version.test_digest}
 
 
 def identity(described: Decision) -> str:

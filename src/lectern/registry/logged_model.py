@@ -10,7 +10,7 @@ import re
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, Metric, Run
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS, MLFLOW_RUN_NOTE
 
 from lectern.artifacts.digests import file_digest
 from lectern.artifacts.paths import ExperimentPaths
@@ -42,7 +42,7 @@ def create_logged_model(client: MlflowClient, paths: ExperimentPaths, run: Run, 
         run.info.experiment_id,
         FORBIDDEN.sub("_", paths.experiment),
         run.info.run_id,
-        {IDENTITY: identity},
+        {IDENTITY: identity, MLFLOW_RUN_NOTE: run.data.tags.get(MLFLOW_RUN_NOTE, paths.experiment)},
         run.data.params,
         paths.task,
     )

@@ -15,11 +15,8 @@ from lectern.tracking.moved_store import ARTIFACTS, PREFIX
 from lectern.tracking.provenance import ROOT
 from lectern.tracking.sqlite_address import sqlite_address, sqlite_file
 from lectern.tracking.store_creation import incomplete_remedy, open_client
+from lectern.tracking.ui_settings import ui_tags
 
-UI_TAGS = {  # settings of MLflow's UI for an experiment
-    "mlflow.experimentKind": "custom_model_development",  # open the pages for model training, not those for GenAI
-    "mlflow.experiment.primaryMetric.name": "test/score",
-}
 SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
@@ -95,7 +92,7 @@ def experiment_id(client: MlflowClient, task: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, artifact_location(client.tracking_uri, task), UI_TAGS))
+            return str(client.create_experiment(name, artifact_location(client.tracking_uri, task), ui_tags(task)))
         except MlflowException:  # another process may have created the experiment at the same time
             experiment = client.get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage != "active":
