@@ -41,7 +41,7 @@ def find_experiment(client: MlflowClient) -> str:
 
 def test_the_runs_show_their_scores_and_the_models_tab_shows_each_version(pages, open_page):
     page = open_page(f"{pages}/runs?{MODE}&viewStateShareKey=scores", tab=None)
-    expect(page.get_by_role("columnheader", name="test/score")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="test/score").first).to_be_visible()
     expect(page.get_by_text("Trainings of the task digits.")).to_be_visible()
     page = open_page(f"{pages}/models?{MODE}", tab=None)
     for name in TRAINING_IMAGES:
