@@ -261,6 +261,7 @@ def test_a_broken_lineage_and_a_different_score_have_exit_code_3(registered_clie
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_outputs_without_a_version_are_reported_with_the_command_to_restore_them(client):
     for words in (["registry", "list"], ["experiments"], ["promote", NAME], ["lineage", f"{NAME}@champion"]):
         ended = lectern(*words)
