@@ -17,6 +17,7 @@ from children import lectern
 from lectern.cli import app, full_app
 from lectern.cli.output import as_table
 from lectern.stages.experiments import read_experiments
+from marked_cases import mostly
 from registered import BEST, BETTER, NAME, TRAINING_IMAGES, promote
 
 HEAVY = {"torch", "mlflow", "pytorch_lightning", "pandas", "dvc", "numpy", "matplotlib"}
@@ -199,6 +200,7 @@ JSON_COMMANDS = {
     ("predict",): [NAME, "--input", "images", "--output", "predictions.csv"],
     ("export",): [NAME],
 }
+SHORT_COMMANDS = [("promote",), ("lineage",), ("experiments",), ("registry", "list"), ("registry", "show")]
 
 
 def test_every_command_with_json_is_tested():
@@ -206,7 +208,7 @@ def test_every_command_with_json_is_tested():
     assert {words for words in every_command() if "--json" in options_of(words)} == {*JSON_COMMANDS, ("runs",)}
 
 
-@pytest.mark.parametrize("words", JSON_COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", mostly("slow", JSON_COMMANDS, SHORT_COMMANDS, name=" ".join), ids=" ".join)
 def test_every_command_with_json_prints_one_line_of_json(registered_client, words):
     for version in (BETTER, BEST):
         promote(registered_client, version)

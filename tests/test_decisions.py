@@ -16,7 +16,7 @@ from lectern.errors import ConcurrentPromotion, UserError
 from lectern.registry import lock, promotion
 from lectern.registry.reconcile import reconcile
 from lectern.registry.registered_model import RegisteredModel
-from nightly_cases import mostly_nightly
+from marked_cases import mostly
 from registered import (
     BEST,
     BETTER,
@@ -129,7 +129,7 @@ COMMANDS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", mostly_nightly(COMMANDS.values(), [COMMANDS["promote"]], name=" ".join))
+@pytest.mark.parametrize("words", mostly("nightly", COMMANDS.values(), [COMMANDS["promote"]], name=" ".join))
 def test_a_decision_that_the_store_refuses_changes_nothing(registered_client, words):
     for version in (WEAK, BETTER):
         promote(registered_client, version)

@@ -14,7 +14,7 @@ from lectern.errors import UserError
 from lectern.registry.versions import download_model_folder, find_version
 from lectern.serving import export
 from lectern.tasks.steering.data.format.frames import prepare
-from nightly_cases import mostly_nightly
+from marked_cases import mostly
 from sample_champions import DIGITS, STEERING, TEXT
 
 
@@ -45,7 +45,7 @@ def load_inputs_and_outputs(name: str, module) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", mostly_nightly([DIGITS, STEERING], always=[STEERING]))
+@pytest.mark.parametrize("name", mostly("nightly", [DIGITS, STEERING], always=[STEERING]))
 def test_the_attached_file_computes_the_outputs_of_pytorch(client, name):
     version = find_version(client, name)
     address, difference = export.export(client, version)

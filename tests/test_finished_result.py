@@ -9,7 +9,7 @@ from children import KILLED, Ended, in_child, run_stage, warm
 from lectern.artifacts import digests
 from lectern.tracking import recording, runs
 from lectern.training import finished_result, fit, run_lock
-from nightly_cases import mostly_nightly
+from marked_cases import mostly
 from short_training import SHORT_TRAINING, client, list_runs, logged_points, project, read_history, train, train_until
 
 __all__ = ["client", "project"]  # imported because they are fixtures
@@ -47,7 +47,7 @@ def under_dvc(monkeypatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", mostly_nightly(KILLS, always=["before the run is finished", "after the output is complete"])
+    "name", mostly("nightly", KILLS, always=["before the run is finished", "after the output is complete"])
 )
 def test_a_training_killed_after_its_end_is_found_again(project, client, under_dvc, name):
     owner, function, call, after = KILLS[name]

@@ -217,6 +217,7 @@ def test_a_stream_stops_when_its_client_disconnects(server):
 @pytest.mark.parametrize(
     "sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: localh", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nG"]
 )
+@pytest.mark.slow
 def test_a_connection_with_an_incomplete_header_is_closed_and_does_not_delay_other_requests(server_with_key, sent):
     with socket.create_connection(server_with_key.host_and_port, 60) as connection:
         connection.sendall(sent)
@@ -225,12 +226,14 @@ def test_a_connection_with_an_incomplete_header_is_closed_and_does_not_delay_oth
     assert answers.count(b"HTTP/1.1") == sent.count(b"\r\n\r\n")
 
 
+@pytest.mark.slow
 def test_a_header_without_an_end_is_431(server_with_key):
     with socket.create_connection(server_with_key.host_and_port, 60) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\n" + b"X: " + b"a" * 70_000)
         assert connection.recv(4096).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.slow
 def test_a_stream_beyond_the_limit_of_requests_is_503(server_with_key):
     body, key = {"input": {"prompt": ""}, "params": {"length": 1000}}, {"Authorization": "Bearer a key"}
     with ThreadPoolExecutor(8) as pool:

@@ -19,7 +19,7 @@ from lectern.sweeps.search import Search
 from lectern.tracking.process import identify_process
 from lectern.tracking.runs import PROCESS, TRAINING
 from lectern.tracking.store import experiment_id
-from nightly_cases import mostly_nightly
+from marked_cases import mostly
 
 # The training at this line waits until the test kills it or the search.
 WAIT = "import time; Path('paused').touch(); time.sleep(300)"
@@ -129,7 +129,7 @@ def test_no_values_are_written_to_a_config_that_was_edited_during_the_search(fas
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", mostly_nightly([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], [signal.SIGINT]))
+@pytest.mark.parametrize("number", mostly("nightly", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], [signal.SIGINT]))
 def test_an_interrupted_search_ends_its_trainings_and_its_runs(fast_training, store, number):
     insert_fault(WAIT)
     child = start_command("--trials", "2")
