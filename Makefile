@@ -42,18 +42,18 @@ demo: $(READY)  ## run every task on sample data in demo/ and promote each model
 	@echo "Next: make serve (use the models), make ui (curves, plots, registry), lectern --help, and make repro for the real data"
 
 test: $(READY)  ## run the fast tests
-	pytest -n 2 --dist loadgroup
+	pytest -n 2 --dist loadfile
 
 coverage: export COVERAGE_FILE = $(CURDIR)/.coverage
 coverage: export COVERAGE_RCFILE = $(CURDIR)/pyproject.toml
 coverage: $(READY)  ## measure the branch coverage of the fast and slow tests, in all their processes; at least 90 %
 	coverage erase
-	coverage run -m pytest -m "not (index or slurm or postgres or browser or faults or nightly)" -n 2 --dist loadgroup
+	coverage run -m pytest -m "not (index or slurm or postgres or browser or faults or nightly)" -n 2 --dist loadfile
 	coverage combine --quiet
 	coverage report
 
 nightly: $(READY)  ## run the tests that are too slow for every change; takes more than an hour
-	pytest -m nightly -n 2 --dist loadgroup
+	pytest -m nightly -n 2 --dist loadfile
 
 faults: $(READY)  ## kill every command before every write and fill disks; takes about an hour
 	pytest -m faults -n 2 --junitxml=faults.xml

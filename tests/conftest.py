@@ -29,14 +29,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the hook of pytest-xdist, which reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process of pytest-xdist run all tests with the server, and another one the other tests of a file."""
-    for item in items:
-        needs_server = "serving_project" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("server" if needs_server else item.path.name))
-
-
 @pytest.fixture(scope="session")
 def raw_digits(tmp_path_factory) -> Path:
     """Return a folder with the four raw archives of the sample digits."""
