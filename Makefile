@@ -52,7 +52,7 @@ coverage: $(READY)  ## measure the branch coverage of the fast and slow tests, i
 	coverage combine --quiet
 	coverage report
 
-nightly: $(READY)  ## run the tests that are too slow for every change; takes about half an hour
+nightly: $(READY)  ## run the tests that are too slow for every change; takes more than an hour
 	pytest -m nightly -n 2 --dist loadfile
 
 faults: $(READY)  ## kill every command before every write and fill disks; takes about an hour

@@ -1,6 +1,7 @@
 """Fixtures shared by the tests. Tests use one thread, so that parallel tests do not slow each other down."""
 
 import os
+import re
 
 # PyTorch reads this variable when it is imported, including imports in child processes of the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -203,13 +204,13 @@ def server(serving_project):
 def server_with_key(serving_project):
     """Yield a server that needs an API key.
 
-    The upload of a request body may take two seconds. A model computes one request at a time.
+    The upload of a request header or of a request body may take two seconds. A model computes one request at a time.
     """
     from lectern_server import run_server
 
     settings = serving_project / "conf" / "serve.yaml"
     text = settings.read_text()
-    changed = text.replace("body_timeout_seconds: 15", "body_timeout_seconds: 2")
+    changed = re.sub("(header|body)_timeout_seconds: 15", r"\1_timeout_seconds: 2", text)
     settings.write_text(changed.replace("max_requests_per_model: 256", "max_requests_per_model: 1"))
     with ExitStack() as stack:
         try:

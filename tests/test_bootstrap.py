@@ -133,6 +133,7 @@ def test_at_most_5_percent_of_equally_good_candidates_are_called_better(kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", simulation.KINDS, ids=lambda kind: kind.title)
+@pytest.mark.nightly
 def test_at_most_5_percent_of_equally_good_candidates_are_called_better_on_any_test_set(kind):
     assert simulation.share_called_better(kind, 0.0, 200, 0, NOISE)[0] <= 0.05
 

@@ -17,6 +17,7 @@ from children import lectern
 from lectern.cli import app, full_app
 from lectern.cli.output import as_table
 from lectern.stages.experiments import read_experiments
+from marked_cases import mostly
 from registered import BEST, BETTER, NAME, TRAINING_IMAGES, promote
 
 HEAVY = {"torch", "mlflow", "pytorch_lightning", "pandas", "dvc", "numpy", "matplotlib"}
@@ -199,6 +200,7 @@ JSON_COMMANDS = {
     ("predict",): [NAME, "--input", "images", "--output", "predictions.csv"],
     ("export",): [NAME],
 }
+SHORT_COMMANDS = [("promote",), ("lineage",), ("experiments",), ("registry", "list"), ("registry", "show")]
 
 
 def test_every_command_with_json_is_tested():
@@ -206,7 +208,7 @@ def test_every_command_with_json_is_tested():
     assert {words for words in every_command() if "--json" in options_of(words)} == {*JSON_COMMANDS, ("runs",)}
 
 
-@pytest.mark.parametrize("words", JSON_COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", mostly("slow", JSON_COMMANDS, SHORT_COMMANDS, name=" ".join), ids=" ".join)
 def test_every_command_with_json_prints_one_line_of_json(registered_client, words):
     for version in (BETTER, BEST):
         promote(registered_client, version)
@@ -261,6 +263,7 @@ def test_a_broken_lineage_and_a_different_score_have_exit_code_3(registered_clie
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_outputs_without_a_version_are_reported_with_the_command_to_restore_them(client):
     for words in (["registry", "list"], ["experiments"], ["promote", NAME], ["lineage", f"{NAME}@champion"]):
         ended = lectern(*words)

@@ -212,6 +212,7 @@ def test_a_job_saves_and_resumes_after_each_stop_signal(login, slurm):
 
 
 @pytest.mark.slurm
+@pytest.mark.nightly
 def test_a_job_near_its_time_limit_saves_and_is_requeued(login, slurm):
     """Slurm itself sends the stop signal, up to a minute earlier than the job script requests."""
     login.write_site(time='"00:02:00"', warning=70)
@@ -234,6 +235,7 @@ def test_a_preempted_job_saves_and_resumes(login, slurm):
 
 
 @pytest.mark.slurm
+@pytest.mark.nightly
 def test_a_job_resumes_on_another_node_after_a_node_failure(login, slurm):
     process = login.submit("+steps=100")
     wait_until(lambda: "rank 1 of 2 on 127.0.0.12" in login.read_logs(), process)
@@ -255,6 +257,7 @@ def test_a_failed_rank_ends_the_complete_job(login):
 
 
 @pytest.mark.slurm
+@pytest.mark.nightly
 def test_a_training_that_ignores_the_signal_resumes_from_its_last_checkpoint(login, slurm):
     """If a training ignores the stop signal, the job script requeues the job shortly before the time limit."""
     login.write_site(warning=2)
@@ -289,6 +292,7 @@ def test_an_interrupted_command_cancels_its_job(login, slurm, signal_number):
 
 
 @pytest.mark.slurm
+@pytest.mark.nightly
 def test_the_same_command_finds_its_job_after_the_terminal_is_lost(login, slurm):
     process = login.submit("+steps=300")
     wait_until(lambda: "rank 1 of 2" in login.read_logs(), process)
@@ -336,6 +340,7 @@ def test_a_folder_that_the_nodes_do_not_share_is_detected_before_the_training(lo
 
 
 @pytest.mark.slurm
+@pytest.mark.nightly
 def test_an_unavailable_slurm_controller_is_reported(login, slurm, tmp_path):
     config = tmp_path / "slurm.conf"
     text = (slurm.folder / "slurm.conf").read_text()

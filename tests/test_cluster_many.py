@@ -102,6 +102,7 @@ def server(tmp_path_factory) -> Iterator[dict[str, str]]:
         }
 
 
+@pytest.mark.nightly
 def test_parallel_jobs_lose_no_metrics_on_one_server(checkout, server, monkeypatch):
     """Run three trainings on two nodes each. Only one of the two processes of each training logs metrics."""
     # With this memory limit, all jobs can run at the same time.

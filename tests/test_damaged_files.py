@@ -8,6 +8,7 @@ import pytest
 from children import in_child, lectern, run_stage
 from lectern.artifacts.mapping_file import read_mapping
 from lectern.errors import UserError
+from marked_cases import mostly
 from registered import BETTER, NAME, champion
 
 DAMAGES = {
@@ -33,7 +34,7 @@ def test_a_damaged_yaml_file_is_named_with_line_and_remedy(damage, tmp_path):
     "content",
     [
         "<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> b\n",
-        *(pytest.param(content, marks=pytest.mark.slow) for content in ("", '{"score": 0.9', "[]", "\x00")),
+        *mostly("nightly", ["", '{"score": 0.9', "[]", "\x00"], always=[]),
     ],
 )
 def test_damaged_metrics_stop_only_the_command_that_needs_them(content, registered_client):

@@ -16,6 +16,7 @@ from lectern.errors import ConcurrentPromotion, UserError
 from lectern.registry import lock, promotion
 from lectern.registry.reconcile import reconcile
 from lectern.registry.registered_model import RegisteredModel
+from marked_cases import mostly
 from registered import (
     BEST,
     BETTER,
@@ -128,7 +129,7 @@ COMMANDS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize("words", mostly("nightly", COMMANDS.values(), [COMMANDS["promote"]], name=" ".join))
 def test_a_decision_that_the_store_refuses_changes_nothing(registered_client, words):
     for version in (WEAK, BETTER):
         promote(registered_client, version)
@@ -171,6 +172,7 @@ def test_a_store_that_fails_during_a_decision_does_not_discard_it(registered_cli
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_retired_model_has_no_champion_until_another_promotion(registered_client, empty_store):
     promote(registered_client, BETTER)
     ended = lectern("retire", NAME)
@@ -187,6 +189,7 @@ def test_a_retired_model_has_no_champion_until_another_promotion(registered_clie
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_reconcile_keeps_a_model_retired_in_a_new_store(registered_client, empty_store):
     promote(registered_client, BETTER)
     lectern("retire", NAME)

@@ -49,6 +49,7 @@ def broken_links(client: MlflowClient, version: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_reconcile_restores_a_run_that_is_marked_as_deleted(registered_client):
     run_id = delete_run(registered_client, BEST)
     assert "run" in broken_links(registered_client, BEST)

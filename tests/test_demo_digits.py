@@ -40,6 +40,7 @@ def measure_accuracy(model: DigitClassifier, images: np.ndarray, labels: np.ndar
     return float((model.predict(images).argmax(1) == labels).mean())
 
 
+@pytest.mark.slow
 def test_demo_model_is_right_on_most_drawings_and_90_percent_of_the_test_images(demo_model, digits):
     """No drawing was used to choose the augmentation."""
     labels = np.repeat(np.arange(10), 20)

@@ -93,7 +93,8 @@ def test_report_has_the_same_bytes_twice(digits, classifier, report, tmp_path):
     _, out = report
     evaluate.evaluate(classifier, digits, tmp_path)
     names = {path.name for path in out.iterdir()}
-    assert names == {"items.parquet", "details.json", "confusion.png", "mistakes.png", "calibration.png"}
+    tables = {"items.parquet", "details.json", "confusion.csv", "calibration.csv"}
+    assert names == {*tables, "confusion.png", "mistakes.png", "calibration.png"}
     for name in names:
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
 

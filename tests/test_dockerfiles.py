@@ -28,6 +28,7 @@ def test_a_dockerfile_copies_existing_files_that_its_dockerignore_includes(docke
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_the_files_of_the_server_image_are_enough_to_serve_the_champions(serving_project, tmp_path):
     for path in copied_paths(ROOT / "deploy/serve/Dockerfile"):
         copy = shutil.copytree if (ROOT / path).is_dir() else shutil.copy

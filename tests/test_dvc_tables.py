@@ -214,6 +214,7 @@ def test_a_report_contains_scores_interval_changes_gate_and_curves_of_two_commit
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_report_compares_with_the_champion_and_refuses_unknown_commits(checkout, tmp_path):
     store = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlflow.db'}"}
     for command in (["reconcile"], ["promote", NAME], ["report", "old", "new", "--output", str(tmp_path)]):

@@ -16,6 +16,7 @@ from lectern.errors import UserError
 from lectern.registry.versions import download_files, download_model_folder, find_version
 from lectern.serving import export
 from lectern.tasks.steering.data.format.frames import prepare
+from marked_cases import mostly
 from sample_champions import DIGITS, STEERING, TEXT
 
 
@@ -46,7 +47,7 @@ def load_inputs_and_outputs(name: str, module) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [DIGITS, STEERING])
+@pytest.mark.parametrize("name", mostly("nightly", [DIGITS, STEERING], always=[STEERING]))
 def test_the_attached_file_computes_the_outputs_of_pytorch(client, name):
     version = find_version(client, name)
     address, difference = export.export(client, version)

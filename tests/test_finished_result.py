@@ -9,6 +9,7 @@ from children import KILLED, Ended, in_child, run_stage, warm
 from lectern.artifacts import digests
 from lectern.tracking import recording, runs
 from lectern.training import finished_result, fit, run_lock
+from marked_cases import mostly
 from short_training import SHORT_TRAINING, client, list_runs, logged_points, project, read_history, train, train_until
 
 __all__ = ["client", "project"]  # imported because they are fixtures
@@ -45,9 +46,11 @@ def under_dvc(monkeypatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", KILLS.values(), ids=KILLS)
-def test_a_training_killed_after_its_end_is_found_again(project, client, under_dvc, kill):
-    owner, function, call, after = kill
+@pytest.mark.parametrize(
+    "name", mostly("nightly", KILLS, always=["before the run is finished", "after the output is complete"])
+)
+def test_a_training_killed_after_its_end_is_found_again(project, client, under_dvc, name):
+    owner, function, call, after = KILLS[name]
     ended = train_until(owner, function, call, after=after)
     assert ended.code == KILLED, ended.said
     delete_output()
@@ -80,6 +83,7 @@ def test_a_later_training_of_the_experiment_deletes_the_earlier_result(project, 
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_the_result_in_another_store_is_recorded_as_a_full_run(project, client, under_dvc, empty_store):
     assert train().code == 0
     finished_result.shutil.copyfile(empty_store, client.tracking_uri.removeprefix("sqlite:///"))
@@ -90,6 +94,7 @@ def test_the_result_in_another_store_is_recorded_as_a_full_run(project, client, 
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_training_never_replaces_the_model_of_a_different_training(project, client):
     warm()
     ended = in_child(run_stage, "train", "-m", *SHORT_TRAINING, "seed=1,2")
@@ -110,6 +115,7 @@ def test_a_finished_training_is_not_repeated_without_dvc(project, client):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_training_without_dvc_keeps_nothing(project, client):
     assert train().code == 0
     assert not Path("runs").exists() or list(Path("runs").iterdir()) == []

@@ -13,6 +13,7 @@ __all__ = ["client", "project"]  # imported because they are fixtures
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_training_resumes_after_the_disk_was_full_during_a_checkpoint(project, client):
     from lectern.training import checkpointing
 

@@ -76,6 +76,7 @@ def check_complete(client: MlflowClient, seed: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_training_delivers_its_metrics_after_the_server_was_restarted(server):
     training = start_training("seed=1", patience=120.0)
     server.stop()

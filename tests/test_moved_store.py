@@ -75,6 +75,7 @@ def copy(original, monkeypatch) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_moved_checkout_works_and_the_old_folder_is_not_created_again(original, monkeypatch):
     moved = original.rename(original.parent / "moved to 100 %")
     enter(moved, monkeypatch)

@@ -120,6 +120,7 @@ def test_reconcile_reports_the_old_version_and_registers_its_outputs_again(old_v
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_reconcile_keeps_an_old_champion(registered_client):
     promote(registered_client, BEST)
     register_with_old_tags(registered_client, BEST)
@@ -167,6 +168,7 @@ def test_an_old_model_folder_of_a_version_is_refused(client):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make_old", [use_old_metrics, lambda name: use_old_model_folder(Path("models", name))])
+@pytest.mark.nightly
 def test_old_outputs_in_the_checkout_are_reported_and_other_experiments_are_listed(registered_client, make_old):
     make_old("best")
     ended = lectern("experiments")

@@ -87,6 +87,7 @@ def own(client) -> LoadedModel:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_the_packaged_code_predicts_and_reads_files_and_uses_no_other_file_of_the_version(
     inverted, own, images, tmp_path
 ):
@@ -223,6 +224,7 @@ def test_a_call_that_reaches_its_time_limit_is_stopped_and_the_next_call_works(i
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_process_that_was_killed_is_started_again(inverted, images):
     expected = inverted.model.predict(images)
     os.kill(inverted.model.process, signal.SIGKILL)

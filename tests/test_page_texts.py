@@ -96,6 +96,7 @@ def test_other_files_are_not_served(server, path):
     assert response.status_code == 404, response.text
 
 
+@pytest.mark.slow
 def test_links_to_other_files_and_other_types_are_not_served(serving_project, tmp_path):
     """The test uses a copy of the report of the served version."""
     report = next(serving_project.glob("mlartifacts/*/models/m-*/artifacts/report/learning_curve.png")).parent
@@ -114,6 +115,7 @@ def test_links_to_other_files_and_other_types_are_not_served(serving_project, tm
             (folder / "drawing.svg").unlink()
 
 
+@pytest.mark.slow
 def test_pictures_need_the_api_key(server_with_key):
     address = f"{ADDRESS}/learning_curve.png"
     assert server_with_key.get(address).status_code == 401

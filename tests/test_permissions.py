@@ -37,6 +37,7 @@ def test_a_command_that_writes_is_refused_with_a_message(words, promoted_client)
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_lineage_names_the_links_that_could_not_be_checked(promoted_client):
     shutil.copytree(ROOT / ".dvc", ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
     Path(".dvc/config").write_text("[core]\n    no_scm = true\n")

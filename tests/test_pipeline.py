@@ -123,6 +123,7 @@ def test_reconcile_restores_run_version_and_champion(restored, checkout):
     assert "lectern reconcile" not in restored.do("lectern", "registry", "list")
 
 
+@pytest.mark.nightly
 def test_a_lost_store_is_restored_with_every_link(restored):
     """The original run of the training is in the lost store. The config and the commit of the training are in git."""
     restored.git("add", "dvc.lock", "metrics")
@@ -153,6 +154,7 @@ def broken_links(checkout: Checkout) -> set[str]:
     return broken
 
 
+@pytest.mark.nightly
 def test_lineage_reports_exactly_the_links_that_are_broken(checkout):
     assert broken_links(checkout) == set()
     with altered_bytes(next((checkout / "data/raw/sample_digits").iterdir())):
@@ -170,6 +172,7 @@ def test_lineage_reports_exactly_the_links_that_are_broken(checkout):
         assert broken_links(checkout) == {"version"}
 
 
+@pytest.mark.nightly
 def test_deleted_run_and_unknown_commit_break_the_lineage(checkout):
     client = MlflowClient(checkout.store, checkout.store)
     run = client.get_run(client.get_model_version("sample_digits", "1").run_id)

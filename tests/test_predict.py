@@ -103,6 +103,7 @@ def test_a_killed_prediction_continues_with_its_version_and_gives_the_same_table
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_peak_memory_does_not_grow_with_the_number_of_inputs(lectern, tmp_path):
     peaks = []
 

@@ -146,6 +146,7 @@ def test_a_signal_stops_all_processes_after_the_same_step_and_training_resumes_t
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_torchrun_on_two_addresses_trains_without_slurm(project):
     """Two agents with different addresses connect through one port, as on two machines."""
     overrides = (*DIGITS, "model.batches.batch_size=72", "model.fit.laptop.epochs=2", "trainer=cluster_cpu")

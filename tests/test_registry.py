@@ -121,12 +121,14 @@ def test_the_code_of_a_version_imports_nothing_that_is_missing(task):
     assert not [name for name in finder.badmodules if name.startswith("lectern.") and "*" not in name]
 
 
+@pytest.mark.slow
 def test_registration_prints_no_warning(client):
     ended = in_child(register, client, "better")
     assert ended.code == 0 and "Warning" not in ended.said, ended.said
     assert len(RegisteredModel(client, NAME).versions) == 1
 
 
+@pytest.mark.slow
 def test_a_long_card_is_cut_in_the_store_and_complete_among_the_files(client):
     card = Path("cards/better.md")
     card.write_text("\n\n".join([card.read_text(), *("a paragraph of the card" * 4,) * 100]))

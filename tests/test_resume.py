@@ -14,6 +14,7 @@ from lectern.artifacts import model_folder
 from lectern.errors import UserError
 from lectern.training import callbacks, checkpointing, fit
 from lectern.training.checkpointing import AtomicCheckpointIO, ExactResume, last_valid_checkpoint
+from marked_cases import mostly
 from small import STEPS, StatefulClassifier, train
 
 FILES = ("weights.safetensors", "module.json", "history.csv")
@@ -98,9 +99,9 @@ def test_two_trainings_give_the_same_bytes(tmp_path, undisturbed):
     assert_equal_results(tmp_path, undisturbed)
 
 
-@pytest.mark.parametrize("point", QUICK.values(), ids=QUICK)
-def test_resumed_training_gives_the_same_bytes(tmp_path, undisturbed, point):
-    assert_resume_after_kill(tmp_path, undisturbed, point)
+@pytest.mark.parametrize("name", mostly("slow", QUICK, always=list(QUICK)[:2]))
+def test_resumed_training_gives_the_same_bytes(tmp_path, undisturbed, name):
+    assert_resume_after_kill(tmp_path, undisturbed, QUICK[name])
 
 
 @pytest.mark.faults
@@ -109,14 +110,14 @@ def test_a_training_that_is_killed_at_any_point_resumes_to_the_same_bytes(tmp_pa
     assert_resume_after_kill(tmp_path, undisturbed, point)
 
 
-@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("batch", mostly("slow", [1, 5], always=[5]))
 def test_validation_at_the_step_of_a_save_is_not_skipped(tmp_path, undisturbed, batch):
     """A save before the validation would lose the history records of the validation, and maybe the best weights."""
     point = (StatefulClassifier, "validation_step", batch)
     assert_resume_after_kill(tmp_path, undisturbed, point, interval=STEPS // 2)
 
 
-@pytest.mark.parametrize("save", [1, 5])
+@pytest.mark.parametrize("save", mostly("slow", [1, 5], always=[5]))
 def test_half_written_checkpoint_is_ignored(tmp_path, undisturbed, save):
     def train_until_power_failure() -> None:
         fail = lambda: setattr(checkpointing.torch, "save", write_half_and_die)  # noqa: E731
@@ -133,6 +134,7 @@ def test_half_written_checkpoint_is_ignored(tmp_path, undisturbed, save):
     assert_equal_results(tmp_path, undisturbed)
 
 
+@pytest.mark.slow
 def test_training_that_is_killed_every_few_steps_finishes(tmp_path, undisturbed):
     kills = 0
     while (child := in_child(train_until, tmp_path, StatefulClassifier, "training_step", 5)).code == KILLED:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 import time
 
 import pytest
@@ -117,6 +118,19 @@ def log_from_page(server, message: str) -> None:
         content = {"client_id": client, "level": "warning", "message": message}
         socket.send(f"42{json.dumps(['log', content])}")
         assert wait_until(lambda: message[-10:] in "".join(server.output[-3:]))
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.3])
+def test_visitors_who_leave_while_the_page_is_built_write_no_traceback(server, seconds):
+    before = len(server.output)
+    connections = [socket.create_connection(server.host_and_port) for _ in range(16)]
+    for connection in connections:
+        connection.sendall(b"GET /?tab=digits HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    time.sleep(seconds)
+    for connection in connections:
+        connection.close()
+    log_from_page(server, "end of the test")
+    assert "Traceback" not in "".join(server.output[before:])
 
 
 # Many requests

@@ -19,6 +19,7 @@ from lectern.sweeps.search import Search
 from lectern.tracking.process import identify_process
 from lectern.tracking.runs import PROCESS, TRAINING
 from lectern.tracking.store import experiment_id
+from marked_cases import mostly
 
 # The training at this line waits until the test kills it or the search.
 WAIT = "import time; Path('paused').touch(); time.sleep(300)"
@@ -45,6 +46,7 @@ def start_command(*arguments: str) -> Child:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_failed_training_with_the_values_in_the_config_is_repeated_before_values_are_written(fast_training):
     insert_fault("if rate == 0.006 and seed == 7 and open('trainings.txt').read().count('0.006 7') < 3: sys.exit(1)")
     outcome, lines = run_search(3)
@@ -55,6 +57,7 @@ def test_a_failed_training_with_the_values_in_the_config_is_repeated_before_valu
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_no_values_are_written_if_the_training_with_the_values_in_the_config_always_fails(fast_training, store):
     original = MODEL.read_text()
     insert_fault("if rate == 0.006: sys.exit('lectern: out of memory')")
@@ -65,6 +68,7 @@ def test_no_values_are_written_if_the_training_with_the_values_in_the_config_alw
 
 @pytest.mark.slow
 @pytest.mark.parametrize("value", ["metric = 'validation_loss'", "accuracy = float('nan')", "accuracy = float('inf')"])
+@pytest.mark.nightly
 def test_a_training_without_a_finite_value_of_the_metric_has_failed(fast_training, value):
     insert_fault(f"{value}\nif 'nan' in str(accuracy): out.mkdir(); (out / 'history.csv').write_text("
                  f"'step,epoch,name,value\\n1,0,validation_accuracy,nan'); sys.exit()")  # fmt: skip
@@ -76,6 +80,7 @@ def test_a_training_without_a_finite_value_of_the_metric_has_failed(fast_trainin
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_values_that_are_better_only_with_the_seed_of_the_search_are_not_written(fast_training):
     original = MODEL.read_text()
     insert_fault("accuracy = 0.9 - (rate == 0.006) * 0.1 if seed == 7 else 0.9 - 0.001 * (seed % 2) * (rate == 0.006)")
@@ -112,6 +117,7 @@ def test_a_failed_training_of_the_comparison_is_repeated_by_the_same_command(fas
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_no_values_are_written_to_a_config_that_was_edited_during_the_search(fast_training):
     insert_fault(f"if seed == 9: path = Path('{MODEL}'); path.write_text(path.read_text().replace('0.006', '0.007'))")
     with pytest.raises(UserError, match="has changed during the search, so no values were written"):
@@ -123,7 +129,7 @@ def test_no_values_are_written_to_a_config_that_was_edited_during_the_search(fas
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", mostly("nightly", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], [signal.SIGINT]))
 def test_an_interrupted_search_ends_its_trainings_and_its_runs(fast_training, store, number):
     insert_fault(WAIT)
     child = start_command("--trials", "2")
@@ -135,6 +141,7 @@ def test_an_interrupted_search_ends_its_trainings_and_its_runs(fast_training, st
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_killed_search_is_continued_after_its_training_was_stopped(fast_training, store):
     insert_fault(f"import os; open('pid', 'w').write(str(os.getpid()))\n{WAIT}")
     child = start_command("--trials", "2")
@@ -152,6 +159,7 @@ def test_a_killed_search_is_continued_after_its_training_was_stopped(fast_traini
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_the_runs_of_killed_trainings_do_not_stay_running(fast_training, store):
     """The search marks the run of a training that was killed, and the run of another search that was killed."""
     client = MlflowClient(store, store)
@@ -169,6 +177,7 @@ def test_the_runs_of_killed_trainings_do_not_stay_running(fast_training, store):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_second_search_of_the_same_model_is_rejected(fast_training):
     insert_fault(WAIT)
     child = start_command("--trials", "2")

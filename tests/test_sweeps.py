@@ -50,6 +50,7 @@ def test_the_first_trial_has_the_values_of_the_config_and_each_result_is_the_bes
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_later_search_continues_with_the_trials_of_an_earlier_one_although_the_best_values_were_written(
     fast_training,
 ):
@@ -66,6 +67,7 @@ def test_a_later_search_continues_with_the_trials_of_an_earlier_one_although_the
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_values_that_the_user_writes_to_the_config_become_the_baseline_of_the_same_study(fast_training):
     run_search(2)
     write_values("digits_cnn", {"module.network.dropout": 0.3})
@@ -75,6 +77,7 @@ def test_values_that_the_user_writes_to_the_config_become_the_baseline_of_the_sa
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_trials_with_equal_values_are_trained_once(fast_training):
     Path("conf/sweep/digits_cnn.yaml").write_text("module.learning_rate: {choices: [0.006, 0.002]}")
     outcome = run_search(8, parallel=3)[0]

@@ -78,6 +78,7 @@ def test_a_killed_training_resumes_in_the_same_run_without_duplicate_points(proj
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_records_that_it_was_resumed_with_another_trainer(project, client):
     from lectern.tasks.digits.model.module import DigitClassifier
 
@@ -156,6 +157,7 @@ def test_eight_trainings_at_once_lose_no_metric(project, client):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_training_without_an_output_folder_writes_the_model_below_runs(project, client):
     ended = train("out=null")
     assert ended.code == 0, ended.said

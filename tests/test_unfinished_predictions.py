@@ -52,6 +52,7 @@ def count_written_parts(log: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_requested_version_is_never_replaced_by_the_version_of_the_unfinished_run(lectern, tmp_path, images):
     np.save(tmp_path / "images.npy", images)
     command = ("--input", tmp_path / "images.npy", "--output", tmp_path / "out.csv")
@@ -75,6 +76,7 @@ def test_restart_deletes_the_finished_parts_of_another_version(lectern, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_other_parameters_and_another_model_are_refused_and_name_what_was_found(lectern, tmp_path):
     (tmp_path / "a.txt").write_text("A man sleeps here.\n" * 2)
     command = ("--input", tmp_path / "a.txt", "--output", tmp_path / "out.csv")
@@ -161,6 +163,7 @@ def test_a_run_that_is_killed_at_its_end_is_completed_by_the_same_command(lecter
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_complete_output_that_the_user_changed_is_not_replaced(lectern, tmp_path):
     (tmp_path / "a.txt").write_text("A man sleeps here.\n")
     command = ("predict", TRANSLATION, "--input", tmp_path / "a.txt", "--output", tmp_path / "out.csv")
@@ -172,6 +175,7 @@ def test_a_complete_output_that_the_user_changed_is_not_replaced(lectern, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.nightly
 def test_a_full_disk_while_the_parts_are_merged_loses_no_part(lectern, tmp_path, images, suffix):
     source, output = tmp_path / "images.npy", tmp_path / f"out{suffix}"
     np.save(source, images)

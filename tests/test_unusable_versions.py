@@ -141,6 +141,7 @@ def test_no_command_prints_a_traceback_for_an_unusable_version(project, case, co
         assert "Traceback" not in ended.said and ended.code in (0, 1, 3), (command, ended.said)
 
 
+@pytest.mark.slow
 def test_models_beyond_the_first_page_of_the_store_are_served(project):
     for number in range(1001):
         project.create_registered_model(f"a_{number:04}")  # sorted before the models with a champion

@@ -130,6 +130,7 @@ def predict(checkout: Checkout, name: str) -> np.ndarray:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_rollback_also_restores_the_code(checkout):
     """The checkout has the new code, so the packaged code of the old version predicts."""
     with checkout.changed(API, invert_predictions):

@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 from children import KILLED, Ended, die, in_child, run_lectern, run_stage, warm
 from lectern.registry import promotion
 from lectern.registry.registered_model import RegisteredModel, model_names
+from marked_cases import mostly
 from registered import BETTER, NAME, WEAK, logged_decisions, promote
 from short_training import SHORT_TRAINING
 from writes import before_file_writes, before_store_writes, numbered
@@ -190,7 +191,7 @@ def copy_project(base: Path, name: str) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", mostly("nightly", COMMANDS, always=["train", "register"]))
 def test_a_command_that_is_killed_at_a_few_writes_and_repeated_takes_effect_once(prepared, name):
     def some(total: int) -> list[int]:
         return sorted(random.Random(SEED).sample(range(1, total + 1), min(SHORT, total)))

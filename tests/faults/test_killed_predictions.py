@@ -16,6 +16,7 @@ SEED, KILLS = 2026, 4
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_prediction_that_is_killed_before_a_write_is_completed_by_the_same_command(lectern, tmp_path):
     total, expected = predict_until(lectern, tmp_path / "undisturbed", 0)
     for fatal in [*random.Random(SEED).sample(range(1, total), KILLS), total]:

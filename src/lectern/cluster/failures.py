@@ -55,7 +55,8 @@ def explain_exit_code(code: str, site_file: str) -> str:
         )
     if signal == "9" or exit_code == "137":
         return (
-            f"a process of the job was killed, most often because the memory was full. Increase `memory` in {site_file}"
+            "a process of the job was killed. If another process failed first, the log contains the reason. Otherwise, "
+            f"the memory was probably full: increase `memory` in {site_file}"
         )
     return (
         f"the command of the job ended with exit code {exit_code or 'unknown'}. The end of the log contains the reason"

@@ -62,7 +62,8 @@ def limit_body(receive: Receive, max_megabytes: float, timeout_seconds: float) -
         if is_complete:  # only `http.disconnect` can follow, which has no time limit
             return await receive()
         try:
-            message = await asyncio.wait_for(receive(), deadline - time.monotonic())
+            async with asyncio.timeout(deadline - time.monotonic()):
+                message = await receive()
         except TimeoutError:
             detail = f"The body did not arrive within {timeout_seconds:g} seconds. Send less data or send faster."
             raise HTTPException(408, detail, {"Connection": "close"}) from None

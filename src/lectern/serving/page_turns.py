@@ -6,7 +6,6 @@ Building a page occupies the event loop, and a page consists of thousands of obj
 import asyncio
 
 from nicegui import Client
-from starlette.requests import ClientDisconnect, Request
 
 from lectern.serving.deadline import ModelBusy
 
@@ -22,10 +21,10 @@ class PageTurns:
         self.max_pages = max_pages
         self.lock, self.waiting = asyncio.Lock(), 0
 
-    async def wait_for_turn(self, request: Request) -> None:
+    async def wait_for_turn(self) -> None:
         """Return when the page of a visitor can be built.
 
-        Raises ModelBusy if there are too many pages or visitors, and ClientDisconnect if the visitor has left.
+        Raises ModelBusy if there are too many pages or visitors.
         """
         if self.waiting >= MAX_WAITING or len(Client.instances) >= self.max_pages:
             raise ModelBusy("Too many visitors have opened this page. Reload it in a minute.")
@@ -35,8 +34,6 @@ class PageTurns:
                 await asyncio.sleep(PAUSE_SECONDS)
         finally:
             self.waiting -= 1
-        if await request.is_disconnected():
-            raise ClientDisconnect
         delete_unopened_pages()
 
 

@@ -2,9 +2,12 @@
 
 import socket
 import sys
+from asyncio import Protocol
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -13,6 +16,7 @@ from lectern.errors import UserError, escape_control_characters
 from lectern.serving.api import create_app
 from lectern.serving.champions import Champions
 from lectern.serving.executor import Executor
+from lectern.serving.header_limits import HeaderLimitProtocol
 from lectern.serving.host_check import HostCheckMiddleware
 from lectern.serving.memory import exclude_from_collection
 from lectern.serving.middleware import ApiKeyMiddleware, BodyLimitMiddleware
@@ -69,6 +73,7 @@ def serve(settings: Settings, more_hosts: Sequence[str] = (), insecure: bool = F
     print(f"Web page: http://{host}:{port}   API: http://{host}:{port}/docs", file=sys.stderr, flush=True)
     config = uvicorn.Config(
         app,
+        http=cast(type[Protocol], partial(HeaderLimitProtocol, header_timeout_seconds=settings.header_timeout_seconds)),
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

@@ -28,6 +28,7 @@ class Settings:
     max_requests_per_model: NonNegativeInt
     max_pages: NonNegativeInt
     prediction_timeout_seconds: NonNegativeFloat
+    header_timeout_seconds: NonNegativeFloat
     max_body_megabytes: NonNegativeFloat
     body_timeout_seconds: NonNegativeFloat
     max_upload_megabytes: NonNegativeFloat

@@ -1,0 +1,62 @@
+"""Limit the time and the size of request headers, which uvicorn does not limit."""
+
+from asyncio import BaseTransport, TimerHandle, get_running_loop
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEADER_BYTES = 65_536
+TOO_LARGE = f"The request header is larger than {MAX_HEADER_BYTES:,} bytes, which is the maximum."
+
+
+class HeaderLimitProtocol(HttpToolsProtocol):
+    """HTTP protocol that closes a connection whose request header is too large (status 431) or does not arrive in time.
+
+    The time starts with the connection or with the first byte of a further request.
+    """
+
+    header_timer: TimerHandle | None = None
+    header_bytes = 0
+
+    def __init__(self, *args: Any, header_timeout_seconds: float, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.header_timeout_seconds = header_timeout_seconds
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.start_header_timer(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.stop_header_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.header_timer:
+            self.header_bytes += len(data)
+        super().data_received(data)
+        if self.header_timer and self.header_bytes > MAX_HEADER_BYTES:
+            self.stop_header_timer()
+            self.refuse_header()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if not self.header_timer:
+            self.start_header_timer(self.transport)
+
+    def on_headers_complete(self) -> None:
+        self.stop_header_timer()
+        super().on_headers_complete()
+
+    def start_header_timer(self, transport: BaseTransport) -> None:
+        self.header_bytes = 0
+        self.header_timer = get_running_loop().call_later(self.header_timeout_seconds, transport.close)
+
+    def stop_header_timer(self) -> None:
+        if self.header_timer:
+            self.header_timer.cancel()
+            self.header_timer = None
+
+    def refuse_header(self) -> None:
+        status = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        self.transport.write(status)
+        self.transport.close()
