@@ -26,12 +26,19 @@ def pages(registered_client, tmp_path) -> Iterator[str]:
     command = (sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", port, "--workers", "1")
     settings = {"MLFLOW_BACKEND_STORE_URI": registered_client.tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
     with open(log, "w") as output:
-        process = subprocess.Popen(command, env={**os.environ, **settings}, stdout=output, stderr=output, cwd=tmp_path)
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **settings},
+            stdout=output,
+            stderr=output,
+            cwd=tmp_path,
+            start_new_session=True,
+        )
     try:
         wait_until_up(f"{address}/health", process, Path(log))
         yield f"{address}/#/experiments/{find_experiment(registered_client)}"
     finally:
-        process.terminate()
+        os.killpg(process.pid, 15)
         process.wait(60)
 
 
