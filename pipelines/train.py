@@ -9,11 +9,16 @@ from mlflow import MlflowClient
 
 from lectern.artifacts import history_file, model_folder
 from lectern.artifacts.dataset import Facts, read_facts
+from lectern.artifacts.extension_records import unlisted_files
 from lectern.artifacts.history_file import Record, TextSample
 from lectern.artifacts.model_folder import find_class
-from lectern.artifacts.paths import RUNS
+from lectern.artifacts.model_metadata import read_metadata
+from lectern.artifacts.paths import CHECKOUT, RUNS
 from lectern.atomic import atomic_directory
 from lectern.config import split_class
+from lectern.debugging import presets
+from lectern.errors import print_message
+from lectern.stages.experiments import code_dependencies
 from lectern.stages.stage import stage
 from lectern.task_modules import task_module
 from lectern.tracking.recording import Tracking, is_recorded, open_store, read_tracking, record_training
@@ -29,6 +34,10 @@ def main(config: dict[str, Any]) -> None:
     plan, tracking = read_plan(config), read_tracking(config)
     facts = read_facts(plan.processed)
     check_module(plan, facts)
+    if config.get("debug"):
+        presets.run_preset(plan, facts, config)
+        return
+    warn_of_unlisted_files(plan)
     folder = RUNS / plan.key
     out = Path(config["out"] or folder / f"{plan.dataset.name}-{plan.model.name}")
     result = finished_result.result_path(folder, out.name)
@@ -50,6 +59,18 @@ def main(config: dict[str, Any]) -> None:
     run_lock.clear_run_directory(folder, keep=[out, result.parent] if is_found or is_run_by_dvc else [out])
     if is_run_by_dvc:
         finished_result.discard_results(out.name, keep=folder)
+
+
+def warn_of_unlisted_files(plan: Plan) -> None:
+    """Under DVC, print a warning if a change of a class would not make the train stage out of date."""
+    if not finished_result.is_run_by_dvc() or not distributed.is_first_process():
+        return
+    listed = code_dependencies("train", plan.model.task)
+    if files := unlisted_files([*plan.classes, *plan.callbacks], listed, CHECKOUT):
+        print_message(
+            f"dvc.yaml does not list {', '.join(map(str, files))}. After a change of these files, DVC does not train "
+            "again. Add their folder to the deps of the stages train, evaluate and register in dvc.yaml."
+        )
 
 
 def is_finished(plan: Plan, out: Path, tracking: Tracking) -> bool:
@@ -83,8 +104,10 @@ def train_and_record(
             module, history = train(plan, facts, config["trainer"], folder, result.name, run.log_history)
             with atomic_directory(result) as part:
                 history_file.write_history(history.records, history.text_samples, part)
-                model_folder.save_model(module, part)
+                stopped = {"stopped": history.stopped} if history.stopped else {}
+                model_folder.save_model(module, part, {**plan.metadata, **stopped})
         run.log_weights(result)
+        run.log_stop(read_metadata(result).get("stopped"))
 
 
 def train(

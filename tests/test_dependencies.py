@@ -36,6 +36,7 @@ EXCEPTIONS["download"] |= {
     "tasks": "makes sample files; their content is checked against a pinned or recorded digest",
 }
 EXCEPTIONS["preprocess"] |= {"cluster/array_jobs.py": "starts processes; it does not change what they compute"}
+EXCEPTIONS["train"] |= {"debugging": "runs only with debug=..., and writes no output of the stage"}
 for _stage in ("train", "evaluate", "register"):
     EXCEPTIONS[_stage] |= {"stages/experiments.py": "reads the lists in dvc.yaml"}
 EXCEPTIONS["register"] |= {"plotting.py": "draws plots of the report, which is an input of this stage"}

@@ -20,6 +20,7 @@ MISTAKES = {
     "model/pilotnet": lambda model: model["fit"]["laptop"].update(epochs=0),
     "trainer/laptop": lambda trainer: trainer.update(max_epochs=3),
     "cluster/local": lambda site: site.update(poll=0),
+    "debug/smoke": lambda preset: preset.update(step=3),
     "sweep/digits_cnn": lambda space: space["module.learning_rate"].pop("high"),
 }
 

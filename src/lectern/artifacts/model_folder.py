@@ -1,6 +1,6 @@
 """Write and load a model folder, which contains the weights of a module and the metadata to create the module."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,9 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
+from lectern.artifacts.extension_class import common_base, import_class, is_reference
+from lectern.artifacts.extension_files import ROOT
+from lectern.artifacts.extension_records import check_extensions
 from lectern.artifacts.model_metadata import FORMAT, read_metadata
 from lectern.atomic import atomic_file, write_json
 from lectern.errors import UserError
@@ -24,8 +27,8 @@ from lectern.training.module import TrainableModule
 PARTS_PER_TENSOR = 100  # maximum number of submodules and parameters of a network per tensor in its file of weights
 
 
-def save_model(module: pl.LightningModule, folder: Path) -> None:
-    """Write the weights of a module to `weights.safetensors` and its metadata to `module.json`.
+def save_model(module: pl.LightningModule, folder: Path, more: Mapping[str, Any] | None = None) -> None:
+    """Write the weights of a module to `weights.safetensors`, and its metadata and `more` to `module.json`.
 
     Neither file contains a pickle, a path, a time or a run ID, so equal modules give equal files.
     """
@@ -43,18 +46,20 @@ def save_model(module: pl.LightningModule, folder: Path) -> None:
         raise UserError(
             f"The weights could not be written to {folder}: {error}. Free some space and run the same command again."
         ) from error
-    write_json(folder / "module.json", create_metadata(module))
+    write_json(folder / "module.json", {**create_metadata(module), **(more or {})})
 
 
 def create_metadata(module: pl.LightningModule) -> dict[str, Any]:
     """Return the metadata of a Lightning module, which `save_model` writes to `module.json`.
 
-    The key `task` is the name of the package that contains the class of the module.
+    The key `task` is the name of the package that contains the class of the module, or the base class of the task.
     """
+    chosen = type(module)
+    base = next(each for each in chosen.__mro__ if each.__module__.startswith(f"{ROOT}.tasks."))
     return {
         "format": FORMAT,
-        "task": type(module).__module__.split(".")[-3],
-        "class": type(module).__name__,
+        "task": base.__module__.split(".")[-3],
+        "class": chosen.__name__ if chosen is base else f"{chosen.__module__}:{chosen.__name__}",
         "hyperparameters": dict(module.hparams),
     }
 
@@ -64,9 +69,11 @@ def load_model(folder: Path) -> TrainableModule:
 
     The files of the folder cannot execute code, because the folder contains no pickle.
 
-    Raises UserError if the folder is missing, incomplete, damaged or of another format.
+    Raises UserError if the folder is missing, incomplete, damaged or of another format, or if a class of another
+    package has changed since the training.
     """
     metadata = read_metadata(folder)
+    check_extensions(metadata, folder)
     create = partial(find_class(metadata["task"], metadata["class"]), **metadata["hyperparameters"])
     try:
         check_weights(create, folder / "weights.safetensors")
@@ -117,8 +124,9 @@ def limit_parts(limit: int) -> Iterator[None]:
 def find_class(task: str, name: str | None) -> Callable[..., TrainableModule]:
     """Return the class `name` that `model/module.py` of a task defines.
 
-    Raises UserError if `model/module.py` does not define the class. Classes that `model/module.py` only imports are
-    rejected, so a model folder cannot select arbitrary code.
+    A name of the form `package.module:Class` selects a subclass of the task's classes in an allowed package. Raises
+    UserError if `model/module.py` does not define the class. Classes that `model/module.py` only imports are rejected,
+    so a model folder cannot select arbitrary code.
     """
     module = task_module(task, "model.module")
     choices = {
@@ -126,6 +134,8 @@ def find_class(task: str, name: str | None) -> Callable[..., TrainableModule]:
         for key, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, TrainableModule) and value.__module__ == module.__name__
     }
+    if name is not None and is_reference(name):
+        return import_class(name, common_base(list(choices.values()), TrainableModule), "module")
     if name not in choices:
         raise UserError(f"{module.__name__} has no LightningModule {name!r}. Available: {', '.join(choices)}.")
     return choices[name]

@@ -7,6 +7,7 @@ from typing import Any
 from lectern.errors import UserError
 
 FORMAT = 2
+EXTENSIONS = "extensions"  # optional key with the records of the classes from other packages
 KEYS = {"format", "task", "class", "hyperparameters"}
 
 
@@ -36,4 +37,13 @@ def read_metadata(folder: Path) -> dict[str, Any]:
                 f"{path} is damaged: {key} is {str(metadata[key])[:80]!r}; expected a value of the type "
                 f"{kind.__name__}. {train_again}"
             )
+    extensions = metadata.get(EXTENSIONS, [])
+    if not isinstance(extensions, list) or not all(is_record(each) for each in extensions):
+        raise UserError(f"{path} is damaged: {EXTENSIONS} is {str(extensions)[:80]!r}. {train_again}")
     return metadata
+
+
+def is_record(record: Any) -> bool:
+    """Return whether a value describes a class of another package, as `extension_files.Record.to_dict` does."""
+    keys = ("class", "package", "version", "digest")
+    return isinstance(record, dict) and all(isinstance(record.get(key), str | None) for key in keys)

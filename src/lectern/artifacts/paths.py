@@ -11,6 +11,7 @@ from lectern.artifacts.model_metadata import read_metadata
 
 CHECKOUT = Path(__file__).resolve().parents[3]  # root folder of the checkout that contains the package `lectern`
 CONF = Path("conf")
+CONFIG = CONF / "config.yaml"
 SCHEMAS = CONF / "schema"
 GATE_CONFIG = CONF / "gate.yaml"
 SERVER_CONFIG = CONF / "serve.yaml"

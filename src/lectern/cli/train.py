@@ -20,6 +20,7 @@ def register_commands(app: typer.Typer) -> None:
     for command in (submit, launch):
         app.command(context_settings=passed_on, rich_help_panel=PANEL)(command)
     app.command(rich_help_panel=PANEL)(sweep)
+    app.command("train", rich_help_panel=PANEL)(train_experiment)
 
 
 def submit(
@@ -60,6 +61,34 @@ def launch(
     from lectern.cluster import launch as launcher
 
     launcher.launch(words)
+
+
+def train_experiment(
+    experiment: Annotated[str, typer.Argument(help="name of an experiment in experiments.yaml, such as mnist-cnn")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="further arguments of the train stage, such as seed=8")
+    ] = None,
+    debug: Annotated[
+        str | None, typer.Option(help="preset of a debug run: smoke, overfit or profile, a file in conf/debug")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="name of the training budget, laptop or full; the default is `budget` in params.yaml"),
+    ] = None,
+) -> None:
+    """Train an experiment outside the pipeline of DVC, for example to find mistakes in a new model.
+
+    The model folder is written to the folder runs/. With --debug, no model folder is written and nothing is recorded.
+
+    Example: lectern train mnist-cnn --debug smoke
+    """
+    import subprocess
+    import sys
+
+    words, _ = training_overrides(experiment, budget)
+    words += [f"debug={debug}"] if debug else []
+    ended = subprocess.run([sys.executable, "pipelines/train.py", *words, *(overrides or [])])
+    raise typer.Exit(ended.returncode)
 
 
 def sweep(

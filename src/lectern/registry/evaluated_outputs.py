@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from lectern.artifacts.dataset import read_facts
+from lectern.artifacts.extension_records import check_extensions
 from lectern.artifacts.model_metadata import read_metadata
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.errors import UserError
-from lectern.stages.experiments import stage_code_digest
+from lectern.stages.experiments import evaluation_code_digest
 from lectern.tracking.output_files import check_links
 
 REQUIRED_METRICS = ("score", "baseline")
@@ -40,7 +41,8 @@ def check_evaluation(paths: ExperimentPaths) -> None:
     reads all source files.
     """
     check_outputs(paths)
-    compare(paths, "code_digest", stage_code_digest("evaluate", paths.task), "the code of this checkout")
+    check_extensions(read_metadata(paths.model), paths.model)
+    compare(paths, "code_digest", evaluation_code_digest(paths), "the code of this checkout")
 
 
 def check_keys(paths: ExperimentPaths, file: Path, content: Mapping[str, Any], required: tuple[str, ...]) -> None:

@@ -16,8 +16,9 @@ from modulefinder import ModuleFinder
 from pathlib import Path
 
 from lectern.artifacts.digests import content_digest
-from lectern.artifacts.source_code import source_digest, texts_digest
+from lectern.artifacts.source_code import texts_digest
 from lectern.errors import UserError
+from lectern.registry.packaged_extensions import Classes, copied_modules, extension_sources, required_distributions
 from lectern.task_modules import has_task_module, task_module
 
 PACKAGE = Path(__file__).parents[1]
@@ -28,14 +29,18 @@ MODULES = ("model.module", "serving.inference_api", "serving.request")  # import
 DIGEST_LENGTH = 12  # number of characters of the code digest in the package name
 
 
-def copy_code(task: str, folder: Path) -> tuple[Path, Path]:
+def copy_code(task: str, folder: Path, classes: Classes = ()) -> tuple[Path, Path]:
     """Copy the source files that predictions of a task need. Return the paths of the script and the package.
+
+    `classes` contains the classes of other packages that the model needs.
 
     Only files that are imported are copied, because an upload to a tracking server needs one request per file.
     """
-    name = f"{PACKAGE.name}_{code_digest(task)[:DIGEST_LENGTH]}"
-    for path in imported_files(task):
+    name = f"{PACKAGE.name}_{code_digest(task, classes)[:DIGEST_LENGTH]}"
+    for path in imported_files(task, classes):
         copy_renamed(path, folder / name / path.relative_to(PACKAGE), name)
+    for file, source in extension_sources(classes).items():
+        write_renamed(source, folder / name / file, name)
     script = folder / PYFUNC.name
     copy_renamed(PYFUNC, script, name)
     return script, folder / name
@@ -43,8 +48,12 @@ def copy_code(task: str, folder: Path) -> tuple[Path, Path]:
 
 def copy_renamed(path: Path, copy: Path, name: str) -> None:
     """Copy a source file, and replace the package name `lectern` by `name` in the import statements of the copy."""
+    write_renamed(path.read_text("utf-8"), copy, name)
+
+
+def write_renamed(source: str, copy: Path, name: str) -> None:
     copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_text(IMPORT.sub(rf"\g<1>{name}", path.read_text("utf-8")), "utf-8")
+    copy.write_text(IMPORT.sub(rf"\g<1>{name}", source), "utf-8")
 
 
 def extract_code(version_files: Path, digest: str, folder: Path) -> Path:
@@ -58,9 +67,7 @@ def extract_code(version_files: Path, digest: str, folder: Path) -> Path:
     if texts_digest(sources) != digest or not all(map(is_utf8, sources.values())):
         raise UserError(f"the code in {version_files} is not the code that was registered; somebody changed the files")
     for path, source in sources.items():
-        copy = folder / name / path
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(IMPORT.sub(rf"\g<1>{name}", source), "utf-8")
+        write_renamed(source, folder / name / path, name)
     return folder / name
 
 
@@ -109,32 +116,39 @@ def importable(package: Path) -> Iterator[None]:
 
 
 @cache
-def code_digest(task: str) -> str:
+def code_digest(task: str, classes: Classes = ()) -> str:
     """Return the digest of a task's prediction code. Comments and docstrings do not change the digest.
 
-    The prediction code also defines the MLflow signature of the models.
+    The prediction code also defines the MLflow signature of the models. Raises UserError if one of the classes of other
+    packages cannot be imported.
     """
-    return source_digest([PYFUNC, *imported_files(task)], PACKAGE)
+    files = [PYFUNC, *imported_files(task, classes)]
+    own = {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in files}
+    return texts_digest(own | extension_sources(classes))
 
 
 @cache
-def requirements_digest(task: str) -> str:
-    return content_digest(requirements(task))
+def requirements_digest(task: str, classes: Classes = ()) -> str:
+    return content_digest(requirements(task, classes))
 
 
-def requirements(task: str) -> list[str]:
+def requirements(task: str, classes: Classes = ()) -> list[str]:
     """Return the packages that models of a task need, each with its installed version, such as `torch==2.13.0`."""
     names = (*REQUIRED, *getattr(task_module(task, "serving.inference_api"), "REQUIRED", ()))
-    return [pinned_requirement(name) for name in names]
+    more = [name for name in required_distributions(classes) if name not in names]
+    return [pinned_requirement(name) for name in (*names, *more)]
 
 
-def imported_files(task: str) -> list[Path]:
+def imported_files(task: str, classes: Classes = ()) -> list[Path]:
     """Return the source files of Lectern that a saved model of a task imports, directly or indirectly."""
-    finder = ModuleFinder([str(PACKAGE.parent)])
+    copied = copied_modules(classes)
+    finder = ModuleFinder([str(PACKAGE.parent), *map(str, copied.values())])
     finder.load_file(str(PYFUNC))
     for module in MODULES:
         if has_task_module(task, module):
             finder.import_hook(f"{PACKAGE.name}.tasks.{task}.{module}")
+    for module in copied:
+        finder.import_hook(module)
     modules = [module for name, module in finder.modules.items() if name.split(".")[0] == PACKAGE.name]
     return sorted(Path(path) for module in modules if (path := getattr(module, "__file__", None)))
 

@@ -10,9 +10,11 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 
+from lectern.artifacts.model_metadata import read_metadata
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.registry.logged_model import complete_logged_model, find_or_create_logged_model, link_version
 from lectern.registry.packaged_code import copy_code, importable, requirements
+from lectern.registry.packaged_extensions import model_classes
 from lectern.registry.registered_model import RegisteredModel, find_model
 from lectern.registry.version_identity import version_identity
 from lectern.registry.version_manifest import write_manifest
@@ -94,7 +96,8 @@ def save_pyfunc(paths: ExperimentPaths, folder: Path, scratch: Path) -> None:
     import mlflow.pyfunc
 
     inference_api = task_module(paths.task, "serving.inference_api")
-    script, package = copy_code(paths.task, scratch / "code")
+    classes = model_classes(read_metadata(paths.model))
+    script, package = copy_code(paths.task, scratch / "code", classes)
     model = copy_output(paths.model, scratch / "model" / paths.experiment)
     with importable(package):
         mlflow.pyfunc.save_model(
@@ -104,7 +107,7 @@ def save_pyfunc(paths: ExperimentPaths, folder: Path, scratch: Path) -> None:
             code_paths=[str(package)],
             signature=inference_api.signature(),
             input_example=inference_api.example(paths.processed),
-            pip_requirements=requirements(paths.task),
+            pip_requirements=requirements(paths.task, classes),
         )
     description = folder / "MLmodel"  # MLmodel contains the temporary path of the weights
     description.write_text(description.read_text().replace(str(model), str(paths.model)))

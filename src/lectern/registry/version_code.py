@@ -24,7 +24,10 @@ SHOWN = 12  # number of characters of each digest in an error message
 
 def has_checkout_code(version: ModelVersionRecord) -> bool:
     """Return whether a version was registered with the code of this checkout. Comments and docstrings are ignored."""
-    return version.task in task_names() and version.code == code_digest(version.task)
+    try:
+        return version.task in task_names() and version.code == code_digest(version.task, version.extensions)
+    except UserError:  # this checkout lacks a class of another package, or does not allow it
+        return False
 
 
 def check_approved(client: MlflowClient, version: ModelVersionRecord) -> None:
@@ -47,12 +50,21 @@ def approved_code(name: str) -> set[str]:
 
 def other_code_error(client: MlflowClient, version: ModelVersionRecord, reason: str) -> UserError:
     """Return a UserError for a version that cannot be used, because its code differs from the code of this checkout."""
-    own = code_digest(version.task)[:SHOWN] if version.task in task_names() else f"no task {version.task!r}"
     return UserError(
-        f"{version} was registered with different code (digest {version.code[:SHOWN]}; this checkout has {own}), "
-        f"and {reason}. {describe_commit(client, version)} "
+        f"{version} was registered with different code (digest {version.code[:SHOWN]}; this checkout has "
+        f"{describe_own_code(version)}), and {reason}. {describe_commit(client, version)} "
         f"To register the outputs again with the code of this checkout, run `dvc repro register@{version.experiment}`."
     )
+
+
+def describe_own_code(version: ModelVersionRecord) -> str:
+    """Return the digest of the code of this checkout, or the reason why this checkout has no code for a version."""
+    if version.task not in task_names():
+        return f"no task {version.task!r}"
+    try:
+        return code_digest(version.task, version.extensions)[:SHOWN]
+    except UserError as error:
+        return f"no code for it: {error}"
 
 
 def describe_commit(client: MlflowClient, version: ModelVersionRecord) -> str:

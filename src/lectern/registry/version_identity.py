@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 from lectern.artifacts.digests import content_digest
+from lectern.artifacts.model_metadata import read_metadata
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.registry.packaged_code import code_digest, requirements_digest
+from lectern.registry.packaged_extensions import model_classes
 
 LENGTH = 32  # number of characters of each of the two digests in an identity
 
@@ -51,4 +53,6 @@ def output_identity(paths: ExperimentPaths) -> OutputIdentity:
 
 def version_identity(paths: ExperimentPaths) -> VersionIdentity:
     """Return the identity that a version of an experiment gets if it is registered from this checkout."""
-    return VersionIdentity(*output_identity(paths), code_digest(paths.task), requirements_digest(paths.task))
+    classes = model_classes(read_metadata(paths.model))
+    code, requirements = code_digest(paths.task, classes), requirements_digest(paths.task, classes)
+    return VersionIdentity(*output_identity(paths), code, requirements)

@@ -5,13 +5,15 @@ not download any manifest.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lectern.artifacts.model_metadata import read_metadata
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.atomic import write_json
 from lectern.errors import UserError
+from lectern.registry.packaged_extensions import model_classes
 from lectern.registry.version_identity import VersionIdentity, version_identity
 from lectern.tracking.downloads import download
 from lectern.tracking.provenance import git_commit
@@ -33,6 +35,7 @@ class VersionManifest:
     requirements: str  # digest of the required packages
     commit: str  # commit of the registered code, ending in `-dirty` if files had uncommitted changes
     metric_values: Mapping[str, float]
+    extensions: Sequence[str] = ()  # classes of other packages that the model needs
 
     @property
     def identity(self) -> VersionIdentity:
@@ -43,7 +46,10 @@ def write_manifest(paths: ExperimentPaths, folder: Path) -> None:
     """Write the manifest of the version that is registered from this checkout. No value depends on the store."""
     values = {name: value for name, value in paths.metrics.items() if type(value) in (int, float)}
     identity = version_identity(paths)._asdict()
-    manifest = VersionManifest(dataset=paths.dataset, commit=git_commit(), metric_values=values, **identity)
+    classes = model_classes(read_metadata(paths.model))
+    manifest = VersionManifest(
+        dataset=paths.dataset, commit=git_commit(), metric_values=values, extensions=classes, **identity
+    )
     write_json(folder / MANIFEST, asdict(manifest))
 
 

@@ -10,6 +10,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.registry.evaluated_outputs import check_evaluation
+from lectern.registry.packaged_extensions import Classes
 from lectern.registry.version_identity import VersionIdentity, version_identity
 from lectern.registry.version_manifest import PREFIX, VersionManifest, manifest_from_tags, read_manifest
 from lectern.task_modules import task_names
@@ -87,6 +88,11 @@ class ModelVersionRecord:
     @property
     def metrics(self) -> Mapping[str, float]:
         return self.manifest.metric_values
+
+    @property
+    def extensions(self) -> Classes:
+        """The classes of other packages that the model needs."""
+        return tuple(self.manifest.extensions)
 
     @property
     def commit(self) -> str:

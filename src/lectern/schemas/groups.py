@@ -12,6 +12,7 @@ from lectern.artifacts.paths import SCHEMAS
 from lectern.atomic import write_json
 from lectern.cluster.site import Site
 from lectern.config import Dataset, Model
+from lectern.debugging.presets import PRESETS
 from lectern.download.fetch import SOURCES
 from lectern.download.repack import Archive
 from lectern.registry.gate_rules import cost_within_factor, metric_within_tolerance
@@ -21,7 +22,11 @@ from lectern.task_modules import task_module, task_names
 from lectern.training import fit as training
 from lectern.training import trainer_config
 from lectern.training.callbacks import KeepBest
+from lectern.training.early_stopping import StopEarly
 from lectern.training.module import TrainableModule
+from lectern.training.plan import FROM_FIT
+
+REFERENCE: Schema = {"type": "string", "pattern": r"^\w+(\.\w+)*:\w+$"}  # package.module:Class
 
 
 def write_schemas(folder: Path = SCHEMAS) -> list[Path]:
@@ -73,6 +78,8 @@ def guard_schemas() -> list[Schema]:
 def model_schema() -> Schema:
     """Return the schema of a model. The sections `batches` and `module` depend on the task."""
     fit = signature_schema(training.fit, positional=3, more=("folder", "trainer", "best", "on_records", "name"))
+    fit["properties"]["early_stopping"] = signature_schema(StopEarly, more=FROM_FIT)
+    fit["properties"]["callbacks"] = {"type": "array", "items": {"type": "object", **require_reference()}}
     schema = signature_schema(Model)
     schema["properties"] |= {
         "task": {"enum": task_names()},
@@ -87,7 +94,11 @@ def task_sections(task: str) -> dict[str, Schema]:
     """Return the schemas of the sections `batches` and `module` of a task's models."""
     batches = signature_schema(task_module(task, "model.loader").load, more=("processed", "split", "seed"))
     modules = {name: signature_schema(each, more=("facts",)) for name, each in find_modules(task).items()}
-    module = {"type": "object", "required": ["class"], "properties": {"class": {"enum": sorted(modules)}}}
+    module = {
+        "type": "object",
+        "required": ["class"],
+        "properties": {"class": {"anyOf": [{"enum": sorted(modules)}, REFERENCE]}},
+    }
     for part in modules.values():
         part["properties"]["class"] = {"type": "string"}
     return {"batches": batches, "module": {**module, "allOf": choose_by("class", modules)}}
@@ -100,6 +111,11 @@ def find_modules(task: str) -> dict[str, Callable[..., Any]]:
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, TrainableModule) and value.__module__ == module.__name__
     }
+
+
+def require_reference() -> Schema:
+    """Return the keywords of a section with the class of another package."""
+    return {"required": ["class"], "properties": {"class": REFERENCE}}
 
 
 def trainer_schema() -> Schema:
@@ -115,6 +131,17 @@ def trainer_schema() -> Schema:
     return object_schema({name: schema["properties"][name] for name in names} | ranges, ["threads"])
 
 
+def debug_schema() -> Schema:
+    """Return the schema of a debug preset. The keys depend on the name of the preset."""
+    kinds = []
+    for name, function in PRESETS.items():
+        schema = signature_schema(function, positional=1)
+        schema["properties"]["name"] = {"const": name}
+        schema["required"] = sorted([*schema["required"], "name"])
+        kinds.append(schema)
+    return {"oneOf": kinds}
+
+
 def sweep_schema() -> Schema:
     """Return the schema of a search space, which maps keys of the model config to ranges or choices."""
     return {"type": "object", "additionalProperties": {"anyOf": [signature_schema(Range), signature_schema(Choices)]}}
@@ -127,4 +154,5 @@ GROUPS: dict[str, Callable[[], Schema]] = {
     "trainer": trainer_schema,
     "cluster": partial(signature_schema, Site),
     "sweep": sweep_schema,
+    "debug": debug_schema,
 }

@@ -13,7 +13,7 @@ from lectern.artifacts.paths import ExperimentPaths
 from lectern.atomic import atomic_directory, write_json
 from lectern.config import Dataset
 from lectern.errors import print_message
-from lectern.stages.experiments import stage_code_digest
+from lectern.stages.experiments import evaluation_code_digest
 from lectern.task_modules import task_module
 from lectern.tracking.refusals import explain_refusal
 from lectern.tracking.restored_run import find_or_restore_run, log_evaluation
@@ -41,7 +41,7 @@ def evaluate(paths: ExperimentPaths, dataset: Dataset) -> dict[str, Any]:
             "test_items": facts["items"]["test"],
             "test_digest": facts["test_digest"],
             "weights_digest": paths.weights,
-            "code_digest": stage_code_digest("evaluate", paths.task),
+            "code_digest": evaluation_code_digest(paths),
         }
         write_json(part / paths.evaluation_file.name, evaluation)
     metrics = {**scores, "baseline": task_module(paths.task, "report.baseline").score_baseline(paths.processed)}

@@ -1,10 +1,12 @@
 """Read the experiments, and the dependencies of each stage, from `dvc.yaml`."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lectern.artifacts.mapping_file import read_mapping
+from lectern.artifacts.model_metadata import EXTENSIONS, read_metadata
 from lectern.artifacts.paths import CHECKOUT, PIPELINE, ExperimentPaths
 from lectern.config import nearest
 from lectern.errors import UserError
@@ -76,6 +78,14 @@ def stage_code_digest(stage: str, task: str, checkout: Path = CHECKOUT) -> str:
 
     files = [file for path in code_dependencies(stage, task, checkout) for file in list_source_files(path)]
     return source_digest(files, checkout)
+
+
+def evaluation_code_digest(paths: ExperimentPaths) -> str:
+    """Return the digest of the code that evaluates an experiment, including the model's classes of other packages."""
+    from lectern.artifacts.digests import content_digest
+
+    own, records = stage_code_digest("evaluate", paths.task), read_metadata(paths.model).get(EXTENSIONS)
+    return content_digest([own, json.dumps(records, sort_keys=True)]) if records else own
 
 
 def code_dependencies(stage: str, task: str, checkout: Path = CHECKOUT) -> list[Path]:

@@ -36,7 +36,8 @@ def stage(config_name: str) -> Callable[[Main], Callable[[], None]]:
     def decorate(main: Main) -> Callable[[], None]:
         @wraps(main)
         def run(config: DictConfig) -> None:
-            run_main(main, config, HydraConfig.get().runtime.choices)
+            choices = HydraConfig.get().runtime.choices
+            run_main(main, config, {group: name for group, name in choices.items() if name is not None})
 
         def command() -> None:
             check_script(Path(main.__code__.co_filename))

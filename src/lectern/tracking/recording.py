@@ -1,6 +1,6 @@
 """Record a training as an MLflow run, without making the training wait for the tracking store."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +20,7 @@ from lectern.tracking.tracker import Tracker, Update, current_milliseconds, hist
 if TYPE_CHECKING:  # importing PyTorch takes seconds
     from lectern.training.plan import Plan
 
+STOPPED = "lectern.stopped"
 Tracking = Literal["now", "later"]  # values of the config key `tracking`
 PATIENCE = 30.0  # seconds for which a finished training waits for a tracking store that does not answer
 PATIENCE_AFTER_ERROR = 5.0  # seconds for which a stopped training waits; short, because Slurm soon kills a stopped job
@@ -37,6 +38,12 @@ class TrainingRecord:
     def log_weights(self, result: Path) -> None:
         """Log the digest of the weights in a model folder. The digest connects the run with its model."""
         self.delivery.add(Update(tags={WEIGHTS: weights_digest(result)}))
+
+    def log_stop(self, stopped: Mapping[str, Any] | None) -> None:
+        """Log the step and the reason of an early stop as the tag `lectern.stopped`."""
+        if stopped:
+            text = "step {step}, epoch {epoch} of {epochs}: {reason}".format(**stopped)
+            self.delivery.add(Update(tags={STOPPED: text}))
 
 
 def read_tracking(config: dict[str, Any]) -> Tracking:

@@ -26,6 +26,7 @@ class History(pl.Callback):
         self.interval, self.on_records = interval, on_records
         self.records: list[Record] = []
         self.text_samples: list[TextSample] = []
+        self.stopped: dict[str, Any] | None = None  # step, epoch and reason of an early stop, set after the training
         self.resume_state: dict[str, torch.Tensor] = {}  # sums of this rank's training metrics
         self.reported = (0, 0)  # numbers of records and text samples already given to `on_records`
 

@@ -48,6 +48,7 @@ def adamw_one_cycle(module: pl.LightningModule, **cycle: Any) -> OptimizerLRSche
     """
     chosen = module.hparams
     optimizer = AdamW(module.parameters(), chosen["learning_rate"], weight_decay=chosen["weight_decay"], fused=True)
-    steps = int(module.trainer.estimated_stepping_batches)
-    schedule = OneCycleLR(optimizer, chosen["learning_rate"], total_steps=steps, pct_start=chosen["warm_up"], **cycle)
+    steps = max(2, int(module.trainer.estimated_stepping_batches))
+    warm_up = max(chosen["warm_up"], 1.5 / steps)  # OneCycleLR divides by zero if the warm-up has one step
+    schedule = OneCycleLR(optimizer, chosen["learning_rate"], total_steps=steps, pct_start=warm_up, **cycle)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,10 @@ import torch
 
 from lectern.artifacts.dataset import Facts
 from lectern.artifacts.digests import file_digest
+from lectern.artifacts.extension_class import check_allowed_packages
+from lectern.artifacts.extension_records import describe_references
 from lectern.artifacts.model_folder import find_class
+from lectern.artifacts.model_metadata import EXTENSIONS
 from lectern.artifacts.paths import CONF, PROCESSED, group_config
 from lectern.config import (  # fmt: skip
     Dataset,
@@ -30,8 +34,12 @@ from lectern.task_modules import task_module
 from lectern.training import fit as training
 from lectern.training.callbacks import KeepBest, unknown_metric
 from lectern.training.distributed import is_first_process
+from lectern.training.early_stopping import StopEarly
+from lectern.training.extra_callbacks import check_callbacks, describe_callbacks
 from lectern.training.trainer_config import check_trainer, numeric_keys
 from lectern.training.world_size import check_batch_divides
+
+FROM_FIT = {"keep_best": None, "history": None}  # arguments of StopEarly that the config does not contain
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,8 @@ class Plan:
     budget: str
     seed: int
     trainer: dict[str, Any]
+    classes: Sequence[dict[str, Any]] = ()  # records of the module and the network if other packages define them
+    callbacks: Sequence[dict[str, Any]] = ()  # records of the callbacks in the section `fit`
 
     @property
     def processed(self) -> Path:
@@ -54,6 +64,12 @@ class Plan:
     @property
     def fit(self) -> dict[str, Any]:
         return self.model.fit[self.budget]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The records of the classes from other packages, for the metadata of the model. It is empty without them."""
+        records = {EXTENSIONS: list(self.classes), "callbacks": list(self.callbacks)}
+        return {name: values for name, values in records.items() if values}
 
     @cached_property
     def key(self) -> str:
@@ -66,6 +82,7 @@ class Plan:
         data = file_digest(self.processed / "facts.json")
         parts = [model, self.fit, self.seed, self.dataset.name, data, stage_code_digest("train", self.model.task)]
         parts += [self.trainer] if self.trainer else []
+        parts += [self.metadata] if self.metadata else []
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -90,11 +107,15 @@ def read_plan(config: dict[str, Any]) -> Plan:
         raise UserError(
             f"{where}: unknown budget {budget!r}{nearest(str(budget), budgets)} Available: {', '.join(budgets)}."
         )
+    check_allowed_packages(config)
     check_model(model, where)
     check_trainer(config["trainer"], str(CONF / "trainer"))
     check_batch_divides(model.batches, config["trainer"], f"{where}, batches")
     fit = {**model.fit, budget: resolve_precision(model, budget, config["trainer"])}
-    return Plan(dataset, replace(model, fit=fit), budget, config["seed"], numeric_keys(config["trainer"]))
+    classes = describe_references(model.module, torch.nn.Module, f"{where}, module")
+    callbacks = describe_callbacks(fit[budget].get("callbacks") or [])
+    trainer = numeric_keys(config["trainer"])
+    return Plan(dataset, replace(model, fit=fit), budget, config["seed"], trainer, classes, callbacks)
 
 
 def check_model(model: Model, where: str) -> None:
@@ -111,6 +132,10 @@ def check_model(model: Model, where: str) -> None:
     from_stage = dict.fromkeys(("folder", "trainer", "best", "on_records", "name"))
     for budget, section in model.fit.items():
         check_section(training.fit, section, f"{where}, fit.{budget}", positional=3, more=from_stage)
+        early = section.get("early_stopping")
+        if early is not None:
+            check_section(StopEarly, early, f"{where}, fit.{budget}.early_stopping", more=FROM_FIT)
+        check_callbacks(section.get("callbacks") or [], f"{where}, fit.{budget}.callbacks")
 
 
 def check_module(plan: Plan, facts: Facts) -> None:
