@@ -81,6 +81,7 @@ plots: $(READY)  ## draw the plots of all experiments as a web page
 	dvc plots show
 
 ui: $(READY)  ## open MLflow on the local store, http://127.0.0.1:5000
+	@echo "Open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
 	MLFLOW_BACKEND_STORE_URI="$$(lectern store)" mlflow ui --host 127.0.0.1 --port 5000  # `ps` shows arguments
 
 mlflow-server: $(READY)  ## start an MLflow server with accounts, http://127.0.0.1:5001; see docs/server.md

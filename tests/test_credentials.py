@@ -7,7 +7,7 @@ import pytest
 
 from children import Ended, in_child, run_lectern, run_stage, warm
 from lectern.errors import UserError, hide_credentials
-from lectern.serving.models_tab import without_credentials
+from lectern.tracking.ui_settings import without_credentials
 from marked_cases import mostly
 from short_training import SHORT_TRAINING, project, train
 

@@ -40,11 +40,9 @@ def test_a_long_example_is_cut_and_fits_in_one_line():
 
 
 def make_version(card: str) -> ModelVersionRecord:
-    texts = dict.fromkeys(
-        ("experiment", "dataset", "task", "weights", "metrics_digest", "code", "requirements", "test_digest"), ""
-    )
-    numbers = {"score": 0.5, "baseline": 0.0, "higher_is_better": True, "metrics": {}}
-    return ModelVersionRecord(name="m", number=3, run_id="", source="", card=card, **texts, **numbers)
+    texts = dict.fromkeys(("experiment", "task", "weights", "identity", "test_digest", "run_id", "source"), "")
+    values = {"score": 0.5, "baseline": 0.0, "higher_is_better": True, "has_manifest": True}
+    return ModelVersionRecord(name="m", number=3, card=card, load_manifest=pytest.fail, **texts, **values)
 
 
 def test_cards_show_only_pictures_of_their_report_and_escape_html():

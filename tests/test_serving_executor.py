@@ -25,20 +25,18 @@ VERSION = ModelVersionRecord(
     name="",
     number=1,
     experiment="test",
-    dataset="test",
     task="digits",
     weights="",
-    metrics_digest="",
-    code="",
-    requirements="",
+    identity="",
     test_digest="",
     score=1.0,
     baseline=0.0,
     higher_is_better=True,
-    metrics={},
     run_id="",
     source="",
     card="",
+    has_manifest=True,
+    load_manifest=pytest.fail,
 )
 
 # Batching

@@ -17,6 +17,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # By default, MLflow logs every database table that it creates.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+# By default, MLflow prints links to runs, which open its pages for GenAI. Lectern prints a link itself.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 # By default, MLflow sends usage statistics to its developers.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 try:

@@ -21,9 +21,9 @@ from lectern.serving.score_text import (
     format_score,
 )
 from lectern.serving.settings import Settings
+from lectern.tracking.ui_settings import MODE, run_page, without_credentials
 
 REFRESH_SECONDS = 3
-MODE = "workflowType=machine_learning"  # MLflow's UI shows its pages for model training, not those for GenAI
 
 
 def build_tab(champions: Champions, settings: Settings, address: PageAddress) -> None:
@@ -128,20 +128,15 @@ def code_label(champion: Champion) -> str:
     return f"code {champion.version.code[:12]}{', in its own process' if champion.runs_packaged_code else ''}"
 
 
-def without_credentials(address: str) -> str:
-    """Return an address without its user name and password, because a link must not contain them."""
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
 def run_url(client: MlflowClient, champion: Champion, settings: Settings) -> str:
     """Return the address of a version's run in MLflow's web interface, or of the version itself if its run was deleted.
 
     The web interface runs on the tracking server. For a local store, `make ui` starts the web interface.
     """
     uri = client.tracking_uri
-    base = without_credentials(uri).rstrip("/") if uri.startswith("http") else settings.mlflow_ui
+    server = uri if uri.startswith("http") else settings.mlflow_ui
     run = find_version_run(client, champion.version)
-    if run is None:
-        return f"{base}/#/models/{champion.name}/versions/{champion.version.number}?{MODE}"
-    return f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?{MODE}"
+    if run:
+        return run_page(server, run)
+    base = without_credentials(server).rstrip("/")
+    return f"{base}/#/models/{champion.name}/versions/{champion.version.number}?{MODE}"

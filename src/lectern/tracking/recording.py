@@ -98,6 +98,8 @@ def end_run(description: RunDescription, tracker: Tracker | None, delivery: Deli
     unwritten = delivery.finish(PATIENCE if status == "FINISHED" else PATIENCE_AFTER_ERROR)
     if not unwritten:
         pending_runs.discard_pending_run(description.training)
+        if tracker and tracker.page:
+            report(f"the run of this training: {tracker.page}")
         return
     pending_runs.save_pending_run(pending_runs.PendingRun(description, unwritten))
     reason = "does not answer" if tracker else "is not used, because of tracking=later"

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, RunTag
+from mlflow.entities import Metric, Run, RunTag
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from lectern.artifacts.history_file import Record, TextSample
 from lectern.tracking.artifact_folder import prepare_artifacts
 from lectern.tracking.output_files import copy_output
+from lectern.tracking.ui_settings import run_page
 
 BATCH_SIZE = 1000  # maximum number of metric values per call of MLflow
 GROUPS = ("train", "validation")  # MLflow's UI groups metrics by the text before a slash
@@ -44,11 +45,13 @@ class Tracker:
 
     def __init__(self, client: MlflowClient, run_id: str):
         self.client, self.id = client, run_id
-        self.logged = self.read_logged()
+        run, server = client.get_run(run_id), client.tracking_uri
+        self.logged = self.read_logged(run)
+        self.page = run_page(server, run) if server.startswith("http") else None  # a database has no pages
 
-    def read_logged(self) -> set[tuple[str, int]]:
+    def read_logged(self, run: Run) -> set[tuple[str, int]]:
         """Return the name and the training step of each metric value in the run. These values are not logged again."""
-        names = self.client.get_run(self.id).data.metrics
+        names = run.data.metrics
         return {(name, point.step) for name in names for point in self.client.get_metric_history(self.id, name)}
 
     def write(self, update: Update) -> None:

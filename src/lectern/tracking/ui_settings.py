@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+MODE = "workflowType=machine_learning"  # MLflow's UI shows its pages for model training, not those for GenAI
 SCORE = "test/score"
 VIEW = "scores"  # the view `scores` is opened by ?viewStateShareKey=scores and by the menu "Views"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
@@ -27,6 +29,18 @@ def ui_tags(task: str) -> dict[str, str]:
         MLFLOW_RUN_NOTE: f"Trainings of the task {task}. The score of each run is its metric {SCORE}.",
         VIEW_TAG: json.dumps({"name": "Scores", "createdAt": 0, "updatedAt": 0, "state": json.dumps(view_state())}),
     }
+
+
+def without_credentials(address: str) -> str:
+    """Return an address without its user name and password, because a link must not contain them."""
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def run_page(server: str, run: Run) -> str:
+    """Return the address of the page of a run. `server` is the address of an MLflow server."""
+    base = without_credentials(server).rstrip("/")
+    return f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?{MODE}"
 
 
 def view_state() -> dict[str, Any]:
