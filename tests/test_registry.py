@@ -192,7 +192,7 @@ def predict_under_audit(uri: str, store: str) -> None:
 
 PREDICT = """
 import sys
-sys.path[:] = [path for path in sys.path if "lectern" not in path and not path.endswith("/src")]
+sys.path[:] = [path for path in sys.path if "-packages" in path or not ("lectern" in path or path.endswith("/src"))]
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in str(finder).lower()]
 import mlflow, numpy as np
 model = mlflow.pyfunc.load_model("version")

@@ -114,7 +114,7 @@ def test_a_change_of_code_creates_a_new_version_and_both_versions_run_in_one_pro
         assert "sample_digits version 2" in checkout.do("dvc", "repro", "register@demo-digits")
     versions = RegisteredModel(client, NAME).versions
     assert [version.number for version in versions] == [2, 1]
-    assert versions[0].identity.outputs == versions[1].identity.outputs and versions[0].code != versions[1].code
+    assert versions[0].outputs == versions[1].outputs and versions[0].code != versions[1].code
     for order in permutations(["1", "2"]):
         checkout.do("python", "-c", LOAD_VERSIONS, checkout.store, *order)
 
