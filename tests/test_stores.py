@@ -207,11 +207,11 @@ def new_store_client(request, registered_client, tmp_path, monkeypatch) -> Mlflo
     """Make three decisions in a SQLite store. Then return a client of a second, empty store."""
     for words in (["promote", "--version", BETTER], ["promote", "--version", BEST], ["rollback"]):
         assert lectern(words[0], NAME, *words[1:]).code == 0
-    if request.param == "sqlite":  # The file of the first store is replaced by an empty store.
-        for path in (tmp_path / "mlflow.db", tmp_path / "mlartifacts"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        address = registered_client.tracking_uri
-        shutil.copyfile(request.getfixturevalue("empty_store"), tmp_path / "mlflow.db")
+    if request.param == "sqlite":
+        (tmp_path / "new").mkdir()
+        address = f"sqlite:///{shutil.copy(request.getfixturevalue('empty_store'), tmp_path / 'new')}"
+        shutil.rmtree(tmp_path / "mlartifacts", ignore_errors=True)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         return MlflowClient(address, address)
     return open_store(request.param, request, monkeypatch)
 
