@@ -5,15 +5,19 @@ import json
 import re
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
+from fastapi import FastAPI
 from mlflow import MlflowClient
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from children import lectern
+from lectern.serving.openapi import Document
 from lectern.serving.request_queue import MAX_STARTS, RequestQueueMiddleware
-from sample_champions import DIGITS
+from sample_champions import DIGITS, TRANSLATION
 
 SOCKET = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
 
@@ -134,6 +138,51 @@ def test_visitors_who_leave_while_the_page_is_built_write_no_traceback(server, s
 
 
 # Many requests
+
+
+def test_visitors_beyond_the_limit_are_503(server):
+    with ThreadPoolExecutor(130) as pool:
+        responses = list(pool.map(server.get, ["/?tab=digits"] * 130))
+    assert {response.status_code for response in responses} == {200, 503}
+    assert {response.json()["detail"][:22] for response in responses if response.status_code == 503} == {
+        "Too many visitors have"
+    }
+
+
+@pytest.mark.parametrize("count", [2, 50])
+def test_only_the_first_of_pipelined_requests_is_answered(server, count):
+    before = len(server.output)
+    with socket.create_connection(server.host_and_port, 60) as connection:
+        connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n" * count)
+        answers = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answers.startswith(b"HTTP/1.1 200 ") and answers.count(b"HTTP/1.1") == 1 and answers.endswith(b"]")
+    log_from_page(server, "end of the test")
+    assert "Traceback" not in "".join(server.output[before:])
+
+
+def test_an_upload_without_a_file_is_422(server):
+    before = len(server.output)
+    page = server.get("/?tab=digits").text
+    path = re.search(r"/_nicegui/client/[0-9a-f-]{36}/upload/\d+", page)[0]
+    response = server.post(path, data={"a": "b"})
+    assert response.status_code == 422 and "not a file" in response.json()["detail"]
+    log_from_page(server, "end of the test")
+    assert "Traceback" not in "".join(server.output[before:])
+
+
+@pytest.mark.parametrize("keys", [100, 9_500])
+def test_many_unknown_keys_are_one_short_error(server, keys):
+    response = server.predict(TRANSLATION, **{str(number): 1 for number in range(keys)})
+    assert response.status_code == 422 and len(response.text) < 1500
+
+
+def test_the_openapi_document_is_built_again_only_after_a_change():
+    champions = SimpleNamespace(all=list)
+    document = Document(FastAPI(), champions, 100)
+    first = document()
+    assert document() is first
+    champions.all = lambda: [SimpleNamespace(has_request_module=False)]
+    assert document() is not first
 
 
 def test_one_iteration_of_the_event_loop_starts_few_requests():

@@ -6,7 +6,6 @@ import logging
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +26,7 @@ from lectern.serving.disconnect import cancel_on_disconnect
 from lectern.serving.error_routes import add_error_routes
 from lectern.serving.executor import Executor
 from lectern.serving.model_info import ModelInfo, describe_champion
-from lectern.serving.openapi import ErrorResponse, build_document
+from lectern.serving.openapi import Document, ErrorResponse
 
 log = logging.getLogger("lectern.serving")
 router = APIRouter()
@@ -52,7 +51,7 @@ def create_app(champions: Champions, executor: Executor) -> FastAPI:
     app.add_exception_handler(UserError, respond_to_user_error)
     app.add_exception_handler(ModelBusy, respond_to_busy_model)
     app.add_exception_handler(ClientDisconnect, respond_to_disconnect)
-    document = partial(build_document, app, champions, executor.settings.max_characters)
+    document = Document(app, champions, executor.settings.max_characters)
     # setattr, because mypy rejects the assignment `app.openapi = document` of FastAPI's documentation
     setattr(app, "openapi", document)  # noqa: B010
     return app
@@ -137,7 +136,7 @@ async def predict(champion: ServedChampion, executor: ServerExecutor, request: R
 async def read_json(champion: Champion, executor: Executor, request: Request) -> tuple[Any, dict[str, Any]]:
     """Return the model inputs and the model params in the JSON body of a request."""
     body, max_characters = await request.body(), executor.settings.max_characters
-    if len(body) > schemas.LARGE_BODY_BYTES:
+    if schemas.is_large(body):
         return await executor.run_short(schemas.parse_body, body, champion.task, max_characters)
     return schemas.parse_body(body, champion.task, max_characters)
 

@@ -45,12 +45,15 @@ class Deadline:
         the next layer of a network raises PredictionTimeout. If `cancelled` is set, the next layer raises Cancelled.
         """
         if time.monotonic() > self.expires_at:
-            raise ModelBusy(f"No worker thread of this model was free within {self.seconds:g} seconds. Retry later.")
+            raise self.busy_error()
         thread_state.deadline = self
         try:
             return function(*arguments)
         finally:
             thread_state.deadline = None
+
+    def busy_error(self) -> ModelBusy:
+        return ModelBusy(f"No worker thread of this model was free within {self.seconds:g} seconds. Retry later.")
 
     def check(self) -> None:
         """Raise Cancelled if `cancelled` is set, or PredictionTimeout if the time limit is reached."""

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -35,6 +35,7 @@ class Executor:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.in_progress: Counter[str] = Counter()  # requests per model
+        self.file_slots = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(settings.workers))  # per model
         self.short_pool = self.create_pool("short")
         self.model_pools: dict[str, ThreadPoolExecutor] = {}
         self.batchers: dict[str, tuple[Champion, DynamicBatcher]] = {}
@@ -100,11 +101,28 @@ class Executor:
         pool, predict = self.model_pool(champion), champion.model.predict
         self.has_read_files = True
         with self.track(champion):
-            while (inputs := await self.run_until(deadline, self.short_pool, next, chunks, None)) is not None:
-                outputs.append(await self.run_until(deadline, pool, predict, inputs, {}))
+            async with self.limit_files(champion, deadline):
+                while (inputs := await self.run_until(deadline, self.short_pool, next, chunks, None)) is not None:
+                    outputs.append(await self.run_until(deadline, pool, predict, inputs, {}))
         if isinstance(outputs[0], pd.DataFrame):
             return pd.concat(outputs, ignore_index=True)
         return np.concatenate(outputs)
+
+    @asynccontextmanager
+    async def limit_files(self, champion: Champion, deadline: Deadline) -> AsyncIterator[None]:
+        """Let at most `workers` files of a model be open in such blocks, because a decoder needs up to 1.5 GB.
+
+        Raises ModelBusy if no other file is closed before the deadline.
+        """
+        try:
+            async with asyncio.timeout(deadline.expires_at - time.monotonic()):
+                await self.file_slots[champion.name].acquire()
+        except TimeoutError:
+            raise deadline.busy_error() from None
+        try:
+            yield
+        finally:
+            self.file_slots[champion.name].release()
 
     async def release_memory(self) -> None:
         """Return freed memory to the operating system if pictures or videos were read since the last call."""

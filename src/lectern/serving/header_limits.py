@@ -9,14 +9,20 @@ MAX_HEADER_BYTES = 65_536
 TOO_LARGE = f"The request header is larger than {MAX_HEADER_BYTES:,} bytes, which is the maximum."
 
 
+class PipelinedRequest(Exception):
+    """Raised in a callback of the HTTP parser, which then stops parsing."""
+
+
 class HeaderLimitProtocol(HttpToolsProtocol):
     """HTTP protocol that closes a connection whose request header is too large (status 431) or does not arrive in time.
 
-    The time starts with the connection or with the first byte of a further request.
+    The time starts with the connection or with the first byte of a further request. A request that arrives before the
+    response to the previous request (pipelining) is ignored, and the connection is closed after that response.
     """
 
     header_timer: TimerHandle | None = None
     header_bytes = 0
+    is_closing = False
 
     def __init__(self, *args: Any, header_timeout_seconds: float, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -31,6 +37,8 @@ class HeaderLimitProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.is_closing:
+            return
         if self.header_timer:
             self.header_bytes += len(data)
         super().data_received(data)
@@ -39,6 +47,9 @@ class HeaderLimitProtocol(HttpToolsProtocol):
             self.refuse_header()
 
     def on_message_begin(self) -> None:
+        if self.cycle and not self.cycle.response_complete:
+            self.is_closing, self.cycle.keep_alive = True, False
+            raise PipelinedRequest
         super().on_message_begin()
         if not self.header_timer:
             self.start_header_timer(self.transport)
@@ -46,6 +57,10 @@ class HeaderLimitProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.stop_header_timer()
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if not self.is_closing:  # the response to the previous request follows
+            super().send_400_response(msg)
 
     def start_header_timer(self, transport: BaseTransport) -> None:
         self.header_bytes = 0

@@ -1,5 +1,6 @@
 """Create the OpenAPI document, with one path per champion and the schemas of the champion's task."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -34,14 +35,28 @@ class ErrorResponse(BaseModel):
     detail: str
 
 
-def build_document(app: FastAPI, champions: Champions, max_characters: int) -> dict[str, Any]:
-    """Return the OpenAPI document with the paths of all champions that are currently loaded."""
-    router = APIRouter()
-    for champion in champions.all():
-        if champion.has_request_module:
-            add_routes(router, champion, schemas.task_schemas(champion.task, max_characters))
-    routes = [*app.routes, *router.routes]
-    return get_openapi(title=app.title, version=app.version, description=app.description, routes=routes)
+class Document:
+    """The OpenAPI document, with the paths of all champions that are currently loaded."""
+
+    def __init__(self, app: FastAPI, champions: Champions, max_characters: int):
+        self.app, self.champions, self.max_characters = app, champions, max_characters
+        self.served: list[Champion] = []
+        self.content: dict[str, Any] | None = None
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the document. It is built only after a change of a champion, because that takes 0.2 seconds."""
+        served = self.champions.all()
+        if self.content is None or served != self.served:
+            self.served, self.content = served, self.build(served)
+        return self.content
+
+    def build(self, served: Iterable[Champion]) -> dict[str, Any]:
+        router = APIRouter()
+        for champion in served:
+            if champion.has_request_module:
+                add_routes(router, champion, schemas.task_schemas(champion.task, self.max_characters))
+        app, routes = self.app, [*self.app.routes, *router.routes]
+        return get_openapi(title=app.title, version=app.version, description=app.description, routes=routes)
 
 
 def add_routes(router: APIRouter, champion: Champion, task_schemas: schemas.TaskSchemas) -> None:

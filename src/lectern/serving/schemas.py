@@ -22,7 +22,8 @@ from lectern.serving.large_bodies import check_row_count, parse_with_arrow, read
 from lectern.task_modules import task_module
 
 MAX_REPORTED_ERRORS = 3
-LARGE_BODY_BYTES = 100_000  # larger JSON bodies are parsed with Arrow, in a thread
+LARGE_BODY_BYTES = 50_000  # larger JSON bodies are parsed with Arrow, in a thread
+MANY_COLONS = 1000  # more than in a valid body with few inputs; pydantic reports each of many unknown keys
 
 
 class PredictRequest(BaseModel):
@@ -122,12 +123,17 @@ def column_field(column: ColSpec | TensorSpec, max_characters: int | None) -> tu
     return (kind, ...) if column.required else (kind | None, None)
 
 
+def is_large(body: bytes) -> bool:
+    """Return whether pydantic would need so much time for a body that the server parses it with Arrow."""
+    return len(body) > LARGE_BODY_BYTES or body.count(b":") > MANY_COLONS
+
+
 def parse_body(body: bytes, task: str, max_characters: int) -> tuple[Any, dict[str, Any]]:
     """Parse a JSON body into the inputs and params of the model.
 
     Raises UserError with the first mistakes and their locations if the body is invalid.
     """
-    if len(body) > LARGE_BODY_BYTES:
+    if is_large(body):
         signature = model_signature(task)
         table, tensor = parse_with_arrow(body, signature), tensor_spec(signature.inputs)
         # before pydantic parses the rows, because pydantic holds the GIL
