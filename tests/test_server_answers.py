@@ -113,7 +113,13 @@ def test_text_of_a_visitor_is_escaped_in_the_log(server):
     assert "\\x1b[31m\\nforged line" in "".join(server.output[before:])
 
 
-def log_from_page(server, message: str) -> None:
+def test_a_long_text_of_a_visitor_is_shortened_in_the_log(server):
+    before = len(server.output)
+    log_from_page(server, "x" * 50_000, end="x" * 20)
+    assert max(len(line) for line in server.output[before:]) < 4500
+
+
+def log_from_page(server, message: str, end: str = "") -> None:
     """Open the page, send a log message through its WebSocket, and wait until the message is in the log."""
     client = re.search(r"client_id\W+([0-9a-f-]{36})", server.get("/").text)[1]
     query = f"&client_id={client}&next_message_id=0&implicit_handshake=true&tab_id=a&document_id=b"
@@ -121,7 +127,7 @@ def log_from_page(server, message: str) -> None:
         socket.send("40")
         content = {"client_id": client, "level": "warning", "message": message}
         socket.send(f"42{json.dumps(['log', content])}")
-        assert wait_until(lambda: message[-10:] in "".join(server.output[-3:]))
+        assert wait_until(lambda: (end or message[-10:]) in "".join(server.output[-3:]))
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.3])

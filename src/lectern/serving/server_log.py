@@ -5,6 +5,7 @@ import logging
 from lectern.errors import escape_control_characters
 
 CLIENT_TEXT = ("nicegui", "lectern.serving")  # loggers whose messages can contain text of clients or of the registry
+MAX_LENGTH = 4000  # a visitor can send log messages of a megabyte through the WebSocket of the page
 SOCKET_MESSAGES = ("engineio.server", "socketio.server", "asyncio")
 
 
@@ -17,8 +18,8 @@ def filter_log() -> None:
 
 
 def escape_message(record: logging.LogRecord) -> bool:
-    """Escape the control characters in a log message, including line breaks. The traceback is not changed."""
-    record.msg, record.args = escape_control_characters(record.getMessage(), kept=""), ()
+    """Shorten a log message, and escape its control characters and line breaks. The traceback is not changed."""
+    record.msg, record.args = escape_control_characters(record.getMessage()[:MAX_LENGTH], kept=""), ()
     return True
 
 
