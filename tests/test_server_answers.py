@@ -6,16 +6,13 @@ import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
-from fastapi import FastAPI
 from mlflow import MlflowClient
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from children import lectern
-from lectern.serving.openapi import Document
 from lectern.serving.request_queue import MAX_STARTS, RequestQueueMiddleware
 from sample_champions import DIGITS, TRANSLATION
 
@@ -180,15 +177,6 @@ def test_an_upload_without_a_file_is_422(server):
 def test_many_unknown_keys_are_one_short_error(server, keys):
     response = server.predict(TRANSLATION, **{str(number): 1 for number in range(keys)})
     assert response.status_code == 422 and len(response.text) < 1500
-
-
-def test_the_openapi_document_is_built_again_only_after_a_change():
-    champions = SimpleNamespace(all=list)
-    document = Document(FastAPI(), champions, 100)
-    first = document()
-    assert document() is first
-    champions.all = lambda: [SimpleNamespace(has_request_module=False)]
-    assert document() is not first
 
 
 def test_one_iteration_of_the_event_loop_starts_few_requests():

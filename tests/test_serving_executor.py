@@ -9,15 +9,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from fastapi import FastAPI
+from mlflow import MlflowClient
 
 from lectern.errors import UserError
 from lectern.registry.loaded_model import LoadedModel
 from lectern.registry.version_record import ModelVersionRecord
 from lectern.serving.batching import DynamicBatcher
-from lectern.serving.champions import Champion
+from lectern.serving.champions import Champion, Champions
 from lectern.serving.deadline import Cancelled, Deadline, ModelBusy, PredictionTimeout
 from lectern.serving.executor import Executor
 from lectern.serving.file_inputs import take_chunk
+from lectern.serving.openapi import Document
 from lectern.serving.settings import read_settings
 from lectern.tasks.steering.serving.playback import limit_frames
 
@@ -206,3 +209,40 @@ def test_requests_above_the_limit_of_a_model_are_rejected_and_other_models_are_n
             request.cancel()
 
     asyncio.run(send_requests())
+
+
+class DoublingModel(EndlessModel):
+    """A model that doubles its inputs."""
+
+    def predict(self, inputs, params) -> np.ndarray:
+        return 2 * inputs
+
+
+def test_at_most_as_many_files_as_workers_are_open(create_executor):
+    champion, open_files, counts = FakeChampion(replace(VERSION, name="films"), DoublingModel()), [], []
+
+    def read_file(number: int):
+        open_files.append(number)
+        for _ in range(3):
+            counts.append(len(open_files))
+            yield np.array([number])
+        open_files.remove(number)
+
+    async def send_files() -> list:
+        executor = create_executor(workers=2)
+        return await asyncio.gather(*(executor.predict_chunks(champion, read_file(number)) for number in range(8)))
+
+    assert [list(outputs) for outputs in asyncio.run(send_files())] == [[2 * number] * 3 for number in range(8)]
+    assert max(counts) == 2
+
+
+# The OpenAPI document
+
+
+def test_the_openapi_document_is_built_again_only_after_a_change():
+    champions = Champions(MlflowClient())
+    document = Document(FastAPI(), champions, max_characters=100)
+    first = document()
+    assert document() is first
+    champions.served["digits"] = FakeChampion(replace(VERSION, task="unknown"), DoublingModel())
+    assert document() is not first
