@@ -143,9 +143,10 @@ def test_visitors_who_leave_while_the_page_is_built_write_no_traceback(server, s
 # Many requests
 
 
+@pytest.mark.slow
 def test_visitors_beyond_the_limit_are_503(server):
-    with ThreadPoolExecutor(130) as pool:
-        responses = list(pool.map(server.get, ["/?tab=digits"] * 130))
+    with ThreadPoolExecutor(200) as pool:
+        responses = list(pool.map(server.get, ["/?tab=digits"] * 200))
     assert {response.status_code for response in responses} == {200, 503}
     assert {response.json()["detail"][:22] for response in responses if response.status_code == 503} == {
         "Too many visitors have"
