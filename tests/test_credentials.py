@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from mlflow.entities import Run, RunData, RunInfo
 
 from children import Ended, in_child, run_lectern, run_stage, warm
 from lectern.errors import UserError, hide_credentials
-from lectern.tracking.ui_settings import without_credentials
+from lectern.tracking.ui_settings import MODE, run_page, without_credentials
 from marked_cases import mostly
 from short_training import SHORT_TRAINING, project, train
 
@@ -46,6 +47,9 @@ def test_credentials_of_every_address_are_hidden(text, expected):
 
 
 def test_a_link_contains_no_credentials():
+    run = Run(RunInfo("abc", "1", "ada", "FINISHED", 0, 1, "active"), RunData())
+    page = f"https://host/#/experiments/1/runs/abc?{MODE}"
+    assert run_page(f"https://ada:{PASSWORD}@host/", run) == page
     assert without_credentials(f"https://ada:p@{PASSWORD}@host:5001/") == "https://host:5001/"
     assert without_credentials("https://host:5001/") == "https://host:5001/"
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def documented_commands() -> list[str]:
-    """Return the two code blocks of the section about a network, on the sample digits instead of MNIST."""
+    """Return the two code blocks about a network, changed to use the sample digits instead of MNIST."""
     blocks = re.findall(r"^```bash\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     changed = [block.replace("dataset: mnist,", f"dataset: {DATASET},") for block in blocks]
     for word in ("promote", "preprocess@"):

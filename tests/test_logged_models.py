@@ -137,7 +137,7 @@ KILLS = ("log_batch", "log_outputs", "finalize_logged_model", "create_model_vers
 
 
 def register_until(method: str, store: str) -> None:
-    """Register the experiment `best`, and kill this process at the call of a client's method."""
+    """Register the experiment `best`, and kill this process when a method of the client is called."""
     client = MlflowClient(store, store)
     from lectern.tracking.restored_run import find_complete_run
     from registered import paths_of

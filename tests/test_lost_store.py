@@ -85,6 +85,7 @@ def test_a_training_delivers_its_metrics_after_the_server_was_restarted(server):
     server.start()
     ended = training.ended()
     assert ended.code == 0 and ended.said.count(LOST) == 1 and ended.said.count(FOUND) == 1, ended.said
+    assert f"the run of this training: {server.address}/#/experiments/" in ended.said, ended.said
     check_complete(MlflowClient(server.address), 1)
 
 

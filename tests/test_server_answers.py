@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -127,19 +126,6 @@ def log_from_page(server, message: str, end: str = "") -> None:
         assert wait_until(lambda: (end or message[-10:]) in "".join(server.output[-3:]))
 
 
-@pytest.mark.parametrize("seconds", [0.01, 0.3])
-def test_visitors_who_leave_while_the_page_is_built_write_no_traceback(server, seconds):
-    before = len(server.output)
-    connections = [socket.create_connection(server.host_and_port) for _ in range(16)]
-    for connection in connections:
-        connection.sendall(b"GET /?tab=digits HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    time.sleep(seconds)
-    for connection in connections:
-        connection.close()
-    log_from_page(server, "end of the test")
-    assert "Traceback" not in "".join(server.output[before:])
-
-
 # Many requests
 
 
@@ -151,17 +137,6 @@ def test_visitors_beyond_the_limit_are_503(server):
     assert {response.json()["detail"][:22] for response in responses if response.status_code == 503} == {
         "Too many visitors have"
     }
-
-
-@pytest.mark.parametrize("count", [2, 50])
-def test_only_the_first_of_pipelined_requests_is_answered(server, count):
-    before = len(server.output)
-    with socket.create_connection(server.host_and_port, 60) as connection:
-        connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n" * count)
-        answers = b"".join(iter(lambda: connection.recv(65_536), b""))
-    assert answers.startswith(b"HTTP/1.1 200 ") and answers.count(b"HTTP/1.1") == 1 and answers.endswith(b"]")
-    log_from_page(server, "end of the test")
-    assert "Traceback" not in "".join(server.output[before:])
 
 
 def test_an_upload_without_a_file_is_422(server):

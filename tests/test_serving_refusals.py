@@ -214,25 +214,6 @@ def test_a_stream_stops_when_its_client_disconnects(server):
     assert finished_and_ended() == (finished, ended + 1)  # The stream has ended before the text was complete.
 
 
-@pytest.mark.parametrize(
-    "sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: localh", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nG"]
-)
-@pytest.mark.slow
-def test_a_connection_with_an_incomplete_header_is_closed_and_does_not_delay_other_requests(server_with_key, sent):
-    with socket.create_connection(server_with_key.host_and_port, 60) as connection:
-        connection.sendall(sent)
-        assert server_with_key.get("/healthz").status_code == 200
-        answers = b"".join(iter(lambda: connection.recv(4096), b""))
-    assert answers.count(b"HTTP/1.1") == sent.count(b"\r\n\r\n")
-
-
-@pytest.mark.slow
-def test_a_header_without_an_end_is_431(server_with_key):
-    with socket.create_connection(server_with_key.host_and_port, 60) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\n" + b"X: " + b"a" * 70_000)
-        assert connection.recv(4096).startswith(b"HTTP/1.1 431 ")
-
-
 @pytest.mark.slow
 def test_a_stream_beyond_the_limit_of_requests_is_503(server_with_key):
     body, key = {"input": {"prompt": ""}, "params": {"length": 1000}}, {"Authorization": "Bearer a key"}

@@ -93,7 +93,7 @@ def installed_version(package: str) -> str | None:
 
 
 def packaged_sources(module: str) -> dict[str, str]:
-    """Return the source code of a module that a registered version contains, with the names of the files.
+    """Return a dict that maps names of files to source code: the files that a registered version needs for a module.
 
     A version contains no files of installed packages. The other packages become parts of the version's own package, so
     that one process can load versions with different code. The import statements are changed accordingly.
@@ -110,7 +110,9 @@ def move_imports(path: Path, package: str) -> str:
     Raises UserError if the file imports its package in a form that cannot be changed.
     """
     text = path.read_text("utf-8")
-    if whole := re.search(rf"^\s*import {package}\b(?!.* as )", text, re.MULTILINE):
+    # the form `import shapes.networks as networks` can be changed, but not `import shapes` and `import os, shapes`
+    other_form = rf"^\s*import (?!{package}[.\w]* as \w+\s*(#|$))[^#\n]*(?<![.\w]){package}\b"
+    if whole := re.search(other_form, text, re.MULTILINE):
         raise UserError(
             f"{path} contains `{whole[0].strip()}`, which cannot be copied into a registered version. "
             f"Write `from {package} import ...` instead."

@@ -45,7 +45,7 @@ def extension_sources(classes: Classes) -> dict[str, str]:
 
 
 def copied_modules(classes: Iterable[str]) -> dict[str, Path]:
-    """Return the modules of the classes whose files a version contains, each with the folder of its package."""
+    """Return a dict that maps each module whose files are copied into a version to the folder of its package."""
     roots = {}
     for module in map(defining_module, classes):
         name, path = next(iter(find_sources(module).items()))

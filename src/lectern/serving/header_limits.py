@@ -6,7 +6,10 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEADER_BYTES = 65_536
-TOO_LARGE = f"The request header is larger than {MAX_HEADER_BYTES:,} bytes, which is the maximum."
+TOO_LARGE = (
+    "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-type: text/plain\r\n\r\n"
+    f"The request header is larger than {MAX_HEADER_BYTES:,} bytes, which is the maximum."
+)
 
 
 class PipelinedRequest(Exception):
@@ -44,7 +47,8 @@ class HeaderLimitProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self.header_timer and self.header_bytes > MAX_HEADER_BYTES:
             self.stop_header_timer()
-            self.refuse_header()
+            self.transport.write(TOO_LARGE.encode())
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         if self.cycle and not self.cycle.response_complete:
@@ -70,8 +74,3 @@ class HeaderLimitProtocol(HttpToolsProtocol):
         if self.header_timer:
             self.header_timer.cancel()
             self.header_timer = None
-
-    def refuse_header(self) -> None:
-        status = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-        self.transport.write(status)
-        self.transport.close()

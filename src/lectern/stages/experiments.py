@@ -82,7 +82,7 @@ def stage_code_digest(stage: str, task: str, checkout: Path = CHECKOUT) -> str:
 
 def evaluation_code_digest(paths: ExperimentPaths) -> str:
     """Return the digest of the code that evaluates an experiment, including the model's classes of other packages."""
-    from lectern.artifacts.digests import content_digest
+    from lectern.artifacts.digests import content_digest  # imports NumPy, which `lectern experiments` does not need
 
     own, records = stage_code_digest("evaluate", paths.task), read_metadata(paths.model).get(EXTENSIONS)
     return content_digest([own, json.dumps(records, sort_keys=True)]) if records else own
