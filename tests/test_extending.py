@@ -10,7 +10,7 @@ from checkout import Checkout
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 DATASET = "sample_digits"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
 def documented_commands() -> list[str]:

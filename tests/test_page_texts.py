@@ -96,19 +96,20 @@ def test_other_files_are_not_served(server, path):
 
 @pytest.mark.slow
 def test_links_to_other_files_and_other_types_are_not_served(serving_project, tmp_path):
-    """The test uses a copy of the report of the served version."""
-    report = next(serving_project.glob("mlartifacts/*/models/m-*/artifacts/report/learning_curve.png")).parent
+    """The test adds files to the reports of the registered versions."""
+    reports = list(serving_project.glob("mlartifacts/models/m-*/artifacts/report"))
     secret = tmp_path / "secret.png"
     secret.write_text("secret")
-    for folder in serving_project.glob("mlartifacts/*/models/m-*/artifacts/report"):
+    for folder in reports:
         (folder / "linked.png").symlink_to(secret)
-        shutil.copy(report / "learning_curve.png", folder / "drawing.svg")
+        shutil.copy(folder / "learning_curve.png", folder / "drawing.svg")
     try:
         with run_server(serving_project, f"sqlite:///{serving_project / 'mlflow.db'}") as server:
+            assert server.get(f"{ADDRESS}/learning_curve.png").status_code == 200
             for file in ("linked.png", "drawing.svg"):
                 assert server.get(f"{ADDRESS}/{file}").status_code == 404
     finally:
-        for folder in serving_project.glob("mlartifacts/*/models/m-*/artifacts/report"):
+        for folder in reports:
             (folder / "linked.png").unlink()
             (folder / "drawing.svg").unlink()
 

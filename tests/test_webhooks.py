@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
@@ -51,15 +52,19 @@ def receiver() -> Iterator[tuple[str, queue.Queue[Call]]]:
         server.shutdown()
 
 
-def await_champion(calls: queue.Queue[Call]) -> Call:
-    """Return the next call about the alias `champion`."""
-    while True:
-        call = calls.get(timeout=120)
-        if call.alias[1] == "champion":
-            return call
+def await_champion(calls: queue.Queue[Call], log: Path) -> Call:
+    """Return the next call about the alias `champion`.
+
+    If no call arrives, raise AssertionError with the log of the server.
+    """
+    try:
+        return next(call for call in iter(lambda: calls.get(timeout=120), None) if call.alias[1] == "champion")
+    except queue.Empty:
+        raise AssertionError(f"no call:\n{log.read_text()}") from None
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_promotion_and_a_rollback_call_the_address_with_a_valid_signature(
     registered_client, receiver, tmp_path, monkeypatch
 ):
@@ -78,10 +83,10 @@ def test_a_promotion_and_a_rollback_call_the_address_with_a_valid_signature(
         for words, version in ((["promote", NAME, "--version", BETTER], BETTER), (["promote", NAME], BEST)):
             ended = lectern(*words)
             assert ended.code == 0, ended.said
-            first = await_champion(calls)
+            first = await_champion(calls, folder / "log")
             assert first.alias == (NAME, "champion", version)
         assert lectern("rollback", NAME).code == 0
-        last = await_champion(calls)
+        last = await_champion(calls, folder / "log")
         assert last.alias == (NAME, "champion", BETTER)
     receiver_code: dict = {}
     exec(CHECK, receiver_code)
