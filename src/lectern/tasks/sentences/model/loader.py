@@ -51,7 +51,8 @@ def load(
     table = pd.read_parquet(processed / f"{split}.parquet")
     if split == "train" and labels is not None:
         table = select_sentences(table, labels, seed)
-    words, targets = pad(table["words"].tolist()), torch.tensor(table["label"].tolist())
+    words = pad([numbers.tolist() for numbers in table["words"]])
+    targets = torch.tensor(table["label"].tolist())
     return SentenceLoader(words, targets, batch_size, shuffle=split == "train", seed=seed)
 
 

@@ -47,7 +47,7 @@ class SentenceForm:
     def __init__(self, tab: Tab, choice: ModelChoice):
         self.tab, self.choice = tab, choice
         self.is_busy = self.has_changed = False
-        self.text = ui.textarea("Sentence", on_change=self.classify)
+        self.text = ui.textarea("Text", on_change=self.classify)
         self.text.props(f"outlined autogrow debounce={TYPING_DELAY_MS}").classes("w-full")
         self.examples = ui.column().classes("w-full")
         self.show_examples()
