@@ -1,33 +1,32 @@
 """Test a fine-tuned experiment through DVC, from the pre-training to the lineage of its registered version."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 
-from checkout import SAMPLE, Checkout
+from checkout import Checkout
 from lectern.artifacts.digests import file_digest
 
 pytestmark = pytest.mark.slow
+PAGE = Path(__file__).parents[1] / "docs" / "warm-start.md"
 STAGES = ["download@sample_digits", "preprocess@sample_digits", "train@demo-digits"]
 STAGES += [f"{stage}@tuned-digits" for stage in ("fine_tune", "evaluate", "register")]
-TUNED = {"dataset": "sample_digits", "task": "digits", "model": "digits_tuned", "init_from": "demo-digits"}
 MODEL = "conf/model/digits_tuned.yaml"
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Checkout:
-    """Return a checkout in which `dvc repro` has registered a model that was fine-tuned from `demo-digits`."""
-    checkout = Checkout(
-        tmp_path_factory.mktemp("fine_tuned") / "lectern", SAMPLE | {"fine_tuned": {"tuned-digits": TUNED}}
-    )
-    shutil.copy(checkout / "conf/model/digits_cnn.yaml", checkout / MODEL)
-    checkout.edit(MODEL, lambda model: model.update(name="digits_tuned", init_from="models/demo-digits"))
-    checkout.edit(MODEL, lambda model: model["fit"]["laptop"].update(epochs=1))
+    """Return a checkout in which the commands of docs/warm-start.md have fine-tuned and registered a model."""
+    write_config, add_experiment, run = re.findall(r"^```bash\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    checkout = Checkout(tmp_path_factory.mktemp("fine_tuned") / "lectern")
+    checkout.do("bash", "-e", "-c", write_config + add_experiment)
     checkout.git("add", ".")
     checkout.git("commit", "--quiet", "--message=Add a fine-tuned experiment")
-    checkout.output = checkout.do("dvc", "repro", "register@tuned-digits")
+    checkout.output = checkout.do("bash", "-e", "-c", run)
     return checkout
 
 
@@ -43,7 +42,8 @@ def lineage(checkout: Checkout) -> dict[str, dict]:
 
 def test_dvc_trains_the_source_before_the_fine_tuning(checkout):
     assert running_stages(checkout.output) == STAGES
-    assert "the training starts from the weights of models/demo-digits" in checkout.output
+    assert checkout.output.count("the training starts from the weights of models/demo-digits") == 2
+    assert "debug=smoke: trained 4 steps" in checkout.output
     assert "Running" not in checkout.do("dvc", "repro", "register@tuned-digits")
 
 
@@ -87,22 +87,21 @@ def test_another_source_in_the_config_is_refused_until_experiments_yaml_names_it
     checkout.do("dvc", "checkout", "--force", "fine_tune@tuned-digits")
 
 
+@pytest.mark.nightly
 def test_dvc_exp_run_changes_a_fine_tuned_experiment(checkout):
     checkout.git("add", ".")
     checkout.git("commit", "--quiet", "--message=Add results")
-    parameter = f"{MODEL}:module.learning_rate=0.001"
+    parameter = f"{MODEL}:module.learning_rate=0.002"
     output = checkout.do("dvc", "exp", "run", "--set-param", parameter, "evaluate@tuned-digits")
     assert running_stages(output) == ["fine_tune@tuned-digits", "evaluate@tuned-digits"], output
-    rows = checkout.do("lectern", "runs")
-    assert "digits_tuned: module.learning_rate=0.001" in rows
+    rows = checkout.do("lectern", "runs", COLUMNS="300")
+    assert "digits_tuned: module.learning_rate=0.002" in rows
     checkout.git("checkout", "--quiet", ".")
     checkout.do("dvc", "checkout", "--force", "--quiet")
 
 
 def test_the_commands_include_a_fine_tuned_experiment(checkout):
     assert "tuned-digits" in checkout.do("lectern", "experiments", "--names").split()
-    output = checkout.do("lectern", "train", "tuned-digits", "--debug", "smoke")
-    assert "starts from the weights of models/demo-digits" in output and "debug=smoke: trained 4 steps" in output
     (checkout / "mlflow.db").unlink()
     output = checkout.do("lectern", "reconcile")
     assert "tuned-digits: run with its history, config, commit" in output, output
@@ -111,6 +110,7 @@ def test_the_commands_include_a_fine_tuned_experiment(checkout):
     assert run["intact"] is not False and "values, from dvc.lock" in run["value"], run
 
 
+@pytest.mark.nightly
 def test_a_search_starts_its_trials_from_the_source(checkout):
     space = {"module.learning_rate": {"low": 0.001, "high": 0.002}}
     (checkout / "conf/sweep/digits_tuned.yaml").write_text(yaml.safe_dump(space))
