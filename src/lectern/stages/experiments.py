@@ -42,7 +42,7 @@ def read_experiments() -> dict[str, Experiment]:
     inconsistent.
     """
     variables = read_pipeline_variables()
-    trained, fine_tuned = (variables.get(group) or {} for group in (TRAINED, FINE_TUNED))
+    trained, fine_tuned = (read_group(group, variables) for group in (TRAINED, FINE_TUNED))
     if repeated := trained.keys() & fine_tuned.keys():
         raise UserError(
             f"experiments.yaml lists {', '.join(sorted(repeated))} in {TRAINED} and in {FINE_TUNED}. Remove one of the "
@@ -53,6 +53,16 @@ def read_experiments() -> dict[str, Experiment]:
     check_sources(experiments)
     check_evaluated(list(experiments), variables)
     return experiments
+
+
+def read_group(group: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a list of experiments in experiments.yaml, or an empty dict if there is no such list."""
+    listed = variables.get(group) or {}
+    if not isinstance(listed, dict):
+        raise UserError(
+            f"experiments.yaml: {group} is {str(listed)[:80]!r}; expected lines of the form `NAME: {{dataset: ...}}`."
+        )
+    return listed
 
 
 def parse_experiment(name: str, values: Any, keys: tuple[str, ...]) -> Experiment:
@@ -85,7 +95,8 @@ def check_sources(experiments: Mapping[str, Experiment]) -> None:
 
 def check_evaluated(experiments: list[str], variables: Mapping[str, Any]) -> None:
     """Raise UserError if the stages evaluate and register would not run for exactly the listed experiments."""
-    differing = set(experiments) ^ set(variables.get(EVALUATED, experiments))
+    evaluated = set(read_group(EVALUATED, variables)) if EVALUATED in variables else set(experiments)
+    differing = evaluated.symmetric_difference(experiments)
     if differing:
         raise UserError(
             f"experiments.yaml: {EVALUATED} must list the experiments in {TRAINED} and {FINE_TUNED}, but it differs in "
