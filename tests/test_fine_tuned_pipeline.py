@@ -97,7 +97,7 @@ def test_dvc_exp_run_changes_a_fine_tuned_experiment(checkout):
     rows = checkout.do("lectern", "runs", COLUMNS="300")
     assert "digits_tuned: module.learning_rate=0.002" in rows
     checkout.git("checkout", "--quiet", ".")
-    checkout.do("dvc", "checkout", "--force", "--quiet")
+    checkout.do("dvc", "checkout", "--force", "--quiet", "fine_tune@tuned-digits", "evaluate@tuned-digits")
 
 
 def test_the_commands_include_a_fine_tuned_experiment(checkout):

@@ -181,6 +181,7 @@ def list_experiments(*fine_tuned: str, trained: str = f"  pretrained: {LINE}}}\n
             {"fine_tuned": ["tuned pretrained"], "evaluated": "{}"},
             "evaluated must list .* in pretrained, tuned",
         ),
+        ({"fine_tuned": [], "evaluated": "[pretrained]"}, "evaluated is .*; expected lines of the form"),
     ],
 )
 def test_inconsistent_lists_of_experiments_are_refused(project, lists, message):
