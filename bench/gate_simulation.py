@@ -33,22 +33,22 @@ class Kind:
     draw: Callable[[np.random.Generator, float], Tables]  # the items of two models for a true gain
 
 
-def draw_digits(random: np.random.Generator, gain: float, writers: int, images: int, accuracy: float) -> Tables:
-    """Draw images whose difficulty depends on the image and, for several writers, on the writer.
+def draw_predictions(random: np.random.Generator, gain: float, writers: int, items: int, accuracy: float) -> Tables:
+    """Draw classified items whose difficulty depends on the item and, if writers have several items, on the writer.
 
     The correctness depends on a difficulty that both models share, and on an additional difficulty for each model.
     """
-    writer = np.repeat(np.arange(writers), images // writers)
-    spread = 0.3 if writers < images else 0.0  # spread of the writers in the shared and in the additional difficulty
-    shared = random.normal(0, 0.8, images) + random.normal(0, spread, writers)[writer]
+    writer = np.repeat(np.arange(writers), items // writers)
+    spread = 0.3 if writers < items else 0.0  # spread of the writers in the shared and in the additional difficulty
+    shared = random.normal(0, 0.8, items) + random.normal(0, spread, writers)[writer]
     deviation = np.sqrt(0.8**2 + 0.4**2 + 2 * spread**2)
 
     def correct(share: float) -> np.ndarray:
-        own = random.normal(0, 0.4, images) + random.normal(0, spread, writers)[writer]
+        own = random.normal(0, 0.4, items) + random.normal(0, spread, writers)[writer]
         return shared + own < deviation * NormalDist().inv_cdf(share)
 
-    items = {"item": np.arange(images), "group": 0}
-    return tuple(pd.DataFrame(items | {"correct": correct(min(accuracy + by, 0.9999))}) for by in (gain, 0.0))
+    columns = {"item": np.arange(items), "group": 0}
+    return tuple(pd.DataFrame(columns | {"correct": correct(min(accuracy + by, 0.9999))}) for by in (gain, 0.0))
 
 
 def draw_frames(random: np.random.Generator, gain: float, runs: int, frames: int) -> Tables:
@@ -106,8 +106,9 @@ def draw_sentences(random: np.random.Generator, gain: float, sentences: int) -> 
 
 
 KINDS = (
-    Kind("300 digits, independent", "digits", 1, lambda r, gain: draw_digits(r, gain, 300, 300, 0.93)),
-    Kind("10,000 digits of 50 writers", "digits", 1, lambda r, gain: draw_digits(r, gain, 50, 10000, 0.95)),
+    Kind("300 digits, independent", "digits", 1, lambda r, gain: draw_predictions(r, gain, 300, 300, 0.93)),
+    Kind("1,821 sentences, independent", "sentences", 1, lambda r, gain: draw_predictions(r, gain, 1821, 1821, 0.82)),
+    Kind("10,000 digits of 50 writers", "digits", 1, lambda r, gain: draw_predictions(r, gain, 50, 10000, 0.95)),
     Kind("600 frames of two drives", "steering", -1, lambda r, gain: draw_frames(r, gain, 2, 300)),
     Kind("1,664 frames of four drives", "steering", -1, lambda r, gain: draw_frames(r, gain, 4, 416)),
     Kind("6,000 lines of one play", "language_model", -1, lambda r, gain: draw_lines(r, gain, 6000, 150)),

@@ -23,10 +23,11 @@ from lectern.stages.stage import stage
 from lectern.task_modules import task_module
 from lectern.tracking.recording import Tracking, is_recorded, open_store, read_tracking, record_training
 from lectern.tracking.run_description import describe_training
-from lectern.training import distributed, finished_result, fit, run_lock
+from lectern.training import distributed, finished_result, fit, run_lock, warm_start
 from lectern.training.history import History
 from lectern.training.module import TrainableModule
 from lectern.training.plan import Plan, check_module, read_plan
+from lectern.training.warm_start_dependency import check_dependency
 
 
 @stage("train")
@@ -40,6 +41,7 @@ def main(config: dict[str, Any]) -> None:
     warn_of_unlisted_files(plan)
     folder = RUNS / plan.key
     out = Path(config["out"] or folder / f"{plan.dataset.name}-{plan.model.name}")
+    check_dependency(plan, out)
     result = finished_result.result_path(folder, out.name)
     if is_finished(plan, out, tracking):
         return
@@ -126,6 +128,7 @@ def train(
     )
     class_name, arguments = split_class(plan.model.module)
     module = find_class(plan.model.task, class_name)(facts=facts, **arguments)
+    warm_start.initialize(module, plan.warm_start, folder)
     history = fit.fit(
         module, train_batches, validation_batches,
         folder=folder, trainer=trainer, best=plan.model.best, on_records=on_records, name=name, **plan.fit,

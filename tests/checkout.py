@@ -31,6 +31,21 @@ SAMPLE = {  # content of `experiments.yaml` in the copy: the dataset of the samp
 }
 
 
+def write_yaml(path: Path, content: Any) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def write_experiments(path: Path, variables: dict[str, Any]) -> None:
+    """Write an `experiments.yaml` in which the list `evaluated` refers to the lists of experiments."""
+    groups = {"experiments": variables["experiments"], "fine_tuned": variables.get("fine_tuned") or {}}
+    write_yaml(path, {key: value for key, value in variables.items() if key not in (*groups, "evaluated")})
+    with open(path, "a") as file:
+        for name, values in groups.items():
+            lines = [f"  {key}: {json.dumps(value)}\n" for key, value in values.items()]
+            file.write(f"{name}: &{name}{'' if lines else ' {}'}\n" + "".join(lines))
+        file.write("evaluated:\n  <<: [*experiments, *fine_tuned]\n")
+
+
 class Checkout:
     """A copy of the project with its own git repository, DVC project and MLflow store.
 
@@ -99,7 +114,8 @@ class Checkout:
         """Load a YAML file of the copy, change a value in place and write the file back."""
         content = yaml.safe_load((self / name).read_text())
         change(content)
-        (self / name).write_text(yaml.safe_dump(content, sort_keys=False))
+        write = write_experiments if name == "experiments.yaml" else write_yaml
+        write(self / name, content)
 
     def stale(self, **environment: str) -> set[str]:
         """Return the stages that DVC would run again, including those that depend on a changed stage."""
@@ -115,7 +131,7 @@ class Checkout:
         key = "origin" if name == "download" else "name"
         datasets = {other: {**values, "name": other} for other, values in variables["datasets"].items()}
         used = [other for other, values in datasets.items() if values[key] == item]
-        experiments = [other for other, values in variables["experiments"].items() if values["dataset"] in used]
+        experiments = [other for other, values in variables["evaluated"].items() if values["dataset"] in used]
         preprocessed = [f"preprocess@{dataset}" for dataset in used]
         trained = [f"{later}@{experiment}" for experiment in experiments for later in EXPERIMENT_STAGES]
         return [stage, *preprocessed, *trained]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from checkout import write_experiments
 from lectern.sweeps import trial_loop
 from lectern.sweeps.search import Outcome, Search
 from lectern.sweeps.trial_loop import Limits
@@ -31,7 +32,7 @@ def prepare_fast_training(project: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     insert_fault("")
     variables = yaml.safe_load((project / "experiments.yaml").read_text())
     variables["experiments"]["demo-digits"] = {"dataset": "sample_digits", "task": "digits", "model": "digits_cnn"}
-    (project / "experiments.yaml").write_text(yaml.safe_dump(variables))
+    write_experiments(project / "experiments.yaml", variables)
     monkeypatch.setattr(trial_loop, "POLL_SECONDS", 0.02)
 
 

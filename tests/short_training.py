@@ -38,12 +38,12 @@ def train(*overrides: str) -> Ended:
     return in_child(run_stage, "train", *SHORT_TRAINING, *overrides)
 
 
-def train_until(owner: object, method: str, call: int, act=die, after: bool = False) -> Ended:
+def train_until(owner: object, method: str, call: int, act=die, after: bool = False, overrides=()) -> Ended:
     warm()
 
     def run_until() -> None:
         at_call(owner, method, call, act, after)
-        run_stage("train", *SHORT_TRAINING)
+        run_stage("train", *SHORT_TRAINING, *overrides)
 
     return in_child(run_until)
 

@@ -87,6 +87,25 @@ def test_every_section_of_a_model_that_training_reads_is_a_parameter():
         assert f"fit.{PARAMS['budget']}" in keys
 
 
+def test_fine_tune_is_like_train_but_depends_on_the_model_with_the_first_weights():
+    """The checkpoint key of a fine-tuning hashes the code that the stage `train` depends on."""
+    train, fine_tune = (PIPELINE["stages"][name]["do"] for name in ("train", "fine_tune"))
+    (params,) = train["params"][0].values()
+    expected = {
+        **train,
+        "deps": [*train["deps"], "models/${item.init_from}"],
+        "params": [{"conf/model/${item.model}.yaml": [*params, "init_from"]}],
+    }
+    assert fine_tune == expected
+
+
+def test_every_experiment_is_trained_by_one_stage_and_evaluated():
+    assert VARS["evaluated"] == VARS["experiments"] | VARS["fine_tuned"]
+    foreach = {name: stage["foreach"] for name, stage in PIPELINE["stages"].items()}
+    assert foreach["train"] == "${experiments}" and foreach["fine_tune"] == "${fine_tuned}"
+    assert foreach["evaluate"] == foreach["register"] == "${evaluated}"
+
+
 def test_no_two_stages_write_the_same_output():
     outputs = [path for stage in ALL_STAGES for path in output_paths(stage)]
     assert len(outputs) == len(set(outputs)) > 10

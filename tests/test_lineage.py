@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lectern.registry import lineage
+from lectern.registry import lineage, lineage_links
 from lectern.registry.versions import download_model_folder, open_version
 from registered import BEST, NAME
 
@@ -93,8 +93,8 @@ def test_changed_files_of_a_version_are_reported(client):
 def test_a_raw_file_is_compared_with_its_pinned_digest(registered_client, raw_digits):
     pinned = {"sha256": "0" * 64}
     path = next(path for path in sorted(raw_digits.iterdir()))
-    assert lineage.file_problem(path, pinned) == f"{path} does not have the pinned SHA-256"
-    assert "does not exist" in lineage.file_problem(Path("data/raw/missing"), pinned)
+    assert lineage_links.file_problem(path, pinned) == f"{path} does not have the pinned SHA-256"
+    assert "does not exist" in lineage_links.file_problem(Path("data/raw/missing"), pinned)
 
 
 def test_a_run_that_was_trained_on_other_data_is_reported(registered_client):

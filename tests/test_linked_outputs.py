@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 from dvc.cli import main as dvc
 
+from checkout import write_experiments
 from children import in_child, lectern, run_stage, warm
 from lectern.errors import UserError
 from lectern.registry.reconcile import reconcile
@@ -27,7 +27,7 @@ def shared_cache(client, evaluated_project, tmp_path) -> Path:
     """
     experiments = {"best": {"dataset": NAME, "task": "digits", "model": "digits_cnn"}}
     lists = {"origins": [], "datasets": {}, "experiments": experiments}
-    Path("experiments.yaml").write_text(yaml.safe_dump(lists))
+    write_experiments(Path("experiments.yaml"), lists)
     assert dvc(["init", "--no-scm", "--quiet"]) == 0
     assert dvc(["cache", "dir", str(tmp_path / "shared cache"), "--quiet"]) == 0
     return tmp_path / "shared cache"

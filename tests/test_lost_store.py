@@ -13,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from checkout import SAMPLE, write_experiments
 from children import Child, Ended, at_call, await_file, in_child, lectern, pause, run_stage, warm
 from lectern.tracking import delivery, recording
 from lectern.tracking.pending_runs import deliver_pending_runs
@@ -165,10 +166,8 @@ def test_tracking_later_trains_and_evaluates_without_a_store_and_reconcile_deliv
 
 
 def write_experiment() -> None:
-    Path("experiments.yaml").write_text(
-        "origins: [sample_digits]\ndatasets:\n  sample_digits: {task: digits, origin: sample_digits}\n"
-        "experiments:\n  brief: {task: digits, dataset: sample_digits, model: digits_resnet}\n"
-    )
+    brief = {"task": "digits", "dataset": "sample_digits", "model": "digits_resnet"}
+    write_experiments(Path("experiments.yaml"), SAMPLE | {"experiments": {"brief": brief}})
 
 
 @pytest.mark.nightly

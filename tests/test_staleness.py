@@ -11,6 +11,7 @@ from checkout import EXPERIMENT_STAGES, ROOT, Checkout
 DEMO = yaml.safe_load((ROOT / "demo/experiments.yaml").read_text())
 OTHER_MODELS = {
     "digits": "digits_resnet", "language_model": "char_gru", "translation": "seq2seq", "steering": "pilotnet",
+    "sentences": "sentence_lstm",
 }  # fmt: skip
 OTHERS = {
     f"other-{name.removeprefix('demo-')}": {**values, "model": OTHER_MODELS[values["task"]]}

@@ -75,6 +75,7 @@ class Model:
     batches: dict[str, Any]
     fit: dict[str, dict[str, Any]]
     best: dict[str, str]
+    init_from: str | dict[str, Any] | None = None  # model folder with the first weights of the training
 
 
 def call(function: Callable[..., Any], section: Mapping[str, Any], where: str, *given: Any, **more: Any) -> Any:

@@ -15,6 +15,7 @@ from lectern.artifacts.extension_class import (
 )
 from lectern.artifacts.extension_files import ROOT, find_sources, is_installed
 from lectern.artifacts.model_metadata import EXTENSIONS
+from lectern.artifacts.pipeline_variables import train_stage
 from lectern.errors import UserError
 
 PINNED = "extension_records"  # module of the packaged code with the records of the classes of other packages
@@ -52,7 +53,7 @@ def check_extensions(metadata: Mapping[str, Any], folder: Path) -> None:
         if reference not in records:
             raise UserError(
                 f"{folder}/module.json is damaged: it has no record of the class {reference}. "
-                f"Run `dvc repro train@{folder.name}`."
+                f"Run `dvc repro {train_stage(folder.name)}`."
             )
     for reference, record in records.items():
         if not (IS_PACKAGED and actual_name(reference.partition(":")[0]).startswith(f"{ROOT}.")):
@@ -65,7 +66,7 @@ def check_record(reference: str, record: Mapping[str, Any], folder: Path) -> Non
         raise UserError(
             f"{folder} was trained with {format_record(record)}, but this environment has {format_record(present)}. "
             "Restore the files or the version of the package, or train again: "
-            f"dvc repro --single-item --force train@{folder.name}"
+            f"dvc repro --single-item --force {train_stage(folder.name)}"
         )
 
 

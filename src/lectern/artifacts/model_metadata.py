@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lectern.artifacts.pipeline_variables import train_stage
 from lectern.errors import UserError
 
 FORMAT = 2
 EXTENSIONS = "extensions"  # optional key with the records of the classes from other packages
+INIT_FROM = "init_from"  # optional key with the record of the model from whose weights the training started
 KEYS = {"format", "task", "class", "hyperparameters"}
 
 
@@ -17,7 +19,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     Raises UserError if the file is missing or damaged, or if a different version of Lectern wrote the file.
     """
     path = folder / "module.json"
-    train_again = f"Run `dvc repro train@{folder.name}`."
+    train_again = f"Run `dvc repro {train_stage(folder.name)}`."
     if not path.is_file():
         raise UserError(f"{path} does not exist, so {folder} is not a model folder. {train_again}")
     try:

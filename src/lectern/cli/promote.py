@@ -10,7 +10,7 @@ from lectern.cli.output import Json, Name, connect, open_model, print_json, prin
 from lectern.errors import CheckFailed
 
 if TYPE_CHECKING:
-    from lectern.registry.lineage import Link
+    from lectern.registry.lineage_links import Link
     from lectern.registry.version_record import ModelVersionRecord
 
 VersionName = Annotated[

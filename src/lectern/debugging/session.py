@@ -18,6 +18,7 @@ from lectern.training.finished_result import is_run_by_dvc
 from lectern.training.module import TrainableModule
 from lectern.training.plan import Plan
 from lectern.training.run_lock import lock_run_directory
+from lectern.training.warm_start import initialize
 from lectern.training.world_size import world_size
 
 FOLDER = RUNS / "debug"  # not the name of a run directory, because these names are checkpoint keys
@@ -57,10 +58,12 @@ class Session:
         return replace(self, plan=plan)
 
     def create_module(self) -> TrainableModule:
-        """Set the random seed, and create the module."""
+        """Set the random seed, and create the module with the first weights of the training."""
         fit.set_determinism(self.plan.seed, self.config["trainer"]["threads"])
         name, arguments = split_class(self.plan.model.module)
-        return find_class(self.plan.model.task, name)(facts=self.facts, **arguments)
+        module = find_class(self.plan.model.task, name)(facts=self.facts, **arguments)
+        initialize(module, self.plan.warm_start, self.folder)
+        return module
 
     def load(self, split: str) -> Any:
         load = task_module(self.plan.model.task, "model.loader").load

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from lectern.artifacts.paths import CONF, PIPELINE, group_config
+from lectern.artifacts.pipeline_variables import read_pipeline_variables
 from lectern.config import check_keys, check_values, nearest
 from lectern.errors import UserError
 from lectern.new_dataset.template import MISSING
-from lectern.stages.experiments import pipeline_variables
 from lectern.task_modules import has_task_module, task_module, task_names
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
@@ -102,7 +102,7 @@ def check_not_used(request: Request) -> None:
     for path in request.config_files:
         if path.exists():
             raise UserError(f"{path} already exists. Choose a different name, or add --overwrite.")
-    listed = pipeline_variables()
+    listed = read_pipeline_variables()
     for group in ("origins", "datasets"):
         if request.name in (listed.get(group) or ()):
             raise UserError(

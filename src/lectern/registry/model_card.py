@@ -13,6 +13,7 @@ import pandas as pd
 from lectern.artifacts import history_file
 from lectern.artifacts.dataset import read_facts
 from lectern.artifacts.mapping_file import read_mapping
+from lectern.artifacts.model_metadata import INIT_FROM, read_metadata
 from lectern.artifacts.paths import ExperimentPaths, group_config
 from lectern.atomic import atomic_file
 from lectern.config import Dataset
@@ -109,13 +110,22 @@ def score_rows(metrics: Mapping[str, Any], unit: str) -> Iterator[str]:
 def describe_training(paths: ExperimentPaths) -> str:
     """Describe the number of steps and epochs of the training, and the last validation metrics."""
     history, _ = history_file.read_history(paths.model)
+    start = describe_start(read_metadata(paths.model).get(INIT_FROM))
     if history.empty:
-        return "The training has no recorded history."
+        return f"{start}The training has no recorded history."
     epochs, steps = int(history["epoch"].max()) + 1, int(history["step"].max())
     last = history[history["name"].str.startswith("validation_")].groupby("name")["value"].last()
     metrics = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in last.items())
     ending = f"at the end {metrics}" if metrics else "no validation metrics"
-    return f"{steps:,} steps in {epochs} epoch{'' if epochs == 1 else 's'}; {ending}."
+    return f"{start}{steps:,} steps in {epochs} epoch{'' if epochs == 1 else 's'}; {ending}."
+
+
+def describe_start(source: Mapping[str, Any] | None) -> str:
+    """Return a sentence about the model from whose weights the training started, or an empty text."""
+    if not source:
+        return ""
+    parts = f"parts {', '.join(source['parts'])} of the " if source.get("parts") else ""
+    return f"Started from the {parts}weights of `{source['experiment']}` (SHA-256 `{source['weights']}`). "
 
 
 def describe_guards(dataset: Dataset) -> str:

@@ -8,8 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from lectern.artifacts.model_metadata import read_metadata
+from lectern.artifacts.model_metadata import INIT_FROM, read_metadata
 from lectern.artifacts.paths import ExperimentPaths
 from lectern.atomic import write_json
 from lectern.errors import UserError
@@ -36,6 +37,7 @@ class VersionManifest:
     commit: str  # commit of the registered code, ending in `-dirty` if files had uncommitted changes
     metric_values: Mapping[str, float]
     extensions: Sequence[str] = ()  # classes of other packages that the model needs
+    init_from: Mapping[str, Any] | None = None  # record of the model from whose weights the training started
 
     @property
     def identity(self) -> VersionIdentity:
@@ -44,13 +46,22 @@ class VersionManifest:
 
 def write_manifest(paths: ExperimentPaths, folder: Path) -> None:
     """Write the manifest of the version that is registered from this checkout. No value depends on the store."""
-    values = {name: value for name, value in paths.metrics.items() if type(value) in (int, float)}
+    metrics = {name: value for name, value in paths.metrics.items() if type(value) in (int, float)}
     identity = version_identity(paths)._asdict()
-    classes = model_classes(read_metadata(paths.model))
+    metadata = read_metadata(paths.model)
+    classes, source = model_classes(metadata), metadata.get(INIT_FROM)
     manifest = VersionManifest(
-        dataset=paths.dataset, commit=git_commit(), metric_values=values, extensions=classes, **identity
+        dataset=paths.dataset,
+        commit=git_commit(),
+        metric_values=metrics,
+        extensions=classes,
+        init_from=source,
+        **identity,
     )
-    write_json(folder / MANIFEST, asdict(manifest))
+    values = asdict(manifest)
+    if not source:  # earlier versions of Lectern, which cannot read the key, can still read the manifest
+        del values[INIT_FROM]
+    write_json(folder / MANIFEST, values)
 
 
 def read_manifest(version: str, source: str, store: str, identity: str) -> VersionManifest:
@@ -86,7 +97,7 @@ def missing_files_error(version: str, uri: str, error: UserError) -> UserError:
 def manifest_from_tags(tags: Mapping[str, str]) -> VersionManifest:
     """Return the manifest of a version that was registered before versions had a manifest, from the version's tags."""
     names = ("dataset", *VersionIdentity._fields)
-    values = {name: tags[f"{PREFIX}{name}"] for name in names}
+    values: dict[str, Any] = {name: tags[f"{PREFIX}{name}"] for name in names}
     commit = tags.get(f"{PREFIX}commit", "")
     return VersionManifest(commit=commit, metric_values=read_metrics(tags), **values)
 

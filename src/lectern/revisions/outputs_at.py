@@ -51,5 +51,6 @@ class OutputsAt:
         """The digest of the processed data in `dvc.lock`, or None if the experiment was not trained at the revision."""
         content = run_git(Path.cwd(), "show", f"{self.revision}:./{PIPELINE_LOCK}")
         stages = (yaml.safe_load(content) or {}).get("stages", {})
-        deps = stages.get(f"train@{self.paths.experiment}", {}).get("deps", [])
+        names = [f"{stage}@{self.paths.experiment}" for stage in ("train", "fine_tune")]
+        deps = [dep for name in names for dep in stages.get(name, {}).get("deps", [])]
         return next((dep.get("md5") for dep in deps if dep["path"] == self.paths.processed.as_posix()), None)

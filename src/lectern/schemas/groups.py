@@ -25,7 +25,9 @@ from lectern.training.callbacks import KeepBest
 from lectern.training.early_stopping import StopEarly
 from lectern.training.module import TrainableModule
 from lectern.training.plan import FROM_FIT
+from lectern.training.warm_start import FOLDER, InitFrom
 
+MODEL_FOLDER: Schema = {"type": "string", "pattern": f"^{FOLDER.pattern}$"}  # models/EXPERIMENT
 REFERENCE: Schema = {"type": "string", "pattern": r"^\w+(\.\w+)*:\w+$"}  # package.module:Class
 
 
@@ -80,11 +82,14 @@ def model_schema() -> Schema:
     fit = signature_schema(training.fit, positional=3, more=("folder", "trainer", "best", "on_records", "name"))
     fit["properties"]["early_stopping"] = signature_schema(StopEarly, more=FROM_FIT)
     fit["properties"]["callbacks"] = {"type": "array", "items": {"type": "object", **require_reference()}}
+    init_from = signature_schema(InitFrom)
+    init_from["properties"]["model"] = MODEL_FOLDER
     schema = signature_schema(Model)
     schema["properties"] |= {
         "task": {"enum": task_names()},
         "fit": {"type": "object", "additionalProperties": fit},
         "best": signature_schema(KeepBest),
+        "init_from": {"anyOf": [MODEL_FOLDER, init_from, {"type": "null"}]},
     }
     schema["allOf"] = choose_by("task", {task: {"properties": task_sections(task)} for task in task_names()})
     return schema

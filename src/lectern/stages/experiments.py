@@ -1,6 +1,7 @@
 """Read the experiments, and the dependencies of each stage, from `dvc.yaml`."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,26 @@ from typing import Any
 from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.model_metadata import EXTENSIONS, read_metadata
 from lectern.artifacts.paths import CHECKOUT, PIPELINE, ExperimentPaths
+from lectern.artifacts.pipeline_variables import EVALUATED, FINE_TUNED, TRAINED, read_pipeline_variables
 from lectern.config import nearest
 from lectern.errors import UserError
+
+KEYS = ("dataset", "task", "model")
+FINE_TUNED_KEYS = (*KEYS, "init_from")
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment of the pipeline, which trains a model config on a dataset."""
+    """An experiment of the pipeline, which trains a model config on a dataset.
+
+    The training of a fine-tuned experiment starts from the weights of the experiment `init_from`.
+    """
 
     name: str
     dataset: str
     task: str
     model: str
+    init_from: str | None = None
 
     @property
     def paths(self) -> ExperimentPaths:
@@ -27,23 +36,73 @@ class Experiment:
 
 
 def read_experiments() -> dict[str, Experiment]:
-    """Return a dict that maps the name of each experiment to the experiment.
+    """Return a dict that maps the name of each experiment to the experiment, fine-tuned experiments last.
 
-    The dict is empty if the current folder has no dvc.yaml.
+    The dict is empty if the current folder has no dvc.yaml. Raises UserError if the lists in experiments.yaml are
+    inconsistent.
     """
-    listed = pipeline_variables().get("experiments") or {}
-    return {name: parse_experiment(name, values) for name, values in listed.items()}
+    variables = read_pipeline_variables()
+    trained, fine_tuned = (read_group(group, variables) for group in (TRAINED, FINE_TUNED))
+    if repeated := trained.keys() & fine_tuned.keys():
+        raise UserError(
+            f"experiments.yaml lists {', '.join(sorted(repeated))} in {TRAINED} and in {FINE_TUNED}. Remove one of the "
+            "two lines."
+        )
+    experiments = {name: parse_experiment(name, values, KEYS) for name, values in trained.items()}
+    experiments |= {name: parse_experiment(name, values, FINE_TUNED_KEYS) for name, values in fine_tuned.items()}
+    check_sources(experiments)
+    check_evaluated(list(experiments), variables)
+    return experiments
 
 
-def parse_experiment(name: str, values: Any) -> Experiment:
-    """Create an experiment from an entry of experiments.yaml.
+def read_group(group: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a list of experiments in experiments.yaml, or an empty dict if there is no such list."""
+    listed = variables.get(group) or {}
+    if not isinstance(listed, dict):
+        raise UserError(
+            f"experiments.yaml: {group} is {str(listed)[:80]!r}; expected lines of the form `NAME: {{dataset: ...}}`."
+        )
+    return listed
 
-    Raises UserError if the keys are not dataset, task and model.
-    """
-    keys = {"dataset", "task", "model"}
-    if not isinstance(values, dict) or values.keys() != keys or not all(isinstance(values[key], str) for key in keys):
-        raise UserError(f"experiments.yaml: {name} is {values!r}; expected {{dataset: ..., task: ..., model: ...}}.")
+
+def parse_experiment(name: str, values: Any, keys: tuple[str, ...]) -> Experiment:
+    """Create an experiment from an entry of experiments.yaml. Raises UserError if the entry does not have the keys."""
+    is_valid = isinstance(values, dict) and values.keys() == set(keys)
+    if not is_valid or not all(isinstance(value, str) for value in values.values()):
+        expected = ", ".join(f"{key}: ..." for key in keys)
+        raise UserError(f"experiments.yaml: {name} is {values!r}; expected {{{expected}}}.")
     return Experiment(name, **values)
+
+
+def check_sources(experiments: Mapping[str, Experiment]) -> None:
+    """Raise UserError if a fine-tuned experiment starts from an unknown experiment, or indirectly from itself."""
+    for experiment in experiments.values():
+        source, path = experiment.init_from, [experiment.name]
+        while source is not None:
+            if source not in experiments:
+                raise UserError(
+                    f"experiments.yaml: {path[-1]} has init_from {source!r}, but there is no experiment {source!r}"
+                    f"{nearest(source, list(experiments))}"
+                )
+            if source in path:
+                raise UserError(
+                    f"experiments.yaml: {' starts from '.join([*path, source])}. Expected an experiment that does not "
+                    f"start from {source}. Change init_from of {path[-1]}."
+                )
+            path.append(source)
+            source = experiments[source].init_from
+
+
+def check_evaluated(experiments: list[str], variables: Mapping[str, Any]) -> None:
+    """Raise UserError if the stages evaluate and register would not run for exactly the listed experiments."""
+    evaluated = set(read_group(EVALUATED, variables)) if EVALUATED in variables else set(experiments)
+    differing = evaluated.symmetric_difference(experiments)
+    if differing:
+        raise UserError(
+            f"experiments.yaml: {EVALUATED} must list the experiments in {TRAINED} and {FINE_TUNED}, but it differs in "
+            f"{', '.join(sorted(differing))}. Write the headings `{TRAINED}: &{TRAINED}` and "
+            f"`{FINE_TUNED}: &{FINE_TUNED}`, and at the end `{EVALUATED}: {{<<: [*{TRAINED}, *{FINE_TUNED}]}}`."
+        )
 
 
 def get_experiment(name: str) -> Experiment:
@@ -57,16 +116,6 @@ def get_experiment(name: str) -> Experiment:
 def list_experiments() -> list[ExperimentPaths]:
     """Return the ExperimentPaths of every experiment of the pipeline."""
     return [experiment.paths for experiment in read_experiments().values()]
-
-
-def pipeline_variables() -> dict[str, Any]:
-    """Return the variables in the section `vars` of `dvc.yaml`, including those in the files that `vars` lists."""
-    if not PIPELINE.is_file():
-        return {}
-    variables: dict[str, Any] = {}
-    for entry in read_mapping(PIPELINE).get("vars", []):
-        variables |= read_mapping(Path(entry)) if isinstance(entry, str) else entry
-    return variables
 
 
 def stage_code_digest(stage: str, task: str, checkout: Path = CHECKOUT) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from lectern.artifacts.paths import PIPELINE_LOCK, ExperimentPaths
+from lectern.artifacts.pipeline_variables import train_stage
 from lectern.tracking.git import git, read_blobs
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # CSafeLoader is ten times as fast as SafeLoader
@@ -30,7 +31,7 @@ def find_recorded_training(paths: ExperimentPaths) -> RecordedTraining | None:
     Commits that also contain the code of the training are preferred. If no commit contains the digest, the entry comes
     from the `dvc.lock` in the checkout. Returns None if this `dvc.lock` does not contain the digest either.
     """
-    stage, digest, folder = f"train@{paths.experiment}", folder_digest(local_files(paths.model)), Path.cwd()
+    stage, digest, folder = train_stage(paths.experiment), folder_digest(local_files(paths.model)), Path.cwd()
     entries = find_entries(folder, stage, digest)
     if not entries:
         text = PIPELINE_LOCK.read_text(errors="replace") if PIPELINE_LOCK.is_file() else ""

@@ -22,6 +22,8 @@ def format_parameters(config: Mapping[str, Any]) -> dict[str, str]:
         **{group: config[group]["name"] for group in ("dataset", "model") if "name" in config.get(group, {})},
         **flatten({**fit, **model.get("batches", {}), **model.get("module", {})}),
     }
+    if model.get("init_from"):
+        parameters |= flatten({"init_from": model["init_from"]})
     if "trainer" in config:
         parameters["trainer"] = ", ".join(f"{key}={value}" for key, value in config["trainer"].items())
     return {key: str(value)[:MAX_LENGTH] for key, value in parameters.items()}

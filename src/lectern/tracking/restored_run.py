@@ -15,7 +15,7 @@ from lectern.tracking.ended_runs import delete_partly_restored_runs, restoration
 from lectern.tracking.lock_history import find_recorded_training
 from lectern.tracking.parameters import format_parameters
 from lectern.tracking.process import current_process
-from lectern.tracking.run_description import log_parameters
+from lectern.tracking.run_description import log_parameters, warm_start_tags
 from lectern.tracking.runs import COMMIT, PROCESS, RESTORED, TRAINING, WEIGHTS, find_run, is_restored
 from lectern.tracking.store import experiment_id
 from lectern.tracking.tracker import Tracker, history_update
@@ -90,6 +90,7 @@ def restore_run(client: MlflowClient, paths: ExperimentPaths) -> Run:
         PROCESS: current_process().to_tag(),
         "lectern.experiment": paths.experiment,
         "lectern.dataset": paths.dataset,
+        **warm_start_tags(read_metadata(paths.model)),
     }
     experiment = experiment_id(client, paths.task)
     prepare_artifacts(client, experiment)

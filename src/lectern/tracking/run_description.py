@@ -18,7 +18,9 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from lectern.artifacts.digests import file_digest
+from lectern.artifacts.model_metadata import INIT_FROM
 from lectern.artifacts.paths import PROCESSED
+from lectern.artifacts.pipeline_variables import train_stage
 from lectern.config import Dataset as DatasetConfig
 from lectern.tracking.account import system_user
 from lectern.tracking.artifact_folder import prepare_artifacts
@@ -75,7 +77,8 @@ def describe_training(plan: "Plan", facts: Mapping[str, Any], config: Mapping[st
         "lectern.precision": plan.fit.get("precision", "32-true"),  # float32 on a CPU without bfloat16
         COMMIT: commit,
         "lectern.machine": machine(),
-        "dvc.stage": f"train@{name}",
+        "dvc.stage": train_stage(name),
+        **warm_start_tags(plan.metadata),
         MLFLOW_RUN_NOTE: f"{plan.model.name} on {plan.dataset.name}, budget {plan.budget}, seed {plan.seed}",
         MLFLOW_SOURCE_NAME: "pipelines/train.py",
         MLFLOW_SOURCE_TYPE: "LOCAL",
@@ -92,6 +95,16 @@ def describe_training(plan: "Plan", facts: Mapping[str, Any], config: Mapping[st
         dataset=describe_dataset(plan.dataset, facts, file_digest(plan.processed / "facts.json")),
         start_time=current_milliseconds(),
     )
+
+
+def warm_start_tags(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags that name the model from whose weights a training started. Without a model, there are no tags."""
+    record = metadata.get(INIT_FROM)
+    if not record:
+        return {}
+    tags = {"lectern.init_from": record["experiment"], "lectern.init_from.weights": record["weights"]}
+    parts = ", ".join(record.get("parts", ()))
+    return {**tags, "lectern.init_from.parts": parts} if parts else tags
 
 
 def describe_dataset(dataset: DatasetConfig, facts: Mapping[str, Any], digest: str) -> dict[str, str]:

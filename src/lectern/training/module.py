@@ -1,6 +1,7 @@
 """Define the base class of Lightning modules that are trained with a history and with exact resume."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 from torch import Tensor, nn
@@ -24,7 +25,13 @@ class TrainableModule(pl.LightningModule):
     state of a recurrent network. `step_metrics` contains the metrics of the last training step. The history records
     averages of `step_metrics` as `train_<name>`. `validation_metrics` contains the metrics that a validation step
     updates. After each validation, the history records them as `validation_<name>`.
+
+    `warm_start_requires` lists what gives the weights their meaning, in addition to their names and shapes. If a
+    training copies weights below a submodule (a key, or "" for all weights), the facts and hyperparameters in the value
+    must be equal in both models, for example `{"network.embedding": ["facts.vocabulary"]}`.
     """
+
+    warm_start_requires: ClassVar[Mapping[str, Sequence[str]]] = {"": ("facts", "network")}
 
     def __init__(self) -> None:
         super().__init__()

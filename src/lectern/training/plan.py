@@ -16,7 +16,7 @@ from lectern.artifacts.digests import file_digest
 from lectern.artifacts.extension_class import check_allowed_packages
 from lectern.artifacts.extension_records import describe_references
 from lectern.artifacts.model_folder import find_class
-from lectern.artifacts.model_metadata import EXTENSIONS
+from lectern.artifacts.model_metadata import EXTENSIONS, INIT_FROM
 from lectern.artifacts.paths import CONF, PROCESSED, group_config
 from lectern.config import (  # fmt: skip
     Dataset,
@@ -37,6 +37,8 @@ from lectern.training.distributed import is_first_process
 from lectern.training.early_stopping import StopEarly
 from lectern.training.extra_callbacks import check_callbacks, describe_callbacks
 from lectern.training.trainer_config import check_trainer, numeric_keys
+from lectern.training.warm_start import WarmStart, read_warm_start
+from lectern.training.warm_start_fit import check_fit
 from lectern.training.world_size import check_batch_divides
 
 FROM_FIT = {"keep_best": None, "history": None}  # arguments of StopEarly that the config does not contain
@@ -56,6 +58,7 @@ class Plan:
     trainer: dict[str, Any]
     classes: Sequence[dict[str, Any]] = ()  # records of the module and the network if other packages define them
     callbacks: Sequence[dict[str, Any]] = ()  # records of the callbacks in the section `fit`
+    warm_start: WarmStart | None = None  # model from whose weights the training starts
 
     @property
     def processed(self) -> Path:
@@ -67,8 +70,12 @@ class Plan:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The records of the classes from other packages, for the metadata of the model. It is empty without them."""
-        records = {EXTENSIONS: list(self.classes), "callbacks": list(self.callbacks)}
+        """Records for the metadata of the model: the classes from other packages, and the source of the first weights.
+
+        It is empty without classes from other packages and without `init_from`.
+        """
+        source = self.warm_start.record if self.warm_start else None
+        records = {EXTENSIONS: list(self.classes), "callbacks": list(self.callbacks), INIT_FROM: source}
         return {name: values for name, values in records.items() if values}
 
     @cached_property
@@ -114,8 +121,8 @@ def read_plan(config: dict[str, Any]) -> Plan:
     fit = {**model.fit, budget: resolve_precision(model, budget, config["trainer"])}
     classes = describe_references(model.module, torch.nn.Module, f"{where}, module")
     callbacks = describe_callbacks(fit[budget].get("callbacks") or [])
-    trainer = numeric_keys(config["trainer"])
-    return Plan(dataset, replace(model, fit=fit), budget, config["seed"], trainer, classes, callbacks)
+    trainer, warm_start = numeric_keys(config["trainer"]), read_warm_start(model.init_from, where)
+    return Plan(dataset, replace(model, fit=fit), budget, config["seed"], trainer, classes, callbacks, warm_start)
 
 
 def check_model(model: Model, where: str) -> None:
@@ -141,6 +148,8 @@ def check_model(model: Model, where: str) -> None:
 def check_module(plan: Plan, facts: Facts) -> None:
     """Raise UserError if the module cannot be created from its config, or if it does not have the metric in `best`.
 
+    Also raise UserError if the weights in `init_from` do not fit the module.
+
     The module is created on PyTorch's `meta` device, which allocates no memory and draws no random numbers.
     """
     name, arguments = split_class(plan.model.module)
@@ -151,6 +160,8 @@ def check_module(plan: Plan, facts: Facts) -> None:
         metric, available = plan.model.best["metric"], module.validation_metric_names()
         if metric not in available:
             raise unknown_metric(metric, available)
+        if plan.warm_start:
+            check_fit(module, plan.warm_start.folder, plan.warm_start.parts)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
 

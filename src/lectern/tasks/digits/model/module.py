@@ -1,6 +1,7 @@
 """Train a classifier of digit images."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ class DigitClassifier(TrainableModule):
     `{class: DigitCNN, dropout: 0.5}`. `shift`, `rotate`, `scale` and `slant` limit the random changes of training
     images, see `random_affine`. `stroke_width` limits the random changes of their strokes, see `random_stroke_width`.
     """
+
+    warm_start_requires: ClassVar[Mapping[str, Sequence[str]]] = {"": ["network.class"]}
 
     def __init__(
         self,

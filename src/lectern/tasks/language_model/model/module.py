@@ -1,7 +1,7 @@
 """Train a character model on parallel streams of text."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -28,6 +28,10 @@ class CharacterModel(TrainableModule):
     but gradients are not passed. This method is called truncated backpropagation through time (TensorFlow without a
     PhD, part 2).
     """
+
+    warm_start_requires: ClassVar[Mapping[str, Sequence[str]]] = {
+        "": ["facts.alphabet", "network.class", "network.heads"]
+    }
 
     def __init__(
         self,

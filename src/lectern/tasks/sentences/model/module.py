@@ -1,7 +1,7 @@
 """Train a classifier of sentences."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +30,12 @@ class SentenceClassifier(TrainableModule):
     network thereby learns what to do with words that it has never seen (Iyyer et al. 2015, "Deep unordered composition
     rivals syntactic methods for text classification").
     """
+
+    warm_start_requires: ClassVar[Mapping[str, Sequence[str]]] = {
+        "network.embedding": ["facts.vocabulary"],
+        "network.encoder": ["network.heads"],
+        "network.output": ["facts.classes"],
+    }
 
     def __init__(
         self,

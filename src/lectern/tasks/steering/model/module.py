@@ -1,8 +1,8 @@
 """Train a network that predicts the steering angle from sequences of frames."""
 
 import inspect
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -38,6 +38,10 @@ class SteeringModel(TrainableModule):
     `TargetScaling`. `mirror` and `shadow` are probabilities, and `brightness` is the largest relative change. The
     random values are drawn separately for each sequence.
     """
+
+    warm_start_requires: ClassVar[Mapping[str, Sequence[str]]] = {
+        "": ["facts.prepare", "facts.targets", "facts.unit", "network.class", "network.differences"]
+    }
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Train a translation network and translate with it."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -39,6 +39,9 @@ class Translator(TrainableModule):
     linearly from `teacher_forcing` to `teacher_forcing_end` during the training.
     """
 
+    warm_start_requires: ClassVar[Mapping[str, Sequence[str]]] = {
+        "": ["facts.tokenizer", "network.class", "network.heads"]
+    }
     network: EncoderDecoder
 
     def __init__(
