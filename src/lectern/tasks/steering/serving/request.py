@@ -52,16 +52,16 @@ def read_limited_video(path: Path, megapixels: float, window: int = 1) -> Iterat
         check_pixels(stream.codec_context.width, stream.codec_context.height, stream.frames, megapixels, window)
         if megapixels < np.inf:  # FFmpeg then allocates no memory for a larger frame; codecs can pad a frame
             stream.codec_context.options = {"max_pixels": str(int(2 * megapixels * 1e6))}
-        for count, frame in enumerate(decode_packets(container, stream), 1):
+        for count, frame in enumerate(decode_packets(container, stream, megapixels), 1):
             check_pixels(*displayed_size(frame, stream), count, megapixels, window)
             yield displayed_frame(frame, stream)
 
 
-def decode_packets(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def decode_packets(container: InputContainer, stream: VideoStream, megapixels: float) -> Iterator[VideoFrame]:
     """Yield the frames of a video stream. Raises UserError if a frame of an MJPEG video has too many scans."""
     for packet in container.demux(stream):
         if stream.codec_context.name == "mjpeg":
-            check_scans(bytes(packet))
+            check_scans(bytes(packet), stream.codec_context.width, stream.codec_context.height, megapixels)
         yield from packet.decode()
 
 
