@@ -108,6 +108,14 @@ class Executor:
             return pd.concat(outputs, ignore_index=True)
         return np.concatenate(outputs)
 
+    async def run_with_file(self, champion: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run a function that reads a file in the thread pool of the model, with the time limit of a prediction."""
+        deadline = Deadline(self.settings.prediction_timeout_seconds)
+        self.has_read_files = True
+        with self.track(champion):
+            async with self.limit_files(champion, deadline):
+                return await self.run_until(deadline, self.model_pool(champion), function, *arguments)
+
     @asynccontextmanager
     async def limit_files(self, champion: Champion, deadline: Deadline) -> AsyncIterator[None]:
         """Let at most `workers` files of a model be open in such blocks, because a decoder needs up to 1.5 GB.
@@ -118,7 +126,10 @@ class Executor:
             async with asyncio.timeout(deadline.expires_at - time.monotonic()):
                 await self.file_slots[champion.name].acquire()
         except TimeoutError:
-            raise deadline.busy_error() from None
+            raise ModelBusy(
+                f"The server has processed other files for {deadline.seconds:g} seconds; at most "
+                f"{self.settings.workers} files per model are processed at the same time. Retry later."
+            ) from None
         try:
             yield
         finally:
