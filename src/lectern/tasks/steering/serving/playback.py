@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,10 @@ def read_uploaded_drive(
     with video.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     total = min(count_frames(video), max_frames)
-    frames = progress.count(limit_frames(read_limited_video(video, megapixels), max_frames), total)
-    return write_drive(champion, frames, frame_rate(video), directory, digest, None)
+    # closed at once, because an exception with its traceback would keep the memory of the decoder for minutes
+    with closing(read_limited_video(video, megapixels)) as decoded:
+        frames = progress.count(limit_frames(decoded, max_frames), total)
+        return write_drive(champion, frames, frame_rate(video), directory, digest, None)
 
 
 def limit_frames(frames: Iterable[np.ndarray], max_frames: int) -> Iterator[np.ndarray]:

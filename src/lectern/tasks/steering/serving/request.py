@@ -1,7 +1,7 @@
 """Define the limits of requests to a steering model, read uploaded files, and predict for complete drives."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ def read_drive(path: Path, module: SteeringModel, megapixels: float) -> Iterator
         yield np.stack(recent)
 
 
-def read_limited_video(path: Path, megapixels: float, window: int = 1) -> Iterator[np.ndarray]:
+def read_limited_video(path: Path, megapixels: float, window: int = 1) -> Generator[np.ndarray, None, None]:
     """Yield the frames of a video.
 
     Raises UserError if a window has more than `megapixels` million pixels, or if all frames together have more than
