@@ -15,7 +15,7 @@ class Budget:
     """The number of messages that may still be logged, and the number of messages that were not logged."""
 
     left: float = BURST
-    updated_at: float = field(default_factory=time.monotonic)
+    updated_at: float = field(default_factory=lambda: time.monotonic())
     dropped: int = 0
 
     def take(self, now: float) -> bool:

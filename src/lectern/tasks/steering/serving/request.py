@@ -1,5 +1,6 @@
 """Define the limits of requests to a steering model, read uploaded files, and predict for complete drives."""
 
+import gc
 from collections import deque
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -41,11 +42,21 @@ def read_drive(path: Path, module: SteeringModel, megapixels: float) -> Iterator
 
 
 def read_limited_video(path: Path, megapixels: float, window: int = 1) -> Generator[np.ndarray, None, None]:
-    """Yield the frames of a video.
+    """Yield the frames of a video, and free the memory of the decoder at the end.
 
     Raises UserError if a window has more than `megapixels` million pixels, or if all frames together have more than
     VIDEO_FACTOR times as many pixels.
     """
+    frames = decode_video(path, megapixels, window)
+    try:
+        yield from frames
+    finally:
+        frames.close()
+        gc.collect()  # the objects of PyAV refer to each other, so only a garbage collection frees the decoder
+
+
+def decode_video(path: Path, megapixels: float, window: int) -> Generator[np.ndarray, None, None]:
+    """Yield the frames of a video, and check their size."""
     with open_video(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
