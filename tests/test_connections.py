@@ -65,7 +65,7 @@ def test_a_request_after_the_complete_body_of_a_response_is_no_pipelined_request
         await asyncio.sleep(0.2)
         await send({"type": "http.response.body"})
 
-    protocol = partial(HeaderLimitProtocol, header_timeout_seconds=60)
+    protocol = partial(HeaderLimitProtocol, header_timeout_seconds=60.0)
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, http=protocol, lifespan="off", log_level="error"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
