@@ -14,6 +14,7 @@ from download_server import running_file_server
 from language_model_texts import WORKS
 from lectern.task_modules import task_names
 from lectern.tasks.translation.data import samples
+from sentence_texts import SENTENCES, write_lines
 from steering_recordings import write_donkey, write_udacity_sim
 
 for module in ("new_dataset.write", *(f"tasks.{task}.data.preprocess" for task in task_names())):
@@ -78,6 +79,11 @@ def write_tub(folder: Path, _: Path) -> None:
     write_donkey(folder, frames=400)
 
 
+def write_opinions(folder: Path, _: Path) -> None:
+    write_lines(folder / "opinions.train", SENTENCES)
+    write_lines(folder / "opinions.test", [(label, f"now {text}") for label, text in SENTENCES])
+
+
 # maps each name to its task, the function that writes the files, and further arguments of the command
 EXAMPLES: dict[str, tuple[str, Callable[[Path, Path], None], list[str]]] = {
     "kannada": ("digits", write_kannada, []),
@@ -85,6 +91,7 @@ EXAMPLES: dict[str, tuple[str, Callable[[Path, Path], None], list[str]]] = {
     "fra": ("translation", write_anki, ["--set", "source=en", "--set", "target=fr"]),
     "drive": ("steering", write_drive, []),
     "tub": ("steering", write_tub, []),
+    "opinions": ("sentences", write_opinions, ["--set", "classes=[negative,positive]"]),
 }
 
 

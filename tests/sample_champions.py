@@ -19,6 +19,8 @@ from lectern.stages.experiments import stage_code_digest
 
 # names of the registered models, which are the datasets of the demo
 DIGITS, TEXT, TRANSLATION, STEERING = "sample_digits", "sample_code", "sample_numbers", "sample_road"
+SENTENCES = "sample_sentences"
+CHAMPIONS = (DIGITS, TEXT, TRANSLATION, STEERING, SENTENCES)
 
 
 # a model card has tables and code that are wider than a phone
@@ -38,6 +40,7 @@ def register_champions(digits: Path, store: str) -> None:
         TEXT: register_version(client, "poems", TEXT, make_language_model(PROCESSED / TEXT), 0.5),
         TRANSLATION: register_version(client, "toy", TRANSLATION, make_translator(PROCESSED / TRANSLATION), 0.5),
         STEERING: register_version(client, "road", STEERING, make_steering_model(PROCESSED / STEERING), 0.5),
+        SENTENCES: register_version(client, "opinions", SENTENCES, make_classifier(PROCESSED / SENTENCES), 0.5),
     }
     for name, number in numbers.items():
         model = RegisteredModel(client, name)
@@ -161,3 +164,11 @@ def make_steering_model(processed: Path):
     module = SteeringModel(read_facts(processed), {"class": "PilotNet"}, {"angle": 1.0}, 0.001)
     torch.nn.init.normal_(module.network.output.weight, std=0.5)
     return module
+
+
+def make_classifier(processed: Path):
+    """Return a trained network with attention. One word of a sentence determines its class."""
+    import sentence_texts
+
+    copy_processed(sentence_texts.make_processed(Path("raw_opinions")), processed)
+    return sentence_texts.train(sentence_texts.make_classifier(processed), processed)

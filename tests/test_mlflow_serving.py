@@ -13,10 +13,9 @@ import requests
 from mlflow import MlflowClient
 from numpy.testing import assert_allclose
 
-from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
+from sample_champions import CHAMPIONS, DIGITS, SENTENCES, TEXT, TRANSLATION
 from store_servers import free_port, wait_until_up
 
-NAMES = (DIGITS, TEXT, TRANSLATION, STEERING)
 COMMAND = (sys.executable, "-m", "mlflow", "models")
 
 
@@ -32,7 +31,7 @@ def client(serving_project, monkeypatch) -> MlflowClient:
 def servers(client, tmp_path) -> Iterator[dict[str, str]]:
     """Run `mlflow models serve` for each champion, and yield a dict of the addresses."""
     processes, addresses = {}, {}
-    for name in NAMES:
+    for name in CHAMPIONS:
         port = str(free_port())
         addresses[name] = f"http://127.0.0.1:{port}"
         words = ("serve", "--model-uri", f"models:/{name}@champion", "--env-manager", "local", "--port", port)
@@ -51,6 +50,7 @@ def servers(client, tmp_path) -> Iterator[dict[str, str]]:
 
 @pytest.mark.slow
 def test_mlflow_serves_the_champion_of_each_task(servers, tmp_path):
+    columns = {TEXT: "text", TRANSLATION: "target", SENTENCES: "label"}  # columns that contain texts
     for name, address in servers.items():
         model = mlflow.pyfunc.load_model(f"models:/{name}@champion")
         path = mlflow.artifacts.download_artifacts(
@@ -60,9 +60,8 @@ def test_mlflow_serves_the_champion_of_each_task(servers, tmp_path):
         assert response.status_code == 200, response.text
         expected = model.predict(model.input_example)
         predictions = response.json()["predictions"]
-        if name in (TEXT, TRANSLATION):
-            column = {TEXT: "text", TRANSLATION: "target"}[name]
-            assert [row[column] for row in predictions] == list(expected[column])
+        if name in columns:
+            assert [row[columns[name]] for row in predictions] == list(expected[columns[name]])
         else:
             assert_allclose(to_numbers(predictions), to_numbers(expected), atol=1e-5)
 

@@ -24,6 +24,7 @@ def test_the_menu_and_the_facts_describe_the_model(server, open_page):
     [
         ("Writing", "783 characters"),
         ("Translation", "18 sentence pairs"),
+        ("Sentences", "98 sentences"),
         ("Steering", "42 frames. Test score: angle rmse 0.500 (share of the full lock of 25 degrees)"),
     ],
 )

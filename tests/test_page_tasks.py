@@ -14,7 +14,7 @@ from browsing import draw_on_canvas, expect_digit, save_screenshot
 from drawn_digits import CANVAS_SIZE, make_strokes
 from lectern.artifacts.paths import PROCESSED
 from lectern.tasks.steering.serving.video_writer import write_video
-from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
+from sample_champions import DIGITS, SENTENCES, STEERING, TEXT, TRANSLATION
 
 pytestmark = pytest.mark.browser
 
@@ -144,6 +144,33 @@ def test_attention_weights_sum_to_one_for_the_mean_and_for_one_head(server, open
     assert one_head != mean
     for row in (*mean, *one_head):
         assert abs(sum(row) - 100) <= len(row)  # Each weight is rounded to one percent.
+
+
+# Sentences
+
+
+def test_a_sentence_is_classified_while_it_is_written(server, open_page):
+    page = open_page(server.url, tab="Sentences")
+    page.get_by_label("Text", exact=True).press_sequentially("the film is dull")
+    expect(page.get_by_text("negative", exact=True).first).to_be_visible()
+    page.get_by_label("Text", exact=True).fill("the film is great")
+    prediction = page.locator(".prediction-name:visible")
+    expect(prediction).to_have_text("positive")
+    outputs = server.predict(SENTENCES, input={"text": "the film is great"}).json()["outputs"]
+    expected = [100 * value for value in outputs[0]["probabilities"].values()]
+    np.testing.assert_allclose(read_percentages(page), expected, atol=0.051)
+    assert page.locator(".words:visible span").all_inner_texts() == ["the", "film", "is", "great"]
+    save_screenshot(page, "sentences")
+
+
+def test_unknown_words_and_an_empty_text_have_their_own_notes(server, open_page):
+    page = open_page(server.url, tab="Sentences")
+    text = page.get_by_label("Text", exact=True)
+    text.fill("<b>Москва</b> film")
+    expect(page.get_by_text("of the words do not occur in the training sentences")).to_be_visible()
+    assert "Москва".lower() in page.locator(".words:visible span").all_inner_texts()
+    text.fill("")
+    expect(page.get_by_text("No sentence has been classified yet.")).to_be_visible()
 
 
 # Steering

@@ -17,7 +17,7 @@ from lectern.artifacts.paths import PROCESSED
 from lectern.registry.packaged_code import code_digest
 from lectern.registry.versions import download_model_folder, find_version
 from lectern_server import as_png
-from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
+from sample_champions import CHAMPIONS, DIGITS, SENTENCES, STEERING, TEXT, TRANSLATION
 
 
 def load_digit_images(project: Path, count: int = 5) -> np.ndarray:
@@ -116,12 +116,31 @@ def test_a_video_gives_one_prediction_per_frame(server, serving_project, tmp_pat
     np.testing.assert_allclose(angles[:16], [output["angle"] for output in outputs], atol=1e-5)
 
 
+# Sentences
+
+
+def test_a_sentence_gets_a_label_and_the_probability_of_every_class(server):
+    response = server.predict(SENTENCES, inputs=[{"text": "The film is GREAT."}, {"text": "the plot was dull !"}])
+    first, second = response.json()["outputs"]
+    assert (first["label"], second["label"]) == ("positive", "negative")
+    for output in (first, second):
+        assert set(output["probabilities"]) == {"negative", "positive"}
+        probabilities = output["probabilities"]
+        assert output["probability"] == max(probabilities.values()) == probabilities[output["label"]]
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_answer_for_unknown_words_says_that_they_are_unknown(server):
+    response = server.predict(SENTENCES, inputs=[{"text": "これは 映画 です"}, {"text": "the film Москва ."}])
+    assert [output["unknown_share"] for output in response.json()["outputs"]] == [1.0, 0.25]
+
+
 # Information about the models
 
 
 def test_models_are_listed_with_version_score_and_card(server):
     models = {model["name"]: model for model in server.get("/v1/models").json()}
-    assert set(models) == {DIGITS, TEXT, TRANSLATION, STEERING}
+    assert set(models) == set(CHAMPIONS)
     digits = models[DIGITS]
     assert (digits["metric"], models[TEXT]["metric"]) == ("accuracy", "nats per character")
     assert (digits["version"], digits["alias"], digits["score"], digits["experiment"]) == (2, "champion", 0.9, "best")

@@ -18,7 +18,7 @@ import requests
 from PIL import Image
 
 from lectern_server import as_png
-from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
+from sample_champions import DIGITS, SENTENCES, STEERING, TEXT, TRANSLATION
 
 
 def test_an_unknown_model_is_404_and_the_message_suggests_the_nearest_name(server):
@@ -62,11 +62,33 @@ def test_an_invalid_image_is_422_and_the_message_names_the_mistake(server, body,
         (TRANSLATION, json.dumps({"input": {"source": "man " * 2000}}).encode(), "tokens"),
         (TRANSLATION, b'{"input": {"source": "  "}}', "empty"),
         (TRANSLATION, b'{"input": {"source": "A man."}, "params": {"beam": 2, "n_best": 3}}', "n_best is 3"),
+        (SENTENCES, b'{"input": {"text": " "}}', "Sentence 1 has no words"),
+        (
+            SENTENCES,
+            json.dumps({"input": {"text": "a " * 4000}}).encode(),
+            "has 4,000 words; this model accepts at most",
+        ),
+        (SENTENCES, json.dumps({"input": {"text": "word " * 10_000}}).encode(), "at most 10000 characters"),
         (STEERING, json.dumps({"inputs": [[[[[0, 0, 0]]], [[[0, 0, 0]] * 2]]]}).encode(), "must have the same length"),
         (DIGITS, b'{"input": ' + b"[" * 100_000, "JSON"),
         (DIGITS, b"", "JSON"),
     ],
-    ids=["nan", "long", "utf8", "surrogate", "million", "tokens", "blank", "n_best", "ragged", "deep", "empty"],
+    ids=[
+        "nan",
+        "long",
+        "utf8",
+        "surrogate",
+        "million",
+        "tokens",
+        "blank",
+        "n_best",
+        "no-words",
+        "words",
+        "text",
+        "ragged",
+        "deep",
+        "empty",
+    ],
 )
 def test_an_invalid_body_is_422_and_the_message_names_the_mistake(server, name, body, message):
     headers = {"Content-Type": "application/json"}

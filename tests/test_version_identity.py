@@ -19,7 +19,7 @@ from lectern.registry.reconcile import reconcile
 from lectern.registry.registered_model import RegisteredModel
 from lectern_server import run_server
 from registered import NAME, register
-from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
+from sample_champions import CHAMPIONS
 
 # A score belongs to the weights, the data and the code with which it was measured.
 
@@ -164,7 +164,7 @@ for name in sys.argv[2:]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [[DIGITS, TEXT, TRANSLATION, STEERING], [STEERING, TRANSLATION, TEXT, DIGITS]])
+@pytest.mark.parametrize("names", [list(CHAMPIONS), list(CHAMPIONS[::-1])])
 def test_models_of_all_tasks_predict_in_one_process(serving_project, names, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
     store = f"sqlite:///{serving_project / 'mlflow.db'}"

@@ -49,12 +49,19 @@ def read_output_tables(folder: PartFolder, version: int) -> Iterator[pd.DataFram
             yield outputs
 
 
+def dicts_as_json(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table for a CSV file, in which a dict is JSON text."""
+    return table.map(lambda value: json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value)
+
+
 @contextmanager
 def open_table(path: Path, suffix: str) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Yield a function that appends rows to a new CSV or Parquet file."""
     if suffix == ".csv":
         with path.open("w", encoding="utf-8", newline="") as text:
-            yield lambda table: table.to_csv(text, header=text.tell() == 0, index=False, lineterminator="\n")
+            yield lambda table: dicts_as_json(table).to_csv(
+                text, header=text.tell() == 0, index=False, lineterminator="\n"
+            )
         return
     with path.open("wb") as file:
         writer: pq.ParquetWriter | None = None

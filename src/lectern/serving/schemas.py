@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import GenericAlias
 from typing import Annotated, Any
 
 import numpy as np
@@ -117,10 +118,17 @@ def number_type(dtype: "np.dtype[Any]") -> Any:
 
 def column_field(column: ColSpec | TensorSpec, max_characters: int | None) -> tuple[Any, Any]:
     """Return the type and the default of a table column."""
-    kind: Any = PYTHON_TYPES[column.to_dict()["type"]]
+    kind = column_type(column.to_dict())
     if kind is str and max_characters:
         kind = Annotated[str, Field(strict=True, max_length=max_characters)]
     return (kind, ...) if column.required else (kind | None, None)
+
+
+def column_type(column: Mapping[str, Any]) -> Any:
+    """Return the type of the values in a table column. A column of MLflow's type `map` contains dicts."""
+    if column["type"] == "map":
+        return GenericAlias(dict, (str, column_type(column["values"])))
+    return PYTHON_TYPES[column["type"]]
 
 
 def is_large(body: bytes) -> bool:

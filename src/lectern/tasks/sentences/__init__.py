@@ -1,0 +1,1 @@
+"""Classify sentences (many-to-one), for example by sentiment or by type of question."""

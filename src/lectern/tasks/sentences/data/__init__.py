@@ -1,0 +1,1 @@
+"""Prepare labelled sentences for training (the preprocess stage)."""

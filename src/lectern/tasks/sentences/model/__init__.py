@@ -1,0 +1,1 @@
+"""Define the networks, the Lightning module and the data loader (the train stage)."""

@@ -1,0 +1,1 @@
+"""Score a trained model on the test data and draw the report (the evaluate stage)."""

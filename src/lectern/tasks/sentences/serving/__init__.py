@@ -1,0 +1,1 @@
+"""Serve a registered model: its inference API, its request limits and its page tab."""
