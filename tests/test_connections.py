@@ -67,7 +67,7 @@ def test_a_request_after_the_complete_body_of_a_response_is_no_pipelined_request
 
     protocol = partial(HeaderLimitProtocol, header_timeout_seconds=60.0)
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, http=protocol, lifespan="off", log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, lifespan="off", loop="asyncio", log_level="error"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
