@@ -17,7 +17,7 @@ FORGED = [
 MESSAGES = [(), ({},), ([],), (None,), (5,), ("text",), ({"client_id": []},), (1, 2, 3)]
 
 
-@pytest.mark.parametrize("tab", ["digits", "language_model", "translation", "steering", "models"])
+@pytest.mark.parametrize("tab", ["digits", "language_model", "translation", "steering", "sentences", "models"])
 def test_forged_messages_are_few_short_lines_in_the_log_and_other_visitors_are_not_affected(server, tab):
     before = len(server.output)
     with open_socket(server, tab) as visitor, open_socket(server, tab) as forger:
