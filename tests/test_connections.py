@@ -1,9 +1,16 @@
 """Test over sockets that the server limits request headers, pipelined requests and visitors who leave."""
 
+import asyncio
 import socket
+import threading
 import time
+from functools import partial
+from http.client import HTTPConnection
 
 import pytest
+import uvicorn
+
+from lectern.serving.header_limits import HeaderLimitProtocol
 
 PAGE = b"GET /?tab=digits HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MODELS = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -40,6 +47,38 @@ def test_only_the_first_of_pipelined_requests_is_answered(server, count):
         connection.sendall(MODELS * count)
         answers = read_all(connection)
     assert answers.startswith(b"HTTP/1.1 200 ") and answers.count(b"HTTP/1.1") == 1 and answers.endswith(b"]")
+
+
+def test_a_connection_can_be_used_again_after_each_answer(server):
+    connection = HTTPConnection(*server.host_and_port, timeout=60)
+    for _ in range(50):
+        connection.request("GET", "/nope")
+        assert b"Not Found" in connection.getresponse().read()
+
+
+def test_a_request_after_the_complete_body_of_a_response_is_no_pipelined_request():
+    async def app(scope, receive, send) -> None:
+        """Send the complete body, and end the response later, as some middleware does."""
+        headers = [(b"content-length", b"4")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"body", "more_body": True})
+        await asyncio.sleep(0.2)
+        await send({"type": "http.response.body"})
+
+    protocol = partial(HeaderLimitProtocol, header_timeout_seconds=60.0)
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, lifespan="off", loop="asyncio", log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        connection = HTTPConnection(*listening.getsockname(), timeout=60)
+        for _ in range(2):
+            connection.request("GET", "/")
+            assert connection.getresponse().read() == b"body"
+        connection.close()
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -1,7 +1,6 @@
 """Test over HTTP that hostile requests get short answers without local paths, and write no traceback to the log."""
 
 import asyncio
-import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +12,8 @@ from websockets.sync.client import connect
 
 from children import lectern
 from lectern.serving.request_queue import MAX_STARTS, RequestQueueMiddleware
+from page_socket import SOCKET, open_socket
 from sample_champions import DIGITS, TRANSLATION
-
-SOCKET = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
 
 
 def wait_until(condition) -> bool:
@@ -47,10 +45,22 @@ def test_a_wrong_method_is_405_in_json_and_names_the_right_method(server, method
     assert response.json()["detail"] == f"The method is {method}; expected {allowed}."
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/models/", "/v1/nope", "/nope", "/videos/nope.mp4"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1",
+        "/v1/models/",
+        "/v1/nope",
+        "/nope",
+        "/videos/nope.mp4",
+        "/_nicegui/nope",
+        *(f"/v1/models/{DIGITS}/versions/{number}/pictures/a.png" for number in ("abc", "1.5", "-1", "9" * 50)),
+    ],
+)
 def test_an_unknown_path_is_404_in_json(server, path):
     response = server.get(path)
-    assert response.status_code == 404 and path in response.json()["detail"]
+    named = path.split("/")[5] if "versions" in path else path
+    assert response.status_code == 404 and named in response.json()["detail"]
 
 
 def test_clients_see_no_path_of_a_version_that_cannot_be_loaded(server, serving_project):
@@ -117,12 +127,8 @@ def test_a_long_text_of_a_visitor_is_shortened_in_the_log(server):
 
 def log_from_page(server, message: str, end: str = "") -> None:
     """Open the page, send a log message through its WebSocket, and wait until the message is in the log."""
-    client = re.search(r"client_id\W+([0-9a-f-]{36})", server.get("/").text)[1]
-    query = f"&client_id={client}&next_message_id=0&implicit_handshake=true&tab_id=a&document_id=b"
-    with connect(f"{server.url.replace('http', 'ws', 1)}{SOCKET}{query}") as socket:
-        socket.send("40")
-        content = {"client_id": client, "level": "warning", "message": message}
-        socket.send(f"42{json.dumps(['log', content])}")
+    with open_socket(server) as page:
+        page.log(message)
         assert wait_until(lambda: (end or message[-10:]) in "".join(server.output[-3:]))
 
 
@@ -143,10 +149,20 @@ def test_an_upload_without_a_file_is_422(server):
     before = len(server.output)
     page = server.get("/?tab=digits").text
     path = re.search(r"/_nicegui/client/[0-9a-f-]{36}/upload/\d+", page)[0]
-    response = server.post(path, data={"a": "b"})
+    response = server.post(path, files={"a": (None, "b")})
     assert response.status_code == 422 and "not a file" in response.json()["detail"]
+    response = server.post(path, data={"a": "b"})
+    assert response.status_code == 422 and "not a form" in response.json()["detail"]
     log_from_page(server, "end of the test")
     assert "Traceback" not in "".join(server.output[before:])
+
+
+def test_an_upload_with_several_files_is_422(server):
+    page = server.get("/?tab=digits").text
+    path = re.search(r"/_nicegui/client/[0-9a-f-]{36}/upload/\d+", page)[0]
+    response = server.post(path, files=[("file", b"a"), ("file", b"b")])
+    assert response.status_code == 422 and "more than one part" in response.json()["detail"]
+    assert server.post(path, files=[("file", b"a")]).status_code == 200
 
 
 @pytest.mark.parametrize("keys", [100, 9_500])

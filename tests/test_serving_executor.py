@@ -1,6 +1,7 @@
 """Test the batching of requests, time limits, cancellation, and the limit of requests per model."""
 
 import asyncio
+import itertools
 import threading
 import time
 from dataclasses import replace
@@ -166,7 +167,7 @@ def test_a_request_that_waits_too_long_for_a_worker_is_rejected_and_never_starte
 
 def test_the_time_limit_includes_the_time_to_read_all_chunks_of_a_file(create_executor):
     champion = FakeChampion(VERSION, SlowModel())
-    chunks = iter(lambda: np.zeros(1), None)
+    chunks = (np.zeros(1) for _ in itertools.count())
     with pytest.raises(ModelBusy, match="0.2 seconds"):
         asyncio.run(create_executor(prediction_timeout_seconds=0.2).predict_chunks(champion, chunks))
 
@@ -218,7 +219,7 @@ class DoublingModel(EndlessModel):
         return 2 * inputs
 
 
-def test_at_most_as_many_files_as_workers_are_open(create_executor):
+def test_at_most_as_many_files_as_workers_are_open_in_the_api_and_the_page(create_executor):
     champion, open_files, counts = FakeChampion(replace(VERSION, name="films"), DoublingModel()), [], []
 
     def read_file(number: int):
@@ -228,12 +229,51 @@ def test_at_most_as_many_files_as_workers_are_open(create_executor):
             yield np.array([number])
         open_files.remove(number)
 
+    def join_frames(frames) -> np.ndarray:
+        return np.concatenate(list(frames))
+
     async def send_files() -> list:
         executor = create_executor(workers=2)
-        return await asyncio.gather(*(executor.predict_chunks(champion, read_file(number)) for number in range(8)))
+        api = [executor.predict_chunks(champion, read_file(number)) for number in range(4)]
+        page = [executor.run_with_file(champion, join_frames, read_file(number)) for number in range(4, 8)]
+        return await asyncio.gather(*api, *page)
 
-    assert [list(outputs) for outputs in asyncio.run(send_files())] == [[2 * number] * 3 for number in range(8)]
+    outputs = [list(rows) for rows in asyncio.run(send_files())]
+    assert outputs == [[2 * number] * 3 for number in range(4)] + [[number] * 3 for number in range(4, 8)]
     assert max(counts) == 2
+
+
+def test_a_file_that_waits_too_long_for_other_files_is_rejected_with_the_limit(create_executor):
+    champion, is_read = FakeChampion(replace(VERSION, name="films"), DoublingModel()), threading.Event()
+
+    async def send_files() -> list:
+        executor = create_executor(workers=1, prediction_timeout_seconds=0.2)
+        first = asyncio.create_task(executor.run_with_file(champion, is_read.wait, 20))
+        await asyncio.sleep(0)
+        with pytest.raises(ModelBusy, match="at most 1 files per model are processed at the same time"):
+            await executor.run_with_file(champion, list, [])
+        is_read.set()
+        await first
+
+    asyncio.run(send_files())
+
+
+def test_a_file_is_closed_when_its_prediction_fails(create_executor):
+    closed = []
+
+    def read_file():
+        try:
+            yield np.zeros(1)
+        finally:
+            closed.append(True)
+
+    class FailingModel(EndlessModel):
+        def predict(self, inputs, params) -> None:
+            raise UserError("wrong input")
+
+    with pytest.raises(UserError):
+        asyncio.run(create_executor().predict_chunks(FakeChampion(VERSION, FailingModel()), read_file()))
+    assert closed
 
 
 # The OpenAPI document

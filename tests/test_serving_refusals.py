@@ -106,13 +106,30 @@ def decompression_bomb() -> bytes:
     return file.getvalue()
 
 
-def jpeg_with_many_scans() -> bytes:
-    """Return a progressive JPEG file that repeats its last scan."""
+def jpeg_with_many_scans(width: int = 60, height: int = 60, repetitions: int = 200) -> bytes:
+    """Return a progressive JPEG file of six scans that repeats its last scan."""
     file = io.BytesIO()
-    Image.new("L", (60, 60)).save(file, "JPEG", progressive=True)
+    Image.new("L", (width, height)).save(file, "JPEG", progressive=True)
     content = file.getvalue()
     last_scan = content[content.rfind(b"\xff\xda") : -2]
-    return content[:-2] + 200 * last_scan + content[-2:]
+    return content[:-2] + repetitions * last_scan + content[-2:]
+
+
+def jpeg_with_much_metadata() -> bytes:
+    """Return a JPEG file of one pixel with 11 MB of EXIF data."""
+    exif = b"\xff\xe1\xff\xffExif\0\0".ljust(65_537)
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, "JPEG")
+    content = file.getvalue()
+    return content[:2] + 170 * exif + content[2:]
+
+
+def gif_with_many_parts() -> bytes:
+    """Return a GIF file of one pixel with 100,000 comments, in half a megabyte."""
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, "GIF")
+    start, pixels = file.getvalue().rsplit(b"\x2c\0\0\0\0", 1)
+    return start + b"\x21\xfe\x01a\0" * 100_000 + b"\x2c\0\0\0\0" + pixels
 
 
 def long_image() -> bytes:
@@ -140,6 +157,9 @@ def blank_image(shade: int) -> bytes:
         (DIGITS, "image/png", decompression_bomb, 422, "at most 40 million"),
         (DIGITS, "image/png", lambda: b"text", 422, "not an image"),
         (DIGITS, "image/jpeg", jpeg_with_many_scans, 422, "scans; at most 100 are allowed"),
+        (DIGITS, "image/jpeg", lambda: jpeg_with_many_scans(5000, 4000, 44), 422, "50 scans; at most 40 are allowed"),
+        (DIGITS, "image/jpeg", jpeg_with_much_metadata, 422, "more than 10 MB of metadata"),
+        (DIGITS, "image/gif", gif_with_many_parts, 422, "more than 200,000 parts"),
         (DIGITS, "image/png", long_image, 422, "at most 20000 pixels per side"),
         (DIGITS, "image/png", lambda: blank_image(0)[:-60], 422, "damaged"),
         (DIGITS, "image/png", lambda: blank_image(255), 422, "Nothing is drawn"),
@@ -153,6 +173,9 @@ def blank_image(shade: int) -> bytes:
         "bomb",
         "no-image",
         "scans",
+        "large-scans",
+        "metadata",
+        "parts",
         "long",
         "truncated",
         "blank",

@@ -3,7 +3,7 @@
 Each version contains a copy of `loaded_model.py` in its packaged code, so a version can predict with its own code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,6 @@ class LoadedModel:
         """Yield the items of a generator in the task's `serving/request.py`, called with the Lightning module first."""
         yield from getattr(self.requests, name)(self.module, *arguments)
 
-    def read_file(self, path: Path, megapixels: float) -> Iterator[Any]:
+    def read_file(self, path: Path, megapixels: float) -> Generator[Any, None, None]:
         """Yield the model inputs in a file. Raises UserError if an image or a window is larger than `megapixels`."""
         yield from self.requests.FILE_READERS[path.suffix.lower()](path, self.module, megapixels)

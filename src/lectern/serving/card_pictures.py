@@ -32,14 +32,17 @@ def picture_address(version: ModelVersionRecord, file: str) -> str:
 
 
 @router.get("/v1/models/{name}/versions/{number}/pictures/{file}", include_in_schema=False)
-def show_picture(name: str, number: int, file: str, request: Request) -> FileResponse:
+def show_picture(name: str, number: str, file: str, request: Request) -> FileResponse:
     """Return a picture of the report of a served version."""
     champions: Champions = request.app.state.champions
     champion = champions.get(name)
-    path = find_picture(champions, champion, file) if champion.version.number == number else None
+    # `number` is a text, because FastAPI answers a wrong integer with another form of error message
+    path = find_picture(champions, champion, file) if str(champion.version.number) == number else None
     if path is None:
         raise HTTPException(
-            404, f"Version {number} of {shorten(name)} is not served, or its report has no picture {shorten(file)!r}."
+            404,
+            f"Version {shorten(number)} of {shorten(name)} is not served, or its report has no picture "
+            f"{shorten(file)!r}.",
         )
     return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers=HEADERS)
 

@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -91,7 +91,7 @@ class Executor:
                 return await self.batcher(champion).predict(inputs)
             return await self.run_inference(champion, champion.model.predict, inputs, params)
 
-    async def predict_chunks(self, champion: Champion, chunks: Iterator[Array]) -> Any:
+    async def predict_chunks(self, champion: Champion, chunks: Generator[Array, None, None]) -> Any:
         """Predict for one chunk of inputs after the other, and return the joined predictions.
 
         Only one chunk at a time is in memory, because all inputs together can be too large. The time limit of a
@@ -102,11 +102,23 @@ class Executor:
         self.has_read_files = True
         with self.track(champion):
             async with self.limit_files(champion, deadline):
-                while (inputs := await self.run_until(deadline, self.short_pool, next, chunks, None)) is not None:
-                    outputs.append(await self.run_until(deadline, pool, predict, inputs, {}))
+                try:
+                    while (inputs := await self.run_until(deadline, self.short_pool, next, chunks, None)) is not None:
+                        outputs.append(await self.run_until(deadline, pool, predict, inputs, {}))
+                finally:
+                    with suppress(ValueError):  # a cancelled thread closes the chunks itself
+                        chunks.close()
         if isinstance(outputs[0], pd.DataFrame):
             return pd.concat(outputs, ignore_index=True)
         return np.concatenate(outputs)
+
+    async def run_with_file(self, champion: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run a function that reads a file in the thread pool of the model, with the time limit of a prediction."""
+        deadline = Deadline(self.settings.prediction_timeout_seconds)
+        self.has_read_files = True
+        with self.track(champion):
+            async with self.limit_files(champion, deadline):
+                return await self.run_until(deadline, self.model_pool(champion), function, *arguments)
 
     @asynccontextmanager
     async def limit_files(self, champion: Champion, deadline: Deadline) -> AsyncIterator[None]:
@@ -118,7 +130,10 @@ class Executor:
             async with asyncio.timeout(deadline.expires_at - time.monotonic()):
                 await self.file_slots[champion.name].acquire()
         except TimeoutError:
-            raise deadline.busy_error() from None
+            raise ModelBusy(
+                f"The server has processed other files for {deadline.seconds:g} seconds; at most "
+                f"{self.settings.workers} files per model are processed at the same time. Retry later."
+            ) from None
         try:
             yield
         finally:

@@ -1,7 +1,8 @@
 """Read the model inputs in an image, a video or an array file, one chunk at a time."""
 
 import mimetypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -33,20 +34,22 @@ def accepted_media_types(request_module: ModuleType) -> list[str]:
     return sorted({media_type for media_type in media_types if media_type})
 
 
-def read_chunks(path: Path, champion: Champion, max_megapixels: float, max_items: int) -> Iterator[Array]:
+def read_chunks(path: Path, champion: Champion, max_megapixels: float, max_items: int) -> Generator[Array, None, None]:
     """Yield the items of a file, such as the frames of a video, in arrays of at most MAX_ROWS items.
 
     Raises UserError if the file is empty or has more than `max_items` items.
     """
-    items, count = champion.model.read_file(path, max_megapixels), 0
-    while chunk := take_chunk(items, champion.request_module.MAX_ROWS, lambda item: item.nbytes):
-        count += len(chunk)
-        if count > max_items:
-            raise UserError(
-                f"The file has more than {max_items} items, which is the maximum. "
-                "Split the file, or use `lectern predict`."
-            )
-        yield stack_items(chunk)
+    count = 0
+    # closed at once, because an exception with its traceback would keep the memory of the decoder for minutes
+    with closing(champion.model.read_file(path, max_megapixels)) as items:
+        while chunk := take_chunk(items, champion.request_module.MAX_ROWS, lambda item: item.nbytes):
+            count += len(chunk)
+            if count > max_items:
+                raise UserError(
+                    f"The file has more than {max_items} items, which is the maximum. "
+                    "Split the file, or use `lectern predict`."
+                )
+            yield stack_items(chunk)
     if not count:
         raise UserError("The file is empty.")
 

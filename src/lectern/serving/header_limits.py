@@ -3,7 +3,7 @@
 from asyncio import BaseTransport, TimerHandle, get_running_loop
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEADER_BYTES = 65_536
 TOO_LARGE = (
@@ -14,6 +14,12 @@ TOO_LARGE = (
 
 class PipelinedRequest(Exception):
     """Raised in a callback of the HTTP parser, which then stops parsing."""
+
+
+def has_sent_response(cycle: RequestResponseCycle) -> bool:
+    """Return whether the client has the complete response, although the application may not have finished it."""
+    has_sent_body = cycle.response_started and not cycle.chunked_encoding and cycle.expected_content_length == 0
+    return cycle.response_complete or has_sent_body
 
 
 class HeaderLimitProtocol(HttpToolsProtocol):
@@ -51,7 +57,7 @@ class HeaderLimitProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_message_begin(self) -> None:
-        if self.cycle and not self.cycle.response_complete:
+        if self.cycle and not has_sent_response(self.cycle):
             self.is_closing, self.cycle.keep_alive = True, False
             raise PipelinedRequest
         super().on_message_begin()

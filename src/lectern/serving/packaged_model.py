@@ -3,7 +3,7 @@
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -52,11 +52,11 @@ class PackagedModel:
         """Yield the items of a generator in the packaged `serving/request.py`."""
         return self.run_iterator("iterate", name, *arguments)
 
-    def read_file(self, path: Path, megapixels: float) -> Iterator[Any]:
+    def read_file(self, path: Path, megapixels: float) -> Generator[Any, None, None]:
         """Yield the model inputs that the packaged code reads from a file."""
         return self.run_iterator("read_file", path, megapixels)
 
-    def run_iterator(self, method: str, *arguments: Any) -> Iterator[Any]:
+    def run_iterator(self, method: str, *arguments: Any) -> Generator[Any, None, None]:
         """Yield the items of a method that returns an iterator.
 
         The separate process computes the next item only when the caller requests the next item.

@@ -16,6 +16,8 @@ from lectern.serving.champions import Champions
 from lectern.serving.executor import Executor
 from lectern.serving.page_address import MODELS_TAB, PageAddress
 from lectern.serving.page_errors import set_page_errors
+from lectern.serving.page_events import check_messages
+from lectern.serving.page_middleware import replace_middleware
 from lectern.serving.page_tab import Tab
 from lectern.serving.page_theme import add_theme_button
 from lectern.serving.page_turns import PageTurns
@@ -47,7 +49,9 @@ def mount_page(app: FastAPI, champions: Champions, executor: Executor) -> None:
         build_page(site, request, tab, model)
 
     set_page_errors()
+    check_messages()
     ui.run_with(app, title="Lectern", favicon="🎓", dark=None, show_welcome_message=False, reconnect_timeout=10)
+    replace_middleware()
 
 
 def build_page(site: Site, request: Request, tab: str, model: str) -> None:

@@ -1,7 +1,5 @@
 """Answer unknown paths and errors of the web page without building a page for the visitor."""
 
-import re
-
 from nicegui import app as page_app
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -9,8 +7,7 @@ from starlette.responses import JSONResponse
 
 from lectern.serving.client_message import SEE_LOG, shorten
 from lectern.serving.deadline import ModelBusy
-
-UPLOAD = re.compile(r"/_nicegui/client/[^/]+/upload/[^/]+")
+from lectern.serving.upload_parts import UPLOAD
 
 
 def set_page_errors() -> None:

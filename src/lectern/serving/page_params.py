@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from lectern.registry.model_params import params_schema, validate_params
 
 SEED = "seed"
+MAX_DIGITS = 1000  # the JSON parser raises RecursionError for some long texts
 MAX_RANDOM_SEED = 999_999  # small, so that a visitor can write the seed down
 
 
@@ -58,6 +59,8 @@ def parse_number(text: str) -> Any:
     >>> parse_number("3"), parse_number("1.5"), parse_number("12345678901234567890"), parse_number("")
     (3, 1.5, 12345678901234567890, '')
     """
+    if len(text) > MAX_DIGITS:
+        return text
     try:
         number = json.loads(text)
     except ValueError:

@@ -73,8 +73,14 @@ class Tab:
 
     async def run_inference(self, version: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
         """Run `function(version, *arguments)` in the thread pool of the model."""
-        self.executor.has_read_files = True  # the function may read an uploaded file
         return await self.executor.run_inference(version, function, version, *arguments)
+
+    async def run_with_file(self, version: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run `function(version, *arguments)`, which reads a file, in the thread pool of the model.
+
+        The function waits while the API and the page read `workers` other files of the model.
+        """
+        return await self.executor.run_with_file(version, function, version, *arguments)
 
     def stream(self, version: Champion, pieces: Iterator[str]) -> AsyncGenerator[str, None]:
         """Yield a generated text in slices."""

@@ -23,7 +23,8 @@ class Canvas(Element, component="canvas.js"):
         super().__init__()
 
         async def pass_drawing(event: events.GenericEventArguments) -> None:
-            await on_drawn(str(event.args))
+            if isinstance(event.args, str):  # a client can send any value
+                await on_drawn(event.args)
 
         self.on("drawn", pass_drawing)
 

@@ -1,18 +1,19 @@
 """Build the page tab on which visitors draw a digit and see the prediction while they draw."""
 
-import io
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from nicegui import events, ui
 
 from lectern.artifacts.paths import PROCESSED
+from lectern.errors import UserError
 from lectern.serving.champions import Champion
 from lectern.serving.model_choice import ModelChoice
 from lectern.serving.page_answers import Answers
 from lectern.serving.page_tab import Tab
-from lectern.serving.page_upload import add_upload_button
+from lectern.serving.page_upload import add_upload_button, saved_upload
 from lectern.tasks.digits.serving.canvas import Canvas, read_drawing
 from lectern.tasks.digits.serving.drawing import to_mnist_image
 from lectern.tasks.digits.serving.prediction_panel import PredictionPanel, to_data_url
@@ -84,8 +85,9 @@ class DigitForm:
 
     async def classify_upload(self, event: events.UploadEventArguments) -> None:
         self.canvas.clear_drawing()
-        content, megapixels = await event.file.read(), self.tab.settings.max_megapixels
-        await self.classify_newest(lambda: to_mnist_image(read_image(io.BytesIO(content), megapixels)))
+        async with saved_upload(event) as path:
+            picture = await self.tab.run_short(read_picture_or_error, path, self.tab.settings.max_megapixels)
+        await self.classify_newest(lambda: raise_error(picture))
 
     async def classify_newest(self, read: Callable[[], np.ndarray]) -> None:
         self.read_newest = read
@@ -118,6 +120,20 @@ class DigitForm:
         self.canvas.clear_drawing()
         self.read_newest = None
         self.answers.clear()
+
+
+def read_picture_or_error(path: Path, megapixels: float) -> np.ndarray | UserError:
+    """Return the digit in an uploaded picture, or the error, which `DigitForm` shows in place of the answer."""
+    try:
+        return to_mnist_image(read_image(path, megapixels))
+    except UserError as error:
+        return error
+
+
+def raise_error(picture: np.ndarray | UserError) -> np.ndarray:
+    if isinstance(picture, UserError):
+        raise picture
+    return picture
 
 
 def read_examples(tab: Tab, choice: ModelChoice) -> list[np.ndarray]:

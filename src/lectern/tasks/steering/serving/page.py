@@ -14,7 +14,13 @@ from lectern.serving.page_answers import Answers
 from lectern.serving.page_tab import Tab
 from lectern.serving.page_upload import add_upload_button, saved_upload
 from lectern.tasks.steering.serving.drive_panel import DrivePanel
-from lectern.tasks.steering.serving.playback import Playback, list_test_drives, play_test_drive, play_video
+from lectern.tasks.steering.serving.playback import (
+    Drive,
+    list_test_drives,
+    predict_playback,
+    read_test_drive,
+    read_uploaded_drive,
+)
 from lectern.tasks.steering.serving.request import VIDEOS
 from lectern.tasks.steering.serving.video_progress import VideoProgress
 
@@ -68,20 +74,24 @@ class DriveForm:
 
     async def play_selected(self) -> None:
         rows = list_test_drives(self.choice.name)[str(self.drive.value)]
-        await self.play(play_test_drive, rows, video_directory(), self.tab.settings.max_frames)
+        await self.play(read_test_drive, rows, video_directory(), self.tab.settings.max_frames)
 
     async def play_upload(self, event: events.UploadEventArguments) -> None:
         settings = self.tab.settings
         async with saved_upload(event) as path:
-            await self.play(play_video, path, video_directory(), settings.max_megapixels, settings.max_frames)
+            await self.play(read_uploaded_drive, path, video_directory(), settings.max_megapixels, settings.max_frames)
 
-    async def play(self, create: Callable[..., Playback], *arguments: Any) -> None:
-        """Play the drive that `create` prepares with the chosen model."""
+    async def play(self, read: Callable[..., Drive], *arguments: Any) -> None:
+        """Play the drive that `read` reads with the chosen model. The challenger usually uses the same frames."""
+        drive: Drive | None = None
 
         async def respond(version: Champion, panel: DrivePanel) -> str:
+            nonlocal drive
             progress = VideoProgress()
             with panel.show_progress(progress):
-                playback = await self.tab.run_inference(version, create, *arguments, progress)
+                if drive is None or not drive.fits(version):
+                    drive = await self.tab.run_with_file(version, read, *arguments, progress)
+                playback = await self.tab.run_inference(version, predict_playback, drive)
             panel.show(playback)
             return ""
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,21 @@ MAX_VIDEOS = 30  # maximum number of videos in the directory; older videos are d
 
 
 @dataclass(frozen=True)
+class Drive:
+    """A drive whose frames have been read, so that several versions can predict its angles."""
+
+    video: Path  # the file for the player of the page
+    rate: float  # frames per second
+    frames: np.ndarray  # uint8 (n, height, width, 3), in the network's input size
+    size: dict[str, Any]  # `facts["prepare"]` of the network
+    driver: list[float] | None
+
+    def fits(self, version: Champion) -> bool:
+        """Return whether the frames have the input size of a version."""
+        return bool(self.size == version.model.facts["prepare"])
+
+
+@dataclass(frozen=True)
 class Playback:
     """A video with the network's angle at each frame, and with the driver's angle if the driver's angle is known."""
 
@@ -49,34 +65,34 @@ def list_test_drives(name: str) -> dict[str, slice]:
     return {f"Test drive {number}": slice(int(rows[0]), int(rows[-1]) + 1) for number, rows in enumerate(runs, 1)}
 
 
-def play_test_drive(
-    champion: Champion, rows: slice, directory: Path, max_frames: int, progress: VideoProgress | None = None
-) -> Playback:
-    """Prepare the first `max_frames` frames of a test drive, with the recorded angles of the driver."""
+def read_test_drive(
+    champion: Champion, rows: slice, directory: Path, max_frames: int, progress: VideoProgress
+) -> Drive:
+    """Read the first `max_frames` frames of a test drive, with the recorded angles of the driver."""
+    progress.has_started = True
     processed, rows = PROCESSED / champion.name, slice(rows.start, min(rows.stop, rows.start + max_frames))
     recorded = np.load(processed / "test_frames.npy", mmap_mode="r")[rows]
     angles = pd.read_parquet(processed / "test.parquet", columns=["angle"])["angle"].iloc[rows].tolist()
     rate = 1 / read_facts(processed)["step_seconds"]
-    frames = (progress or VideoProgress()).count(recorded, len(recorded))
-    return create_playback(champion, frames, rate, directory, f"{champion.name} {rows} {rate}", angles)
+    frames = progress.count(recorded, len(recorded))
+    return write_drive(champion, frames, rate, directory, f"{champion.name} {rows} {rate}", angles)
 
 
-def play_video(
-    champion: Champion,
-    video: Path,
-    directory: Path,
-    megapixels: float,
-    max_frames: int,
-    progress: VideoProgress | None = None,
-) -> Playback:
-    """Write an uploaded video for playback, with the angle at each frame.
+def read_uploaded_drive(
+    champion: Champion, video: Path, directory: Path, megapixels: float, max_frames: int, progress: VideoProgress
+) -> Drive:
+    """Read an uploaded video, and write it for the player.
 
     Raises UserError if the video cannot be read or has more than `max_frames` frames.
     """
-    digest = hashlib.sha256(video.read_bytes()).hexdigest()
+    progress.has_started = True
+    with video.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     total = min(count_frames(video), max_frames)
-    frames = (progress or VideoProgress()).count(limit_frames(read_limited_video(video, megapixels), max_frames), total)
-    return create_playback(champion, frames, frame_rate(video), directory, digest, None)
+    # closed at once, because an exception with its traceback would keep the memory of the decoder for minutes
+    with closing(read_limited_video(video, megapixels)) as decoded:
+        frames = progress.count(limit_frames(decoded, max_frames), total)
+        return write_drive(champion, frames, frame_rate(video), directory, digest, None)
 
 
 def limit_frames(frames: Iterable[np.ndarray], max_frames: int) -> Iterator[np.ndarray]:
@@ -91,10 +107,10 @@ def limit_frames(frames: Iterable[np.ndarray], max_frames: int) -> Iterator[np.n
         yield frame
 
 
-def create_playback(
+def write_drive(
     champion: Champion, frames: Iterable[np.ndarray], rate: float, directory: Path, key: str, driver: list[float] | None
-) -> Playback:
-    """Write the frames to a video, and predict the angle at each frame.
+) -> Drive:
+    """Write the frames to a video, and shrink them to the network's input size.
 
     The frames are read only once. The name of the video file is a hash of `key`.
     """
@@ -102,8 +118,13 @@ def create_playback(
     video, rate = directory / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.mp4", max(1.0, rate)
     prepared = write_and_prepare(frames, champion.model.facts, video, rate)
     delete_old_videos(directory)
-    network = champion.model.call("predict_drive", prepared)["angle"]
-    return Playback(video, rate, network.tolist(), driver, champion.model.facts["unit"])
+    return Drive(video, rate, prepared, champion.model.facts["prepare"], driver)
+
+
+def predict_playback(version: Champion, drive: Drive) -> Playback:
+    """Predict the angle at each frame of a drive."""
+    network = version.model.call("predict_drive", drive.frames)["angle"]
+    return Playback(drive.video, drive.rate, network.tolist(), drive.driver, version.model.facts["unit"])
 
 
 def write_and_prepare(frames: Iterable[np.ndarray], facts: dict[str, Any], video: Path, rate: float) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Define the limits of requests to a steering model, read uploaded files, and predict for complete drives."""
 
+import gc
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,28 +41,38 @@ def read_drive(path: Path, module: SteeringModel, megapixels: float) -> Iterator
         yield np.stack(recent)
 
 
-def read_limited_video(path: Path, megapixels: float, window: int = 1) -> Iterator[np.ndarray]:
-    """Yield the frames of a video.
+def read_limited_video(path: Path, megapixels: float, window: int = 1) -> Generator[np.ndarray, None, None]:
+    """Yield the frames of a video, and free the memory of the decoder at the end.
 
     Raises UserError if a window has more than `megapixels` million pixels, or if all frames together have more than
     VIDEO_FACTOR times as many pixels.
     """
+    frames = decode_video(path, megapixels, window)
+    try:
+        yield from frames
+    finally:
+        frames.close()
+        gc.collect()  # the objects of PyAV refer to each other, so only a garbage collection frees the decoder
+
+
+def decode_video(path: Path, megapixels: float, window: int) -> Generator[np.ndarray, None, None]:
+    """Yield the frames of a video, and check their size."""
     with open_video(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         check_pixels(stream.codec_context.width, stream.codec_context.height, stream.frames, megapixels, window)
         if megapixels < np.inf:  # FFmpeg then allocates no memory for a larger frame; codecs can pad a frame
             stream.codec_context.options = {"max_pixels": str(int(2 * megapixels * 1e6))}
-        for count, frame in enumerate(decode_packets(container, stream), 1):
+        for count, frame in enumerate(decode_packets(container, stream, megapixels), 1):
             check_pixels(*displayed_size(frame, stream), count, megapixels, window)
             yield displayed_frame(frame, stream)
 
 
-def decode_packets(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def decode_packets(container: InputContainer, stream: VideoStream, megapixels: float) -> Iterator[VideoFrame]:
     """Yield the frames of a video stream. Raises UserError if a frame of an MJPEG video has too many scans."""
     for packet in container.demux(stream):
         if stream.codec_context.name == "mjpeg":
-            check_scans(bytes(packet))
+            check_scans(bytes(packet), stream.codec_context.width, stream.codec_context.height, megapixels)
         yield from packet.decode()
 
 

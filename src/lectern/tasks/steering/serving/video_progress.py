@@ -10,6 +10,7 @@ class VideoProgress:
 
     def __init__(self) -> None:
         self.done = self.total = 0
+        self.has_started = False  # false while the video waits for other videos
 
     def count(self, frames: Iterable[np.ndarray], total: int) -> Iterator[np.ndarray]:
         """Yield the frames unchanged, and count them."""
@@ -24,6 +25,8 @@ class VideoProgress:
 
     def __str__(self) -> str:
         """Return a text for the visitor. The network predicts after all frames have been read."""
+        if not self.has_started:
+            return "Waiting until other videos have been processed …"
         if not self.total:
             return "Reading the video …"
         if self.done < self.total:
