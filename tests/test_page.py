@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from browsing import SCREENS, draw_on_canvas, expect_digit, save_screenshot
 from lectern_server import run_server
-from sample_champions import DIGITS, TEXT
+from sample_champions import CHAMPIONS, DIGITS, TEXT
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +25,7 @@ def test_docs_show_each_operation_without_requests_to_other_hosts(server, open_p
 
 def test_models_tab_lists_each_champion_and_shows_a_promotion(server, open_page, move_champion):
     page = open_page(server.url, tab="Models")
-    expect(page.locator(".champion")).to_have_count(4)
+    expect(page.locator(".champion")).to_have_count(len(CHAMPIONS))
     row = page.locator(".champion").filter(has_text=DIGITS)
     expect(row).to_contain_text("version 2 · best")
     move_champion("1")

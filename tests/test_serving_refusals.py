@@ -18,7 +18,7 @@ import requests
 from PIL import Image
 
 from lectern_server import as_png
-from sample_champions import DIGITS, SENTENCES, STEERING, TEXT, TRANSLATION
+from sample_champions import CHAMPIONS, DIGITS, SENTENCES, STEERING, TEXT, TRANSLATION
 
 
 def test_an_unknown_model_is_404_and_the_message_suggests_the_nearest_name(server):
@@ -286,7 +286,7 @@ def test_without_the_key_every_path_but_the_health_checks_is_401(server_with_key
 
 
 def test_the_key_is_accepted_as_a_bearer_token_and_as_a_browser_password(server_with_key):
-    assert len(server_with_key.get("/v1/models", headers={"Authorization": "Bearer a key"}).json()) == 4
+    assert len(server_with_key.get("/v1/models", headers={"Authorization": "Bearer a key"}).json()) == len(CHAMPIONS)
     assert server_with_key.get("/v1/models", auth=("", "a key")).status_code == 200
 
 
