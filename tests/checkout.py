@@ -37,7 +37,7 @@ def write_yaml(path: Path, content: Any) -> None:
 
 def write_experiments(path: Path, variables: dict[str, Any]) -> None:
     """Write an `experiments.yaml` in which the list `evaluated` refers to the lists of experiments."""
-    groups = {"experiments": variables["experiments"], "fine_tuned": variables.get("fine_tuned") or {}}
+    groups = {name: variables.get(name) or {} for name in ("experiments", "pre_trained", "fine_tuned")}
     write_yaml(path, {key: value for key, value in variables.items() if key not in (*groups, "evaluated")})
     with open(path, "a") as file:
         for name, values in groups.items():

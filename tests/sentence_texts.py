@@ -2,10 +2,12 @@
 
 import itertools
 from pathlib import Path
+from typing import TypeVar
 
 from lectern.artifacts.dataset import read_facts
 from lectern.tasks.sentences.data.preprocess import preprocess
 from lectern.tasks.sentences.model.module import SentenceClassifier
+from lectern.training.module import TrainableModule
 
 CLASSES = ["negative", "positive"]
 WORDS = (("dull", "bad", "slow"), ("great", "fine", "brilliant"))  # the words of each class
@@ -27,6 +29,8 @@ NETWORKS = {
     },
 }  # fmt: skip
 
+Module = TypeVar("Module", bound=TrainableModule)
+
 
 def write_lines(path: Path, sentences: list[tuple[int, str]], encoding: str = "utf-8", end: str = "\n") -> None:
     """Write one sentence per line, after its label."""
@@ -47,8 +51,8 @@ def make_classifier(processed: Path, network: str = "attention", **arguments) ->
     return SentenceClassifier(read_facts(processed), NETWORKS[network], **{"learning_rate": 0.01, **arguments})
 
 
-def train(module: SentenceClassifier, processed: Path, epochs: int = 12) -> SentenceClassifier:
-    """Train a classifier with Adam, and return it in evaluation mode."""
+def train(module: Module, processed: Path, epochs: int = 12) -> Module:
+    """Train a module with Adam, and return it in evaluation mode."""
     import torch
 
     from lectern.tasks.sentences.model.loader import load

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from test_conf import DATASETS, MODELS, ORIGINS, ROOT, STAGES
+from test_conf import DATASETS, MODELS, ORIGINS, ROOT
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 VARS = yaml.safe_load((ROOT / "experiments.yaml").read_text())
@@ -36,7 +36,7 @@ def interpolate(content: Any, values: dict[str, Any]) -> Any:
     return content
 
 
-EXPANDED = {stage: list(expand(stage)) for stage in STAGES}
+EXPANDED = {stage: list(expand(stage)) for stage in PIPELINE["stages"]}
 ALL_STAGES = sum(EXPANDED.values(), [])
 
 
@@ -59,7 +59,7 @@ def test_every_experiment_names_a_dataset_and_a_model_of_its_task():
 
 def test_every_dependency_is_a_file_or_the_output_of_an_earlier_stage():
     outputs: set[str] = set()
-    for name in STAGES:
+    for name in EXPANDED:
         for stage in EXPANDED[name]:
             missing = [path for path in stage["deps"] if path not in outputs and not (ROOT / path).exists()]
             assert not missing, (stage["cmd"], missing)
@@ -99,10 +99,15 @@ def test_fine_tune_is_like_train_but_depends_on_the_model_with_the_first_weights
     assert fine_tune == expected
 
 
+def test_pre_train_is_like_train():
+    assert PIPELINE["stages"]["pre_train"]["do"] == PIPELINE["stages"]["train"]["do"]
+
+
 def test_every_experiment_is_trained_by_one_stage_and_evaluated():
     assert VARS["evaluated"] == VARS["experiments"] | VARS["fine_tuned"]
     foreach = {name: stage["foreach"] for name, stage in PIPELINE["stages"].items()}
     assert foreach["train"] == "${experiments}" and foreach["fine_tune"] == "${fine_tuned}"
+    assert foreach["pre_train"] == "${pre_trained}" and VARS["pre_trained"].keys().isdisjoint(VARS["evaluated"])
     assert foreach["evaluate"] == foreach["register"] == "${evaluated}"
 
 

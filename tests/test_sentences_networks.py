@@ -7,8 +7,8 @@ import torch
 from lectern.errors import UserError
 from lectern.tasks.sentences.data.format.sentences import prepare
 from lectern.tasks.sentences.data.format.vocabulary import MASK, PAD, UNKNOWN
-from lectern.tasks.sentences.model.loader import load, pad
-from lectern.tasks.sentences.model.module import drop_words, trim
+from lectern.tasks.sentences.model.loader import load, pad, trim
+from lectern.tasks.sentences.model.module import drop_words
 from lectern.tasks.sentences.model.word_importance import occlude_words
 from sentence_texts import NETWORKS, SENTENCES, WORDS, make_classifier, make_processed, train
 

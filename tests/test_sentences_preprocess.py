@@ -33,6 +33,12 @@ def test_raw_text_and_split_text_have_the_same_words(text, words):
     assert split_words(words) == words.split()
 
 
+def test_words_keep_their_case_without_lowercase():
+    assert split_words("What's NASA? I DON'T know -LRB- it", lowercase=False) == [
+        "What", "'s", "NASA", "?", "I", "DO", "N'T", "know", "(", "it",
+    ]  # fmt: skip
+
+
 def test_vocabulary_has_the_most_frequent_words_in_an_order_that_does_not_depend_on_the_sentences():
     sentences = [["b", "a"], ["a", "c"]]
     assert build_vocabulary(sentences, 5) == ["<pad>", "<unknown>", "<mask>", "a", "b"]
@@ -40,7 +46,7 @@ def test_vocabulary_has_the_most_frequent_words_in_an_order_that_does_not_depend
 
 
 def test_a_text_cannot_contain_a_special_word():
-    facts = {"vocabulary": build_vocabulary([["a"]], 10), "prepare": {"max_words": 10}}
+    facts = {"vocabulary": build_vocabulary([["a"]], 10), "prepare": {"max_words": 10, "lowercase": True}}
     assert prepare(["a <pad> <mask>"], facts) == [[3, *[UNKNOWN] * 6]]
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from lectern.artifacts import model_folder
 from lectern.artifacts.dataset import read_facts
+from lectern.artifacts.pipeline_variables import train_stage
 from lectern.errors import UserError
-from lectern.stages.experiments import read_experiments
+from lectern.stages.experiments import get_experiment, read_experiments
 from lectern.tasks.digits.model.module import DigitClassifier
 from lectern.tasks.language_model.model.module import CharacterModel
 from lectern.training import plan
@@ -162,6 +163,9 @@ def test_weights_that_were_replaced_after_the_check_are_refused(read, source):
 LINE = "{dataset: sample_digits, task: digits, model: digits_cnn"
 
 
+PRE_TRAINED = f"pre_trained:\n  general: {LINE}}}\n"
+
+
 def list_experiments(*fine_tuned: str, trained: str = f"  pretrained: {LINE}}}\n", evaluated: str = "") -> None:
     tuned = "".join(f"  {name}: {LINE}, init_from: {source}}}\n" for name, source in map(str.split, fine_tuned))
     head = f"experiments: &experiments\n{trained}fine_tuned: &fine_tuned{tuned and chr(10)}{tuned or ' {}'}\n"
@@ -181,6 +185,10 @@ def list_experiments(*fine_tuned: str, trained: str = f"  pretrained: {LINE}}}\n
             {"fine_tuned": ["tuned pretrained"], "evaluated": "{}"},
             "evaluated must list .* in pretrained, tuned",
         ),
+        (
+            {"fine_tuned": ["general general"], "trained": f"  pretrained: {LINE}}}\n{PRE_TRAINED}"},
+            "lists general in pre_trained and in fine_tuned",
+        ),
         ({"fine_tuned": [], "evaluated": "[pretrained]"}, "evaluated is .*; expected lines of the form"),
     ],
 )
@@ -188,6 +196,15 @@ def test_inconsistent_lists_of_experiments_are_refused(project, lists, message):
     list_experiments(*lists.pop("fine_tuned"), **lists)
     with pytest.raises(UserError, match=message):
         read_experiments()
+
+
+def test_a_pre_trained_experiment_is_a_source_and_is_not_evaluated(project):
+    list_experiments("tuned general", trained=f"  pretrained: {LINE}}}\n{PRE_TRAINED}")
+    assert list(read_experiments()) == ["pretrained", "tuned"]
+    assert get_experiment("general").model == "digits_cnn"
+    assert [train_stage(name) for name in ("general", "tuned", "pretrained")] == [
+        "pre_train@general", "fine_tune@tuned", "train@pretrained",
+    ]  # fmt: skip
 
 
 def test_the_config_and_experiments_yaml_must_name_the_same_source(read):

@@ -122,20 +122,29 @@ def limit_parts(limit: int) -> Iterator[None]:
 
 
 def find_class(task: str, name: str | None) -> Callable[..., TrainableModule]:
-    """Return the class `name` that `model/module.py` of a task defines.
+    """Return the class `name` of a task.
 
     A name of the form `package.module:Class` selects a subclass of the task's classes in an allowed package. Raises
-    UserError if `model/module.py` does not define the class. Classes that `model/module.py` only imports are rejected,
-    so a model folder cannot select arbitrary code.
+    UserError if the task has no such class.
     """
-    module = task_module(task, "model.module")
-    choices = {
-        key: value
-        for key, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, TrainableModule) and value.__module__ == module.__name__
-    }
+    choices = list_classes(task)
     if name is not None and is_reference(name):
         return import_class(name, common_base(list(choices.values()), TrainableModule), "module")
     if name not in choices:
-        raise UserError(f"{module.__name__} has no LightningModule {name!r}. Available: {', '.join(choices)}.")
+        raise UserError(f"The task {task} has no LightningModule {name!r}. Available: {', '.join(choices)}.")
     return choices[name]
+
+
+def list_classes(task: str) -> dict[str, type[TrainableModule]]:
+    """Return the classes in `model/module.py` of a task that a config or a model folder can name.
+
+    Classes that `model/module.py` imports from outside the folder `model` are left out, so a model folder cannot select
+    arbitrary code.
+    """
+    module = task_module(task, "model.module")
+    classes = {name: value for name, value in vars(module).items() if isinstance(value, type)}
+    return {
+        name: value
+        for name, value in classes.items()
+        if issubclass(value, TrainableModule) and value.__module__.startswith(f"{module.__package__}.")
+    }

@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from lectern.artifacts.mapping_file import read_mapping
+from lectern.errors import UserError
 
-TRAINED, FINE_TUNED, EVALUATED = "experiments", "fine_tuned", "evaluated"  # lists of experiments in experiments.yaml
+# lists of experiments in experiments.yaml
+TRAINED, PRE_TRAINED, FINE_TUNED, EVALUATED = "experiments", "pre_trained", "fine_tuned", "evaluated"
+TRAIN_STAGES = {PRE_TRAINED: "pre_train", FINE_TUNED: "fine_tune"}
 
 
 def read_pipeline_variables() -> dict[str, Any]:
@@ -26,7 +29,13 @@ def read_pipeline_variables() -> dict[str, Any]:
 def train_stage(experiment: str) -> str:
     """Return the name of the stage that trains an experiment, such as `train@mnist-cnn`.
 
-    The stage `fine_tune` trains the experiments that start from the weights of another experiment.
+    The stage `pre_train` trains the experiments that are only a source of weights, and the stage `fine_tune` trains the
+    experiments that start from the weights of another experiment. If the lists of experiments are damaged, the result
+    is the stage `train`, because a message that names a stage must not hide the problem that it is about.
     """
-    is_fine_tuned = experiment in (read_pipeline_variables().get(FINE_TUNED) or {})
-    return f"fine_tune@{experiment}" if is_fine_tuned else f"train@{experiment}"
+    try:
+        variables = read_pipeline_variables()
+    except UserError:
+        variables = {}
+    stages = [stage for group, stage in TRAIN_STAGES.items() if experiment in (variables.get(group) or {})]
+    return f"{stages[0] if stages else 'train'}@{experiment}"

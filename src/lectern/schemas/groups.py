@@ -4,10 +4,10 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 
+from lectern.artifacts.model_folder import list_classes
 from lectern.artifacts.paths import SCHEMAS
 from lectern.atomic import write_json
 from lectern.cluster.site import Site
@@ -23,7 +23,6 @@ from lectern.training import fit as training
 from lectern.training import trainer_config
 from lectern.training.callbacks import KeepBest
 from lectern.training.early_stopping import StopEarly
-from lectern.training.module import TrainableModule
 from lectern.training.plan import FROM_FIT
 from lectern.training.warm_start import FOLDER, InitFrom
 
@@ -98,7 +97,7 @@ def model_schema() -> Schema:
 def task_sections(task: str) -> dict[str, Schema]:
     """Return the schemas of the sections `batches` and `module` of a task's models."""
     batches = signature_schema(task_module(task, "model.loader").load, more=("processed", "split", "seed"))
-    modules = {name: signature_schema(each, more=("facts",)) for name, each in find_modules(task).items()}
+    modules = {name: signature_schema(each, more=("facts",)) for name, each in list_classes(task).items()}
     module = {
         "type": "object",
         "required": ["class"],
@@ -107,15 +106,6 @@ def task_sections(task: str) -> dict[str, Schema]:
     for part in modules.values():
         part["properties"]["class"] = {"type": "string"}
     return {"batches": batches, "module": {**module, "allOf": choose_by("class", modules)}}
-
-
-def find_modules(task: str) -> dict[str, Callable[..., Any]]:
-    module = task_module(task, "model.module")
-    return {
-        name: value
-        for name, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, TrainableModule) and value.__module__ == module.__name__
-    }
 
 
 def require_reference() -> Schema:

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from lectern.artifacts.mapping_file import read_mapping
 from lectern.artifacts.model_metadata import EXTENSIONS, read_metadata
 from lectern.artifacts.paths import CHECKOUT, PIPELINE, ExperimentPaths
-from lectern.artifacts.pipeline_variables import EVALUATED, FINE_TUNED, TRAINED, read_pipeline_variables
+from lectern.artifacts.pipeline_variables import EVALUATED, FINE_TUNED, PRE_TRAINED, TRAINED, read_pipeline_variables
 from lectern.config import nearest
 from lectern.errors import UserError
 
@@ -43,16 +44,29 @@ def read_experiments() -> dict[str, Experiment]:
     """
     variables = read_pipeline_variables()
     trained, fine_tuned = (read_group(group, variables) for group in (TRAINED, FINE_TUNED))
-    if repeated := trained.keys() & fine_tuned.keys():
-        raise UserError(
-            f"experiments.yaml lists {', '.join(sorted(repeated))} in {TRAINED} and in {FINE_TUNED}. Remove one of the "
-            "two lines."
-        )
+    pre_trained = read_pre_trained(variables)
+    check_no_repeated_name({TRAINED: trained, PRE_TRAINED: pre_trained, FINE_TUNED: fine_tuned})
     experiments = {name: parse_experiment(name, values, KEYS) for name, values in trained.items()}
     experiments |= {name: parse_experiment(name, values, FINE_TUNED_KEYS) for name, values in fine_tuned.items()}
-    check_sources(experiments)
+    check_sources(experiments | pre_trained)
     check_evaluated(list(experiments), variables)
     return experiments
+
+
+def read_pre_trained(variables: Mapping[str, Any] | None = None) -> dict[str, Experiment]:
+    """Return the experiments that are only a source of weights. They are not evaluated and not registered."""
+    listed = read_group(PRE_TRAINED, read_pipeline_variables() if variables is None else variables)
+    return {name: parse_experiment(name, values, KEYS) for name, values in listed.items()}
+
+
+def check_no_repeated_name(groups: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise UserError if two lists of experiments contain the same name."""
+    for (first, names), (second, others) in combinations(groups.items(), 2):
+        if repeated := names.keys() & others.keys():
+            raise UserError(
+                f"experiments.yaml lists {', '.join(sorted(repeated))} in {first} and in {second}. Remove one of the "
+                "two lines."
+            )
 
 
 def read_group(group: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +121,7 @@ def check_evaluated(experiments: list[str], variables: Mapping[str, Any]) -> Non
 
 def get_experiment(name: str) -> Experiment:
     """Return the experiment `name`. Raises UserError with the nearest name if there is no experiment `name`."""
-    experiments = read_experiments()
+    experiments = read_experiments() | read_pre_trained()
     if name not in experiments:
         raise UserError(f"There is no experiment {name!r}{nearest(name, list(experiments))}")
     return experiments[name]

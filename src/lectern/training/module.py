@@ -28,10 +28,15 @@ class TrainableModule(pl.LightningModule):
 
     `warm_start_requires` lists what gives the weights their meaning, in addition to their names and shapes. If a
     training copies weights below a submodule (a key, or "" for all weights), the facts and hyperparameters in the value
-    must be equal in both models, for example `{"network.embedding": ["facts.vocabulary"]}`.
+    must be equal in both models, for example `{"network.output": ["facts.classes"]}`.
+
+    `warm_start_rows` maps the name of a tensor to the fact that lists what each row of the tensor stands for, for
+    example `{"network.embedding.weight": "facts.vocabulary"}`. A training copies the rows of the entries that both
+    models have, even if the lists differ. The other rows keep their random values.
     """
 
     warm_start_requires: ClassVar[Mapping[str, Sequence[str]]] = {"": ("facts", "network")}
+    warm_start_rows: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self) -> None:
         super().__init__()

@@ -16,11 +16,12 @@ from lectern.artifacts.paths import MODELS
 from lectern.artifacts.pipeline_variables import train_stage
 from lectern.config import call, nearest
 from lectern.errors import UserError
-from lectern.stages.experiments import read_experiments
+from lectern.stages.experiments import read_experiments, read_pre_trained
 from lectern.training.checkpointing import last_valid_checkpoint
 from lectern.training.distributed import is_first_process
 from lectern.training.module import TrainableModule
 from lectern.training.warm_start_fit import is_part_of, list_tensors
+from lectern.training.warm_start_rows import match_rows
 
 FOLDER = re.compile(rf"{MODELS}/(\w[\w.-]*)")  # a model folder of an experiment, relative to the checkout
 
@@ -88,7 +89,7 @@ def check_source(experiment: str, where: str) -> None:
     folder = MODELS / experiment
     missing = [name for name in ("module.json", "weights.safetensors") if not (folder / name).is_file()]
     if missing:
-        known = read_experiments()
+        known = read_experiments() | read_pre_trained()
         if experiment not in known:
             raise UserError(f"{where}: there is no experiment {experiment!r}{nearest(experiment, list(known))}")
         raise UserError(
@@ -121,7 +122,10 @@ def copy_weights(module: TrainableModule, warm_start: WarmStart) -> None:
     tensors = {name: value for name, value in load_file(path).items() if is_part_of(name, warm_start.parts)}
     if file_digest(path) != warm_start.weights:
         raise UserError(f"{path} was replaced while this training started. Run the same command again.")
+    theirs = read_metadata(warm_start.folder)["hyperparameters"]
+    own, rows = module.state_dict(), module.warm_start_rows
+    tensors, notes = match_rows(tensors, own, rows, theirs, dict(module.hparams))
     module.load_state_dict(tensors, strict=not warm_start.parts)
     if is_first_process():
-        count = f"{len(tensors)} of {len(module.state_dict())} tensors"
+        count = ", ".join([f"{len(tensors)} of {len(own)} tensors", *notes])
         print(f"lectern: the training starts from the weights of {warm_start.folder} ({count})", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Check that the weights of a trained model fit the module of a new training."""
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,11 @@ def describe_tensor(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 
+def without_rows(tensor: str | None) -> str | None:
+    """Return the description of a tensor without the number of its rows, such as `float32 [..., 128]`."""
+    return tensor and re.sub(r"\[\d+", "[...", tensor)
+
+
 def is_part_of(name: str, parts: Collection[str]) -> bool:
     """Return whether a tensor belongs to one of the parts. Without parts, every tensor belongs to the selection."""
     return not parts or any(not part or name == part or name.startswith(f"{part}.") for part in parts)
@@ -43,7 +49,8 @@ def check_fit(module: TrainableModule, source: Path, parts: Sequence[str]) -> No
     """Raise UserError if the weights of a model folder do not fit a module.
 
     All tensors in `parts`, or all tensors if `parts` is empty, must exist in the model folder and in the module, with
-    the same shapes and types. The facts and hyperparameters that give these tensors their meaning must be equal.
+    the same shapes and types. The number of rows may differ for a tensor in `warm_start_rows`. The facts and
+    hyperparameters that give these tensors their meaning must be equal.
     """
     found = list_tensors(source)
     expected = {name: describe_tensor(value) for name, value in module.state_dict().items()}
@@ -51,10 +58,17 @@ def check_fit(module: TrainableModule, source: Path, parts: Sequence[str]) -> No
         check_part(part, found, f"The model in {source}")
         check_part(part, expected, "This model")
     selected = [name for name in sorted(found.keys() | expected.keys()) if is_part_of(name, parts)]
-    misfits = [name for name in selected if found.get(name) != expected.get(name)]
+    misfits = [name for name in selected if not is_equal(name, found.get(name), expected.get(name), module)]
     if misfits:
         raise UserError(describe_misfits(misfits, found, expected, source))
     check_meaning(module, source, selected)
+
+
+def is_equal(name: str, found: str | None, expected: str | None, module: TrainableModule) -> bool:
+    """Return whether a tensor of the source fits. The number of rows may differ if the rows are matched by entries."""
+    if name in module.warm_start_rows:
+        return found is not None and without_rows(found) == without_rows(expected)
+    return found == expected
 
 
 def check_part(part: str, tensors: Tensors, owner: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from lectern.artifacts.dataset import Facts, write_facts
 from lectern.artifacts.digests import content_digest
@@ -13,7 +14,17 @@ from lectern.errors import UserError
 from lectern.tasks.sentences.data.format.sentences import prepare
 from lectern.tasks.sentences.data.format.vocabulary import build_vocabulary
 from lectern.tasks.sentences.data.format.words import split_words
-from lectern.tasks.sentences.data.splits import Counts, Splits, check_classes, drop_duplicates, read_splits
+from lectern.tasks.sentences.data.splits import (
+    Corpus,
+    Counts,
+    Splits,
+    check_classes,
+    collect_unlabelled,
+    drop_duplicates,
+    read_splits,
+)
+
+MOST_CLASSES = 1_000_000  # the labels of unlabelled corpora are not used, so they are not checked
 
 
 def preprocess(
@@ -26,22 +37,32 @@ def preprocess(
     encoding: str = "utf-8",
     vocabulary_size: PositiveInt = 30_000,
     max_words: PositiveInt = 1_000,
+    lowercase: bool = True,
+    unlabelled: Sequence[Corpus] = (),
 ) -> None:
     """Write `train.parquet` and `validation.parquet` (with word numbers), `test.parquet` (raw texts) and `facts.json`.
 
     `classes` contains the name of each class, in the order of the labels 0, 1, ... `train`, `validation` and `test` are
     names of files, whose format `labelled_lines.read_labelled_lines` describes. If `validation` or `test` is a number
     or a share, this amount of sentences is held out from `train`. A sentence has at most `max_words` words, and a
-    served model rejects longer sentences. Raises UserError if a file does not have the expected format, or if a class
+    served model rejects longer sentences. If `lowercase` is false, words keep their case: in questions, names and
+    abbreviations are informative. `unlabelled` lists further corpora of the origin for the training of masked words:
+    their training sentences are written to `unlabelled.parquet` without labels, and they are part of the vocabulary.
+    Raises UserError if a file does not have the expected format, or if a class
     has no training sentence.
     """
     check_class_names(classes)
     splits, counts = drop_duplicates(read_splits(raw, train, validation, test, encoding, len(classes), max_words))
+    corpora = [read_splits(raw, **corpus, classes=MOST_CLASSES, max_words=max_words) for corpus in unlabelled]
+    more = pd.DataFrame({"text": []})
+    if corpora:
+        splits["train"], more = collect_unlabelled(splits, corpora)
     check_classes(splits, classes)
     report_counts(counts)
-    vocabulary = build_vocabulary(splits["train"]["text"].map(split_words), vocabulary_size)
+    words = (split_words(text, lowercase) for text in [*splits["train"]["text"], *more["text"]])
+    vocabulary = build_vocabulary(words, vocabulary_size)
     facts = {
-        "prepare": {"max_words": max_words},
+        "prepare": {"max_words": max_words, "lowercase": lowercase},
         "classes": list(classes),
         "vocabulary": vocabulary,
         "most_frequent": int(np.bincount(splits["train"]["label"]).argmax()),
@@ -50,6 +71,8 @@ def preprocess(
         "test_digest": content_digest(splits["test"]["text"], splits["test"]["label"].to_numpy(np.int64)),
     }
     write_splits(out, splits, facts)
+    if corpora:
+        write_sentences(more, facts, out / "unlabelled.parquet")
     write_facts(out, facts)
 
 
@@ -74,6 +97,10 @@ def write_splits(out: Path, splits: Splits, facts: Facts) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation"):
-        table = splits[split][["text", "label"]]
-        table.assign(words=prepare(table["text"].tolist(), facts)).to_parquet(out / f"{split}.parquet", index=False)
+        write_sentences(splits[split][["text", "label"]], facts, out / f"{split}.parquet")
     splits["test"][["text", "label"]].to_parquet(out / "test.parquet", index=False)
+
+
+def write_sentences(table: pd.DataFrame, facts: Facts, path: Path) -> None:
+    """Write sentences with their word numbers."""
+    table.assign(words=prepare(table["text"].tolist(), facts)).to_parquet(path, index=False)

@@ -4,12 +4,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+from typing_extensions import TypedDict
 
 from lectern.artifacts.split_sizes import count_items, select_groups
 from lectern.config import Amount
 from lectern.errors import UserError
 from lectern.tasks.sentences.data.format.words import comparison_key
 from lectern.tasks.sentences.data.labelled_lines import read_labelled_lines
+
+
+class Corpus(TypedDict):
+    """The files of a further dataset of the same origin, as in the arguments of `preprocess`."""
+
+    train: str
+    validation: str | Amount
+    test: str | Amount
+    encoding: str
+
 
 Splits = dict[str, pd.DataFrame]  # tables with the columns `text`, `label` and `key`
 Counts = dict[str, int]
@@ -72,6 +83,18 @@ def drop_duplicates(splits: Splits) -> tuple[Splits, dict[str, Counts]]:
     }
     cleaned = {"train": kept_train, "validation": kept_validation, "test": test}
     return {split: table.reset_index(drop=True) for split, table in cleaned.items()}, counts
+
+
+def collect_unlabelled(splits: Splits, corpora: Sequence[Splits]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the training sentences of a dataset, and the training sentences of further corpora without their labels.
+
+    Both tables contain no validation or test sentence of any of these datasets, and no sentence twice.
+    """
+    held_out = {key for each in (splits, *corpora) for split in ("validation", "test") for key in each[split]["key"]}
+    train = splits["train"][~splits["train"]["key"].isin(held_out)].reset_index(drop=True)
+    others = pd.concat([corpus["train"] for corpus in corpora])
+    new = others[~others["key"].isin(held_out | set(train["key"]))].drop_duplicates("key")
+    return train, new[["text"]].reset_index(drop=True)
 
 
 def count_contradictions(table: pd.DataFrame) -> int:

@@ -41,16 +41,24 @@ class SentenceLoader(InMemoryLoader):
 
 
 def load(
-    processed: Path, split: str, seed: int, batch_size: PositiveInt, labels: PositiveInt | None = None
+    processed: Path,
+    split: str,
+    seed: int,
+    batch_size: PositiveInt,
+    labels: PositiveInt | None = None,
+    unlabelled: bool = False,
 ) -> SentenceLoader:
     """Load a split as batches of word numbers (B, time), padded with PAD, and labels (B,).
 
     `labels` is the number of training sentences that are used. The default is all sentences. The sentences are selected
-    at random, so different seeds select different sentences. Raises UserError if there are fewer sentences.
+    at random, so different seeds select different sentences. If `unlabelled` is true, the training sentences without
+    labels are added, with the label -1. Raises UserError if there are too few sentences or no such sentences.
     """
     table = pd.read_parquet(processed / f"{split}.parquet")
     if split == "train" and labels is not None:
         table = select_sentences(table, labels, seed)
+    if split == "train" and unlabelled:
+        table = pd.concat([table, read_unlabelled(processed)], ignore_index=True)
     words = pad([numbers.tolist() for numbers in table["words"]])
     targets = torch.tensor(table["label"].tolist())
     return SentenceLoader(words, targets, batch_size, shuffle=split == "train", seed=seed)
@@ -65,9 +73,25 @@ def select_sentences(table: pd.DataFrame, labels: int, seed: int) -> pd.DataFram
     return table.sample(labels, random_state=seed)
 
 
+def read_unlabelled(processed: Path) -> pd.DataFrame:
+    """Return the training sentences without labels, with the label -1."""
+    path = processed / "unlabelled.parquet"
+    if not path.is_file():
+        raise UserError(
+            f"batches.unlabelled is true, but {path} does not exist. List further corpora in preprocess.unlabelled of "
+            f"the dataset {processed.name}."
+        )
+    return pd.read_parquet(path).assign(label=-1)
+
+
 def pad(sentences: Sequence[Sequence[int]]) -> Tensor:
     """Return the word numbers of sentences as one tensor (n, longest), padded with PAD at the end."""
     padded = np.full((len(sentences), max(map(len, sentences))), PAD, np.int64)
     for row, words in zip(padded, sentences, strict=True):
         row[: len(words)] = words
     return torch.from_numpy(padded)
+
+
+def trim(words: Tensor) -> Tensor:
+    """Remove the columns that contain only padding. At least one column remains."""
+    return words[:, : max(1, int((words != PAD).sum(1).max()))]

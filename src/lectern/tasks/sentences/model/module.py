@@ -14,11 +14,13 @@ from torchmetrics.classification import MulticlassAccuracy
 from lectern.config import DropoutRate, Fraction, NonNegativeFloat, PositiveFloat
 from lectern.tasks.sentences.data.format.vocabulary import PAD, SPECIAL, UNKNOWN
 from lectern.tasks.sentences.model import networks
-from lectern.tasks.sentences.model.loader import pad
+from lectern.tasks.sentences.model.loader import pad, trim
+from lectern.tasks.sentences.model.masked_words import MaskedWords
 from lectern.training.module import TrainableModule
 from lectern.training.network_factory import build_network
 from lectern.training.optimizers import adamw_one_cycle
 
+__all__ = ["MaskedWords", "SentenceClassifier"]  # the classes that a model config can name
 NETWORKS = (networks.SentenceCNN, networks.SentenceLSTM, networks.SentenceTransformer)
 
 
@@ -32,10 +34,10 @@ class SentenceClassifier(TrainableModule):
     """
 
     warm_start_requires: ClassVar[Mapping[str, Sequence[str]]] = {
-        "network.embedding": ["facts.vocabulary"],
         "network.encoder": ["network.heads"],
         "network.output": ["facts.classes"],
     }
+    warm_start_rows: ClassVar[Mapping[str, str]] = {"network.embedding.weight": "facts.vocabulary"}
 
     def __init__(
         self,
@@ -102,11 +104,6 @@ class SentenceClassifier(TrainableModule):
         """Return the learned vector of each word of the vocabulary."""
         vectors = self.network.embedding.weight.detach().float().cpu().numpy()
         return dict(zip(self.facts["vocabulary"][len(SPECIAL) :], vectors[len(SPECIAL) :], strict=True))
-
-
-def trim(words: Tensor) -> Tensor:
-    """Remove the columns that contain only padding. At least one column remains."""
-    return words[:, : max(1, int((words != PAD).sum(1).max()))]
 
 
 def drop_words(words: Tensor, probability: float) -> Tensor:

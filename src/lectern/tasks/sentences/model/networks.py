@@ -43,6 +43,10 @@ class SentenceNetwork(nn.Module):
         """Return the features of each sentence, from which the last layer computes the logits."""
         raise NotImplementedError
 
+    def encode(self, words: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time features"]:
+        """Return the features of each word. A network without an encoder raises NotImplementedError."""
+        raise NotImplementedError
+
     def attention_weights(self, words: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time"] | None:
         """Return the share of each word in the features of its sentence, or None for a network without attention."""
         return None

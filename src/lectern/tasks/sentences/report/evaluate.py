@@ -16,8 +16,7 @@ from lectern.classification.metrics import (
     tabulate_predictions,
 )
 from lectern.classification.plots import draw_calibration, draw_confusion, tabulate_calibration
-from lectern.tasks.sentences.data.format.sentences import prepare
-from lectern.tasks.sentences.data.format.words import split_words
+from lectern.tasks.sentences.data.format.sentences import prepare, split_sentences
 from lectern.tasks.sentences.model.module import SentenceClassifier
 from lectern.tasks.sentences.report import plots
 from lectern.tasks.sentences.report.baseline import score_baseline
@@ -64,7 +63,7 @@ def predict_texts(module: SentenceClassifier, texts: list[str]) -> np.ndarray:
 
 def tabulate_items(test: pd.DataFrame, probabilities: np.ndarray, module: SentenceClassifier) -> pd.DataFrame:
     """Return a table with one row per test sentence: the prediction, and properties of the sentence."""
-    properties = describe_sentences(test["text"].tolist(), module.facts["vocabulary"])
+    properties = describe_sentences(test["text"].tolist(), module.facts)
     return tabulate_predictions(probabilities, test["label"].to_numpy()).join(properties)
 
 
@@ -106,6 +105,6 @@ def draw_attention(
         weights = module.attention(prepare([text], module.facts)[0])
         if weights is not None:
             title = f"{classes[row.prediction]} ({row.confidence:.0%}); true class: {classes[row.label]}"
-            drawable.append((title, split_words(text), weights))
+            drawable.append((title, split_sentences([text], module.facts)[0], weights))
     if drawable:
         plots.draw_attention(drawable, path)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lectern.tasks.sentences.data.format.sentences import load_word_numbers
-from lectern.tasks.sentences.data.format.words import split_words
+from lectern.artifacts.dataset import Facts
+from lectern.tasks.sentences.data.format.sentences import prepare, split_sentences
+from lectern.tasks.sentences.data.format.vocabulary import UNKNOWN
 
 NEGATIONS = frozenset(
     ("n't", "not", "no", "never", "neither", "nor", "none", "nothing", "nobody", "nowhere", "without", "hardly")
@@ -14,15 +15,15 @@ NEGATIONS = frozenset(
 RESAMPLES = 1000
 
 
-def describe_sentences(texts: Sequence[str], vocabulary: Sequence[str]) -> pd.DataFrame:
+def describe_sentences(texts: Sequence[str], facts: Facts) -> pd.DataFrame:
     """Return the number of words, the share of unknown words and whether the sentence has a negation, per sentence."""
-    known = load_word_numbers(tuple(vocabulary))
-    sentences = [split_words(text) for text in texts]
+    sentences = split_sentences(texts, facts)
+    unknown = [words.count(UNKNOWN) for words in prepare(texts, facts)]
     return pd.DataFrame(
         {
             "words": [len(words) for words in sentences],
-            "unknown_share": [sum(word not in known for word in words) / len(words) for words in sentences],
-            "has_negation": [not NEGATIONS.isdisjoint(words) for words in sentences],
+            "unknown_share": [count / len(words) for count, words in zip(unknown, sentences, strict=True)],
+            "has_negation": [not NEGATIONS.isdisjoint(map(str.lower, words)) for words in sentences],
         }
     )
 

@@ -33,7 +33,7 @@ def word_importance(module: "SentenceClassifier", text: str) -> "tuple[list[str]
     """
     from lectern.tasks.sentences.model.word_importance import occlude_words
 
-    words = split_sentences([text], module.facts["prepare"]["max_words"])[0]
+    words = split_sentences([text], module.facts)[0]
     numbers = prepare([text], module.facts)[0]
     weights = module.attention(numbers)
     method = "occlusion" if weights is None else "attention"

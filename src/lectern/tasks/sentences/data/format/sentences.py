@@ -16,14 +16,14 @@ def prepare(texts: Sequence[object], facts: Facts) -> list[list[int]]:
     word, or has more words than the model supports.
     """
     numbers = load_word_numbers(tuple(facts["vocabulary"]))
-    sentences = split_sentences(texts, facts["prepare"]["max_words"])
-    return [[numbers.get(word, UNKNOWN) for word in words] for words in sentences]
+    return [[numbers.get(word, UNKNOWN) for word in words] for words in split_sentences(texts, facts)]
 
 
-def split_sentences(texts: Sequence[object], max_words: int) -> list[list[str]]:
+def split_sentences(texts: Sequence[object], facts: Facts) -> list[list[str]]:
     """Return the words of each raw sentence. Raises UserError as `prepare` does."""
-    return [check_words(number, split_words(require_string(number, text)), max_words) for number, text in
-            enumerate(texts, 1)]  # fmt: skip
+    settings, strings = facts["prepare"], [require_string(number, text) for number, text in enumerate(texts, 1)]
+    sentences = [split_words(text, settings["lowercase"]) for text in strings]
+    return [check_words(number, words, settings["max_words"]) for number, words in enumerate(sentences, 1)]
 
 
 def require_string(number: int, text: object) -> str:
