@@ -13,8 +13,9 @@ from drawn_digits import draw_digit
 from lectern.artifacts.paths import PROCESSED
 from lectern.errors import UserError
 from lectern.serving import batch_predict
-from lectern.serving.file_inputs import MAX_CHUNK_BYTES, take_chunk
+from lectern.serving.file_inputs import MAX_CHUNK_BYTES, accepted_media_types, find_suffix, take_chunk
 from lectern.serving.part_folder import PartFolder
+from lectern.task_modules import task_module
 from predict_command import lectern, predict
 from sample_champions import DIGITS, STEERING, TEXT, TRANSLATION
 
@@ -182,6 +183,15 @@ def test_an_invalid_input_is_reported_and_leaves_no_output(lectern, tmp_path, na
     ended = lectern("predict", name, "--input", tmp_path / file, "--output", tmp_path / "out.csv", *options)
     assert ended.code == 1 and message in ended.said and "Traceback" not in ended.said, ended.said
     assert not list(tmp_path.glob("out.csv*"))
+
+
+def test_a_task_without_file_readers_reads_no_files(lectern, tmp_path, monkeypatch):
+    requests = task_module("digits", "serving.request")
+    monkeypatch.delattr(requests, "FILE_READERS")
+    assert find_suffix("image/png", requests) is None and accepted_media_types(requests) == []
+    draw_digit(7, 3).save(tmp_path / "seven.png")
+    ended = lectern("predict", DIGITS, "--input", tmp_path / "seven.png", "--output", tmp_path / "answers.csv")
+    assert ended.code == 1 and "defines no FILE_READERS" in ended.said
 
 
 def test_an_existing_output_is_not_overwritten(lectern, tmp_path):

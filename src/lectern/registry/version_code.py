@@ -53,7 +53,8 @@ def other_code_error(client: MlflowClient, version: ModelVersionRecord, reason: 
     return UserError(
         f"{version} was registered with different code (digest {version.code[:SHOWN]}; this checkout has "
         f"{describe_own_code(version)}), and {reason}. {describe_commit(client, version)} "
-        f"To register the outputs again with the code of this checkout, run `dvc repro register@{version.experiment}`."
+        f"To register the outputs again with the code of this checkout, run `dvc repro register@{version.experiment}`. "
+        "Then promote the new version."
     )
 
 

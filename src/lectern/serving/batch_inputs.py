@@ -15,6 +15,7 @@ from lectern.errors import UserError
 from lectern.serving.champions import Champion
 from lectern.serving.csv_tables import TableRow, check_columns, read_csv
 from lectern.serving.deadline import ModelBusy
+from lectern.serving.file_inputs import readable_suffixes
 from lectern.user_files.plain_text import UTF_16_OR_32, decode_text
 from lectern.user_files.system_files import is_system_file
 
@@ -108,7 +109,11 @@ def reads_tables(champion: Champion) -> bool:
 
 def check_file_types(files: list[Path], champion: Champion) -> None:
     """Raise UserError if the model cannot read a file of this type."""
-    readable = sorted(TABLE_SUFFIXES if reads_tables(champion) else champion.request_module.FILE_READERS)
+    readable = sorted(TABLE_SUFFIXES if reads_tables(champion) else readable_suffixes(champion.request_module))
+    if not readable:
+        raise UserError(
+            f"{champion.name} reads no files, because its task defines no FILE_READERS in serving/request.py."
+        )
     for path in files:
         if path.suffix.lower() not in readable:
             raise UserError(f"{path}: unknown file type. {champion.name} reads {', '.join(readable)}.")

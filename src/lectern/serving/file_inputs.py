@@ -20,9 +20,14 @@ MAX_CHUNK_BYTES = 64_000_000  # when a chunk has reached this size in bytes, the
 Item = TypeVar("Item")
 
 
+def readable_suffixes(request_module: ModuleType) -> list[str]:
+    """Return the suffixes of the files that a task reads. The task's FILE_READERS is optional."""
+    return list(getattr(request_module, "FILE_READERS", {}))
+
+
 def find_suffix(media_type: str, request_module: ModuleType) -> str | None:
     """Return the suffix of a media type, such as `.png` for `image/png`, or None if the task cannot read the type."""
-    for suffix in request_module.FILE_READERS:
+    for suffix in readable_suffixes(request_module):
         if mimetypes.guess_type(f"file{suffix}")[0] == media_type:
             return str(suffix)
     return None
@@ -30,7 +35,7 @@ def find_suffix(media_type: str, request_module: ModuleType) -> str | None:
 
 def accepted_media_types(request_module: ModuleType) -> list[str]:
     """Return the media types that a request body may have in addition to JSON."""
-    media_types = (mimetypes.guess_type(f"file{suffix}")[0] for suffix in request_module.FILE_READERS)
+    media_types = (mimetypes.guess_type(f"file{suffix}")[0] for suffix in readable_suffixes(request_module))
     return sorted({media_type for media_type in media_types if media_type})
 
 
