@@ -148,7 +148,8 @@ def test_every_config_and_experiment_in_a_command_exists(page):
 
 
 def read_experiments(folder: Path) -> list[str]:
-    return list(yaml.safe_load((folder / "experiments.yaml").read_text())["experiments"])
+    lists = yaml.safe_load((folder / "experiments.yaml").read_text())
+    return [*lists["pre_trained"], *lists["evaluated"]]
 
 
 def quoted_messages(page: Path, heading: str, columns: int) -> list[str]:
