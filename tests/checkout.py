@@ -61,7 +61,8 @@ class Checkout:
         (folder / ".dvc").mkdir()
         for name in ("config", ".gitignore"):
             shutil.copy(ROOT / ".dvc" / name, folder / ".dvc")
-        self.edit("experiments.yaml", lambda variables: variables.update(experiments))
+        lists = {"pre_trained": {}, "fine_tuned": {}} | experiments
+        self.edit("experiments.yaml", lambda variables: variables.update(lists))
         self.edit("conf/model/digits_cnn.yaml", lambda model: model["fit"]["laptop"].update(epochs=2))
         self.edit("conf/trainer/laptop.yaml", lambda trainer: trainer.update(threads=1))
         self.git("init", "--quiet", "--initial-branch=main")

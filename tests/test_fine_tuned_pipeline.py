@@ -27,6 +27,8 @@ def checkout(tmp_path_factory) -> Checkout:
     checkout.git("add", ".")
     checkout.git("commit", "--quiet", "--message=Add a fine-tuned experiment")
     checkout.output = checkout.do("bash", "-e", "-c", run)
+    checkout.git("add", ".")
+    checkout.git("commit", "--quiet", "--message=Add results")
     return checkout
 
 
@@ -89,8 +91,6 @@ def test_another_source_in_the_config_is_refused_until_experiments_yaml_names_it
 
 @pytest.mark.nightly
 def test_dvc_exp_run_changes_a_fine_tuned_experiment(checkout):
-    checkout.git("add", ".")
-    checkout.git("commit", "--quiet", "--message=Add results")
     parameter = f"{MODEL}:module.learning_rate=0.002"
     output = checkout.do("dvc", "exp", "run", "--set-param", parameter, "evaluate@tuned-digits")
     assert running_stages(output) == ["fine_tune@tuned-digits", "evaluate@tuned-digits"], output
