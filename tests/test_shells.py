@@ -53,7 +53,8 @@ def run_in_shell(shell: str, command: str, folder: Path, **environment: str) -> 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_shell_passes_the_arguments_of_every_stage(shell, tmp_path):
     shell = find_shell(shell)
-    others = [stage["cmd"] for stage in ALL_STAGES if stage not in EXPANDED["train"]]
+    trainings = [stage for name in ("train", "pre_train", "fine_tune") for stage in EXPANDED[name]]
+    others = [stage["cmd"] for stage in ALL_STAGES if stage not in trainings]
     for command in others:
         code, output = run_in_shell(shell, command, tmp_path)
         assert (code, output) == (0, f"|{command.removeprefix('python ')}\n"), command
