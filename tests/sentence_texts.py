@@ -13,7 +13,9 @@ CLASSES = ["negative", "positive"]
 WORDS = (("dull", "bad", "slow"), ("great", "fine", "brilliant"))  # the words of each class
 SENTENCES = [
     (label, f"the {subject} {verb} {word} {end}")
-    for subject, verb, end in itertools.product(("film", "plot", "cast"), ("is", "was", "seems"), (".", "!", "today ."))
+    for subject, verb, end in itertools.product(
+        ("film", "plot", "cast"), ("is", "was", "seems"), ("tonight", "again", "today .")
+    )
     for label, words in enumerate(WORDS)
     for word in words
 ]

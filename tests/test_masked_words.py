@@ -32,7 +32,7 @@ def processed(tmp_path_factory):
     write_lines(folder / "raw/train.txt", [*SENTENCES, (0, "held out by the other")])
     write_lines(folder / "raw/dev.txt", [(0, "a dull evening")])
     write_lines(folder / "raw/test.txt", [(1, "a great evening")])
-    others = [(7, "a great EVENING"), (3, "a new sentence"), (3, "A new sentence"), (0, "the film is dull .")]
+    others = [(7, "a great EVENING"), (3, "a new sentence"), (3, "A new sentence"), (0, "the film is dull tonight")]
     write_lines(folder / "raw/other.train", others, "windows-1252")
     write_lines(folder / "raw/other.test", [(9, "Held out by the other")], "windows-1252")
     other = {"train": "other.train", "validation": "other.test", "test": "other.test", "encoding": "windows-1252"}
@@ -44,7 +44,9 @@ def processed(tmp_path_factory):
 def test_no_held_out_sentence_of_any_corpus_is_a_training_sentence(processed):
     train, more = (pd.read_parquet(processed / f"{name}.parquet")["text"] for name in ("train", "unlabelled"))
     assert more.tolist() == ["a new sentence"]
-    assert len(train) == len(SENTENCES) and "held out by the other" not in set(train.map(comparison_key))
+    assert len(train) == len(SENTENCES) and comparison_key("held out by the other") not in set(
+        train.map(comparison_key)
+    )
     assert "sentence" in read_facts(processed)["vocabulary"] and "evening" not in read_facts(processed)["vocabulary"]
 
 
@@ -65,7 +67,7 @@ def test_a_hidden_word_is_predicted_from_the_other_words(tmp_path, network):
     sentences = [
         (number % 2, f"the {subject} is {word} {end}")
         for number, (subject, word) in enumerate(pairs)
-        for end in (".", "!", "?", "...", ",")
+        for end in ("now", "then", "soon", "here", "there")
     ]
     processed = make_processed(tmp_path, sentences, validation=2, test=2)
     torch.manual_seed(0)

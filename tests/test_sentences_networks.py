@@ -21,7 +21,7 @@ def processed(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(processed):
     torch.manual_seed(0)
-    return train(make_classifier(processed), processed)
+    return train(make_classifier(processed, word_dropout=0.2), processed)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -33,6 +33,16 @@ def test_raw_text_and_split_text_have_the_same_words(text, words):
     assert split_words(words) == words.split()
 
 
+@pytest.mark.parametrize("other", ["IT'S A CAFE", "it ' s a café .", "it 's a -lrb- cafe -rrb-", "its a café…"])
+def test_sentences_that_differ_in_case_spaces_accents_or_punctuation_are_equal(other):
+    assert comparison_key(other) == comparison_key("it 's a cafe")
+    assert comparison_key("it 's a cave") != comparison_key("it 's a cafe")
+
+
+def test_texts_of_only_punctuation_marks_are_different():
+    assert comparison_key(" ?!") == "?!" != comparison_key("...")
+
+
 def test_words_keep_their_case_without_lowercase():
     assert split_words("What's NASA? I DON'T know -LRB- it", lowercase=False) == [
         "What", "'s", "NASA", "?", "I", "DO", "N'T", "know", "(", "it",
@@ -66,7 +76,7 @@ def test_held_out_sentences_depend_only_on_their_words(tmp_path):
 def test_no_sentence_is_in_two_splits_and_the_facts_count_what_was_dropped(tmp_path, capsys):
     unique = [(1, "one fine film"), (0, "one bad film"), (1, "a great plot")]
     write_lines(
-        tmp_path / "train.txt", [*unique, (1, "ONE  fine film"), (0, "a great plot"), (1, "held out"), (0, "t")]
+        tmp_path / "train.txt", [*unique, (1, "ONE  fine film"), (0, "a great plot"), (1, "held -- out !"), (0, "t")]
     )
     write_lines(tmp_path / "dev.txt", [(1, "Held out"), (0, "T"), (1, "another")])
     write_lines(tmp_path / "test.txt", [(1, "t"), (0, "t")])
@@ -74,7 +84,7 @@ def test_no_sentence_is_in_two_splits_and_the_facts_count_what_was_dropped(tmp_p
     splits = {split: pd.read_parquet(tmp_path / f"out/{split}.parquet") for split in FILES}
     keys = {split: set(table["text"].map(comparison_key)) for split, table in splits.items()}
     assert keys == {
-        "train": {"one fine film", "one bad film", "a great plot"}, "validation": {"held out", "another"}, "test": {"t"}
+        "train": {"onefinefilm", "onebadfilm", "agreatplot"}, "validation": {"heldout", "another"}, "test": {"t"}
     }  # fmt: skip
     assert read_facts(tmp_path / "out")["counts"] == {
         "train": {
@@ -125,8 +135,10 @@ GOOD = b"1 a fine film\n0 a bad film\n"
         (b"1 \n", {}, "line 3: the sentence is empty"),
         (b"2 a film\n", {}, "line 3: the label is 2, but preprocess.classes has 2 names"),
         (b"1 caf\xe9\n", {}, "line 3: byte 0xe9 is not UTF-8"),
-        (b"1 caf\x81\n", {"encoding": "windows-1252"}, "line 3: byte 0x81 does not exist in windows-1252"),
-        (b"1 a film\n", {"encoding": "utf-9"}, "preprocess.encoding is 'utf-9'; expected the name of an encoding"),
+        (b"1 caf\x81\n", {"encoding": "windows-1252"}, "line 3: byte 0x81 is not windows-1252 text"),
+        (b"1 a film\n", {"encoding": "utf-9"}, "The encoding is 'utf-9'; expected the name of an encoding"),
+        (b"", {"encoding": "base64"}, "The encoding is 'base64'; expected the name of an encoding"),
+        (b"1" * 5000 + b" a film\n", {}, "line 3: the label is 1111"),
         (b"1 a\0film\n", {}, "line 3: the text contains a NUL character"),
         (b"1 a\0film\n", {"encoding": "iso-8859-1"}, "line 3: the text contains a NUL character"),
         (

@@ -1,6 +1,5 @@
 """Read files with one sentence per line, after the label of the sentence and a space."""
 
-import codecs
 from pathlib import Path
 
 import pandas as pd
@@ -12,47 +11,22 @@ from lectern.user_files.plain_text import decode_text
 
 FORMAT = "Expected the number of a class, a space and a sentence, such as `1 a good film .`"
 
+MAX_CLASSES = 1_000_000  # limit of labels that are not used
+MAX_DIGITS = 9  # Python refuses to convert very long numbers
 
-def read_labelled_lines(path: Path, encoding: str, classes: int, max_words: int) -> pd.DataFrame:
+
+def read_labelled_lines(path: Path, encoding: str, classes: int | None, max_words: int) -> pd.DataFrame:
     """Return a table with the columns `text` and `label`, one row per line.
 
-    Only a line feed ends a line, because U+0085 and other Unicode line breaks occur inside sentences. Raises UserError
-    with the number of the line if the file does not have this format.
+    Only a line feed ends a line, because U+0085 and other Unicode line breaks occur inside sentences. If `classes` is
+    None, the labels are not compared with a number of classes. Raises UserError with the number of the line if the file
+    does not have this format.
     """
-    lines = split_lines(decode_file(path, encoding))
+    lines = split_lines(decode_text(read_file(path), str(path), encoding))
     if not lines:
         raise UserError(f"{path} is empty. {FORMAT}.")
     rows = [read_line(line, classes, max_words, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
     return pd.DataFrame(rows, columns=["text", "label"])
-
-
-def decode_file(path: Path, encoding: str) -> str:
-    """Return the text of a file. Raises UserError with the line and the byte that the encoding does not contain."""
-    codec = find_codec(encoding)
-    data = read_file(path)
-    if codec == "utf-8":
-        return decode_text(data, str(path))
-    try:
-        text = data.decode(codec)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{path}, line {line}: byte 0x{data[error.start]:02x} does not exist in {encoding}. Set "
-            "preprocess.encoding to the encoding of the file."
-        ) from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise UserError(f"{path}, line {line}: the text contains a NUL character. Remove it.")
-    return text
-
-
-def find_codec(encoding: str) -> str:
-    try:
-        return codecs.lookup(encoding).name
-    except LookupError as error:
-        raise UserError(
-            f"preprocess.encoding is {encoding!r}; expected the name of an encoding, such as utf-8 or windows-1252."
-        ) from error
 
 
 def read_file(path: Path) -> bytes:
@@ -68,15 +42,15 @@ def read_file(path: Path) -> bytes:
         raise UserError(f"Cannot read {path} ({error}). Check the file.") from error
 
 
-def read_line(line: str, classes: int, max_words: int, place: str) -> tuple[str, int]:
+def read_line(line: str, classes: int | None, max_words: int, place: str) -> tuple[str, int]:
     """Return the sentence and the label of a line. Raises UserError if the line does not have the expected format."""
     label, space, text = line.partition(" ")
     if not (label.isascii() and label.isdigit()) or not space:
         raise UserError(f"{place}: found {line[:60]!r}. {FORMAT}.")
-    if int(label) >= classes:
+    if len(label) > MAX_DIGITS or int(label) >= (classes or MAX_CLASSES):
         raise UserError(
-            f"{place}: the label is {label}, but preprocess.classes has {classes} names, which have the numbers 0 to "
-            f"{classes - 1}. Add the missing names, or correct the label."
+            f"{place}: the label is {label[:60]}, but preprocess.classes has {classes or MAX_CLASSES:,} names, whose "
+            "numbers start with 0. Add the missing names, or correct the label."
         )
     words = len(split_words(text))
     if words == 0:

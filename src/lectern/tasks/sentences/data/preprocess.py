@@ -24,8 +24,6 @@ from lectern.tasks.sentences.data.splits import (
     read_splits,
 )
 
-MOST_CLASSES = 1_000_000  # the labels of unlabelled corpora are not used, so they are not checked
-
 
 def preprocess(
     raw: Path,
@@ -48,15 +46,17 @@ def preprocess(
     served model rejects longer sentences. If `lowercase` is false, words keep their case: in questions, names and
     abbreviations are informative. `unlabelled` lists further corpora of the origin for the training of masked words:
     their training sentences are written to `unlabelled.parquet` without labels, and they are part of the vocabulary.
-    Raises UserError if a file does not have the expected format, or if a class
-    has no training sentence.
+    Raises UserError if a file does not have the expected format, or if a class has no training sentence.
     """
     check_class_names(classes)
     splits, counts = drop_duplicates(read_splits(raw, train, validation, test, encoding, len(classes), max_words))
-    corpora = [read_splits(raw, **corpus, classes=MOST_CLASSES, max_words=max_words) for corpus in unlabelled]
+    corpora = [read_splits(raw, **corpus, classes=None, max_words=max_words) for corpus in unlabelled]
     more = pd.DataFrame({"text": []})
     if corpora:
+        labelled = len(splits["train"])
         splits["train"], more = collect_unlabelled(splits, corpora)
+        counts["train"]["dropped_because_held_out_elsewhere"] = labelled - len(splits["train"])
+        counts["train"]["unlabelled"] = len(more)
     check_classes(splits, classes)
     report_counts(counts)
     words = (split_words(text, lowercase) for text in [*splits["train"]["text"], *more["text"]])

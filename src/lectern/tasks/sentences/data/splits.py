@@ -27,11 +27,18 @@ Counts = dict[str, int]
 
 
 def read_splits(
-    raw: Path, train: str, validation: str | Amount, test: str | Amount, encoding: str, classes: int, max_words: int
+    raw: Path,
+    train: str,
+    validation: str | Amount,
+    test: str | Amount,
+    encoding: str,
+    classes: int | None,
+    max_words: int,
 ) -> Splits:
     """Return the sentences of each split.
 
-    `validation` and `test` are names of files, or a number or a share of the sentences in the file `train`. Sentences
+    `classes` is the number of classes, or None if the labels are not used. `validation` and `test` are names of files,
+    or a number or a share of the sentences in the file `train`. Sentences
     are held out by a hash of their words, so equal sentences are in the same split, and the splits are always the same.
     """
 

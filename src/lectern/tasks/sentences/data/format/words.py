@@ -28,5 +28,13 @@ def split_words(text: str, lowercase: bool = True) -> list[str]:
 
 
 def comparison_key(text: str) -> str:
-    """Return the words of a text in a form in which equal sentences are equal. Case and spaces are ignored."""
-    return " ".join(split_words(text))
+    """Return the letters and digits of a text, without case, spaces and accents. Equal keys mean equal sentences.
+
+    The datasets split and punctuate the same sentence in different ways. A text without letters and digits is its own
+    key.
+
+    >>> comparison_key("It's a café -- good !") == comparison_key("it ' s a cafe , good")
+    True
+    """
+    decomposed = unicodedata.normalize("NFKD", ESCAPE.sub(lambda match: ESCAPES[match[0].lower()], text)).casefold()
+    return "".join(character for character in decomposed if character.isalnum()) or text.strip()
