@@ -4,6 +4,9 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import pandas as pd
+
+from lectern.artifacts.paths import PROCESSED
 from lectern.errors import UserError
 from lectern.registry.model_params import validate_params
 from lectern.serving.challengers import Challengers
@@ -14,6 +17,7 @@ from lectern.serving.page_address import PageAddress
 from lectern.serving.page_examples import read_input_example
 from lectern.serving.settings import Settings
 
+TEST_SENTENCES = 50  # number of test sentences among which examples are searched
 Result = TypeVar("Result")
 
 
@@ -44,6 +48,19 @@ class Tab:
     def read_input_example(self, choice: ModelChoice) -> list[Any]:
         """Return the rows of the input example of the chosen model."""
         return read_input_example(self.champions, self.find_champion(choice))
+
+    def read_sentences(self, choice: ModelChoice, column: str, max_characters: int) -> list[str]:
+        """Return example sentences for the chosen model.
+
+        The first sentences are the input example. If this machine has the dataset, test sentences with at most
+        `max_characters` characters follow. `column` is the column of the sentences in `test.parquet`.
+        """
+        sentences = [str(row[0]) for row in self.read_input_example(choice)]
+        path = PROCESSED / choice.name / "test.parquet"
+        if path.is_file():
+            test = pd.read_parquet(path, columns=[column])[column].head(TEST_SENTENCES)
+            sentences += [text for text in test if len(text) <= max_characters]
+        return list(dict.fromkeys(sentences))
 
     def check_text(self, text: str | None) -> str:
         """Return `text` unchanged, or an empty text for None.

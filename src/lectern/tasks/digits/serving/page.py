@@ -11,6 +11,7 @@ from lectern.artifacts.paths import PROCESSED
 from lectern.errors import UserError
 from lectern.serving.champions import Champion
 from lectern.serving.model_choice import ModelChoice
+from lectern.serving.newest_input import NewestInput
 from lectern.serving.page_answers import Answers
 from lectern.serving.page_tab import Tab
 from lectern.serving.page_upload import add_upload_button, saved_upload
@@ -48,7 +49,7 @@ class DigitForm:
     def __init__(self, tab: Tab, choice: ModelChoice):
         self.tab, self.choice = tab, choice
         self.read_newest: Callable[[], np.ndarray] | None = None
-        self.is_busy = self.has_changed = False
+        self.newest = NewestInput(self.answer_newest)
         self.canvas = Canvas(self.classify_drawing)
         with ui.row().classes("actions"):
             ui.button("Undo", icon="undo", on_click=self.canvas.undo_stroke).props("flat")
@@ -95,18 +96,13 @@ class DigitForm:
 
     async def classify(self) -> None:
         """Classify the newest picture. If a classification is in progress, the newest picture is classified next."""
-        self.has_changed = True
-        if self.is_busy:
-            return
-        self.is_busy = True
-        try:
-            while self.has_changed and self.read_newest is not None:
-                self.has_changed = False
-                await self.answers.request(self.respond)
-            if self.read_newest is None:
-                self.answers.clear()
-        finally:
-            self.is_busy = False
+        await self.newest.change()
+
+    async def answer_newest(self) -> None:
+        if self.read_newest is not None:
+            await self.answers.request(self.respond)
+        if self.read_newest is None:  # the drawing can be reset during the request
+            self.answers.clear()
 
     async def respond(self, version: Champion, panel: PredictionPanel) -> str:
         """Show the prediction of a version for the newest picture."""

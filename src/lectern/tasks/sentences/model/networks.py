@@ -1,9 +1,10 @@
 """Define networks that map the words of a sentence to one logit per class.
 
-Every network has an `embedding`, an encoder that computes features of each word, and a layer `output`.
+Every network has an `embedding` and a layer `output`. The recurrent network and the Transformer also have an `encoder`.
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
@@ -18,7 +19,7 @@ from lectern.tasks.sentences.data.format.vocabulary import PAD
 EMBEDDING_STD = 0.1  # standard deviation of the initial word vectors
 
 
-class SentenceNetwork(nn.Module):
+class SentenceNetwork(nn.Module, ABC):
     """Base class of the networks. PAD words at the end of a sentence never change the result."""
 
     def __init__(self, vocabulary_size: int, embedding_size: int, features: int, classes: int, dropout: float):
@@ -39,17 +40,23 @@ class SentenceNetwork(nn.Module):
         logits: Tensor = self.output(self.dropout(self.summarize(words)))
         return logits
 
+    @abstractmethod
     def summarize(self, words: Int[Tensor, "batch time"]) -> Float[Tensor, "batch features"]:
         """Return the features of each sentence, from which the last layer computes the logits."""
-        raise NotImplementedError
-
-    def encode(self, words: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time features"]:
-        """Return the features of each word. A network without an encoder raises NotImplementedError."""
-        raise NotImplementedError
 
     def attention_weights(self, words: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time"] | None:
         """Return the share of each word in the features of its sentence, or None for a network without attention."""
         return None
+
+
+class WordEncoder(SentenceNetwork):
+    """Base class of the networks that compute features of each word. `MaskedWords` can train such a network."""
+
+    encoder: nn.Module
+
+    @abstractmethod
+    def encode(self, words: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time features"]:
+        """Return the features of each word."""
 
 
 class SentenceCNN(SentenceNetwork):
@@ -84,7 +91,7 @@ class SentenceCNN(SentenceNetwork):
         return values.masked_fill(is_outside[:, None], 0).amax(2)
 
 
-class SentenceLSTM(SentenceNetwork):
+class SentenceLSTM(WordEncoder):
     """A bidirectional LSTM whose outputs are pooled over time.
 
     With `pooling: max`, a feature of the sentence is its maximum over the words (Conneau et al. 2017,
@@ -130,7 +137,7 @@ class SentenceLSTM(SentenceNetwork):
         return None if self.attention is None else self.pooling_weights(self.encode(words), words == PAD)
 
 
-class SentenceTransformer(SentenceNetwork):
+class SentenceTransformer(WordEncoder):
     """A small Transformer encoder (Vaswani et al. 2017, arXiv:1706.03762), whose outputs are averaged over time."""
 
     def __init__(

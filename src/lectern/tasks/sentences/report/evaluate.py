@@ -43,10 +43,13 @@ def evaluate(module: SentenceClassifier, processed: Path, out: Path) -> dict[str
     low, high = confidence_interval(items["correct"].to_numpy())
     details = {"score_interval": {"low": low, "high": high}, "ngram_accuracy": reference, "counts": facts["counts"]}
     write_json(out / "details.json", {**class_metrics, **details})
+    slices = tabulate_slices(items)
+    write_csv(slices, out / "slices.csv")
+    plots.draw_slices(slices, score_baseline(processed), out / "slices.png")
     write_tables(items, test, facts["classes"], out)
     write_csv(tabulate_robustness(module, test["text"].tolist(), test["label"].to_numpy()), out / "robustness.csv")
     write_csv(tabulate_neighbours(module.embeddings()), out / "nearest_words.csv")
-    draw_plots(module, items, test, score_baseline(processed), out)
+    draw_plots(module, items, test, out)
     return {**summarize(items, class_metrics), "ngram_accuracy": reference}
 
 
@@ -68,7 +71,7 @@ def tabulate_items(test: pd.DataFrame, probabilities: np.ndarray, module: Senten
 
 
 def write_tables(items: pd.DataFrame, test: pd.DataFrame, classes: list[str], out: Path) -> None:
-    """Write the tables of the items, the mistakes with the highest confidence, the slices and the calibration."""
+    """Write the tables of the items, the mistakes with the highest confidence, and the calibration."""
     items.to_parquet(out / "items.parquet", index=False)
     names = items.assign(**{column: items[column].map(lambda number: classes[number]) for column in
                             ("label", "prediction")})  # fmt: skip
@@ -76,7 +79,6 @@ def write_tables(items: pd.DataFrame, test: pd.DataFrame, classes: list[str], ou
     mistakes = names[~items["correct"]].nlargest(MISTAKES, "confidence")
     columns = mistakes[["label", "prediction", "confidence"]].round({"confidence": 4})
     write_csv(columns.assign(text=test["text"].loc[mistakes.index]), out / "mistakes.csv")
-    write_csv(tabulate_slices(items), out / "slices.csv")
     write_csv(tabulate_calibration(items), out / "calibration.csv")
 
 
@@ -84,11 +86,10 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     table.to_csv(path, index=False, lineterminator="\n")
 
 
-def draw_plots(module: SentenceClassifier, items: pd.DataFrame, test: pd.DataFrame, baseline: float, out: Path) -> None:
+def draw_plots(module: SentenceClassifier, items: pd.DataFrame, test: pd.DataFrame, out: Path) -> None:
     """Draw the plots of the report."""
     draw_confusion(items, module.facts["classes"], "sentences", out / "confusion.png")
     draw_calibration(items, out / "calibration.png")
-    plots.draw_slices(tabulate_slices(items), baseline, out / "slices.png")
     plots.draw_word_map(project_words(module.embeddings()), out / "word_map.png")
     draw_attention(module, items, test, out / "attention.png")
 

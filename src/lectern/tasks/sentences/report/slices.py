@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lectern.artifacts.dataset import Facts
-from lectern.tasks.sentences.data.format.sentences import prepare, split_sentences
-from lectern.tasks.sentences.data.format.vocabulary import UNKNOWN
+from lectern.tasks.sentences.data.format.sentences import load_word_numbers, split_sentences
 
 NEGATIONS = frozenset(
     ("n't", "not", "no", "never", "neither", "nor", "none", "nothing", "nobody", "nowhere", "without", "hardly")
@@ -18,11 +17,11 @@ RESAMPLES = 1000
 def describe_sentences(texts: Sequence[str], facts: Facts) -> pd.DataFrame:
     """Return the number of words, the share of unknown words and whether the sentence has a negation, per sentence."""
     sentences = split_sentences(texts, facts)
-    unknown = [words.count(UNKNOWN) for words in prepare(texts, facts)]
+    known = load_word_numbers(tuple(facts["vocabulary"]))
     return pd.DataFrame(
         {
             "words": [len(words) for words in sentences],
-            "unknown_share": [count / len(words) for count, words in zip(unknown, sentences, strict=True)],
+            "unknown_share": [sum(word not in known for word in words) / len(words) for words in sentences],
             "has_negation": [not NEGATIONS.isdisjoint(map(str.lower, words)) for words in sentences],
         }
     )

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pandas as pd
 from nicegui import ui
 
-from lectern.artifacts.paths import PROCESSED
 from lectern.serving.champions import Champion
 from lectern.serving.model_choice import ModelChoice
+from lectern.serving.newest_input import NewestInput
 from lectern.serving.page_answers import Answers
 from lectern.serving.page_examples import add_text_examples
 from lectern.serving.page_tab import Tab
@@ -46,7 +46,7 @@ class SentenceForm:
 
     def __init__(self, tab: Tab, choice: ModelChoice):
         self.tab, self.choice = tab, choice
-        self.is_busy = self.has_changed = False
+        self.newest = NewestInput(self.answer_newest)
         self.text = ui.textarea("Text", on_change=self.classify)
         self.text.props(f"outlined autogrow debounce={TYPING_DELAY_MS}").classes("w-full")
         self.examples = ui.column().classes("w-full")
@@ -59,23 +59,17 @@ class SentenceForm:
         """Show a button for each example sentence of the model."""
         self.examples.clear()
         with self.examples:
-            add_text_examples(read_sentences(self.tab, self.choice), self.text.set_value)
+            add_text_examples(self.tab.read_sentences(self.choice, "text", MAX_EXAMPLE_CHARACTERS), self.text.set_value)
 
     async def classify(self) -> None:
         """Classify the newest text. If a classification is in progress, the newest text is classified next."""
-        self.has_changed = True
-        if self.is_busy:
-            return
-        self.is_busy = True
-        try:
-            while self.has_changed:
-                self.has_changed = False
-                if (self.text.value or "").strip():
-                    await self.answers.request(self.respond)
-                else:
-                    self.answers.clear()
-        finally:
-            self.is_busy = False
+        await self.newest.change()
+
+    async def answer_newest(self) -> None:
+        if (self.text.value or "").strip():
+            await self.answers.request(self.respond)
+        else:
+            self.answers.clear()
 
     async def respond(self, version: Champion, panel: "ClassesPanel") -> str:
         """Show the classes of the text and the importance of its words. Return a note about unknown words."""
@@ -133,13 +127,3 @@ def format_words(words: Sequence[str], values: Sequence[float], method: str) -> 
         for word, value in zip(words, values, strict=True)
     )
     return f'<p class="words">{marks}</p><p class="note">{METHODS[method]}</p>'
-
-
-def read_sentences(tab: Tab, choice: ModelChoice) -> list[str]:
-    """Return the input example of the model, and short test sentences if this machine has the dataset."""
-    sentences = [str(row[0]) for row in tab.read_input_example(choice)]
-    path = PROCESSED / choice.name / "test.parquet"
-    if path.is_file():
-        test = pd.read_parquet(path, columns=["text"])["text"].head(50)
-        sentences += [text for text in test if len(text) <= MAX_EXAMPLE_CHARACTERS]
-    return list(dict.fromkeys(sentences))

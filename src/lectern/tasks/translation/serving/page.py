@@ -5,7 +5,6 @@ import html
 import pandas as pd
 from nicegui import ui
 
-from lectern.artifacts.paths import PROCESSED
 from lectern.serving.champions import Champion
 from lectern.serving.copy_button import add_copy_button
 from lectern.serving.model_choice import ModelChoice
@@ -54,7 +53,7 @@ class SentenceForm:
 
     def show_examples(self) -> None:
         """Enter the first example sentence of the model, and show a button for each example sentence."""
-        sentences = read_sentences(self.tab, self.choice)
+        sentences = self.tab.read_sentences(self.choice, "source", MAX_EXAMPLE_CHARACTERS)
         self.source.set_value(sentences[0] if sentences else "")
         self.examples.clear()
         with self.examples:
@@ -91,16 +90,6 @@ class TranslationPanel:
         self.table.set_content("")
         self.copy.set_visibility(False)
         self.attention.show(None)
-
-
-def read_sentences(tab: Tab, choice: ModelChoice) -> list[str]:
-    """Return the input example of the model, and short test sentences if this machine has the dataset."""
-    sentences = [str(row[0]) for row in tab.read_input_example(choice)]
-    path = PROCESSED / choice.name / "test.parquet"
-    if path.is_file():
-        test = pd.read_parquet(path, columns=["source"])["source"].head(50)
-        sentences += [text for text in test if len(text) <= MAX_EXAMPLE_CHARACTERS]
-    return list(dict.fromkeys(sentences))
 
 
 def explain(version: Champion, text: str, beam: int) -> WordAttention | None:
