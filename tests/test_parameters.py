@@ -16,7 +16,8 @@ OTHERS = {"seed": 7, "dataset": {"name": "mnist"}, "trainer": {"devices": 1}}
 def test_a_run_has_at_most_25_parameters_and_no_two_values_have_the_same_name(path, budget):
     model = yaml.safe_load(path.read_text())
     parameters = format_parameters({**OTHERS, "budget": budget, "model": model})
-    values = [*flatten(model["fit"][budget]), *flatten(model["batches"]), *flatten(model["module"])]
+    warm_start = flatten({"init_from": model.get("init_from", {})})
+    values = [*flatten(model["fit"][budget]), *flatten(model["batches"]), *flatten(model["module"]), *warm_start]
     assert len(parameters) == len(values) + len(OTHERS) + len(("budget", "model")) <= 25
 
 

@@ -124,7 +124,7 @@ def test_the_command_writes_the_best_values_and_names_the_experiments_to_train_a
     assert result.code == 0, result.said
     assert "With the 2 further seeds 8, 9, the mean result is" in result.said and "noise of 0" in result.said
     assert "git diff conf/model/digits_cnn.yaml" in result.said
-    assert "must be trained again: demo-digits, mnist-cnn" in result.said
+    assert "must be trained again: mnist-cnn, demo-digits" in result.said
     assert "learning_rate: 0.006 " not in MODEL.read_text()
 
 
