@@ -19,7 +19,7 @@ def test_demo_uses_the_stages_configs_and_code_of_the_project():
 
 
 def test_demo_has_one_experiment_per_task():
-    assert sorted(values["task"] for values in DEMO["experiments"].values()) == task_names()
+    assert sorted(values["task"] for values in DEMO["experiments"].values()) == [*task_names()]
 
 
 def test_demo_and_project_share_no_name():

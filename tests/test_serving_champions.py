@@ -2,13 +2,15 @@
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
 
 from lectern.errors import UserError
 from lectern.registry.registered_model import RegisteredModel
-from lectern.serving.champions import Champion, Champions, NotServed
+from lectern.serving import champions as champions_module
+from lectern.serving.champions import Champion, Champions, LoadFailures, NotServed
 from lectern.serving.settings import read_settings
 from sample_champions import CHAMPIONS, DIGITS, TEXT
 
@@ -57,6 +59,28 @@ def test_the_old_version_stays_if_the_files_of_the_new_one_are_missing(champions
     client.set_registered_model_alias(DIGITS, "champion", "1")
     champions.refresh()
     assert champions.get(DIGITS).version.number == 1 and champions.problems == {}
+
+
+@pytest.mark.parametrize(("duration", "pauses"), [(2.0, [20, 40, 60, 60]), (10.0, [100, 100, 100])])
+def test_the_pause_between_two_attempts_to_load_a_version_grows_up_to_a_limit(monkeypatch, duration, pauses):
+    monkeypatch.setattr(champions_module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    failures = LoadFailures()
+    for pause in pauses:
+        failures.add(duration)
+        assert failures.retry_at == 1000 + pause
+
+
+def test_a_version_that_failed_to_load_is_not_loaded_by_the_next_refresh(champions, tmp_path, monkeypatch):
+    version = champions.client.create_model_version(DIGITS, (tmp_path / "missing").as_uri())
+    champions.client.set_registered_model_alias(DIGITS, "champion", version.version)
+    monkeypatch.setattr(champions_module, "RETRY_FACTOR", 10_000)
+    for _ in range(3):
+        champions.refresh()
+    failures = champions.failures[DIGITS, int(version.version)]
+    assert failures.count == 1
+    failures.retry_at = 0
+    champions.refresh()
+    assert failures.count == 2
 
 
 def test_models_of_real_datasets_are_listed_before_samples(champions):

@@ -59,7 +59,7 @@ def check_request(request: Request) -> None:
 
 def check_task(task: str) -> None:
     if task not in task_names():
-        choices = task_names()
+        choices = [*task_names()]
         raise UserError(f"--task: unknown task {task!r}{nearest(task, choices)} Available: {', '.join(choices)}.")
     if not has_task_module(task, "dataset_template"):
         raise UserError(

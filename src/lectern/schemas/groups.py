@@ -63,7 +63,7 @@ def dataset_schema() -> Schema:
     schema = signature_schema(Dataset)
     preprocess = {task: task_module(task, "data.preprocess").preprocess for task in task_names()}
     sections = {task: signature_schema(function, positional=2) for task, function in preprocess.items()}
-    schema["properties"]["task"] = {"enum": task_names()}
+    schema["properties"]["task"] = {"enum": [*task_names()]}
     schema["properties"]["guards"] = {"type": "object", "additionalProperties": {"anyOf": guard_schemas()}}
     schema["allOf"] = choose_by("task", {task: {"properties": {"preprocess": part}} for task, part in sections.items()})
     return schema
@@ -85,7 +85,7 @@ def model_schema() -> Schema:
     init_from["properties"]["model"] = MODEL_FOLDER
     schema = signature_schema(Model)
     schema["properties"] |= {
-        "task": {"enum": task_names()},
+        "task": {"enum": [*task_names()]},
         "fit": {"type": "object", "additionalProperties": fit},
         "best": signature_schema(KeepBest),
         "init_from": {"anyOf": [MODEL_FOLDER, init_from, {"type": "null"}]},

@@ -21,7 +21,8 @@ from lectern.serving.client_message import SEE_LOG
 from lectern.serving.packaged_model import PackagedModel
 from lectern.task_modules import has_task_module, task_module
 
-RETRY_FACTOR = 10  # at most about one tenth of the time is used to load versions that fail to load
+RETRY_FACTOR = 10  # a version that fails to load is loaded again after this multiple of the duration of the attempt
+MAX_RETRY_SECONDS = 60  # the time until the next attempt doubles up to this number of seconds
 SAMPLE_PREFIX = "sample_"  # the names of the demo datasets start with this prefix
 
 log = logging.getLogger("lectern.serving")
@@ -130,6 +131,25 @@ def read_example(client: MlflowClient, version: ModelVersionRecord) -> dict[str,
         return None
 
 
+@dataclass
+class LoadFailures:
+    """The number of failed attempts to load a version, and the time of the next attempt.
+
+    The time between two attempts grows, because most versions that fail to load also fail later. Several such versions
+    must not keep the server busy.
+    """
+
+    count: int = 0
+    retry_at: float = 0
+
+    def add(self, duration: float) -> None:
+        """Record an attempt that took `duration` seconds."""
+        shortest = RETRY_FACTOR * duration
+        longest = max(shortest, MAX_RETRY_SECONDS)
+        self.retry_at = time.monotonic() + min(shortest * 2 ** min(self.count, 30), longest)
+        self.count += 1
+
+
 class Champions:
     """The loaded champions of all registered models.
 
@@ -142,7 +162,7 @@ class Champions:
         self.registered: dict[str, int | None] = {}  # maps every registered model to the number of its champion
         self.challengers: dict[str, int] = {}  # maps a model to the number of its challenger
         self.problems: dict[str, str] = {}  # maps a model to the reason why its champion could not be loaded
-        self.retry_at: dict[tuple[str, int | None], float] = {}  # when a failed version is loaded again
+        self.failures: dict[tuple[str, int | None], LoadFailures] = {}  # for versions that could not be loaded
 
     def refresh(self) -> None:
         """Load the champions that have changed in the registry.
@@ -155,10 +175,14 @@ class Champions:
         challengers = {model.name: model.aliases.get(CHALLENGER) for model in models}
         self.challengers = {name: int(number) for name, number in challengers.items() if number is not None}
         for name, number in self.registered.items():
-            if number != self.served_number(name) and time.monotonic() >= self.retry_at.get((name, number), 0):
+            if number != self.served_number(name) and self.can_load(name, number):
                 self.update(name, number)
         self.served = {name: champion for name, champion in self.served.items() if name in self.registered}
         self.problems = {name: text for name, text in self.problems.items() if self.has_unserved_champion(name)}
+
+    def can_load(self, name: str, number: int | None) -> bool:
+        """Return whether a version has not failed to load, or the time until its next attempt is over."""
+        return (name, number) not in self.failures or time.monotonic() >= self.failures[name, number].retry_at
 
     def has_unserved_champion(self, name: str) -> bool:
         """Return whether the registered champion of a model is not the served version."""
@@ -182,10 +206,11 @@ class Champions:
                 )
             # replace the dictionary instead of changing it, because other threads read the dictionary at the same time
             self.served = served
+            self.failures.pop((name, number), None)
             if name in self.problems:
                 log.warning("%s: version %s is served now", name, number)
         except Exception as error:  # a version that cannot be loaded must not affect the other models
-            self.retry_at[name, number] = time.monotonic() + RETRY_FACTOR * (time.monotonic() - started)
+            self.failures.setdefault((name, number), LoadFailures()).add(time.monotonic() - started)
             self.report_problem(name, number, error)
 
     def report_problem(self, name: str, number: int | None, error: Exception) -> None:
