@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from lectern.errors import CheckFailed, UserError
-from lectern.registry import audit_log, evaluation_data
+from lectern.registry import audit_log, evaluation_data, gate_rules
 from lectern.registry.reconcile import reconcile
 from lectern.registry.registered_model import RegisteredModel
 from lectern.registry.versions import download_model_folder
+from other_code import register_other_code
 from registered import (
     BEST,
     BETTER,
@@ -63,6 +64,15 @@ def test_a_better_version_becomes_champion(registered_client):
     version, rules = promote(registered_client)
     assert champion(registered_client) == "best" == version.experiment
     assert rules and all(rule.passed for rule in rules)
+
+
+def test_the_same_model_with_other_code_replaces_the_champion(registered_client, tmp_path):
+    promote(registered_client, BEST)
+    other = register_other_code(registered_client, NAME, tmp_path, "errors.py", lambda code: f"{code}\nMORE = 1\n")
+    version, rules = promote(registered_client, str(other.number))
+    assert version.number == RegisteredModel(registered_client, NAME).champion_number == other.number
+    names = [rule.name for rule in rules]
+    assert gate_rules.SAME in names and gate_rules.BETTER not in names and gate_rules.REPRODUCES in names
 
 
 def test_promoting_the_champion_again_evaluates_no_rule(registered_client):

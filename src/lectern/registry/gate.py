@@ -106,7 +106,7 @@ def compare_with_champion(
     if isinstance(measured, str) or isinstance(old, str):
         yield from (not_checked(name, str(old)) for name in (BETTER, cost_rule("latency")))
     else:
-        yield compare_scores(candidate, measured, old, config["noise"])
+        yield compare_scores(candidate, measured, champion, old, config["noise"])
         if "latency" in guards:
             yield guard_latency(guards["latency"], measured, old)
     if "size" in guards:
@@ -115,9 +115,18 @@ def compare_with_champion(
 
 
 def compare_scores(
-    candidate: ModelVersionRecord, measured: Measurement, old: Measurement, noise: dict[str, Any]
+    candidate: ModelVersionRecord,
+    measured: Measurement,
+    champion: ModelVersionRecord,
+    old: Measurement,
+    noise: dict[str, Any],
 ) -> Rule:
-    """Compare the scores of a candidate and the champion by a bootstrap over the test items."""
+    """Compare the scores of a candidate and the champion by a bootstrap over the test items.
+
+    A candidate with the weights of the champion cannot be better. It passes, because it only brings newer code.
+    """
+    if candidate.outputs == champion.outputs:
+        return gate_rules.same_outputs(champion.number)
     report, direction = task_module(candidate.task, "report.evaluate"), candidate.direction
     improvement = estimate_improvement(measured.items, old.items, report, direction, **noise)
     unit = read_score_unit(candidate.name)

@@ -10,6 +10,7 @@ from lectern.registry.score_unit import ScoreUnit
 
 MIN_UNITS = 20  # minimum number of bootstrap units; with fewer units, the estimated spread is too uncertain
 BETTER, REPRODUCES = "better than the champion by more than noise", "reproduces its score"  # names of rules
+SAME = "the same model as the champion"  # name of the rule that replaces BETTER
 COST_TITLES = {"latency": "latency per small request", "size": "size of the weights"}
 
 
@@ -68,6 +69,16 @@ def better_than_noise(
         limit = f"the complete interval must be {comparative(direction)} than the champion's score"
         reason += f"{limit}, {'and it is' if passed else 'but it is not'}"
     return Rule(BETTER, passed, reason)
+
+
+def same_outputs(champion_number: int) -> Rule:
+    """Pass a candidate that has the experiment, the weights and the metrics of the champion.
+
+    Such a candidate cannot be better. After a change of the code it is needed, because `lectern serve` refuses a
+    champion with other code.
+    """
+    reason = f"version {champion_number} has the same experiment, weights and metrics; only the code or packages differ"
+    return Rule(SAME, True, reason)
 
 
 def cost_within_factor(
