@@ -1,4 +1,4 @@
-"""Test the pre-training on masked words, and classifiers that start from its weights."""
+"""Test the pre-training that predicts words, and classifiers that start from its weights."""
 
 import pandas as pd
 import pytest
@@ -12,7 +12,7 @@ from lectern.tasks.sentences.data.format.vocabulary import MASK, PAD, SPECIAL
 from lectern.tasks.sentences.data.format.words import comparison_key
 from lectern.tasks.sentences.data.preprocess import preprocess
 from lectern.tasks.sentences.model.loader import load, pad
-from lectern.tasks.sentences.model.module import MaskedWords
+from lectern.tasks.sentences.model.module import BidirectionalLanguageModel, MaskedWords
 from lectern.training.warm_start import WarmStart, copy_weights
 from lectern.training.warm_start_fit import check_fit
 from sentence_texts import CLASSES, NETWORKS, SENTENCES, make_classifier, make_processed, train, write_lines
@@ -71,7 +71,7 @@ def test_a_hidden_word_is_predicted_from_the_other_words(tmp_path, network):
     ]
     processed = make_processed(tmp_path, sentences, validation=2, test=2)
     torch.manual_seed(0)
-    module = train(make_pre_training(read_facts(processed), network, mask_rate=0.4), processed, epochs=400)
+    module = train(make_pre_training(read_facts(processed), network, predicted_share=0.4), processed, epochs=400)
     with torch.no_grad():
         for number, batch in enumerate(load(processed, "train", 0, batch_size=16)):
             module.validation_step(batch, number)
@@ -99,6 +99,33 @@ def test_masked_words_become_mask_random_or_stay_and_other_words_are_unchanged(p
     shares = [(hidden[is_masked] == value).float().mean() for value in (MASK, 5)]
     assert shares[0] == pytest.approx(0.8, abs=0.03) and shares[1] == pytest.approx(0.1, abs=0.03)
     assert hidden[is_masked].min() >= MASK and (hidden[is_masked] != PAD).all()
+
+
+def test_each_direction_of_the_language_model_depends_only_on_the_words_on_its_side(processed):
+    module = BidirectionalLanguageModel(read_facts(processed), NETWORKS["max"], learning_rate=0.01).eval()
+    is_predicted = torch.tensor([[False, True, False]])
+    original, *changed = (module(pad([words]), is_predicted) for words in ([3, 4, 5], [9, 4, 5], [3, 9, 5], [3, 4, 9]))
+    is_equal = [[torch.equal(*pair) for pair in zip(original, logits, strict=True)] for logits in changed]
+    assert is_equal == [[False, True], [True, True], [True, False]]
+
+
+def test_the_language_model_predicts_a_word_that_the_words_before_it_determine(tmp_path):
+    sentences = [(number % 2, f"{'one' if number % 2 else 'two'} {number} words here") for number in range(40)]
+    processed = make_processed(tmp_path, sentences)
+    torch.manual_seed(0)
+    module = BidirectionalLanguageModel(read_facts(processed), NETWORKS["max"], 0.01, predicted_share=0.5)
+    train(module, processed, epochs=100)
+    words = next(iter(load(processed, "train", 0, batch_size=4)))[0]
+    is_last = torch.zeros_like(words, dtype=torch.bool)
+    is_last[:, 3] = True
+    before = module(words, is_last)[:4].argmax(1)
+    assert torch.equal(before, words[:, 3])
+
+
+def test_a_language_model_with_several_layers_is_refused(processed):
+    network = {**NETWORKS["max"], "layers": 2}
+    with pytest.raises(UserError, match="network.layers is 2; BidirectionalLanguageModel needs 1"):
+        BidirectionalLanguageModel(read_facts(processed), network, learning_rate=0.01)
 
 
 @pytest.mark.parametrize("network", ENCODERS)

@@ -14,13 +14,15 @@ from torchmetrics.classification import MulticlassAccuracy
 from lectern.config import DropoutRate, Fraction, NonNegativeFloat, PositiveFloat
 from lectern.tasks.sentences.data.format.vocabulary import PAD, SPECIAL, UNKNOWN
 from lectern.tasks.sentences.model import networks
+from lectern.tasks.sentences.model.language_model import BidirectionalLanguageModel
 from lectern.tasks.sentences.model.loader import pad, trim
 from lectern.tasks.sentences.model.masked_words import MaskedWords
 from lectern.training.module import TrainableModule
 from lectern.training.network_factory import build_network
 from lectern.training.optimizers import adamw_one_cycle
 
-__all__ = ["MaskedWords", "SentenceClassifier"]  # the classes that a model config can name
+# the classes that a model config can name
+__all__ = ["BidirectionalLanguageModel", "MaskedWords", "SentenceClassifier"]
 NETWORKS = (networks.SentenceCNN, networks.SentenceLSTM, networks.SentenceTransformer)
 
 

@@ -50,7 +50,7 @@ class SentenceNetwork(nn.Module, ABC):
 
 
 class WordEncoder(SentenceNetwork):
-    """Base class of the networks that compute features of each word. `MaskedWords` can train such a network."""
+    """Base class of the networks that compute features of each word. `WordPrediction` can train such a network."""
 
     encoder: nn.Module
 
