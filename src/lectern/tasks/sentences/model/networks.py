@@ -20,19 +20,32 @@ EMBEDDING_STD = 0.1  # standard deviation of the initial word vectors
 
 
 class SentenceNetwork(nn.Module, ABC):
-    """Base class of the networks. PAD words at the end of a sentence never change the result."""
+    """Base class of the networks. PAD words at the end of a sentence never change the result.
 
-    def __init__(self, vocabulary_size: int, embedding_size: int, features: int, classes: int, dropout: float):
+    `dropout` is the dropout rate of the features, and `embedding_dropout` is the dropout rate of the word vectors. The
+    default of `embedding_dropout` is `dropout`.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        embedding_size: int,
+        features: int,
+        classes: int,
+        dropout: float,
+        embedding_dropout: float | None = None,
+    ):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_size, padding_idx=PAD)
         # PyTorch's default of 1 is too large: rare words would keep their random vectors in a few epochs.
         nn.init.normal_(self.embedding.weight, std=EMBEDDING_STD)
         nn.init.zeros_(self.embedding.weight[PAD])
         self.dropout = nn.Dropout(dropout)
+        self.embedding_dropout = nn.Dropout(dropout if embedding_dropout is None else embedding_dropout)
         self.output = nn.Linear(features, classes)
 
     def embed(self, words: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time embedding"]:
-        embedded: Tensor = self.dropout(self.embedding(words))
+        embedded: Tensor = self.embedding_dropout(self.embedding(words))
         return embedded
 
     def forward(self, words: Int[Tensor, "batch time"]) -> Float[Tensor, "batch classes"]:
@@ -70,9 +83,11 @@ class SentenceCNN(SentenceNetwork):
         widths: list[PositiveInt] | None = None,
         filters: PositiveInt = 100,
         dropout: DropoutRate = 0.5,
+        embedding_dropout: DropoutRate | None = None,
     ):
         self.widths = widths or [3, 4, 5]
-        super().__init__(vocabulary_size, embedding_size, filters * len(self.widths), classes, dropout)
+        features = filters * len(self.widths)
+        super().__init__(vocabulary_size, embedding_size, features, classes, dropout, embedding_dropout)
         self.convolutions = nn.ModuleList(nn.Conv1d(embedding_size, filters, width) for width in self.widths)
 
     def summarize(self, words: Int[Tensor, "batch time"]) -> Float[Tensor, "batch features"]:
@@ -108,8 +123,9 @@ class SentenceLSTM(WordEncoder):
         layers: LayerCount = 1,
         pooling: Literal["max", "attention"] = "max",
         dropout: DropoutRate = 0.5,
+        embedding_dropout: DropoutRate | None = None,
     ):
-        super().__init__(vocabulary_size, embedding_size, 2 * hidden_size, classes, dropout)
+        super().__init__(vocabulary_size, embedding_size, 2 * hidden_size, classes, dropout, embedding_dropout)
         self.encoder = nn.LSTM(embedding_size, hidden_size, layers, batch_first=True, bidirectional=True)
         self.attention = nn.Linear(2 * hidden_size, 1) if pooling == "attention" else None
 
