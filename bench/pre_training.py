@@ -14,14 +14,20 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 
 from lectern.plotting import saved_figure
 
-EPOCHS = {100: 60, 500: 25, 2000: 10, None: 5}  # for each number of labels; None: all
-SEEDS = range(5)
+RECIPES = {  # maps a number of labels to a batch size and a number of epochs; 0 means all labels
+    100: {"batch_size": 10, "epochs": 15},
+    500: {"batch_size": 25, "epochs": 10},
+    2000: {"batch_size": 50, "epochs": 8},
+    0: {"batch_size": 50, "epochs": 5},
+}
+SEEDS, PROCESSES = range(5), 2  # seeds per start and number of labels, and number of simultaneous trainings
 STARTS = {
     "random weights": ["model=sentence_lstm"],
     "word vectors of a language model": [
@@ -39,14 +45,14 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="a CSV file, which is created or completed")
     parser.add_argument("picture", type=Path, help="a PNG file")
     arguments = parser.parse_args()
-    for seed, labels, start in itertools.product(SEEDS, EPOCHS, STARTS):
-        results = read_results(arguments.results)
-        if not is_measured(results, start, labels, seed):
-            row = pd.DataFrame(
-                [[start, labels or count_sentences(), seed, train(start, labels, seed)]], columns=COLUMNS
-            )
-            pd.concat([results, row]).to_csv(arguments.results, index=False)
-    table = summarize(read_results(arguments.results))
+    finished = read_results(arguments.results)
+    results = finished
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        trainings = itertools.product(SEEDS, RECIPES, STARTS)
+        for row in pool.map(lambda training: measure(finished, *training), trainings):
+            results = pd.concat([results, row]).drop_duplicates(COLUMNS[:3])
+            results.to_csv(arguments.results, index=False)
+    table = summarize(results)
     print(table.map(lambda value: f"{value:.1f}").to_markdown())
     draw(table, arguments.picture)
 
@@ -55,23 +61,20 @@ def read_results(path: Path) -> pd.DataFrame:
     return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
 
 
-def is_measured(results: pd.DataFrame, start: str, labels: int | None, seed: int) -> bool:
-    rows = (
-        (results["start"] == start) & (results["labels"] == (labels or count_sentences())) & (results["seed"] == seed)
-    )
-    return bool(rows.any())
+def measure(finished: pd.DataFrame, seed: int, labels: int, start: str) -> pd.DataFrame:
+    """Return the finished row of a training. If the row is missing, train the classifier."""
+    row = finished[(finished["seed"] == seed) & (finished["labels"] == labels) & (finished["start"] == start)]
+    return row if len(row) else pd.DataFrame([[start, labels, seed, train(start, labels, seed)]], columns=COLUMNS)
 
 
-def count_sentences() -> int:
-    return len(pd.read_parquet("data/processed/sst2/train.parquet", columns=["label"]))
-
-
-def train(start: str, labels: int | None, seed: int) -> float:
+def train(start: str, labels: int, seed: int) -> float:
     """Train a classifier and return its accuracy on the validation split after the last epoch."""
+    recipe = RECIPES[labels]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "model")
-        overrides = [f"model.fit.laptop.epochs={EPOCHS[labels]}", f"seed={seed}", f"out={out}", *STARTS[start]]
+        overrides = [f"model.fit.laptop.epochs={recipe['epochs']}", f"model.batches.batch_size={recipe['batch_size']}"]
         overrides += [f"+model.batches.labels={labels}"] if labels else []
+        overrides += [f"seed={seed}", f"out={out}", "trainer.threads=1", *STARTS[start]]
         command = [sys.executable, "pipelines/train.py", "dataset=sst2", *overrides]
         subprocess.run(command, check=True, env={**os.environ, "TRACKING": "later"}, stderr=subprocess.DEVNULL)
         history = pd.read_csv(out / "history.csv")
@@ -80,6 +83,8 @@ def train(start: str, labels: int | None, seed: int) -> float:
 
 def summarize(results: pd.DataFrame) -> pd.DataFrame:
     """Return the mean and the standard deviation over the seeds in percent, with one row per start."""
+    count = len(pd.read_parquet("data/processed/sst2/train.parquet", columns=["label"]))
+    results = results.replace({"labels": {0: count}})
     scores = (100 * results.set_index(["start", "labels"])["accuracy"]).groupby(level=[0, 1], sort=True)
     return pd.DataFrame({"mean": scores.mean(), "sd": scores.std()}).unstack("labels").loc[list(STARTS)]
 

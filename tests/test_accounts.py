@@ -50,6 +50,7 @@ def test_the_system_user_is_overridden_by_lectern_user(monkeypatch):
     assert system_user() == "ada"
 
 
+@pytest.mark.slow
 def test_a_user_id_without_a_name_is_recorded_by_its_number():
     code, output = run_unnamed("from lectern.tracking.account import system_user; print(system_user())")
     assert (code, output) == (0, "uid-12345\n")

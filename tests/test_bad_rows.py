@@ -99,6 +99,7 @@ def test_damaged_pictures_are_named_together_and_the_finished_parts_are_kept(lec
     assert ended.code == 0 and len(pd.read_csv(output)) == 598, ended.said
 
 
+@pytest.mark.slow
 def test_many_bad_rows_are_counted_and_the_first_are_named(lectern, tmp_path):
     np.save(tmp_path / "wide.npy", np.zeros((1200, 28, 30), np.uint8))
     ended = lectern("predict", DIGITS, "--input", tmp_path / "wide.npy", "--output", tmp_path / "out.csv")

@@ -55,6 +55,7 @@ def test_a_recorded_smoke_run_is_not_the_run_of_the_training(project, client):
     assert len(runs) == 2 and len({run.data.tags["lectern.training"] for run in runs}) == 2
 
 
+@pytest.mark.slow
 def test_overfit_reports_whether_the_network_memorizes_a_batch(project, client):
     ended = debug("debug=overfit")
     assert ended.code == 0 and "debug=overfit: the network memorized one batch (training loss" in ended.said, ended.said
@@ -63,6 +64,7 @@ def test_overfit_reports_whether_the_network_memorizes_a_batch(project, client):
     assert written_files() == set() and list_runs(client) == []
 
 
+@pytest.mark.slow
 def test_profile_writes_a_table_and_a_trace_of_the_steps(project, client):
     ended = debug("debug=profile", "debug.warm_up=1", "debug.steps=6")
     assert ended.code == 0 and "measured 6 steps after 1 steps of warm-up" in ended.said, ended.said

@@ -122,6 +122,7 @@ def test_every_command_works_after_runs_were_deleted(own_client):
     assert champion(own_client) == "best"
 
 
+@pytest.mark.slow
 def test_a_deleted_mlflow_experiment_is_named_and_the_audit_log_is_restored(registered_client):
     promote(registered_client, BEST)
     Path("registry", f"{NAME}.jsonl").unlink()

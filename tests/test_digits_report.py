@@ -55,6 +55,7 @@ def test_score_is_the_accuracy(report):
     assert 2 <= len(metrics) <= 6 and all(type(value) is float for value in metrics.values())
 
 
+@pytest.mark.slow
 def test_score_can_be_computed_from_the_items(report):
     metrics, out = report
     items = pd.read_parquet(out / "items.parquet")
@@ -82,6 +83,7 @@ def test_calibration_error_is_the_difference_between_confidence_and_accuracy(rep
     assert metrics["calibration_error"] == pytest.approx(abs(CONFIDENCE - 0.9), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_classifier_without_mistakes_can_be_reported(digits, labels, tmp_path):
     metrics = evaluate.evaluate(FakeClassifier(labels, {}), digits, tmp_path)
     assert metrics["score"] == metrics["macro_f1"] == metrics["worst_class_recall"] == 1.0

@@ -81,6 +81,7 @@ def test_a_training_that_is_killed_at_any_point_stops_with_the_same_bytes(tmp_pa
     assert_same_stop_after_kill(tmp_path, stopped, *point)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "epochs"),
     [

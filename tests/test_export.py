@@ -60,6 +60,7 @@ def test_the_attached_file_computes_the_outputs_of_pytorch(client, name):
     np.testing.assert_allclose(run_onnx(path, inputs), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_file_with_different_outputs_is_not_attached(client, monkeypatch):
     version = find_version(client, DIGITS)
     monkeypatch.setattr(export, "compare_outputs", lambda *_: 2e-4)

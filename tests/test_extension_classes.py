@@ -132,6 +132,7 @@ def test_a_class_that_an_allowed_module_only_imports_is_rejected(shapes):
     assert ended.code == 0, ended.said
 
 
+@pytest.mark.slow
 def test_the_checkpoint_key_depends_on_the_files_that_the_class_imports(shapes):
     def key() -> str:
         ended = run(lambda: print(check(config_with())))
@@ -157,6 +158,7 @@ CALLBACK_MISTAKES = {
 TIMER = {"class": "pytorch_lightning.callbacks:Timer", "duration": "00:12:00:00"}
 
 
+@pytest.mark.slow
 def test_a_callback_that_cannot_be_used_is_reported_with_the_reason(shapes):
     def check_all() -> None:
         for reference, message in CALLBACK_MISTAKES.items():
@@ -201,6 +203,7 @@ def predict() -> None:
     model_folder.load_model(Path("models/shapes")).predict(load_test_images())
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_only_with_the_class_with_which_it_was_trained(client, shapes):
     metadata = json.loads(Path("models/shapes/module.json").read_text())
     assert metadata["class"] == "shapes.modules:Classifier" and metadata["task"] == "digits"

@@ -22,6 +22,7 @@ def read_metadata(name: str) -> dict:
     return json.loads(Path(name, "module.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_training_with_callbacks_prints_the_lost_promise_and_records_the_callbacks(project):
     ended = train(f"+model.fit.laptop.callbacks=[{TIMER}]", "tracking=later")
     assert ended.code == 0, ended.said
@@ -48,6 +49,7 @@ def test_a_callback_that_lightning_rejects_is_reported_without_a_traceback(proje
     assert ended.code == 1 and message in ended.said and "Traceback" not in ended.said, ended.said
 
 
+@pytest.mark.slow
 def test_an_early_stop_is_shown_in_the_history_the_metadata_and_the_run(project, client):
     ended = train(STOP, "model.fit.laptop.epochs=6")
     assert ended.code == 0, ended.said

@@ -75,6 +75,7 @@ def test_the_oldest_commit_that_names_the_outputs_has_the_config_and_the_commit(
     assert config_link(run).status == "intact" and "from dvc.lock" in config_link(run).value
 
 
+@pytest.mark.slow
 def test_a_commit_without_the_code_of_the_training_is_not_named_as_its_commit(repository, client):
     write_lock(deps=[{"path": str(SCRIPT), "md5": "2" * 32}])
     named = commit("dvc.lock")
@@ -107,6 +108,7 @@ def test_a_damaged_lock_in_the_history_is_skipped(repository, client):
     assert training is not None and training.config["seed"] == "8" and training.commit == repaired
 
 
+@pytest.mark.slow
 def test_a_training_of_the_same_weights_replaces_the_restored_run_in_the_lineage(repository, client):
     from lectern.registry import lineage
     from lectern.registry.versions import open_version

@@ -160,6 +160,7 @@ def test_an_artifact_folder_that_cannot_be_created_is_reported_before_the_traini
     assert "Traceback" not in ended.said and not list(Path("runs").rglob("*.ckpt"))
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_machine_is_not_created(project, store, tmp_path):
     missing = tmp_path / "other machine" / "artifacts"
     MlflowClient(store).create_experiment("lectern/digits", missing.as_uri())
@@ -169,6 +170,7 @@ def test_a_folder_of_another_machine_is_not_created(project, store, tmp_path):
     assert not missing.parent.exists()
 
 
+@pytest.mark.slow
 def test_a_new_store_keeps_the_artifacts_of_all_experiments_next_to_it(project, monkeypatch):
     Path("new").mkdir()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project / 'new' / 'mlflow.db'}")

@@ -210,6 +210,7 @@ def test_a_champion_of_another_task_is_refused(client, task):
 # The process
 
 
+@pytest.mark.slow
 def test_an_error_of_the_packaged_code_keeps_its_message(inverted, images):
     with pytest.raises(UserError, match="27"):
         inverted.model.predict(images[:, 1:])

@@ -65,6 +65,7 @@ def test_reconcile_changes_nothing_in_a_complete_store(registered_client):
     assert len(runs_of_task) == len(TRAINING_IMAGES)
 
 
+@pytest.mark.slow
 def test_a_champion_without_outputs_is_reported_and_not_replaced(registered_client, other_client):
     promote(registered_client, BEST)
     for folder in ("models/best", "reports/best"):

@@ -26,6 +26,7 @@ def write_artifact(folder: Path) -> None:
     client.log_text(run.info.run_id, "text", "file.txt")
 
 
+@pytest.mark.slow
 def test_the_store_and_its_artifacts_are_in_a_checkout_with_unusual_characters(tmp_path):
     folder = tmp_path / "50% #b;c&d'é {x} $y"
     make_checkout(folder)

@@ -100,6 +100,7 @@ def test_single_drive_is_packed_in_the_same_process(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "facts.json").exists()
 
 
+@pytest.mark.slow
 def test_sigterm_ends_the_stage_and_its_child_process(checkout):
     process = start_preprocess(launch="sh -c 'echo $$ > child_pid; exec sleep 300' sh")
     while not (Path("child_pid").exists() and Path("child_pid").read_text()):

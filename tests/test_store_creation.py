@@ -17,6 +17,7 @@ def database(project, monkeypatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_eight_commands_at_the_same_time_create_one_store(database):
     warm("registry.overview")
     children = [Child(run_lectern, "registry", "list") for _ in range(8)]

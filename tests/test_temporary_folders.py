@@ -31,6 +31,7 @@ def temporary_files(tmp_path, monkeypatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_downloaded_file_is_deleted_when_the_process_ends(empty_store, temporary_files, tmp_path):
     shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     command = [sys.executable, "-c", DOWNLOAD, f"sqlite:///{tmp_path / 'mlflow.db'}"]

@@ -47,6 +47,7 @@ def make_captions(file_name: str) -> str:
     return "".join(f"{split} {number} in {language}.\n" for number in range(40 if split == "train" else 3))
 
 
+@pytest.mark.slow
 def test_each_language_pair_becomes_a_dataset_with_three_tests(project_with_captions):
     for name, (source, target) in LANGUAGES.items():
         ended = run("preprocess", f"dataset={name}")
@@ -61,6 +62,7 @@ def test_each_language_pair_becomes_a_dataset_with_three_tests(project_with_capt
         assert list(tests["test"].unique()) == TESTS and facts["scored_test"] == TESTS[0]
 
 
+@pytest.mark.slow
 def test_a_missing_language_is_reported_with_the_available_languages(project_with_captions):
     assert run("preprocess", "dataset=multi30k_en_de").code == 0
     ended = run("preprocess", "dataset=multi30k_en_de", "dataset.preprocess.target=es")

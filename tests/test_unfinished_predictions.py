@@ -67,6 +67,7 @@ def test_a_requested_version_is_never_replaced_by_the_version_of_the_unfinished_
     assert set(outputs["version"]) == {1} and len(outputs) == 1600
 
 
+@pytest.mark.slow
 def test_restart_deletes_the_finished_parts_of_another_version(lectern, tmp_path, images):
     np.save(tmp_path / "images.npy", images)
     command = ("--input", tmp_path / "images.npy", "--output", tmp_path / "out.csv")
@@ -110,6 +111,7 @@ def test_only_changed_rows_are_predicted_again_after_rows_were_inserted_and_dele
     assert outputs[["item", "row", "version"]].equals(undisturbed[["item", "row", "version"]])
 
 
+@pytest.mark.slow
 def test_every_row_belongs_to_exactly_one_group_whatever_parts_are_finished():
     generator = random.Random(3)
     for _ in range(300):
