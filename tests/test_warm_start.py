@@ -11,6 +11,7 @@ from lectern.artifacts import model_folder
 from lectern.artifacts.dataset import read_facts
 from lectern.artifacts.pipeline_variables import train_stage
 from lectern.errors import UserError
+from lectern.revisions.pull import pull_experiment
 from lectern.stages.experiments import get_experiment, read_experiments
 from lectern.tasks.digits.model.module import DigitClassifier
 from lectern.tasks.language_model.model.module import CharacterModel
@@ -205,6 +206,14 @@ def test_a_pre_trained_experiment_is_a_source_and_is_not_evaluated(project):
     assert [train_stage(name) for name in ("general", "tuned", "pretrained")] == [
         "pre_train@general", "fine_tune@tuned", "train@pretrained",
     ]  # fmt: skip
+
+
+def test_only_the_model_of_a_pre_trained_experiment_is_pulled(project):
+    list_experiments("tuned general", trained=f"  pretrained: {LINE}}}\n{PRE_TRAINED}")
+    with pytest.raises(UserError, match="`dvc pull models/general` failed"):  # the project has no DVC remote
+        next(pull_experiment("general"))
+    with pytest.raises(UserError, match=r"metrics/tuned.json does not exist, so this commit has no result of tuned"):
+        next(pull_experiment("tuned"))
 
 
 def test_the_config_and_experiments_yaml_must_name_the_same_source(read):
