@@ -125,7 +125,9 @@ def test_training_continues_from_the_last_checkpoint_after_it_was_not_finite(tmp
         train(tmp_path)
 
     ended = in_child(train_with_fault)
-    assert ended.code == 1 and "diverged at step 12: the loss is not finite, although the output" in ended.said
+    assert ended.code == 1
+    assert "diverged at step 12: the loss is not finite, although the output" in ended.said
+    assert "validation_accuracy=0.25]\nTraceback" in ended.said  # the error is below the progress bar
     assert torch.load(tmp_path / LAST, weights_only=True)["global_step"] == 9
     assert in_child(train, tmp_path).code == 0
     assert_equal_results(tmp_path, undisturbed)

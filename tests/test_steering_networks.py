@@ -155,11 +155,11 @@ def test_targets_of_a_window_are_those_of_its_frames():
 
 def test_light_is_constant_within_a_sequence_and_within_its_range():
     torch.manual_seed(1)
-    factors = augmentation.light_factors(torch.zeros(50, 3, 8, 9, 3), 0.3, 0.5)
+    factors = augmentation.brightness_factors(torch.zeros(50, 3, 8, 9, 3), 0.3, 0.5)
     assert factors.shape == (50, 1, 8, 9, 1) and factors.min() >= 0.7 * 0.4 and factors.max() <= 1.3
     has_shadow = factors.amax((2, 3)) - factors.amin((2, 3)) > 1e-6
     assert 0.2 < has_shadow.float().mean() < 0.7
-    assert (augmentation.light_factors(torch.zeros(5, 3, 8, 9, 3), 0.0, 0.0) == 1).all()
+    assert (augmentation.brightness_factors(torch.zeros(5, 3, 8, 9, 3), 0.0, 0.0) == 1).all()
 
 
 def test_targets_that_the_recording_lacks_are_ignored():

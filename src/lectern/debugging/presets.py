@@ -45,7 +45,7 @@ def smoke(
     session: Session, steps: PositiveInt, validation_steps: PositiveInt, batches: dict[str, PositiveInt], record: bool
 ) -> str:
     """Train and validate for a few steps, write a checkpoint and a model folder, and load the model."""
-    session = session.change_recipe(batches, {})
+    session = session.override_model(batches, {})
     config = {**session.config, "tracking": read_tracking(dict(session.config))}
     description = describe_training(session.plan, session.facts, config, f"debug-{session.title}")
     with record_training(description, open_store(config["tracking"])) if record else nullcontext() as run:
@@ -76,7 +76,7 @@ def overfit(
     module: dict[str, Any],
 ) -> str:
     """Train on one small batch until the training loss is near zero. Raises UserError if the loss stays higher."""
-    session = session.change_recipe(batches, module)
+    session = session.override_model(batches, module)
     network, target = session.create_module(), StopAtLoss(loss)
     batch = OneBatch(session.load("train"), steps)
     train_without_validation(session, network, batch, target, max_epochs=1)

@@ -45,10 +45,11 @@ class Session:
     def trainer(self) -> dict[str, Any]:
         return dict(self.config["trainer"])
 
-    def change_recipe(self, batches: Mapping[str, int], module: Mapping[str, Any]) -> "Session":
+    def override_model(self, batches: Mapping[str, int], module: Mapping[str, Any]) -> "Session":
         """Return a session with smaller batches, and with other values of the module's arguments.
 
-        `batches` contains upper limits. Keys that the recipe does not have are ignored. The changed plan has a
+        `batches` contains upper limits for the values in the section `batches` of the model config. Keys that this
+        section does not have are ignored. The changed plan has a
         checkpoint key of its own.
         """
         model = self.plan.model

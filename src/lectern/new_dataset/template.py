@@ -70,6 +70,6 @@ class DatasetTemplate:
         return replace(self, preprocess=[*kept, *added])
 
 
-def only(names: list[str]) -> str:
+def single_name(names: list[str]) -> str:
     """Return the single name in a list, or MISSING if the choice is not certain."""
     return names[0] if len(names) == 1 else MISSING

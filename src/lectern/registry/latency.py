@@ -38,7 +38,7 @@ def compare_latencies(candidate: Request, champion: Request, limit: Callable[[fl
             break
         if number >= ROUNDS and number % ROUNDS == 0 and not is_close(*times.medians, limit):
             break
-        time_round(times, candidate, champion, candidate_first=number % 2 == 0)
+        time_requests(times, candidate, champion, candidate_first=number % 2 == 0)
     return times
 
 
@@ -47,7 +47,7 @@ def is_close(latency: float, champion_latency: float, limit: Callable[[float], f
     return abs(latency - highest) <= CLOSE * highest
 
 
-def time_round(times: Latencies, candidate: Request, champion: Request, candidate_first: bool) -> None:
+def time_requests(times: Latencies, candidate: Request, champion: Request, candidate_first: bool) -> None:
     """Measure the duration of one request to the candidate and of one request to the champion."""
     pairs = [(candidate, times.candidate), (champion, times.champion)]
     for request, seconds in pairs if candidate_first else reversed(pairs):

@@ -1,4 +1,4 @@
-"""Trace the model from whose weights the training of a version started, and the data of this model."""
+"""Trace a fine-tuned version back to the model that provided its first weights, and to the data of that model."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

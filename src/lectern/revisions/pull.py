@@ -11,8 +11,8 @@ from lectern.stages.experiments import get_experiment, read_experiments
 def pull_experiment(name: str, *options: str) -> Iterator[str]:
     """Fetch the model, the report, the card and the processed data of an experiment. Yield one message per result.
 
-    A pre-trained experiment has no report and no card, because it is not evaluated. The processed data may be missing from the remote, because some licences forbid to share it. Raises UserError if the
-    remote lacks another output.
+    A pre-trained experiment has no report and no card, because it is not evaluated. The processed data may be missing
+    from the remote, because some licences forbid to share it. Raises UserError if the remote lacks another output.
     """
     paths, is_evaluated = get_experiment(name).paths, name in read_experiments()
     if is_evaluated and not paths.metrics_file.is_file():

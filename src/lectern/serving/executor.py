@@ -122,7 +122,7 @@ class Executor:
 
     @asynccontextmanager
     async def limit_files(self, champion: Champion, deadline: Deadline) -> AsyncIterator[None]:
-        """Let at most `workers` files of a model be open in such blocks, because a decoder needs up to 1.5 GB.
+        """Limit the number of open files per model to `workers`, because decoding one file needs up to 1.5 GB.
 
         Raises ModelBusy if no other file is closed before the deadline.
         """

@@ -45,7 +45,7 @@ def read_chunks(path: Path, champion: Champion, max_megapixels: float, max_items
     Raises UserError if the file is empty or has more than `max_items` items.
     """
     count = 0
-    # closed at once, because an exception with its traceback would keep the memory of the decoder for minutes
+    # Close the decoder here: the traceback of an exception would otherwise keep its memory for minutes.
     with closing(champion.model.read_file(path, max_megapixels)) as items:
         while chunk := take_chunk(items, champion.request_module.MAX_ROWS, lambda item: item.nbytes):
             count += len(chunk)

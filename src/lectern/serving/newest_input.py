@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 class NewestInput:
     """Call an asynchronous function after a change of the input, without two calls at the same time.
 
-    If the input changes during a call, the function is called once more afterwards. The changes between are skipped.
+    If the input changes during a call, the function is called once more afterwards. That call uses the newest input,
+    and earlier changes are skipped.
     """
 
     def __init__(self, process: Callable[[], Awaitable[None]]):

@@ -1,4 +1,7 @@
-"""Limit the number of files in an upload of the web page, because the parts are parsed on the event loop."""
+"""Limit the number of files per upload on the web page.
+
+An upload is parsed on the event loop, so an upload of many files would stop all other requests.
+"""
 
 import re
 

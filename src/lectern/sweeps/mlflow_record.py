@@ -46,7 +46,7 @@ class SweepRun:
         self.client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, self.run_id)
         return run_id
 
-    def settle_training(self, run_id: str, status: str) -> None:
+    def close_training(self, run_id: str, status: str) -> None:
         """Set the status of a training's run if the run is still RUNNING although its process has ended."""
         run = self.client.get_run(run_id)
         if run.info.status == "RUNNING" and not is_written_elsewhere(run):

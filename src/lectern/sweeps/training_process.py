@@ -58,7 +58,7 @@ class TrainingProcess:
         """After the process has ended, set the status of its MLflow run if the killed process could not do so."""
         self.out.with_suffix(PROCESS_SUFFIX).unlink(missing_ok=True)
         if run_id := self.find_run(sweep):
-            sweep.settle_training(run_id, status)
+            sweep.close_training(run_id, status)
 
     def best_validation(self) -> float | None:
         """Return the best value of the validation metric, or None if the training failed or was pruned."""

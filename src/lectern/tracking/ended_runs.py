@@ -21,14 +21,14 @@ def settle_ended_runs(client: MlflowClient) -> list[str]:
     Return one message for each changed run. A training that starts again continues its killed run.
     """
     experiments = [experiment.experiment_id for experiment in client.search_experiments(filter_string=EXPERIMENTS)]
-    return [settle_run(client, run, process) for run, process in find_ended_runs(client, experiments, RUNNING)]
+    return [close_ended_run(client, run, process) for run, process in find_ended_runs(client, experiments, RUNNING)]
 
 
 def delete_partly_restored_runs(client: MlflowClient, task: str, weights: str) -> None:
     """Delete the runs of a model that ended processes have restored only in part. `weights` identifies the model."""
     query = f"{RUNNING} and tags.`{TRAINING}` = '{restoration_key(weights)}'"
     for run, process in find_ended_runs(client, [experiment_id(client, task)], query):
-        settle_run(client, run, process)
+        close_ended_run(client, run, process)
 
 
 def find_ended_runs(client: MlflowClient, experiments: list[str], query: str) -> list[tuple[Run, ProcessRecord]]:
@@ -38,7 +38,7 @@ def find_ended_runs(client: MlflowClient, experiments: list[str], query: str) ->
     return [(run, process) for run, process in processes if process and has_ended(process)]
 
 
-def settle_run(client: MlflowClient, run: Run, process: ProcessRecord) -> str:
+def close_ended_run(client: MlflowClient, run: Run, process: ProcessRecord) -> str:
     """Delete a partly restored run, or mark the run of a killed training as KILLED.
 
     Return a message about the change.

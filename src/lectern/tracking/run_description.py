@@ -68,7 +68,7 @@ class RunDescription:
 
 
 def describe_training(plan: "Plan", facts: Mapping[str, Any], config: Mapping[str, Any], name: str) -> RunDescription:
-    """Describe a training of this process, which starts now."""
+    """Describe a training that this process now starts."""
     commit = git_commit()
     tags = {
         "lectern.experiment": name,

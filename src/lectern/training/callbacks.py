@@ -115,5 +115,11 @@ class Progress(pl.Callback):
         self.bar.set_postfix({"epoch": epoch, **results}, refresh=False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.close()  # so that the error message starts on a new line
+
+    def close(self) -> None:
         if self.bar is not None:
             self.bar.close()

@@ -37,7 +37,7 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning calls Checkpoint callba
             raise ValueError("exact resume requires max_epochs, and max_steps must not be set")
 
     # list[Any], because the type checker of the tests would draw a random item to check a more exact type
-    def owners(self) -> list[Any]:
+    def resumable_objects(self) -> list[Any]:
         """Return the module and the callbacks that have a `resume_state`."""
         candidates: list[Any] = [self.trainer.lightning_module, *getattr(self.trainer, "callbacks", [])]
         return [candidate for candidate in candidates if isinstance(candidate, HasResumeState)]
@@ -45,7 +45,8 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning calls Checkpoint callba
     def state_dict(self) -> dict[str, Any]:
         """Return the additional states of all ranks. Lightning calls `state_dict` on every rank."""
         resume_state = [
-            {name: value.detach().cpu() for name, value in owner.resume_state.items()} for owner in self.owners()
+            {name: value.detach().cpu() for name, value in owner.resume_state.items()}
+            for owner in self.resumable_objects()
         ]
         loader: Any = self.trainer.train_dataloader
         mine = {"random": get_random_state(), "resume_state": resume_state, "batches": loader.state_dict()}
@@ -67,7 +68,7 @@ class ExactResume(pl.callbacks.Checkpoint):  # Lightning calls Checkpoint callba
             )
         mine = state_dict["ranks"][rank]
         device = self.trainer.lightning_module.device
-        for owner, resume_state in zip(self.owners(), mine["resume_state"], strict=True):
+        for owner, resume_state in zip(self.resumable_objects(), mine["resume_state"], strict=True):
             owner.resume_state = {name: value.to(device) for name, value in resume_state.items()}
         self.restored = mine
 

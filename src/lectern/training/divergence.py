@@ -57,11 +57,11 @@ class StopOnDivergence(pl.Callback):
         Raises UserError on every rank if the loss or a gradient of any rank is not finite.
         """
         self.gradient_norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        if getattr(trainer.precision_plugin, "scaler", None) is None and self.is_suspicious(trainer):
+        if getattr(trainer.precision_plugin, "scaler", None) is None and self.is_not_finite(trainer):
             self.report(trainer, pl_module)
         self.steps, self.loss = [], None
 
-    def is_suspicious(self, trainer: pl.Trainer) -> bool:
+    def is_not_finite(self, trainer: pl.Trainer) -> bool:
         """Return whether the loss or the norm of the gradient is not finite on any rank.
 
         The norm can overflow although all gradients are finite.

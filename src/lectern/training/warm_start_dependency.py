@@ -13,8 +13,8 @@ from lectern.training.plan import Plan
 def check_dependency(plan: Plan, out: Path) -> None:
     """Raise UserError if the source of the first weights is not the source that experiments.yaml names.
 
-    DVC reads the dependency from experiments.yaml, so with another source DVC would keep the model after a change of
-    the source. A training that writes to no experiment's model folder is not checked.
+    DVC takes the dependency from experiments.yaml. If the training started from another model, DVC would not repeat the
+    training after a change of that model. A training that writes to no experiment's model folder is not checked.
     """
     source = plan.warm_start.experiment if plan.warm_start else None
     if source and out == MODELS / source:

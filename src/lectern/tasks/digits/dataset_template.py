@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lectern.config import Score
-from lectern.new_dataset.template import MISSING, DatasetTemplate, FoundFiles, Setting, only
+from lectern.new_dataset.template import MISSING, DatasetTemplate, FoundFiles, Setting, single_name
 
 IMAGES, LABELS = ("images", "idx3"), ("labels", "idx1")
 TEST = ("test", "t10k")
@@ -33,7 +33,7 @@ def describe_score(_: Mapping[str, Any]) -> Score:
 def find_pair(names: list[str], is_test: bool) -> list[str] | None:
     """Return the names of the single file with images and the single file with labels of a split, or None."""
     split = [name for name in names if contains(name, TEST) == is_test]
-    pair = [only([name for name in split if contains(name, words)]) for words in (IMAGES, LABELS)]
+    pair = [single_name([name for name in split if contains(name, words)]) for words in (IMAGES, LABELS)]
     return None if MISSING in pair or pair[0] == pair[1] else pair
 
 

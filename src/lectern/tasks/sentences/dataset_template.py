@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lectern.config import Score
-from lectern.new_dataset.template import MISSING, DatasetTemplate, FoundFiles, Setting, only
+from lectern.new_dataset.template import MISSING, DatasetTemplate, FoundFiles, Setting, single_name
 
 SHARE = 0.1  # share of the sentences in a held-out split without a file of its own
 VALIDATION, TEST = ("valid", "dev", "val."), ("test",)
@@ -17,9 +17,11 @@ def fill_template(files: FoundFiles) -> DatasetTemplate:
     train = [name for name in files.names if name not in validation and name not in test]
     settings = [
         Setting("classes", MISSING, "the names of the classes, in the order of the labels 0, 1, ..."),
-        Setting("train", only(train), "a file with one sentence per line, after its label and a space"),
-        Setting("validation", only(validation) if validation else SHARE, "a file, or a share or number of sentences"),
-        Setting("test", only(test) if test else SHARE, "a file, or a share or number of sentences"),
+        Setting("train", single_name(train), "a file with one sentence per line, after its label and a space"),
+        Setting(
+            "validation", single_name(validation) if validation else SHARE, "a file, or a share or number of sentences"
+        ),
+        Setting("test", single_name(test) if test else SHARE, "a file, or a share or number of sentences"),
         Setting("encoding", "utf-8", "the encoding of the files, such as utf-8 or windows-1252"),
     ]
     return DatasetTemplate(settings, describe_score, "sentence_cnn")

@@ -8,7 +8,7 @@ from typing import Any
 
 from lectern.config import Score
 from lectern.errors import UserError
-from lectern.new_dataset.template import MISSING, DatasetTemplate, FoundFiles, Setting, only
+from lectern.new_dataset.template import MISSING, DatasetTemplate, FoundFiles, Setting, single_name
 
 LANGUAGE = re.compile(r"(?<=[._-])[a-z]{2,3}(?=$|[._-])")
 PLACEHOLDER = "{language}"
@@ -74,10 +74,10 @@ def split_settings(files: FoundFiles, names: list[str]) -> list[Setting]:
         role = next((role for role, words in ROLES.items() if any(word in name for word in words)), "train")
         splits[role].append(path)
     settings = [
-        Setting("train", only(splits["train"]), f"name of a file; available: {', '.join(paths[:20])}"),
+        Setting("train", single_name(splits["train"]), f"name of a file; available: {', '.join(paths[:20])}"),
         Setting(
             "validation",
-            only(splits["validation"]) if splits["validation"] else SHARE,
+            single_name(splits["validation"]) if splits["validation"] else SHARE,
             "a file, or a share of the training pairs",
         ),
         Setting("test", splits["test"][0] if splits["test"] else SHARE, "a file, or a share of the training pairs"),

@@ -27,7 +27,7 @@ def draw_class_losses(by_class: Mapping[str, Mapping[str, Any]], path: Path) -> 
 
 
 def draw_context_length(details: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Draw how much context networks use, with one line per network.
+    """Plot how many characters of context each network uses, with one line per network.
 
     `details` contains the content of the file `details.json` of each network.
 

@@ -60,7 +60,7 @@ def read_splits(
 
 
 def drop_duplicates(splits: Splits) -> tuple[Splits, dict[str, Counts]]:
-    """Return the splits without duplicates, and the number of dropped and of contradicting sentences.
+    """Return the splits without duplicates, and counts of the dropped sentences and of those with different labels.
 
     A validation sentence is dropped if it is also a test sentence. A training sentence is dropped if it is also a
     validation or a test sentence, or if it repeats a training sentence with the same label. Test sentences are never

@@ -110,8 +110,8 @@ class SentenceLSTM(WordEncoder):
     """A bidirectional LSTM whose outputs are pooled over time.
 
     With `pooling: max`, a feature of the sentence is its maximum over the words (Conneau et al. 2017,
-    arXiv:1705.02364). With `pooling: attention`, it is a weighted mean, and the weights can be drawn (Lin et al. 2017,
-    arXiv:1703.03130).
+    arXiv:1705.02364). With `pooling: attention`, it is a weighted mean over the words, and a plot can show the weights
+    (Lin et al. 2017, arXiv:1703.03130).
     """
 
     def __init__(

@@ -17,7 +17,7 @@ def mirror(frames: Tensor, mirrored: Tensor) -> Tensor:
     return torch.where(mirrored.view(-1, 1, 1, 1, 1), frames.flip(3), frames)
 
 
-def light_factors(frames: Tensor, brightness: float, shadow: float) -> Tensor:
+def brightness_factors(frames: Tensor, brightness: float, shadow: float) -> Tensor:
     """Return random factors (B, 1, height, width, 1) for the pixels, equal for all frames of a sequence.
 
     Each sequence becomes brighter or darker by at most the fraction `brightness`. With the probability `shadow`, the

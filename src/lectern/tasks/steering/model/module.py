@@ -14,7 +14,7 @@ from torchmetrics import MeanMetric
 from lectern.config import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 from lectern.errors import UserError
 from lectern.tasks.steering.model import networks
-from lectern.tasks.steering.model.augmentation import light_factors, mirror, random_choice
+from lectern.tasks.steering.model.augmentation import brightness_factors, mirror, random_choice
 from lectern.tasks.steering.model.features import encode_frames, select_mirrored
 from lectern.tasks.steering.model.scaling import scale
 from lectern.tasks.steering.model.targets import TargetScaling
@@ -90,7 +90,7 @@ class SteeringModel(TrainableModule):
 
     def augment(self, frames: Tensor, mirrored: Tensor) -> Tensor:
         """Mirror the selected sequences, change the brightness of all sequences, and scale the frames."""
-        factors = light_factors(frames, self.hparams["brightness"], self.hparams["shadow"])
+        factors = brightness_factors(frames, self.hparams["brightness"], self.hparams["shadow"])
         return scale(mirror(frames, mirrored), factors)
 
     def loss(self, outputs: Tensor, targets: Tensor, mirrored: Tensor | None = None) -> Tensor:

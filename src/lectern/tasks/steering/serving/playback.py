@@ -89,7 +89,7 @@ def read_uploaded_drive(
     with video.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     total = min(count_frames(video), max_frames)
-    # closed at once, because an exception with its traceback would keep the memory of the decoder for minutes
+    # Close the decoder here: the traceback of an exception would otherwise keep its memory for minutes.
     with closing(read_limited_video(video, megapixels)) as decoded:
         frames = progress.count(limit_frames(decoded, max_frames), total)
         return write_drive(champion, frames, frame_rate(video), directory, digest, None)
