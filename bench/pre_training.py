@@ -53,7 +53,8 @@ def main() -> None:
             results = pd.concat([results, row]).drop_duplicates(COLUMNS[:3])
             results.to_csv(arguments.results, index=False)
     table = summarize(results)
-    print(table.map(lambda value: f"{value:.1f}").to_markdown())
+    text = table.map(lambda value: f"{value:.1f}")
+    print((text["mean"] + " ± " + text["sd"]).to_markdown())
     draw(table, arguments.picture)
 
 
