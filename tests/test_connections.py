@@ -41,6 +41,13 @@ def test_a_header_without_an_end_is_431(server_with_key):
     assert answer.startswith(b"HTTP/1.1 431 ") and b"larger than 65,536 bytes" in answer
 
 
+def test_a_complete_header_that_is_too_large_is_431(server):
+    with socket.create_connection(server.host_and_port, 60) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 65_536 + b"\r\n\r\n")
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 431 ") and answer.count(b"HTTP/1.1") == 1
+
+
 @pytest.mark.parametrize("count", [2, 50])
 def test_only_the_first_of_pipelined_requests_is_answered(server, count):
     with socket.create_connection(server.host_and_port, 60) as connection:

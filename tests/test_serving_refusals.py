@@ -210,17 +210,26 @@ def read_response(connection: socket.socket) -> tuple[int, bytes]:
         return response.status, response.read()
 
 
-def request_head(*headers: str) -> bytes:
-    start = [f"POST /v1/models/{DIGITS}/predict HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+def request_head(*headers: str, media_type: str = "application/json") -> bytes:
+    start = [f"POST /v1/models/{DIGITS}/predict HTTP/1.1", "Host: 127.0.0.1", f"Content-Type: {media_type}"]
     lines = [*start, *headers]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
 
 
-def test_a_body_of_a_hundred_megabytes_is_413_before_it_is_sent(server):
+@pytest.mark.parametrize(
+    "media_type",
+    ["application/json", "Application/JSON", " application/json", "text/plain", "application/octet-stream"],
+)
+def test_a_body_of_a_hundred_megabytes_is_413_before_it_is_sent(server, media_type):
     with socket.create_connection(server.host_and_port, 10) as connection:
-        connection.sendall(request_head("Content-Length: 100000000"))
+        connection.sendall(request_head("Content-Length: 100000000", media_type=media_type))
         status, body = read_response(connection)
     assert status == 413 and b"larger than 16 MB" in body
+
+
+def test_a_stream_of_a_body_that_is_not_json_is_415(server):
+    response = server.post(f"/v1/models/{TEXT}/stream", data=b"{}", headers={"Content-Type": "image/png"})
+    assert response.status_code == 415 and "the content type 'image/png'" in response.json()["detail"]
 
 
 def test_a_body_of_unknown_length_is_413_once_it_is_too_large(server):

@@ -28,6 +28,8 @@ from lectern.serving.executor import Executor
 from lectern.serving.model_info import ModelInfo, describe_champion
 from lectern.serving.openapi import Document, ErrorResponse
 
+JSON = "application/json"
+
 log = logging.getLogger("lectern.serving")
 router = APIRouter()
 
@@ -122,8 +124,8 @@ async def show_model(name: str, champions: ServedChampions) -> ModelInfo:
 
 @router.post("/v1/models/{name}/predict", include_in_schema=False)
 async def predict(champion: ServedChampion, executor: ServerExecutor, request: Request) -> Response:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == "application/json":
+    media_type = read_media_type(request)
+    if media_type == JSON:
         inputs, params = await read_json(champion, executor, request)
         outputs = await cancel_on_disconnect(request, executor.predict(champion, inputs, params))
     else:
@@ -133,10 +135,15 @@ async def predict(champion: ServedChampion, executor: ServerExecutor, request: R
     return Response(response.model_dump_json(exclude_none=True), media_type="application/json")
 
 
+def read_media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def read_json(champion: Champion, executor: Executor, request: Request) -> tuple[Any, dict[str, Any]]:
     """Return the model inputs and the model params in the JSON body of a request."""
     body, max_characters = await request.body(), executor.settings.max_characters
     if schemas.is_large(body):
+        executor.has_memory_to_release = True
         return await executor.run_short(schemas.parse_body, body, champion.task, max_characters)
     return schemas.parse_body(body, champion.task, max_characters)
 
@@ -145,9 +152,8 @@ async def predict_file(champion: Champion, executor: Executor, media_type: str, 
     """Return the predictions for an uploaded image or video. Only one chunk of the upload at a time is processed."""
     suffix = file_inputs.find_suffix(media_type, champion.request_module)
     if suffix is None:
-        accepted = ", ".join(["application/json", *file_inputs.accepted_media_types(champion.request_module)])
-        found = f"the content type {shorten(media_type)!r}" if media_type else "no content type"
-        raise HTTPException(415, f"{champion.name} accepts {accepted}; the request has {found}.")
+        accepted = ", ".join([JSON, *file_inputs.accepted_media_types(champion.request_module)])
+        raise HTTPException(415, f"{champion.name} accepts {accepted}; the request has {describe(media_type)}.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"body{suffix}"
         with path.open("wb") as file:
@@ -158,10 +164,16 @@ async def predict_file(champion: Champion, executor: Executor, media_type: str, 
         return await cancel_on_disconnect(request, executor.predict_chunks(champion, chunks))
 
 
+def describe(media_type: str) -> str:
+    return f"the content type {shorten(media_type)!r}" if media_type else "no content type"
+
+
 @router.post("/v1/models/{name}/stream", include_in_schema=False)
 async def stream(champion: ServedChampion, executor: ServerExecutor, request: Request) -> Response:
     if not hasattr(champion.request_module, "stream"):
         raise HTTPException(404, f"{champion.name} cannot stream outputs. Use POST /v1/models/{champion.name}/predict")
+    if (media_type := read_media_type(request)) != JSON:
+        raise HTTPException(415, f"A stream request accepts {JSON}; the request has {describe(media_type)}.")
     inputs, params = await read_json(champion, executor, request)
     if len(inputs) != 1:
         raise UserError(f"A stream request accepts one input; found {len(inputs)}. Send one request per input.")

@@ -39,7 +39,7 @@ class Executor:
         self.short_pool = self.create_pool("short")
         self.model_pools: dict[str, ThreadPoolExecutor] = {}
         self.batchers: dict[str, tuple[Champion, DynamicBatcher]] = {}
-        self.has_read_files = False  # true if memory of pictures and videos can be returned to the operating system
+        self.has_memory_to_release = False  # true after a picture, a video or a large body was read
         install_deadline_hook()
 
     def create_pool(self, name: str) -> ThreadPoolExecutor:
@@ -99,7 +99,7 @@ class Executor:
         """
         outputs, deadline = [], Deadline(self.settings.prediction_timeout_seconds)
         pool, predict = self.model_pool(champion), champion.model.predict
-        self.has_read_files = True
+        self.has_memory_to_release = True
         with self.track(champion):
             async with self.limit_files(champion, deadline):
                 try:
@@ -115,7 +115,7 @@ class Executor:
     async def run_with_file(self, champion: Champion, function: Callable[..., Result], *arguments: Any) -> Result:
         """Run a function that reads a file in the thread pool of the model, with the time limit of a prediction."""
         deadline = Deadline(self.settings.prediction_timeout_seconds)
-        self.has_read_files = True
+        self.has_memory_to_release = True
         with self.track(champion):
             async with self.limit_files(champion, deadline):
                 return await self.run_until(deadline, self.model_pool(champion), function, *arguments)
@@ -141,8 +141,8 @@ class Executor:
 
     async def release_memory(self) -> None:
         """Return freed memory to the operating system if pictures or videos were read since the last call."""
-        if self.has_read_files and not self.in_progress.total():
-            self.has_read_files = False
+        if self.has_memory_to_release and not self.in_progress.total():
+            self.has_memory_to_release = False
             await self.run_short(release_memory)
 
     async def stream(self, champion: Champion, pieces: Iterator[str]) -> AsyncGenerator[str, None]:

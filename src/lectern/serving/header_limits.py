@@ -12,8 +12,8 @@ TOO_LARGE = (
 )
 
 
-class PipelinedRequest(Exception):
-    """Raised in a callback of the HTTP parser, which then stops parsing."""
+class StopParsing(Exception):
+    """Raised in a callback of the HTTP parser, because of a pipelined request or a header that is too large."""
 
 
 def has_sent_response(cycle: RequestResponseCycle) -> bool:
@@ -52,24 +52,31 @@ class HeaderLimitProtocol(HttpToolsProtocol):
             self.header_bytes += len(data)
         super().data_received(data)
         if self.header_timer and self.header_bytes > MAX_HEADER_BYTES:
-            self.stop_header_timer()
-            self.transport.write(TOO_LARGE.encode())
-            self.transport.close()
+            self.refuse_header()
 
     def on_message_begin(self) -> None:
         if self.cycle and not has_sent_response(self.cycle):
             self.is_closing, self.cycle.keep_alive = True, False
-            raise PipelinedRequest
+            raise StopParsing
         super().on_message_begin()
         if not self.header_timer:
             self.start_header_timer(self.transport)
 
     def on_headers_complete(self) -> None:
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADER_BYTES:
+            self.refuse_header()
+            raise StopParsing
         self.stop_header_timer()
         super().on_headers_complete()
 
+    def refuse_header(self) -> None:
+        self.is_closing = True
+        self.stop_header_timer()
+        self.transport.write(TOO_LARGE.encode())
+        self.transport.close()
+
     def send_400_response(self, msg: str) -> None:
-        if not self.is_closing:  # the response to the previous request follows
+        if not self.is_closing:  # the response is sent or follows
             super().send_400_response(msg)
 
     def start_header_timer(self, transport: BaseTransport) -> None:

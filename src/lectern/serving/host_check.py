@@ -32,7 +32,7 @@ class HostCheckMiddleware:
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
         if not self.is_allowed(headers.get("host", "")):
-            return await reject(scope, receive, send, 400, self.describe_host(headers.get("host", "")))
+            return await reject(scope, receive, send, 400, describe_host(headers.get("host", "")))
         if not has_own_origin(headers):
             detail = f"The header Origin is {headers['origin'][:80]!r}; expected the address of this server."
             return await reject(scope, receive, send, 403, detail)
@@ -41,11 +41,13 @@ class HostCheckMiddleware:
     def is_allowed(self, host: str) -> bool:
         return ANY_HOST in self.allowed_hosts or read_host_name(host) in self.allowed_hosts
 
-    def describe_host(self, host: str) -> str:
-        return (
-            f"The header Host is {host[:80]!r}; expected one of {', '.join(sorted(self.allowed_hosts))}. "
-            "To allow another name, add it to allowed_hosts in conf/serve.yaml."
-        )
+
+def describe_host(host: str) -> str:
+    """Return the message for an unknown `Host`. It does not contain the allowed names, which can be internal names."""
+    return (
+        f"The header Host is {host[:80]!r}, which is not an allowed name of this server. "
+        "To allow another name, add it to allowed_hosts in conf/serve.yaml."
+    )
 
 
 def read_host_name(host: str) -> str | None:

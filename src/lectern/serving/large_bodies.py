@@ -19,10 +19,11 @@ ARROW_TYPES = {"string": pa.string(), "boolean": pa.bool_(), "integer": pa.int64
 REWORDED = (  # maps messages of Arrow to messages for clients of the API
     (re.compile(r"Column\(/(.*?)\) changed from (\w+) to (\w+) in row 0"), r"\1 is of the type \3; expected \2"),
     (re.compile(r"Column\(/(.*?)\) was specified twice in row 0"), r"the key \1 occurs twice"),
-    (re.compile(r"Column\(\) changed from object to (\w+) in row 0"), r"the body is of the type \1; expected object"),
     (re.compile(r"unexpected field"), "an object has an unknown key"),
     (re.compile(r"Failed to convert JSON to (\w+), couldn't parse:(.{,40}).*"), r"found \2; expected the type \1"),
 )
+
+OBJECT_START = re.compile(rb"[ \t\r\n]*\{")
 
 
 def parse_with_arrow(body: bytes, signature: ModelSignature) -> pa.Table:
@@ -31,6 +32,8 @@ def parse_with_arrow(body: bytes, signature: ModelSignature) -> pa.Table:
     A missing key gives a column whose value is null. Raises UserError with the first error if the body is not one JSON
     object, or if its keys and types do not fit the signature of the model.
     """
+    if not OBJECT_START.match(body):  # Arrow crashes if the body is null
+        raise UserError("Invalid JSON: the body is not an object. The page /docs describes valid bodies.")
     schema = body_schema(signature)
     options = pj.ParseOptions(explicit_schema=schema, newlines_in_values=True, unexpected_field_behavior="error")
     one_block = pj.ReadOptions(use_threads=False, block_size=len(body) + 1)

@@ -19,6 +19,7 @@ from lectern.serving.settings import Settings
 
 PUBLIC_PATHS = ("/healthz", "/readyz")  # paths that monitoring tools can use without the API key
 BYTES_PER_MEGABYTE = 1_000_000
+UPLOADS = ("image/", "video/", "multipart/form-data")  # media types of files; all other bodies are held in memory
 
 
 class BodyLimitMiddleware:
@@ -31,7 +32,7 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         settings, headers = self.settings, Headers(scope=scope)
-        is_upload = not headers.get("content-type", "application/json").startswith(("application/json", "text/"))
+        is_upload = headers.get("content-type", "").strip().lower().startswith(UPLOADS)
         max_megabytes = settings.max_upload_megabytes if is_upload else settings.max_body_megabytes
         timeout_seconds = settings.upload_timeout_seconds if is_upload else settings.body_timeout_seconds
         length = headers.get("content-length", "0")
