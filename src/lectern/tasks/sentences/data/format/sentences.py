@@ -1,5 +1,6 @@
 """Convert raw sentences to the word numbers that a network expects."""
 
+import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -33,7 +34,7 @@ def require_string(number: int, text: object) -> str:
 
 
 def check_words(number: int, words: list[str], max_words: int) -> list[str]:
-    if not words:
+    if not any(map(is_visible, words)):
         raise UserError(f"Sentence {number} has no words. Write a sentence with at least one word.")
     if len(words) > max_words:
         raise UserError(
@@ -41,6 +42,11 @@ def check_words(number: int, words: list[str], max_words: int) -> list[str]:
             "shorter texts."
         )
     return words
+
+
+def is_visible(word: str) -> bool:
+    """Return whether a word contains more than control and format characters, such as a zero-width space."""
+    return not all(unicodedata.category(character) in ("Cc", "Cf") for character in word)
 
 
 @lru_cache(maxsize=8)
