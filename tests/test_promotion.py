@@ -1,16 +1,19 @@
 """Test promotion and rollback: the gate decides, and Lectern logs each decision."""
 
 import json
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
+from lectern.atomic import write_json
 from lectern.errors import CheckFailed, UserError
 from lectern.registry import audit_log, evaluation_data, gate_rules
 from lectern.registry.reconcile import reconcile
 from lectern.registry.registered_model import RegisteredModel
+from lectern.registry.version_manifest import MANIFEST
 from lectern.registry.versions import download_model_folder
 from other_code import register_other_code
 from registered import (
@@ -69,6 +72,10 @@ def test_a_better_version_becomes_champion(registered_client):
 def test_the_same_model_with_other_code_replaces_the_champion(registered_client, tmp_path):
     promote(registered_client, BEST)
     other = register_other_code(registered_client, NAME, tmp_path, "errors.py", lambda code: f"{code}\nMORE = 1\n")
+    manifest = replace(other.manifest, metrics="0" * 64)  # as after a change of the code of the evaluation
+    write_json(tmp_path / "files" / MANIFEST, asdict(manifest))
+    tag = ("lectern.identity", manifest.identity.digest)
+    registered_client.set_model_version_tag(NAME, str(other.number), *tag)
     version, rules = promote(registered_client, str(other.number))
     assert version.number == RegisteredModel(registered_client, NAME).champion_number == other.number
     names = [rule.name for rule in rules]

@@ -123,10 +123,10 @@ def compare_scores(
 ) -> Rule:
     """Compare the scores of a candidate and the champion by a bootstrap over the test items.
 
-    A candidate with the weights of the champion cannot be better. It passes, because it only brings newer code.
+    A candidate with the weights of the champion cannot be better. It passes, because it brings newer code or test data.
     """
-    if candidate.outputs == champion.outputs:
-        return gate_rules.same_outputs(champion.number)
+    if (candidate.experiment, candidate.weights) == (champion.experiment, champion.weights):
+        return gate_rules.same_model(champion.number)
     report, direction = task_module(candidate.task, "report.evaluate"), candidate.direction
     improvement = estimate_improvement(measured.items, old.items, report, direction, **noise)
     unit = read_score_unit(candidate.name)

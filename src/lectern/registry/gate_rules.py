@@ -71,13 +71,13 @@ def better_than_noise(
     return Rule(BETTER, passed, reason)
 
 
-def same_outputs(champion_number: int) -> Rule:
-    """Pass a candidate that has the experiment, the weights and the metrics of the champion.
+def same_model(champion_number: int) -> Rule:
+    """Pass a candidate that has the experiment and the weights of the champion.
 
     Such a candidate cannot be better. After a change of the code it is needed, because `lectern serve` refuses a
     champion with other code.
     """
-    reason = f"version {champion_number} has the same experiment, weights and metrics; only the code or packages differ"
+    reason = f"version {champion_number} has the same experiment and weights; only the code, packages or data differ"
     return Rule(SAME, True, reason)
 
 
